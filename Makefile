@@ -1,0 +1,51 @@
+# netgraft: the command you run is the one CI runs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAY   ?= 1
+
+.PHONY: help install demo up test images-test check format proto catalogue clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/.installed ## make .venv with everything that constraints.txt pins
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[all,dev]'
+	touch $@
+
+demo: install    ## one sentence, carried out for real; stays up until Ctrl-C (STAY=0: ends)
+	$(BIN)/netgraft demo $(if $(filter 0,$(STAY)),--no-stay,--stay)
+
+up: install      ## start everything and print the chat page's address
+	$(BIN)/netgraft up
+
+proto: install   ## generate the stubs beside the .proto files
+	$(BIN)/python proto/generate.py
+
+check: install   ## lint, types and stub freshness
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python proto/generate.py --check
+	$(BIN)/mypy
+
+format: install  ## format the code and mend what lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: check      ## everything that CI runs
+	$(BIN)/python tests/prepare.py
+	$(BIN)/pytest -m "not slow and not gpu and not images"
+
+images-test: install ## build both container images and start them (needs an engine)
+	$(BIN)/pytest -m images tests/docker
+
+catalogue: install ## write the model zoo's index anew from torchvision and timm
+	$(BIN)/python -m netgraft.models.catalogue
+
+clean:           ## remove what was made here (not your models: those are in ~/.netgraft)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

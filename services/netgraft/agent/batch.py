@@ -1,0 +1,44 @@
+"""The batch form: lines of {"id", "turns"} become lines of {"id", "reply"}."""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from netgraft.agent.jsonform import reply_from_json, reply_to_json
+from netgraft.agent.planner import Context, Planner, Reply, default_planner
+from netgraft.errors import InvalidRequest
+
+
+def plan_batch(turns: Iterable[str], planner: Planner | None = None) -> dict[str, Any]:
+    """The JSON of the reply to the last of some turns; earlier ones are context.
+
+    The plans of earlier turns are taken as accepted and run; nothing is executed.
+    """
+    context, reply = Context(), Reply("clarify")
+    for text in turns:
+        reply, context = (planner or default_planner()).turn(text, context)
+    return reply_to_json(reply_from_json(reply.json()))
+
+
+def plan_lines(lines: Iterable[str], planner: Planner | None = None) -> Iterator[dict[str, Any]]:
+    """A reply for each line of a batch file. Empty lines are skipped.
+
+    Raises InvalidRequest, naming the line, when one is malformed.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            identity, turns = _read(number, line)
+            yield {"id": identity, "reply": plan_batch(turns, planner)}
+
+
+def _read(number: int, line: str) -> tuple[Any, list[str]]:
+    try:
+        document = json.loads(line)
+        identity, turns = document["id"], document["turns"]
+    except (ValueError, TypeError, KeyError) as error:
+        problem = f'line {number} is not JSON with "id" and "turns".'
+        raise InvalidRequest(problem=problem) from error
+    texts = isinstance(turns, list) and all(isinstance(turn, str) for turn in turns)
+    if not texts or not turns:
+        raise InvalidRequest(problem=f'line {number}: "turns" is no list of texts.')
+    return identity, turns

@@ -1,0 +1,77 @@
+"""Leave for costly plans: a token for one plan in one conversation, once, for a while.
+
+The token is handed out once and stored as its SHA-256 only. Spending it is one
+conditional UPDATE, so two runs that race with one token cannot both win.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import update
+
+from netgraft.agent.jsonform import fingerprint
+from netgraft.agent.planner.reply import COSTLY
+from netgraft.errors import ConsentNeeded
+from netgraft.models.schema import ConsentRow
+from netgraft.models.store import Store
+from netgraft.v1 import agent_pb2
+
+LIFETIME = 15 * 60
+"""Seconds for which a token can be spent."""
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A token and when it expires, in seconds since the epoch."""
+
+    token: str
+    expires: float
+
+
+def costly(steps: Iterable[agent_pb2.Step]) -> bool:
+    """Whether a plan holds a step that needs consent."""
+    return any(step.WhichOneof("step") in COSTLY for step in steps)
+
+
+def grant(store: Store, steps: Iterable[agent_pb2.Step], conversation_id: str) -> Grant:
+    """A new token for exactly these steps in this conversation."""
+    token = secrets.token_urlsafe(32)
+    given = Grant(token, time.time() + LIFETIME)
+    row = ConsentRow(
+        token_sha256=_digest(token),
+        plan_sha256=fingerprint(steps),
+        conversation_id=conversation_id,
+        expires=given.expires,
+    )
+    with store.session() as session:
+        session.add(row)
+    return given
+
+
+def spend(store: Store, token: str, steps: Iterable[agent_pb2.Step], conversation_id: str) -> None:
+    """Use a token up. Raises ConsentNeeded unless it fits, is fresh and was not used."""
+    if not token:
+        raise ConsentNeeded(problem="")
+    now = time.time()
+    use = (
+        update(ConsentRow)
+        .where(
+            ConsentRow.token_sha256 == _digest(token),
+            ConsentRow.plan_sha256 == fingerprint(steps),
+            ConsentRow.conversation_id == conversation_id,
+            ConsentRow.used.is_(None),
+            ConsentRow.expires > now,
+        )
+        .values(used=now)
+    )
+    with store.session() as session:
+        spent = session.execute(use).rowcount  # type: ignore[attr-defined]
+    if spent != 1:
+        raise ConsentNeeded(problem="[consent: other plan / used / expired]")
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,169 @@
+"""Conversations as they are stored: what was said, what it became, what is current."""
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from netgraft.agent import jsonform
+from netgraft.agent.planner import Context, Planner
+from netgraft.agent.planner.text import language_of, normalise
+from netgraft.errors import InvalidValue
+from netgraft.models.schema import ConversationRow, JobRow, TurnRow
+from netgraft.models.store import Store
+from netgraft.v1 import agent_pb2
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+REMEMBERED = 8
+"""Turns that are read back to understand the next."""
+TRIES = 5
+
+
+@dataclass(frozen=True)
+class StoredTurn:
+    """One exchange: what was said, the reply and the events in the contract's JSON."""
+
+    position: int
+    text: str
+    reply: jsonform.Json
+    events: tuple[jsonform.Json, ...]
+    created: float
+
+
+class Conversations:
+    """Reads and writes conversations through the store. An empty id is no conversation."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def current(self, conversation_id: str) -> tuple[str, str]:
+        """The current model and job ids; "" where there is none.
+
+        A job that succeeded while nobody watched hands its model over here.
+        """
+        if not conversation_id:
+            return "", ""
+        with self.store.session() as session:
+            row = session.get(ConversationRow, conversation_id)
+            if row is None:
+                return "", ""
+            job = session.get(JobRow, row.job_id) if row.job_id else None
+            if job and job.result_model and (job.ended or 0) > row.updated:
+                row.model_id = job.result_model
+                row.updated = time.time()
+            return row.model_id or "", row.job_id or ""
+
+    def set_current(self, conversation_id: str, *, model_id: str = "", job_id: str = "") -> None:
+        """Make a model or a job the current one."""
+        if not conversation_id:
+            return
+        with self.store.session() as session:
+            row = self._row(session, conversation_id)
+            row.model_id = model_id or row.model_id
+            row.job_id = job_id or row.job_id
+            row.updated = time.time()
+
+    def turns(self, conversation_id: str, last: int | None = None) -> list[StoredTurn]:
+        """Everything said, oldest first; only the `last` so many when given."""
+        query = select(TurnRow).where(TurnRow.conversation_id == conversation_id)
+        query = query.order_by(TurnRow.position.desc()).limit(last)
+        with Session(self.store.engine) as session:
+            rows = list(session.scalars(query))
+        return [_stored(row) for row in reversed(rows)]
+
+    def say(self, conversation_id: str, text: str, reply: jsonform.Json) -> int:
+        """Append a turn; returns its position."""
+        for _ in range(TRIES):
+            try:
+                return self._append(conversation_id, text, reply)
+            except IntegrityError:  # another process took the position
+                continue
+        return self._append(conversation_id, text, reply)
+
+    def _append(self, conversation_id: str, text: str, reply: jsonform.Json) -> int:
+        with self.store.session() as session:
+            self._row(session, conversation_id)
+            highest = select(func.max(TurnRow.position)).where(
+                TurnRow.conversation_id == conversation_id
+            )
+            position = (session.scalar(highest) or 0) + 1
+            session.add(
+                TurnRow(
+                    conversation_id=conversation_id,
+                    position=position,
+                    text=text,
+                    reply=json.dumps(reply, ensure_ascii=False),
+                    events="[]",
+                    created=time.time(),
+                )
+            )
+        return position
+
+    def happened(self, conversation_id: str, position: int, event: jsonform.Json) -> None:
+        """Append an event to a turn."""
+        query = select(TurnRow).where(
+            TurnRow.conversation_id == conversation_id, TurnRow.position == position
+        )
+        with self.store.session() as session:
+            row = session.scalars(query).one()
+            row.events = json.dumps([*json.loads(row.events), event], ensure_ascii=False)
+
+    def turn_of(self, conversation_id: str, steps: Sequence[jsonform.Json]) -> int:
+        """Position of the turn whose plan is being run; a new one when it was never said."""
+        last = self.turns(conversation_id, last=1)
+        if last and last[0].reply.get("steps") == list(steps) and not last[0].events:
+            return last[0].position
+        return self.say(conversation_id, "", {"kind": "plan", "steps": list(steps)})
+
+    def context(self, conversation_id: str, planner: Planner) -> Context:
+        """What the planner must know of the turns before."""
+        context = Context()
+        for turn in self.turns(conversation_id, last=REMEMBERED) if conversation_id else ():
+            language = language_of(normalise(turn.text)) if turn.text else context.language
+            if turn.reply.get("kind") == "plan":
+                context = Context(tuple(turn.reply["steps"]), None, language)
+            else:
+                _, context = planner.turn(turn.text, context)
+        return context
+
+    def _row(self, session: Session, conversation_id: str) -> ConversationRow:
+        row = session.get(ConversationRow, conversation_id)
+        if row is None:
+            now = time.time()
+            row = ConversationRow(id=conversation_id, created=now, updated=now)
+            session.add(row)
+            session.flush()
+        return row
+
+
+def valid_id(conversation_id: str) -> str:
+    """The id, when it may be one or is empty. Raises InvalidValue."""
+    if conversation_id and not _ID.fullmatch(conversation_id):
+        expected = '1 to 64 letters, digits, "-" and "_"'
+        raise InvalidValue(
+            name="conversation_id", value=repr(conversation_id[:80]), expected=expected
+        )
+    return conversation_id
+
+
+def message(conversation_id: str, store: Conversations) -> agent_pb2.Conversation:
+    """A conversation as the contract has it; an unknown id is an empty conversation."""
+    model_id, job_id = store.current(conversation_id)
+    reply = agent_pb2.Conversation(id=conversation_id, model_id=model_id, job_id=job_id)
+    for stored in store.turns(conversation_id):
+        turn = reply.turns.add(text=stored.text)
+        turn.reply.CopyFrom(jsonform.reply_from_json(stored.reply))
+        turn.events.extend(jsonform.event_from_json(event) for event in stored.events)
+        turn.time.FromNanoseconds(int(stored.created * 1e9))
+    return reply
+
+
+def _stored(row: TurnRow) -> StoredTurn:
+    return StoredTurn(
+        row.position, row.text, json.loads(row.reply), tuple(json.loads(row.events)), row.created
+    )

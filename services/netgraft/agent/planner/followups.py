@@ -1,0 +1,321 @@
+"""What is said in the light of what was said before: answers, corrections, "the same for"."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netgraft.agent.planner.clause import LAYERS, SEARCH, SPECIFIC
+from netgraft.agent.planner.clauses import clauses
+from netgraft.agent.planner.numbers import Match
+from netgraft.agent.planner.reply import Ask, Fields, Steps, action_of
+from netgraft.agent.planner.tokens import Token
+
+_ANSWERING: dict[str, tuple[str, ...]] = {
+    "model": ("MODEL", "FROM_TIMM", "FROM_TORCHVISION"),
+    "classes": ("CLASSES", "CLASS_NAMES", "num"),
+    "data": ("DATA", "unk", "quoted", "INPUT"),
+    "format": ("FORMAT",),
+    "loss": ("LOSS",),
+    "layers": LAYERS,
+    "input": ("INPUT", "DATA", "unk"),
+}
+_MADE = {"classes": "CLASSES", "data": "DATA", "input": "INPUT"}
+_LEADING = (
+    "and",
+    "with",
+    "for",
+    "then",
+    "comma",
+    "stop",
+    "question",
+    "it",
+    "model",
+    "correct",
+    "run",
+    "on",
+    "ba",
+    "to",
+    "again",
+)
+_CONTENT = ("num", "unk", "family", "nomodel", "UNSUPPORTED", "params", "flops", "if", "or")
+
+_FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
+    "CLASSES": (("retarget", "classes"),),
+    "CLASS_NAMES": (("retarget", "class_names"),),
+    "DATA": (("finetune", "data"), ("evaluate", "data")),
+    "INPUT": (("predict", "input"),),
+    "FORMAT": (("export", "format"),),
+    "LOSS": (("set_loss", "loss"), ("finetune", "loss")),
+    "JOB": (("status", "job"), ("cancel", "job"), ("resume", "job")),
+    "MODULE": (("freeze", "layers"), ("unfreeze", "layers"), ("show", "focus")),
+    "MAX_PARAMS": (("list_models", "max_params"),),
+    "MIN_ACCURACY": (("list_models", "min_accuracy"),),
+    "LIMIT": (("list_models", "limit"),),
+    "task": (("list_models", "task"),),
+    "head": (("freeze", "layers"), ("unfreeze", "layers")),
+    "backbone": (("freeze", "layers"), ("unfreeze", "layers")),
+    "all": (("freeze", "layers"), ("unfreeze", "layers")),
+    "state": (("list_jobs", "state"),),
+} | {
+    name.upper(): (("finetune", name),)
+    for name in ("epochs", "lr", "batch_size", "optimizer", "workers", "device", "precision",
+                 "strategy", "image_size", "seed")
+}  # fmt: skip
+"""Slot → the fields that it may correct, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A request with a hole: its items, and what fills the hole."""
+
+    items: tuple[Token, ...]
+    slot: str
+    position: int
+    replaces: bool
+
+    @classmethod
+    def of(cls, items: Sequence[Token], ask: Ask) -> "Draft | None":
+        if not ask.slot:
+            return None
+        at = next((n for n, item in enumerate(items) if item == ask.at), len(items) - 1)
+        return cls(tuple(items), ask.slot, at, ask.replaces)
+
+
+def complete(items: Sequence[Token], draft: Draft) -> list[Token] | None:
+    """The draft's items with an answer in the hole; None when this is no answer."""
+    verbs = [item for item in items if item.has(*SPECIFIC, "show", "list", "inspect", "load")]
+    before, after = draft.items[: draft.position], draft.items[draft.position + 1 :]
+    middle = draft.items[draft.position : draft.position + 1]
+    if draft.slot == "verb":
+        named = any(item.has("MODEL") for item in items)
+        return [*draft.items, *items] if verbs and not named else None
+    if verbs:
+        return None
+    answering = [item for item in items if item.has(*_ANSWERING[draft.slot])]
+    strangers = [item for item in items if item.has(*_CONTENT) and item not in answering]
+    if not answering or strangers:
+        return None
+    answers = [
+        _as_slot(item, draft.slot) for item in items if not item.has("correct", "yes", "with", "on")
+    ]
+    return [*before, *(() if draft.replaces else middle), *answers, *after]
+
+
+def _as_slot(item: Token, slot: str) -> Token:
+    if item.tag in ("num", "unk", "quoted") and slot in _MADE:
+        value = item.value.value if isinstance(item.value, Match) else item.value or item.text
+        return Token(((_MADE[slot], ""),), item.text, item.start, item.end, value)
+    return item
+
+
+def edited(items: Sequence[Token], steps: Steps) -> Steps:
+    """The last plan, changed as a follow-up says; () when the text is no such follow-up."""
+    if not steps or any(item.has("unk", "nomodel", "UNSUPPORTED", "if") for item in items):
+        return ()
+    return _same_for(items, steps) or _narrowed(items, steps) or _corrected(items, steps)
+
+
+def models_of(steps: Steps) -> list[str]:
+    """Names of the models in a plan, in order."""
+    names: list[str] = []
+    for step in steps:
+        for key in ("model", "a", "b"):
+            name = step[action_of(step)].get(key, "$")
+            if not name.startswith("$") and name not in names:
+                names.append(name)
+    return names
+
+
+def _same_for(items: Sequence[Token], steps: Steps) -> Steps:
+    models = [item for item in items if item.has("MODEL")]
+    said = any(item.has("same") for item in items)
+    others = any(not item.has("MODEL", "same", *_LEADING) for item in items)
+    leads = said or (items[0].has("and", "with", "for") and not items[0].has("slash"))
+    if not leads or len(models) != 1 or others:
+        return ()
+    return _with_model(steps, str(models[0].value))
+
+
+def _with_model(steps: Steps, name: str, old: str = "") -> Steps:
+    """The plan with another model; a plan of the current model gets it at its first step."""
+    plan: list[dict[str, Fields]] = copy.deepcopy(list(steps))
+    named = models_of(steps)
+    target = old or (named[0] if named else "")
+    if not named:
+        action = action_of(plan[0])
+        if action == "compare":
+            plan[0][action] = {"a": name, **plan[0][action]}
+        else:
+            plan[0][action] = {"model": name, **plan[0][action]}
+        return tuple(plan)
+    for step in plan:
+        fields = step[action_of(step)]
+        for key in ("model", "a", "b"):
+            if fields.get(key) == target:
+                fields[key] = name
+    return tuple(plan)
+
+
+def _narrowed(items: Sequence[Token], steps: Steps) -> Steps:
+    """ "Only those under 20M" after a listing."""
+    last = steps[-1]
+    if action_of(last) != "list_models" or any(
+        item.has(*SPECIFIC, "MODEL", "graph") for item in items
+    ):
+        return ()
+    slots = [item for item in items if item.has(*SEARCH, "family")]
+    fresh = any(item.has("list", "show") and not _refers(items) for item in items)
+    if not slots or fresh or any(item.tag.isupper() and item not in slots for item in items):
+        return ()
+    found = clauses(
+        [Token((("list", ""),), "", 0, 0), *[i for i in items if not i.has("list", "show", "it")]]
+    )
+    fields = _list_fields(found[0].items)
+    return ({"list_models": {**last["list_models"], **fields}},) if fields else ()
+
+
+def _refers(items: Sequence[Token]) -> bool:
+    return any(item.has("it", "them", "only", "narrow") for item in items)
+
+
+def _list_fields(items: Sequence[Token]) -> Fields:
+    fields: Fields = {}
+    for item in items:
+        if item.has("family"):
+            fields["query"] = item.text.lower().rstrip("s")
+        elif item.has("task"):
+            fields["task"] = item.reading("task")
+        elif item.tag in ("MAX_PARAMS", "MIN_ACCURACY", "LIMIT"):
+            fields[item.tag.lower()] = item.value
+    return fields
+
+
+def _corrected(items: Sequence[Token], steps: Steps) -> Steps:
+    """ "No, 10 classes", "lr 0.001 instead", or only values: the whole plan, corrected."""
+    marked = any(item.has("correct", "actually", "instead") for item in items)
+    marked = marked or _swaps_model(items, steps) or _contrasts(items)
+    verbs = [
+        item for item in items if item.has(*SPECIFIC, "show", "list", "inspect", "load", "howmany")
+    ]
+    again = any(item.has("again") for item in items) and any("finetune" in step for step in steps)
+    again = again and not any(item.has("DATA") for item in items)
+    if not marked and not again and (verbs or not _only_values(items, steps)):
+        return ()
+    if any(item.has("family", "params", "flops") for item in items):
+        return ()
+    plan: list[dict[str, Fields]] = copy.deepcopy(list(steps))
+    changed = again and all(
+        item.has("again", "train", "run", "it", "with") or item.tag.isupper() for item in items
+    )
+    for item in items:
+        if item.has("MODEL") and not _dismissed(items, item):
+            plan = list(_with_model(tuple(plan), str(item.value), _replaced(items, item, steps)))
+            changed = True
+        elif item.tag == "num" and marked:
+            changed = _only_number(plan, item.value.value) or changed
+        elif _slot_fits(item):
+            if not _set(plan, item):
+                return ()
+            changed = True
+    if not changed or not _verbs_known(verbs, steps):
+        return ()
+    return tuple(plan)
+
+
+def _contrasts(items: Sequence[Token]) -> bool:
+    """ "Not resnet18, resnet34"."""
+    models = [item for item in items if item.has("MODEL")]
+    return len(models) == 2 and _dismissed(items, models[0])
+
+
+def _swaps_model(items: Sequence[Token], steps: Steps) -> bool:
+    """ "Switch to resnet101": nothing but a model to take the place of the plan's."""
+    swaps = any(item.has("change", "changeto", "use") for item in items)
+    models = [item for item in items if item.has("MODEL")]
+    others = [item for item in items if item.tag.isupper() and not item.has("MODEL")]
+    return swaps and len(models) == 1 and not others and bool(models_of(steps))
+
+
+def _only_values(items: Sequence[Token], steps: Steps) -> bool:
+    """Whether a text without a verb says values that the last plan's steps already take."""
+    slots = [item for item in items if _slot_fits(item)]
+    generic = any(item.has("change", "changeto", "use", "want") for item in items)
+    other = ("MODEL", "num", "job", "JOB", "DATA", "FORMAT", "INPUT") + (() if generic else ("it",))
+    if not slots or any(item.has(*other) for item in items):
+        return False
+    taken = {action_of(step) for step in steps}
+    if generic and any(item.has("CLASSES", "CLASS_NAMES", "LOSS") for item in items):
+        return False
+    return all(any(action in taken for action, _ in _FIELDS[_slot_tag(item)]) for item in slots)
+
+
+def _slot_fits(item: Token) -> bool:
+    return any(tag in _FIELDS for tag, _ in item.readings)
+
+
+def _slot_tag(item: Token) -> str:
+    return next(tag for tag, _ in item.readings if tag in _FIELDS)
+
+
+def _dismissed(items: Sequence[Token], item: Token) -> bool:
+    """ "not resnet50": the model that was not meant."""
+    at = list(items).index(item)
+    if not at:
+        return False
+    denied = items[at - 1].text == "不是" and any(other.has("MODEL") for other in items[at + 1 :])
+    return denied or items[at - 1].has("not")
+
+
+def _replaced(items: Sequence[Token], item: Token, steps: Steps) -> str:
+    dismissed = [i for i in items if i.has("MODEL") and i is not item and _dismissed(items, i)]
+    return str(dismissed[0].value) if dismissed and dismissed[0].value in models_of(steps) else ""
+
+
+def _set(plan: list[dict[str, Fields]], item: Token) -> bool:
+    """Write a slot where the plan has that field, else where it could have it."""
+    tag = _slot_tag(item)
+    value: Any = item.value
+    if tag == "CLASS_NAMES":
+        value = list(value)
+    elif tag in LAYERS:
+        value = [str(item.value) if tag == "MODULE" else tag]
+    elif tag in ("task", "state"):
+        value = item.reading(tag)
+    places = [
+        (step, action, name) for action, name in _FIELDS[tag] for step in plan if action in step
+    ]
+    present = [place for place in places if place[2] in place[0][place[1]]]
+    chosen = present or places
+    if not chosen:
+        return False
+    step, action, name = chosen[-1]
+    if (action, name) == ("show", "focus"):
+        value = value[0]
+    step[action][name] = value
+    if tag in ("CLASSES", "CLASS_NAMES"):
+        step[action].pop("class_names" if tag == "CLASSES" else "classes", None)
+    return True
+
+
+def _only_number(plan: list[dict[str, Fields]], value: Any) -> bool:
+    """ "No, 20": clear only when the plan holds a single whole number."""
+    places = [
+        (fields, name)
+        for step in plan
+        for fields in step.values()
+        for name, old in fields.items()
+        if isinstance(old, int)
+    ]
+    if len(places) != 1:
+        return False
+    fields, name = places[0]
+    fields[name] = value
+    return True
+
+
+def _verbs_known(verbs: Sequence[Token], steps: Steps) -> bool:
+    """Verbs in a correction must be those of the plan, else it is a new request."""
+    names = {"train": "finetune", "setloss": "set_loss", "list": "list_models", "load": "show"}
+    taken = {action_of(step) for step in steps}
+    return all(any(names.get(tag, tag) in taken for tag, _ in verb.readings) for verb in verbs)

@@ -1,0 +1,238 @@
+"""Carrying a plan out: each step is a call of another service with the caller's own token.
+
+What must survive a lost connection is written before it is waited for: the
+conversation knows a job's id before its first event is watched.
+"""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netgraft.agent import jsonform
+from netgraft.agent.conversation import Conversations
+from netgraft.agent.planner.reply import Fields, action_of
+from netgraft.agent.tell import Teller
+from netgraft.client import AsyncClient
+from netgraft.errors import NetgraftError, NothingCurrent, StepUnavailable
+from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
+
+Finished = agent_pb2.StepFinished
+Handler = Callable[[Fields], Awaitable[Finished]]
+
+_EDITS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "retarget": ("RetargetModel", surgery_pb2.RetargetModelRequest),
+    "freeze": ("FreezeLayers", surgery_pb2.FreezeLayersRequest),
+    "unfreeze": ("UnfreezeLayers", surgery_pb2.UnfreezeLayersRequest),
+    "set_loss": ("SetLoss", surgery_pb2.SetLossRequest),
+    "undo": ("UndoEdit", surgery_pb2.UndoEditRequest),
+}
+"""The rpc of each edit. Its request has the fields of the step."""
+
+_JOB_STEPS = ("finetune", "resume")
+_UNAVAILABLE = ("evaluate", "predict")
+
+
+@dataclass(frozen=True)
+class Stopped(Exception):
+    """The job that a step followed did not succeed; the plan stops here."""
+
+    reason: str
+    message: str
+
+
+class Run:
+    """One plan being carried out, in one conversation."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        conversations: Conversations,
+        conversation_id: str,
+        weights: "models_pb2.WeightsPolicy.ValueType",
+    ) -> None:
+        self.client = client
+        self.conversations = conversations
+        self.conversation_id = conversation_id
+        self.weights = weights
+        self.teller = Teller(client.language)
+        self.model_id, self.job_id = conversations.current(conversation_id)
+        self._made: dict[int, str] = {}
+        self._told: set[str] = set()
+        self._notices: list[str] = []
+
+    async def events(self, steps: Sequence[agent_pb2.Step]) -> AsyncIterator[agent_pb2.RunEvent]:
+        """What happens, step by step. Ends after the first step that fails."""
+        for index, step in enumerate(steps, 1):
+            fields = jsonform.steps_to_json([step])[0]
+            action = action_of(fields)
+            title = self.teller.title(action, fields[action])
+            started = agent_pb2.StepStarted(index=index, total=len(steps), step=step, title=title)
+            yield agent_pb2.RunEvent(started=started)
+            begin = time.monotonic()
+            try:
+                async for event in self._step(index, action, fields[action]):
+                    if event.HasField("finished"):
+                        self._finish(index, event.finished, time.monotonic() - begin)
+                    yield event
+            except NetgraftError as error:
+                yield _failed(index, error.reason, error.sentence(self.client.language))
+                return
+            except Stopped as stop:
+                yield _failed(index, stop.reason, stop.message)
+                return
+
+    def _finish(self, index: int, finished: Finished, seconds: float) -> None:
+        finished.index = index
+        finished.model_id = self.model_id
+        finished.seconds = seconds
+        fresh = [notice for notice in self._notices if notice not in self._told]
+        self._told.update(fresh)
+        self._notices.clear()
+        finished.summary = "\n".join([finished.summary, *fresh])
+
+    async def _step(
+        self, index: int, action: str, fields: Fields
+    ) -> AsyncIterator[agent_pb2.RunEvent]:
+        if action in _UNAVAILABLE:
+            raise StepUnavailable(step=action)
+        if action in _JOB_STEPS:
+            async for event in self._train(index, action, fields):
+                yield event
+            return
+        finished = await self._call(action)(fields)
+        if action in _EDITS:
+            self._made[index] = self.model_id
+        yield agent_pb2.RunEvent(finished=finished)
+
+    def _call(self, action: str) -> Handler:
+        if action in _EDITS:
+            return lambda fields: self._edit(action, fields)
+        handler: Handler = getattr(self, f"_{action}")
+        return handler
+
+    # Models
+
+    async def _resolve(self, reference: str | None) -> str:
+        """The id of the model that a field means. Raises NothingCurrent and UnknownModel."""
+        if not reference:
+            if not self.model_id:
+                raise NothingCurrent(what="模型" if self.teller.chinese else "model")
+            return self.model_id
+        if reference.startswith("$"):
+            return self._made[int(reference[1:])]
+        request = models_pb2.ResolveModelRequest(model=reference, weights=self.weights)
+        model = await self.client.models.ResolveModel(request)
+        self._notices.extend(model.notices)
+        model_id: str = model.id
+        return model_id
+
+    def _use(self, model_id: str) -> str:
+        """Make a model the conversation's current one."""
+        self.model_id = model_id
+        self.conversations.set_current(self.conversation_id, model_id=model_id)
+        return model_id
+
+    async def _show(self, fields: Fields) -> Finished:
+        model_id = await self._resolve(fields.get("model"))
+        request = graph_pb2.DrawGraphRequest(model=model_id, focus=fields.get("focus", ""))
+        graph = await self.client.graphs.DrawGraph(request)
+        self._use(model_id)
+        return Finished(summary=self.teller.drawn(graph), graph=graph)
+
+    async def _compare(self, fields: Fields) -> Finished:
+        a, b = await self._resolve(fields.get("a")), await self._resolve(fields.get("b"))
+        request = graph_pb2.CompareGraphsRequest(a=a, b=b)
+        diff = await self.client.graphs.CompareGraphs(request)
+        if not self.model_id:
+            self._use(b)
+        return Finished(summary=self.teller.compared(diff), diff=diff)
+
+    async def _edit(self, action: str, fields: Fields) -> Finished:
+        rpc, request = _EDITS[action]
+        model_id = await self._resolve(fields.get("model"))
+        call = getattr(self.client.surgery, rpc)
+        reply = await call(request(**{**fields, "model": model_id}))
+        self._notices.extend(reply.model.notices)
+        self._use(reply.model.id)
+        return Finished(summary=self.teller.edited(reply), edit=reply)
+
+    async def _inspect(self, fields: Fields) -> Finished:
+        model_id = await self._resolve(fields.get("model"))
+        request = surgery_pb2.InspectModelRequest(model=model_id)
+        found = await self.client.surgery.InspectModel(request)
+        self._use(model_id)
+        return Finished(summary=self.teller.inspected(found), inspection=found)
+
+    async def _export(self, fields: Fields) -> Finished:
+        model_id = self._use(await self._resolve(fields.get("model")))
+        form = fields.get("format", "onnx")
+        page = f"/export/{model_id}/{form}"
+        ready = agent_pb2.ExportReady(model_id=model_id, format=form, page=page)
+        return Finished(summary=self.teller.exported(ready), export=ready)
+
+    async def _list_models(self, fields: Fields) -> Finished:
+        request = models_pb2.ListModelsRequest(**fields)
+        found = await self.client.models.ListModels(request)
+        return Finished(summary=self.teller.found(found), models=found)
+
+    # Jobs
+
+    def _job(self, fields: Fields) -> str:
+        job_id: str = fields.get("job") or self.job_id
+        if not job_id:
+            raise NothingCurrent(what="任务" if self.teller.chinese else "job")
+        return job_id
+
+    async def _status(self, fields: Fields) -> Finished:
+        request = tuning_pb2.GetJobRequest(id=self._job(fields))
+        job = await self.client.tuning.GetJob(request)
+        return Finished(summary=self.teller.job(job), job=job)
+
+    async def _cancel(self, fields: Fields) -> Finished:
+        request = tuning_pb2.CancelJobRequest(id=self._job(fields))
+        job = await self.client.tuning.CancelJob(request)
+        return Finished(summary=self.teller.job(job), job=job)
+
+    async def _list_jobs(self, fields: Fields) -> Finished:
+        name = f"JOB_STATE_{fields.get('state', 'unspecified').upper()}"
+        state = tuning_pb2.JobState.Value(name)
+        found = await self.client.tuning.ListJobs(tuning_pb2.ListJobsRequest(state=state))
+        return Finished(summary=self.teller.jobs(found.jobs), jobs=found)
+
+    async def _train(
+        self, index: int, action: str, fields: Fields
+    ) -> AsyncIterator[agent_pb2.RunEvent]:
+        """Start or resume a job and follow it to its end. Raises Stopped."""
+        if action == "resume":
+            request = tuning_pb2.ResumeJobRequest(id=self._job(fields))
+            job = await self.client.tuning.ResumeJob(request)
+        else:
+            model_id = await self._resolve(fields.get("model"))
+            spec = tuning_pb2.TuningSpec(**{**fields, "model": model_id})
+            job = await self.client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
+        self.job_id = job.id
+        self.conversations.set_current(self.conversation_id, job_id=job.id)
+        # From its newest event, "queued": whoever listens knows the job before it begins.
+        seen = max(0, job.last_event.seq - 1)
+        watch = tuning_pb2.WatchJobRequest(id=job.id, after_seq=seen)
+        async for event in self.client.tuning.WatchJob(watch):
+            progress = agent_pb2.StepProgress(index=index, job_id=job.id, event=event)
+            yield agent_pb2.RunEvent(progress=progress)
+        job = await self.client.tuning.GetJob(tuning_pb2.GetJobRequest(id=job.id))
+        yield await self._ended(index, job)
+
+    async def _ended(self, index: int, job: tuning_pb2.Job) -> agent_pb2.RunEvent:
+        if job.state == tuning_pb2.JOB_STATE_CANCELLED:
+            raise Stopped("JOB_CANCELLED", self.teller.stopped(job))
+        if job.state != tuning_pb2.JOB_STATE_SUCCEEDED:
+            raise Stopped(job.error_reason or "TRAINING_FAILED", job.error_message)
+        self._made[index] = self._use(job.result_model)
+        model = await self.client.models.GetModel(models_pb2.GetModelRequest(id=job.result_model))
+        self._notices.extend(model.notices)
+        return agent_pb2.RunEvent(finished=Finished(summary=self.teller.tuned(job), job=job))
+
+
+def _failed(index: int, reason: str, message: str) -> agent_pb2.RunEvent:
+    failed = agent_pb2.StepFailed(index=index, reason=reason, message=message)
+    return agent_pb2.RunEvent(failed=failed)

@@ -1,0 +1,239 @@
+"""The composition root: one local Ray, the five Serve applications, the web gateway.
+
+`up` is what `netgraft up` runs. A cluster does the same with a KubeRay RayService
+that names the `deployment.py` modules (k8s/base).
+"""
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from netgraft.client import Client
+from netgraft.errors import AddressInUse, Unreachable
+from netgraft.loopback import own_agent_port
+from netgraft.settings import settings
+from netgraft.v1 import agent_pb2, models_pb2
+
+if TYPE_CHECKING:
+    from ray.serve import RunTarget
+
+logger = logging.getLogger(__name__)
+
+APPLICATIONS = {
+    "models": "netgraft.models.deployment",
+    "graphs": "netgraft.graph.deployment",
+    "surgery": "netgraft.surgery.deployment",
+    "tuning": "netgraft.tuning.deployment",
+    "agent": "netgraft.agent.deployment",
+}
+"""Serve application → module that binds it. The name is the routing key of its rpcs."""
+
+SERVICER_FUNCTIONS = [
+    "netgraft.v1.models_pb2_grpc.add_ModelsServicer_to_server",
+    "netgraft.v1.graph_pb2_grpc.add_GraphsServicer_to_server",
+    "netgraft.v1.surgery_pb2_grpc.add_SurgeryServicer_to_server",
+    "netgraft.v1.tuning_pb2_grpc.add_TuningServicer_to_server",
+    "netgraft.v1.agent_pb2_grpc.add_AgentServicer_to_server",
+]
+
+RAY_ENVIRONMENT = {
+    # A cancelled job gets a SIGINT and time to write its checkpoint; without both it
+    # leaves a process behind.
+    "RAY_JOB_STOP_SIGNAL": "SIGINT",
+    "RAY_JOB_STOP_WAIT_TIME_S": "20",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_AUTH_MODE": "token",
+    # Ray runs workers at nice 15; here they answer people.
+    "RAY_worker_niceness": "0",
+    # On a loaded machine the proxy needs longer than Serve's 5 s to answer the first time.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
+}
+
+OBJECT_STORE_BYTES = 256 * 2**20
+"""Replicas exchange small messages only; tensors travel through files."""
+
+START_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where a running netgraft answers."""
+
+    grpc: str
+    web: str
+    token: str
+
+    @property
+    def web_url_with_token(self) -> str:
+        """The chat page's address; opening it once logs the browser in."""
+        return f"{self.web}/?token={self.token}"
+
+
+def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) -> None:
+    """Start everything, call `ready`, and stay until SIGINT or SIGTERM.
+
+    Raises AddressInUse, and Unreachable when the gateway does not come up.
+    """
+    check_ports(web=web)
+    token = settings().make_token()
+    _export_environment()
+    stop = threading.Event()
+    _stop_when_told(stop)
+    with _gateway(web) as gateway, _services(stop):
+        address = f"{settings().host}:{settings().grpc_port}"
+        url = f"http://{settings().host}:{settings().web_port}"
+        _wait_for_services(address, stop)
+        if gateway:
+            _wait_for_gateway(gateway, url, stop)
+        if ready and not stop.is_set():
+            ready(Endpoints(address, url, token))
+        while not stop.wait(1):
+            if gateway and gateway.poll() is not None:
+                raise Unreachable(address=url)
+
+
+def _stop_when_told(stop: threading.Event) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+
+def check_ports(*, web: bool = True) -> None:
+    """Raise AddressInUse when a port that `up` needs is taken."""
+    ports = {"NETGRAFT_GRPC_PORT": settings().grpc_port}
+    if web:
+        ports["NETGRAFT_WEB_PORT"] = settings().web_port
+    for variable, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings().host, port))
+            except OSError as error:
+                raise AddressInUse(port=port, variable=variable) from error
+
+
+def _export_environment() -> None:
+    """What Ray's processes and the gateway inherit. Set before Ray is imported."""
+    roots = ":".join(str(root) for root in settings().roots)
+    os.environ.update(
+        {
+            **RAY_ENVIRONMENT,
+            "NETGRAFT_STATE": str(settings().folder),
+            "NETGRAFT_DATA_ROOTS": roots,
+            "GRADIO_ANALYTICS_ENABLED": "False",
+        }
+    )
+
+
+@contextmanager
+def _services(stop: threading.Event) -> Iterator[None]:
+    """A local Ray with the Serve applications, deployed together."""
+    import ray
+    from ray import serve
+    from ray.serve.config import HTTPOptions, gRPCOptions
+
+    own_agent_port(_free_port())
+    ray.init(
+        address="local",
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=True,  # its jobs API runs the tuning jobs
+        dashboard_host="127.0.0.1",
+        dashboard_port=_free_port(),
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"worker_process_setup_hook": "netgraft.loopback.install"},
+    )
+    # ray.init puts its own handler in place: it would end this process at once, and the
+    # gateway and Ray's agents would stay behind.
+    _stop_when_told(stop)
+    try:
+        serve.start(
+            http_options=HTTPOptions(host="127.0.0.1", port=_free_port()),
+            grpc_options=gRPCOptions(
+                port=settings().grpc_port,
+                grpc_servicer_functions=SERVICER_FUNCTIONS,
+                enable_reflection=True,
+            ),
+            logging_config={"log_level": "WARNING"},
+        )
+        serve.run_many(list(_targets()))
+        yield
+    finally:
+        serve.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
+
+
+def _targets() -> "Iterator[RunTarget]":
+    from importlib import import_module
+
+    from ray import serve
+
+    for name, module in APPLICATIONS.items():
+        application = import_module(module).app
+        # An application without a route is invisible to the gRPC proxy too; over HTTP
+        # these answer nothing, for their classes have no __call__.
+        yield serve.RunTarget(target=application, name=name, route_prefix=f"/{name}")
+
+
+@contextmanager
+def _gateway(web: bool) -> Iterator["subprocess.Popen[bytes] | None"]:
+    """The web gateway in a process of its own, started first: Gradio takes seconds too."""
+    if not web:
+        yield None
+        return
+    process = subprocess.Popen([sys.executable, "-m", "netgraft.ui"])
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _wait_for_services(address: str, stop: threading.Event) -> None:
+    """Wait for an answer through the proxy: applications are up before their routes are."""
+    deadline = time.monotonic() + START_SECONDS
+    with Client(address) as client:
+        while not stop.is_set():
+            try:
+                client.models.ListModels(models_pb2.ListModelsRequest(limit=1), timeout=10)
+                client.agent.GetConversation(agent_pb2.GetConversationRequest(id="up"), timeout=10)
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                return
+
+
+def _wait_for_gateway(process: "subprocess.Popen[bytes]", url: str, stop: threading.Event) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None and not stop.is_set():
+        try:
+            urllib.request.urlopen(f"{url}/healthz", timeout=2).close()  # noqa: S310  # loopback
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+        else:
+            return
+    if not stop.is_set():
+        raise Unreachable(address=url)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,237 @@
+"""What `netgraft doctor` looks at: each check is a function that returns what it found.
+
+Nothing here changes anything; what cannot be told without the services is told as a warning.
+"""
+
+import importlib.metadata
+import importlib.util
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from netgraft.cli.language import tr
+from netgraft.cli.output import size
+from netgraft.cli.probe import RAY, TORCH, Probe
+from netgraft.errors import NetgraftError, Unreachable
+from netgraft.settings import settings
+
+LOW_DISK = 5 * 10**9
+NO_DISK = 5 * 10**8
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+OLDEST_PYTHON = (3, 11)
+SERVICES = "pip install 'netgraft[services]'"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    name: str
+    level: Literal["ok", "warn", "fail"]
+    message: str
+    advice: str = ""
+    """What to do about it; empty when nothing is to be done."""
+
+
+def examine(address: str) -> Iterator[Finding]:
+    """All findings, one after the other. `address`: a server that was named, or ""."""
+    libraries = {"torch": _probe(TORCH, "torch", "torchvision"), "ray": _probe(RAY, "ray")}
+    yield python()
+    yield netron()
+    yield state()
+    yield disk()
+    yield token()
+    here = server(address)
+    if not address:
+        serves = here.level == "ok"
+        yield port("NETGRAFT_GRPC_PORT", settings().grpc_port, serves=serves)
+        yield port("NETGRAFT_WEB_PORT", settings().web_port, serves=serves)
+    yield here
+    yield browser()
+    tried = libraries["torch"].result() if libraries["torch"] else {}
+    yield torch(tried)
+    yield gpu(tried)
+    yield weights(tried)
+    yield ray(libraries["ray"].result() if libraries["ray"] else {})
+
+
+def _probe(code: str, *modules: str) -> Probe | None:
+    """A try of libraries that are installed; None where one is not."""
+    there = all(importlib.util.find_spec(module) for module in modules)
+    return Probe(code) if there else None
+
+
+def python() -> Finding:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return Finding("python", "ok", version)
+    advice = tr("Install Python 3.11 or newer.", "请安装 Python 3.11 或更新版本。")
+    return Finding("python", "fail", version, advice)
+
+
+def torch(tried: dict[str, Any]) -> Finding:
+    """torch and torchvision work together. `tried`: what the probe told; empty: not installed."""
+    if not tried:
+        return _absent("torch")
+    if "error" in tried or not tried["works"]:
+        advice = tr(
+            "torch and torchvision must be of one build: reinstall both from the same place.",
+            "torch 与 torchvision 必须来自同一构建：请从同一来源重新安装两者。",
+        )
+        return Finding("torch", "fail", str(tried.get("error", tried.get("versions"))), advice)
+    return Finding("torch", "ok", tried["versions"])
+
+
+def gpu(tried: dict[str, Any]) -> Finding:
+    """What training can compute on."""
+    found = ", ".join(tried.get("gpus", ()))
+    return Finding("gpu", "ok", found or tr("none; training uses the CPU", "无；使用 CPU 训练"))
+
+
+def ray(tried: dict[str, Any]) -> Finding:
+    """Ray with Serve and Train."""
+    if not tried:
+        return _absent("ray")
+    if "error" in tried:
+        return Finding("ray", "fail", tried["error"], SERVICES)
+    return Finding("ray", "ok", f"ray {tried['version']}")
+
+
+def netron() -> Finding:
+    """Netron's pages are driven by unofficial handles: exactly the pinned version will do."""
+    if importlib.util.find_spec("netron") is None:
+        return _absent("netron")
+    required = next(
+        line.partition(";")[0].strip()
+        for line in importlib.metadata.requires("netgraft") or ()
+        if line.startswith("netron")
+    )
+    found = importlib.metadata.version("netron")
+    if required == f"netron=={found}":
+        return Finding("netron", "ok", f"netron {found}")
+    return Finding("netron", "fail", f"netron {found}", f"pip install '{required}'")
+
+
+def state() -> Finding:
+    """The state folder can be written, or made."""
+    folder = settings().folder
+    nearest = _nearest(folder)
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        advice = tr(
+            f"Make {nearest} writable, or choose another folder with NETGRAFT_STATE=FOLDER.",
+            f"请使 {nearest} 可写，或用 NETGRAFT_STATE=文件夹 另选。",
+        )
+        return Finding("state", "fail", f"{folder}: {error.strerror}", advice)
+    made = "" if folder.is_dir() else tr(" (made at first start)", "（首次启动时创建）")
+    return Finding("state", "ok", f"{folder}{made}")
+
+
+def disk() -> Finding:
+    free = shutil.disk_usage(_nearest(settings().folder)).free
+    message = tr(f"{size(free)} free", f"剩余 {size(free)}")
+    if free >= LOW_DISK:
+        return Finding("disk", "ok", message)
+    advice = tr(
+        "Models, checkpoints and weights need room: free some, or move NETGRAFT_STATE.",
+        "模型、检查点和权重需要空间：请清理磁盘，或移动 NETGRAFT_STATE。",
+    )
+    return Finding("disk", "fail" if free < NO_DISK else "warn", message, advice)
+
+
+def token() -> Finding:
+    if settings().token:
+        return Finding("token", "ok", tr("from NETGRAFT_TOKEN", "来自 NETGRAFT_TOKEN"))
+    file = settings().folder / "token"
+    if not file.is_file():
+        return Finding("token", "ok", tr("made at first start", "首次启动时创建"))
+    mode = file.stat().st_mode & 0o777
+    if mode & 0o077:
+        others = tr(f"{file} can be read by others", f"{file} 可被他人读取")
+        return Finding("token", "fail", f"{others} ({mode:o})", f"chmod 600 {file}")
+    return Finding("token", "ok", f"{file} ({mode:o})")
+
+
+def server(address: str) -> Finding:
+    """A server answers and takes our token."""
+    from netgraft.client import Client
+    from netgraft.v1 import models_pb2
+
+    with Client(address) as client:
+        try:
+            client.models.ListModels(models_pb2.ListModelsRequest(limit=1), timeout=5)
+        except NetgraftError as error:
+            if error.reason == Unreachable.reason:
+                message = tr("none answers at", "无响应：") + f" {client.address}"
+                level: Literal["warn", "fail"] = "fail" if address else "warn"
+                return Finding("server", level, message, "netgraft up")
+            return Finding("server", "fail", f"{client.address}: {error}", _token_advice())
+        return Finding("server", "ok", tr("answers at", "正常：") + f" {client.address}")
+
+
+def _token_advice() -> str:
+    return tr(
+        "Set NETGRAFT_TOKEN to what `netgraft token` prints on the server's machine.",
+        "请把 NETGRAFT_TOKEN 设为服务器上 `netgraft token` 的输出。",
+    )
+
+
+def port(variable: str, number: int, *, serves: bool) -> Finding:
+    """A port is free, or netgraft's own."""
+    name = f"port {number}"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings().host, number))
+        except OSError as error:
+            if serves:
+                return Finding(name, "ok", tr("used by netgraft", "由 netgraft 使用"))
+            advice = tr(
+                f"Stop what uses it, or choose another with {variable}=PORT.",
+                f"请停止占用它的程序，或用 {variable}=端口 另选。",
+            )
+            return Finding(name, "fail", str(error.strerror), advice)
+    return Finding(name, "ok", tr("free", "空闲"))
+
+
+def weights(tried: dict[str, Any]) -> Finding:
+    """Where pretrained weights are looked for and kept."""
+    if "hub" not in tried:
+        return Finding("weights", "warn", tr("no torch to keep them for", "没有 torch"))
+    folder = Path(tried["hub"]) / "checkpoints"
+    files = [file for file in folder.glob("*") if file.is_file()]
+    held = size(sum(file.stat().st_size for file in files))
+    files_word = tr("files", "个文件")
+    advice = "" if files else tr(
+        "Pretrained weights are downloaded there when first needed; without a network, put them "
+        "there, or use --weights none.",
+        "首次使用时会下载到此处；没有网络时请手动放入，或用 --weights none。",
+    )  # fmt: skip
+    return Finding("weights", "ok", f"{folder}: {len(files)} {files_word}, {held}", advice)
+
+
+def browser() -> Finding:
+    """Pictures (SVG, PNG) are made by a browser; nothing else needs one."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found:
+        return Finding("browser", "ok", found)
+    message = tr("none: no pictures as SVG or PNG", "无：不能输出 SVG 或 PNG 图片")
+    advice = tr("Install chromium if you want them.", "如需要，请安装 chromium。")
+    return Finding("browser", "warn", message, advice)
+
+
+def _absent(name: str) -> Finding:
+    message = tr("not installed: only a client here", "未安装：此处只有客户端")
+    return Finding(name, "warn", message, SERVICES)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest ancestor that is there."""
+    return next(path for path in (folder, *folder.parents) if path.exists())

@@ -1,0 +1,127 @@
+"""A `netgraft up` of one's own, in a child process that is ended for certain.
+
+Knows nothing of what is done with it.
+"""
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netgraft.cli.language import tr
+from netgraft.client import RemoteError
+from netgraft.errors import NotPossible
+
+READY_SECONDS = 300
+"""A machine that is busy with other things takes long; an idle one under 30 s."""
+END_SECONDS = 40
+PR_SET_PDEATHSIG = 1
+"""From Linux's sys/prctl.h."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A netgraft that is up."""
+
+    grpc: str
+    web: str
+    web_url_with_token: str
+    process: "subprocess.Popen[bytes]"
+
+    def page(self, path: str) -> str:
+        """Address of a page of the gateway; opening it logs the browser in."""
+        join = "&" if "?" in path else "?"
+        return f"{self.web}{path}{join}{self.web_url_with_token.partition('?')[2]}"
+
+
+@contextmanager
+def netgraft_up(log: Path) -> Iterator[Running]:
+    """Start everything and wait until it is ready; end it when the block ends, however it does.
+
+    What it says goes to `log`. Raises NotPossible when it does not get ready.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [sys.executable, "-m", "netgraft.cli", "up", "--json"]
+    command += ["--with-parent", str(os.getpid())]
+    with log.open("wb") as out:
+        # A session of its own: Ctrl-C is ours to pass on.
+        process = subprocess.Popen(  # noqa: S603  # ourselves
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        with _asked_to_end():
+            yield _wait(process, log)
+    finally:
+        _end(process)
+
+
+def end_with_parent(parent: int) -> None:
+    """In the child: be told to end when the parent is gone, even if it was killed (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it went before we asked
+            raise SystemExit(1)
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[None]:
+    """Let SIGTERM and a closed terminal unwind us as Ctrl-C does."""
+
+    def unwind(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, unwind) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(process: "subprocess.Popen[bytes]", log: Path) -> Running:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        told = _told(log)
+        if "error" in told:
+            reason, sentence = told["error"]["reason"], told["error"]["message"]
+            raise RemoteError(reason=reason, sentence=sentence, code="")
+        if "grpc" in told:
+            return Running(told["grpc"], told["web"], told["web_url_with_token"], process)
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise NotPossible(
+        problem=tr(f"netgraft did not start; see {log}.", f"netgraft 未能启动；详见 {log}。")
+    )
+
+
+def _told(log: Path) -> dict[str, Any]:
+    """What the child said as JSON, amid what its libraries say."""
+    for line in log.read_text(errors="replace").splitlines():
+        if line.startswith(('{"grpc"', '{"error"')):
+            with suppress(ValueError):  # half a line: still being written
+                return dict(json.loads(line))
+    return {}
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM, time to leave in order, then SIGKILL. A second Ctrl-C does not hurry it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=END_SECONDS)
+        # The group has the child's own processes in it, should it have left any behind.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,101 @@
+"""What all commands share: --json, --server, --language, and examples below the help.
+
+The three options may stand before the command's name or after it.
+"""
+
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from netgraft.cli.language import speak
+from netgraft.cli.session import Session
+
+LANGUAGES = ("en", "zh")
+
+INT64 = click.IntRange(-(2**63), 2**63 - 1)
+"""Whole numbers that the contract can carry. What they may be is the services' to say."""
+
+
+def _session(ctx: click.Context) -> Session:
+    return ctx.find_root().ensure_object(Session)
+
+
+def _set_server(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value:
+        _session(ctx).server = value
+
+
+def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        _session(ctx).json = True
+
+
+def _set_language(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if not value:
+        return
+    # A locale such as "zh_CN.UTF-8" or "C" comes from the environment; what the user types
+    # must be one of the two.
+    told = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    if told and value not in LANGUAGES:
+        raise click.BadParameter("choose en or zh.", ctx, param)
+    speak("zh" if value.startswith("zh") else "en")
+
+
+def server_option() -> click.Option:
+    return click.Option(
+        ["--server"],
+        metavar="ADDRESS",
+        expose_value=False,
+        callback=_set_server,
+        help="HOST:PORT of a netgraft server.",
+    )
+
+
+def language_option(*, envvar: tuple[str, ...] = ()) -> click.Option:
+    return click.Option(
+        ["--language"],
+        metavar="en|zh",
+        envvar=envvar or None,
+        expose_value=False,
+        is_eager=True,
+        callback=_set_language,
+        help="Language of messages; by default that of LANG.",
+    )
+
+
+def json_option() -> click.Option:
+    return click.Option(
+        ["--json"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_set_json,
+        help="Print JSON.",
+    )
+
+
+class Word(click.Command):
+    """A command of netgraft. `examples` are shown below its help, one a line."""
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: tuple[str, ...] = (),
+        server: bool = True,
+        json: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+        if json:
+            self.params.append(json_option())
+        if server:
+            self.params.append(server_option())
+        self.params.append(language_option())
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.examples:
+            with formatter.section("Examples"):
+                for line in self.examples:
+                    formatter.write(f"  {line}\n")

@@ -1,0 +1,134 @@
+"""retarget, freeze, unfreeze, set-loss, undo: each makes a new model and prints its id."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from netgraft.cli.command import INT64, Word
+from netgraft.cli.reference import model_argument, resolve, tell, weights_option
+from netgraft.cli.session import Session, pass_session
+from netgraft.errors import InvalidClasses
+
+if TYPE_CHECKING:
+    from netgraft.v1 import surgery_pb2
+
+
+@click.command(
+    "retarget",
+    cls=Word,
+    examples=(
+        "netgraft retarget resnet50 --classes 100",
+        "netgraft retarget vit_b_16 --names cat,dog,bird --json",
+    ),
+)
+@model_argument()
+@click.option("--classes", type=INT64, metavar="N", help="Classes of the new head.")
+@click.option("--names", help="Names of the classes in index order, separated by commas.")
+@weights_option
+@pass_session
+def retarget_command(
+    session: Session, model: str, classes: int | None, names: str | None, weights: str | None
+) -> None:
+    """Replace the head or heads of MODEL so that it tells N classes apart.
+
+    The size that each head reads is read off the model. MODEL itself is never changed: the
+    result is a new model, and its id is printed.
+    """
+    from netgraft.v1 import surgery_pb2
+
+    named = [name.strip() for name in (names or "").split(",") if name.strip()]
+    if classes is None and not named:
+        raise click.UsageError("Say how many classes: --classes N, or --names a,b,c.")
+    if classes == 0:
+        raise InvalidClasses(classes=0)  # on the wire 0 means that no number was said
+    door = session.door()
+    request = surgery_pb2.RetargetModelRequest(
+        model=resolve(door, model, weights), classes=classes or 0, class_names=named
+    )
+    _print(session, door.surgery.RetargetModel(request))
+
+
+@click.command(
+    "freeze",
+    cls=Word,
+    examples=("netgraft freeze resnet50 backbone", "netgraft freeze resnet50 conv1 layer1 layer2"),
+)
+@model_argument()
+@click.argument("layers", nargs=-1, required=True)
+@weights_option
+@pass_session
+def freeze_command(
+    session: Session, model: str, layers: tuple[str, ...], weights: str | None
+) -> None:
+    """Stop LAYERS of MODEL from training: module paths, or backbone, head, all."""
+    from netgraft.v1 import surgery_pb2
+
+    door = session.door()
+    reference = resolve(door, model, weights)
+    request = surgery_pb2.FreezeLayersRequest(model=reference, layers=layers)
+    _print(session, door.surgery.FreezeLayers(request))
+
+
+@click.command("unfreeze", cls=Word, examples=("netgraft unfreeze 1a2b3c4d layer4 fc",))
+@model_argument()
+@click.argument("layers", nargs=-1, required=True)
+@weights_option
+@pass_session
+def unfreeze_command(
+    session: Session, model: str, layers: tuple[str, ...], weights: str | None
+) -> None:
+    """Let LAYERS of MODEL train again: module paths, or backbone, head, all."""
+    from netgraft.v1 import surgery_pb2
+
+    door = session.door()
+    reference = resolve(door, model, weights)
+    request = surgery_pb2.UnfreezeLayersRequest(model=reference, layers=layers)
+    _print(session, door.surgery.UnfreezeLayers(request))
+
+
+def _complete_loss(_: click.Context, __: click.Parameter, typed: str) -> list[str]:
+    from netgraft.models.losses import LOSSES
+
+    return [loss for loss in LOSSES if loss.startswith(typed)]
+
+
+@click.command("set-loss", cls=Word, examples=("netgraft set-loss resnet50 focal",))
+@model_argument()
+@click.argument("loss", shell_complete=_complete_loss)
+@weights_option
+@pass_session
+def set_loss_command(session: Session, model: str, loss: str, weights: str | None) -> None:
+    """Choose the LOSS that training minimises.
+
+    One of cross_entropy, label_smoothing, focal, bce, mse, l1, huber, dice.
+    """
+    from netgraft.v1 import surgery_pb2
+
+    door = session.door()
+    request = surgery_pb2.SetLossRequest(model=resolve(door, model, weights), loss=loss)
+    _print(session, door.surgery.SetLoss(request))
+
+
+@click.command("undo", cls=Word, examples=("netgraft undo 1a2b3c4d",))
+@model_argument()
+@pass_session
+def undo_command(session: Session, model: str) -> None:
+    """Go back to the model before the last edit of MODEL."""
+    from netgraft.v1 import surgery_pb2
+
+    door = session.door()
+    _print(session, door.surgery.UndoEdit(surgery_pb2.UndoEditRequest(model=model)))
+
+
+def _print(session: Session, reply: "surgery_pb2.EditReply") -> None:
+    from netgraft.cli.output import console, emit
+    from netgraft.cli.view import edit_view
+
+    tell(reply.model.notices)
+    if session.json:
+        emit(reply)
+        return
+    out = console()
+    out.print(reply.summary, soft_wrap=True)
+    for part in edit_view(reply):
+        out.print(part)

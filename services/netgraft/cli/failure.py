@@ -1,0 +1,95 @@
+"""Errors as one sentence and an exit code. Never a traceback, unless NETGRAFT_DEBUG=1."""
+
+import errno
+import json
+import os
+import sys
+import traceback
+
+import click
+
+from netgraft.cli.language import spoken, tr
+from netgraft.errors import DiskFull, NetgraftError, NotPossible, Unreachable
+
+FAILED = 1
+USAGE = 2
+NO_ANSWER = 3
+REFUSED = 4
+UNREACHABLE = 5
+INTERRUPTED = 130
+READER_GONE = 141
+
+
+def exit_code(error: NetgraftError) -> int:
+    """5 when no server answers, 2 when consent is missing, else 1."""
+    if error.reason == Unreachable.reason:
+        return UNREACHABLE
+    return USAGE if error.reason == "CONSENT_NEEDED" else FAILED
+
+
+def report(reason: str, message: str, *, as_json: bool) -> None:
+    """Tell of an error: to people on stderr, to programs on stdout."""
+    if as_json:
+        told = {"error": {"reason": reason, "message": message}}
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    label = click.style(tr("Error:", "错误："), fg="red", bold=True)
+    click.echo(f"{label} {message} ({reason})", err=True)
+
+
+def report_error(error: NetgraftError, *, as_json: bool) -> int:
+    """Tell of an error of the tree; returns the exit code."""
+    if debugging():
+        traceback.print_exception(error)
+    report(error.reason, error.sentence(spoken()), as_json=as_json)
+    return exit_code(error)
+
+
+def foreseen(error: OSError | ModuleNotFoundError) -> NetgraftError:
+    """An error of the operating system, or of the installation, as one of the tree."""
+    if isinstance(error, ModuleNotFoundError):
+        return _not_installed(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(folder=error.filename or tr("the output", "输出文件"))
+    where = f"{error.filename}: " if error.filename else ""
+    return NotPossible(problem=f"{where}{error.strerror or error}.")
+
+
+def _not_installed(error: ModuleNotFoundError) -> NetgraftError:
+    return NotPossible(
+        problem=tr(
+            f"{error.name} is not installed. Install netgraft[services], or name a server "
+            "with --server ADDRESS.",
+            f"未安装 {error.name}。请安装 netgraft[services]，或用 --server 指定服务器。",
+        )
+    )
+
+
+def report_unexpected(error: Exception, *, as_json: bool) -> int:
+    """Tell of a fault of netgraft's own; returns the exit code."""
+    if debugging():
+        traceback.print_exception(error)
+    what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+    message = tr(
+        f"Something went wrong inside netgraft: {what}. NETGRAFT_DEBUG=1 shows where.",
+        f"netgraft 内部出错：{what}。设置 NETGRAFT_DEBUG=1 可查看位置。",
+    )
+    report(NetgraftError.reason, message, as_json=as_json)
+    return FAILED
+
+
+def debugging() -> bool:
+    """Whether NETGRAFT_DEBUG asks for tracebacks."""
+    try:
+        from netgraft.settings import settings
+
+        return settings().debug
+    except NetgraftError:  # the settings themselves are wrong, which is being told
+        return False
+
+
+def let_reader_go() -> int:
+    """The reader of our output has gone (`netgraft models | head`): no complaint at exit either."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    return READER_GONE

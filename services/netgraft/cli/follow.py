@@ -1,0 +1,53 @@
+"""The events of a job, without a gap: a connection that breaks is made again.
+
+Knows nothing of how events are shown.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from netgraft.errors import NetgraftError, Unreachable
+
+if TYPE_CHECKING:
+    from netgraft.cli.door import Door
+    from netgraft.v1 import tuning_pb2
+
+PATIENCE = 60.0
+"""Seconds that a server may be away in the middle of a job."""
+PAUSE = 1.0
+
+
+def ended(state: int) -> bool:
+    """Whether a job in this state takes no more steps."""
+    from netgraft.v1 import tuning_pb2
+
+    return state in (
+        tuning_pb2.JOB_STATE_SUCCEEDED,
+        tuning_pb2.JOB_STATE_FAILED,
+        tuning_pb2.JOB_STATE_CANCELLED,
+    )
+
+
+def follow(door: "Door", job: str, after_seq: int = 0) -> "Iterator[tuning_pb2.JobEvent]":
+    """Events after `after_seq`, in order, each once, until the job has ended.
+
+    Raises Unreachable when the server was never there, or was away for PATIENCE seconds.
+    """
+    from netgraft.v1 import tuning_pb2
+
+    seen, last_heard = after_seq, None
+    while True:
+        request = tuning_pb2.WatchJobRequest(id=job, after_seq=seen)
+        try:
+            for event in door.tuning.WatchJob(request):
+                seen, last_heard = event.seq, time.monotonic()
+                yield event
+            if ended(door.tuning.GetJob(tuning_pb2.GetJobRequest(id=job)).state):
+                return
+        except NetgraftError as error:
+            if error.reason != Unreachable.reason or last_heard is None:
+                raise
+            if time.monotonic() - last_heard > PATIENCE:
+                raise
+        time.sleep(PAUSE)

@@ -1,0 +1,117 @@
+"""up, token, doctor, completion: the house itself."""
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from netgraft.cli.command import Word
+from netgraft.cli.failure import FAILED
+from netgraft.cli.language import tr
+from netgraft.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from netgraft.app import Endpoints
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command(
+    "up",
+    cls=Word,
+    server=False,
+    examples=("netgraft up", "NETGRAFT_GRPC_PORT=9100 NETGRAFT_WEB_PORT=8080 netgraft up"),
+)
+@click.option("--web/--no-web", default=True, help="Whether to start the chat page too.")
+@click.option("--with-parent", type=int, hidden=True, help="End when this parent ends.")
+@pass_session
+def up_command(session: Session, web: bool, with_parent: int | None) -> None:
+    """Start everything on this machine and stay until Ctrl-C.
+
+    gRPC on port 9000, the chat page on port 7860, both on loopback; state in ~/.netgraft.
+    """
+    from netgraft import app
+
+    if with_parent is not None:
+        from netgraft.cli.child import end_with_parent
+
+        end_with_parent(with_parent)
+    app.check_ports(web=web)
+    if not session.json:
+        click.echo(tr("Starting (15 to 30 s)…", "正在启动（约 15 到 30 秒）…"), err=True)
+    app.up(ready=_told(session, web=web), web=web)
+
+
+def _told(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
+    def tell(endpoints: "Endpoints") -> None:
+        if session.json:
+            told = {"grpc": endpoints.grpc, "web": endpoints.web if web else ""}
+            told["web_url_with_token"] = endpoints.web_url_with_token if web else ""
+            click.echo(json.dumps(told))
+            return
+        if web:
+            click.echo(f"{tr('Chat page', '聊天页')}  {endpoints.web_url_with_token}")
+        click.echo(f"gRPC       {endpoints.grpc}")
+        click.echo(tr("Up until Ctrl-C.", "按 Ctrl-C 结束。"))
+
+    return tell
+
+
+@click.command(
+    "token", cls=Word, server=False, examples=("netgraft token", "netgraft token --json")
+)
+@pass_session
+def token_command(session: Session) -> None:
+    """Print the token that clients of this machine's netgraft need; made when there is none."""
+    from netgraft.settings import settings
+
+    token = settings().make_token()
+    click.echo(json.dumps({"token": token}) if session.json else token)
+
+
+@click.command("doctor", cls=Word, examples=("netgraft doctor", "netgraft doctor --json"))
+@pass_session
+def doctor_command(session: Session) -> None:
+    """Check this machine and say what to mend. Exit code 1 when something must be mended."""
+    from netgraft.cli.checks import examine
+    from netgraft.cli.output import console
+
+    out, found = console(), []
+    marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
+    for finding in examine(session.address):
+        found.append(finding)
+        if session.json:
+            continue
+        mark, style = marks[finding.level]
+        out.print(f"{mark} {finding.name:<12} {finding.message}", style=style, soft_wrap=True)
+        if finding.advice:
+            out.print(f"  {'':<12} → {finding.advice}", soft_wrap=True)
+    healthy = all(finding.level != "fail" for finding in found)
+    if session.json:
+        told = {"ok": healthy, "checks": [finding.__dict__ for finding in found]}
+        click.echo(json.dumps(told, ensure_ascii=False))
+    if not healthy:
+        click.get_current_context().exit(FAILED)
+
+
+@click.command(
+    "completion",
+    cls=Word,
+    server=False,
+    json=False,
+    examples=(
+        'eval "$(netgraft completion bash)"',
+        "netgraft completion fish > ~/.config/fish/completions/netgraft.fish",
+    ),
+)
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion_command(ctx: click.Context, shell: str) -> None:
+    """Print the script that completes commands, options and model names in SHELL."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # click has all three
+    click.echo(kind(ctx.find_root().command, {}, "netgraft", "_NETGRAFT_COMPLETE").source())

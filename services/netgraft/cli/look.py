@@ -1,0 +1,219 @@
+"""show, inspect, diff, models: what is there, and what it looks like."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netgraft.cli.command import INT64, Word
+from netgraft.cli.language import tr
+from netgraft.cli.reference import complete_model, model_argument, resolve, tell, weights_option
+from netgraft.cli.session import Session, pass_session
+from netgraft.cli.take import refuse_overwriting, writing
+from netgraft.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from netgraft.cli.door import Door
+    from netgraft.v1 import graph_pb2
+
+TASKS = ("classification", "segmentation", "detection", "video", "optical_flow")
+DOCUMENTS = (".onnx", ".json")
+NETRON = "https://netron.app"
+
+
+@click.command(
+    "show",
+    cls=Word,
+    examples=(
+        "netgraft show resnet50",
+        "netgraft show resnet50 -o resnet50.onnx",
+        "netgraft show timm/convnext_tiny --focus stages.3 --server 127.0.0.1:9000",
+    ),
+)
+@model_argument()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the graph to a file for Netron, .onnx or .json.",
+)
+@click.option("--focus", default="", metavar="PATH", help="Module to begin at, such as layer4.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@weights_option
+@pass_session
+def show_command(
+    session: Session,
+    model: str,
+    output: Path | None,
+    focus: str,
+    force: bool,
+    weights: str | None,
+) -> None:
+    """Draw the graph of MODEL.
+
+    At a server: prints the address of the page that shows it. Without one: says what the graph
+    holds, and writes it to a file with -o.
+    """
+    from netgraft.cli.output import emit
+    from netgraft.v1 import graph_pb2
+
+    if output:
+        _check_output(output, force=force)
+    door = session.door()
+    request = graph_pb2.DrawGraphRequest(model=resolve(door, model, weights), focus=focus)
+    graph = door.graphs.DrawGraph(request)
+    if output:
+        _write(door, graph, output)
+    if session.json:
+        emit(graph)
+        return
+    _print_graph(session, graph, output)
+
+
+def _check_output(file: Path, *, force: bool) -> None:
+    """Raises InvalidValue and WouldOverwrite, before anything is drawn."""
+    if file.suffix.lower() not in DOCUMENTS:
+        raise InvalidValue(
+            name="-o",
+            value=file,
+            expected=tr(
+                "a file named .onnx or .json (pictures are drawn by the chat page)",
+                "以 .onnx 或 .json 结尾的文件（图片可在聊天页查看）",
+            ),
+        )
+    refuse_overwriting(file, force=force)
+
+
+def _write(door: "Door", graph: "graph_pb2.Graph", file: Path) -> None:
+    """Write the drawn document, as it is or as the JSON form of ONNX. Netron opens both."""
+    from netgraft.v1 import graph_pb2
+
+    request = graph_pb2.GetViewerFileRequest(model_id=graph.model_id, path="model.onnx")
+    data = door.graphs.GetViewerFile(request).data
+    if file.suffix.lower() == ".json":
+        import onnx
+        from google.protobuf.json_format import MessageToJson
+
+        model = onnx.load_from_string(data)
+        data = MessageToJson(model, preserving_proto_field_name=True).encode()
+    with writing(file) as out:
+        out.write(data)
+
+
+def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None) -> None:
+    from netgraft.cli.output import console, duration, exact, size
+    from netgraft.cli.view import facts
+
+    how = duration(graph.seconds) if graph.seconds else tr("from the cache", "来自缓存")
+    out = console()
+    out.print(
+        facts(
+            [
+                (tr("model", "模型"), graph.model_id),
+                (tr("title", "说明"), graph.title),
+                (tr("parameters", "参数"), exact(graph.parameters)),
+                (tr("trainable", "可训练"), exact(graph.trainable_parameters)),
+                (tr("boxes", "顶层节点"), exact(graph.top_level_nodes)),
+                (tr("operators", "算子"), exact(graph.operators)),
+                (tr("document", "文档"), f"{size(graph.document_bytes)}, {graph.method}, {how}"),
+                (tr("page", "页面"), session.web(graph.page) if session.address else ""),
+                (tr("file", "文件"), str(output or "")),
+            ]
+        )
+    )
+    if not session.address and not output:
+        told = tr(
+            "To see it: `netgraft up` and the chat page, or `netgraft show MODEL -o graph.onnx` "
+            f"and open that file in Netron ({NETRON}).",
+            "查看方式：运行 `netgraft up` 打开聊天页，或 `netgraft show MODEL -o graph.onnx` "
+            f"后用 Netron（{NETRON}）打开。",
+        )
+        out.print(told, soft_wrap=True)
+
+
+@click.command(
+    "inspect",
+    cls=Word,
+    examples=("netgraft inspect resnet50", "netgraft inspect timm/vit_tiny_patch16_224 --json"),
+)
+@model_argument()
+@weights_option
+@pass_session
+def inspect_command(session: Session, model: str, weights: str | None) -> None:
+    """Say what MODEL is: heads, parameters, FLOPs, input."""
+    from netgraft.cli.output import console, emit
+    from netgraft.cli.view import inspection_view
+    from netgraft.v1 import surgery_pb2
+
+    door = session.door()
+    request = surgery_pb2.InspectModelRequest(model=resolve(door, model, weights))
+    reply = door.surgery.InspectModel(request)
+    tell(reply.model.notices)
+    if session.json:
+        emit(reply)
+        return
+    for part in inspection_view(reply):
+        console().print(part)
+
+
+@click.command("diff", cls=Word, examples=("netgraft diff resnet50 1a2b3c4d",))
+@model_argument("a")
+@model_argument("b")
+@pass_session
+def diff_command(session: Session, a: str, b: str) -> None:
+    """Say what differs between models A and B, module by module."""
+    from netgraft.cli.output import console, emit
+    from netgraft.cli.view import diff_view
+    from netgraft.v1 import graph_pb2
+
+    reply = session.door().graphs.CompareGraphs(graph_pb2.CompareGraphsRequest(a=a, b=b))
+    if session.json:
+        emit(reply)
+        return
+    for part in diff_view(reply):
+        console().print(part)
+
+
+@click.command(
+    "models",
+    cls=Word,
+    examples=(
+        "netgraft models resnet",
+        "netgraft models --task segmentation",
+        "netgraft models vit --max-params 30000000 --min-accuracy 80 --json",
+    ),
+)
+@click.argument("query", nargs=-1, shell_complete=complete_model)
+@click.option("--task", type=click.Choice(TASKS), default=None, help="What the model is for.")
+@click.option("--max-params", type=INT64, default=0, metavar="N", help="At most so many.")
+@click.option(
+    "--min-accuracy", type=float, default=0.0, metavar="PERCENT", help="ImageNet-1K top-1."
+)
+@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most so many (50).")
+@pass_session
+def models_command(
+    session: Session,
+    query: tuple[str, ...],
+    task: str | None,
+    max_params: int,
+    min_accuracy: float,
+    limit: int,
+) -> None:
+    """Search the model zoo for names that hold the words of QUERY."""
+    from netgraft.cli.output import console, emit
+    from netgraft.cli.view import models_view
+    from netgraft.v1 import models_pb2
+
+    request = models_pb2.ListModelsRequest(
+        query=" ".join(query),
+        task=task or "",
+        max_params=max_params,
+        min_accuracy=min_accuracy,
+        limit=limit,
+    )
+    reply = session.door().models.ListModels(request)
+    if session.json:
+        emit(reply)
+        return
+    for part in models_view(reply):
+        console().print(part)

@@ -1,0 +1,146 @@
+"""The root command. A sub-command's module is imported when it is called, not before.
+
+Knows every command's name and its one line of help; knows nothing of what they do.
+"""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from netgraft.cli import failure
+from netgraft.cli.command import json_option, language_option, server_option
+from netgraft.cli.language import speak, tr
+from netgraft.cli.session import Session
+from netgraft.errors import NetgraftError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    # word: (module, in English, in Chinese)
+    "up": ("house", "Start everything; prints the chat page's address.", "启动全部服务并显示聊天页地址。"),  # noqa: E501
+    "do": ("talk", "Carry out a sentence or a plan file.", "执行一句话或一个计划文件。"),
+    "plan": ("talk", "Say what a sentence would become.", "显示一句话会变成怎样的计划。"),
+    "show": ("look", "Draw a model's graph.", "绘制模型的计算图。"),
+    "inspect": ("look", "Heads, parameters, FLOPs, input.", "分类头、参数量、FLOPs、输入。"),
+    "diff": ("look", "What differs between two models.", "比较两个模型的差异。"),
+    "models": ("look", "Search the model zoo.", "搜索模型库。"),
+    "retarget": ("edit", "Replace the head for N classes.", "更换分类头，改为 N 类。"),
+    "freeze": ("edit", "Stop layers from training.", "冻结若干层。"),
+    "unfreeze": ("edit", "Let layers train again.", "解冻若干层。"),
+    "set-loss": ("edit", "Choose the loss.", "选择损失函数。"),
+    "undo": ("edit", "Back to the model before the last edit.", "撤销上一次修改。"),
+    "export": ("take", "Write a model to a file.", "把模型导出为文件。"),
+    "finetune": ("tune", "Train a model on data.", "用数据微调模型。"),
+    "jobs": ("tune", "List tuning jobs.", "列出微调任务。"),
+    "status": ("tune", "How a job stands.", "查看任务状态。"),
+    "watch": ("tune", "Follow a job to its end.", "跟踪任务直到结束。"),
+    "cancel": ("tune", "Stop a job; it can be resumed.", "取消任务（可恢复）。"),
+    "resume": ("tune", "Go on with a stopped job.", "恢复已停止的任务。"),
+    "token": ("house", "Print the token that clients need.", "显示客户端所需的令牌。"),
+    "doctor": ("house", "Check this machine and say what to mend.", "检查本机并给出修复建议。"),
+    "demo": ("demo", "A whole netgraft and one sentence, for real.", "启动全部并真实执行一句话。"),
+    "completion": ("house", "Print the shell's completion script.", "输出命令行补全脚本。"),
+}  # fmt: skip
+
+LOCALES = ("NETGRAFT_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+ASKED_JSON = "netgraft.cli.json"
+"""Whether --json stands anywhere on the line, even one that cannot be parsed."""
+LANGUAGE = language_option(envvar=LOCALES)
+
+
+class Program(click.Group):
+    """The group of all commands: loads lazily, and ends every call with the right code."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Before anything is read from the line: --help is in the user's language too.
+        speak("zh" if (LANGUAGE.resolve_envvar_value(ctx) or "").startswith("zh") else "en")
+        ctx.meta[ASKED_JSON] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"netgraft.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        word = args[0]
+        if word not in COMMANDS and not word.startswith("-"):
+            raise click.NoSuchCommand(word, possibilities=list(COMMANDS), ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section(tr("Commands", "命令")):
+            formatter.write_dl([(word, tr(en, zh)) for word, (_, en, zh) in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        words = [
+            CompletionItem(word, help=tr(en, zh))
+            for word, (_, en, zh) in COMMANDS.items()
+            if word.startswith(incomplete)
+        ]
+        return words + click.Command.shell_complete(self, ctx, incomplete)
+
+    def invoke(self, ctx: click.Context) -> None:
+        session = ctx.ensure_object(Session)
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+            return
+        except NetgraftError as error:
+            code = failure.report_error(error, as_json=session.json)
+        except click.UsageError as error:
+            if not ctx.meta[ASKED_JSON]:
+                raise
+            failure.report("USAGE", error.format_message(), as_json=True)
+            code = error.exit_code
+        except click.exceptions.Exit:
+            raise
+        except (KeyboardInterrupt, click.exceptions.Abort):
+            code = failure.INTERRUPTED
+        except BrokenPipeError:
+            code = failure.let_reader_go()
+        except (ModuleNotFoundError, OSError) as error:
+            code = failure.report_error(failure.foreseen(error), as_json=session.json)
+        except Exception as error:  # noqa: BLE001  # the boundary: told, never thrown at a person
+            code = failure.report_unexpected(error, as_json=session.json)
+        ctx.exit(code)
+
+
+def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"netgraft {version('netgraft')}")
+        ctx.exit()
+
+
+@click.command(
+    cls=Program,
+    invoke_without_command=True,
+    params=[json_option(), server_option(), LANGUAGE],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`netgraft COMMAND --help` shows examples.",
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Print the version.")  # fmt: skip
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """See a network, graft a new head on it, grow it.
+
+    MODEL is a torchvision name (resnet50), timm/NAME, or a model id. Commands that train
+    need a running netgraft (`netgraft up`); all others work without one.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

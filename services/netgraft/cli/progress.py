@@ -1,0 +1,135 @@
+"""A job's events as a progress bar on a terminal, as lines elsewhere.
+
+Knows nothing of where the events come from.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from netgraft.cli.language import tr
+from netgraft.cli.output import duration
+from netgraft.cli.view import figures, state_name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from netgraft.v1 import tuning_pb2
+
+LINE_SECONDS = 10.0
+"""At most so often a line about steps."""
+
+
+class JobView(Protocol):
+    """What shows a job's events."""
+
+    def add(self, event: "tuning_pb2.JobEvent") -> None: ...
+
+
+@contextmanager
+def job_view(out: "Console", job: str) -> Iterator[JobView]:
+    """A view on `out`: a live bar when it is a terminal, else lines."""
+    if not out.is_terminal:
+        yield LineView(out, job)
+        return
+    with _progress(out) as progress:
+        yield BarView(progress, job)
+
+
+def remark(event: "tuning_pb2.JobEvent") -> str:
+    """What stays on the screen of an event: an epoch's figures, a note. Else ""."""
+    from netgraft.v1 import tuning_pb2
+
+    if event.kind == tuning_pb2.JobEvent.KIND_EPOCH:
+        epoch = tr("epoch", "轮次") + f" {event.epoch}/{event.total_epochs}"
+        known = dict(event.metrics)
+        if event.loss:
+            known.setdefault("loss", event.loss)
+        return "  ".join(part for part in (epoch, figures(known), _speed(event)) if part)
+    if event.kind == tuning_pb2.JobEvent.KIND_NOTE:
+        return event.message
+    if event.kind == tuning_pb2.JobEvent.KIND_STATE and event.message:
+        return event.message
+    return ""
+
+
+def _speed(event: "tuning_pb2.JobEvent") -> str:
+    rate = event.images_per_second
+    return f"{rate:.4g} {tr('images/s', '张/秒')}" if rate else ""
+
+
+def _step(event: "tuning_pb2.JobEvent") -> str:
+    left = tr("left", "剩余")
+    parts = (
+        f"{tr('step', '步')} {event.step}/{event.total_steps}",
+        f"{tr('epoch', '轮次')} {event.epoch}/{event.total_epochs}",
+        f"loss {event.loss:.4f}",
+        _speed(event),
+        f"{left} {duration(event.eta_seconds)}" if event.eta_seconds else "",
+    )
+    return "  ".join(part for part in parts if part)
+
+
+class LineView:
+    """Lines for logs and pipes: states, epochs, notes, and now and then a step."""
+
+    def __init__(self, out: "Console", job: str) -> None:
+        self._out = out
+        self._job = job
+        self._last = -LINE_SECONDS
+
+    def add(self, event: "tuning_pb2.JobEvent") -> None:
+        from netgraft.v1 import tuning_pb2
+
+        if event.kind == tuning_pb2.JobEvent.KIND_STATE:
+            self._print(f"{self._job} {state_name(event.state)}")
+        if line := remark(event):
+            self._print(line)
+        if event.kind == tuning_pb2.JobEvent.KIND_STEP and self._due(event):
+            self._print(_step(event))
+
+    def _due(self, event: "tuning_pb2.JobEvent") -> bool:
+        now = time.monotonic()
+        if event.step != event.total_steps and now - self._last < LINE_SECONDS:
+            return False
+        self._last = now
+        return True
+
+    def _print(self, line: str) -> None:
+        self._out.print(line, soft_wrap=True)
+
+
+class BarView:
+    """A live bar over all steps, with loss and images per second; remarks stay above it."""
+
+    def __init__(self, progress: "Progress", job: str) -> None:
+        self._progress = progress
+        self._job = job
+        self._task = progress.add_task(job, total=None, told="")
+
+    def add(self, event: "tuning_pb2.JobEvent") -> None:
+        from netgraft.v1 import tuning_pb2
+
+        if line := remark(event):
+            self._progress.console.print(line, soft_wrap=True)
+        if event.kind == tuning_pb2.JobEvent.KIND_STATE:
+            described = f"{self._job} {state_name(event.state)}"
+            self._progress.update(self._task, description=described)
+        if event.total_steps:
+            self._progress.update(self._task, total=event.total_steps, completed=event.step)
+        if event.kind == tuning_pb2.JobEvent.KIND_STEP:
+            self._progress.update(self._task, told=_step(event))
+
+
+def _progress(out: "Console") -> "Progress":
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[told]}"),
+        console=out,
+    )

@@ -1,0 +1,72 @@
+"""MODEL arguments: completion of names, and the policy about pretrained weights."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from netgraft.cli.door import Door
+
+WEIGHTS = ("pretrained", "none", "auto")
+
+
+def complete_model(_: click.Context, __: click.Parameter, typed: str) -> "list[CompletionItem]":
+    """Names of the zoo that begin so."""
+    from click.shell_completion import CompletionItem
+
+    from netgraft.models.catalogue import entries
+
+    found = [entry for entry in entries() if entry.name.startswith(typed)]
+    return [CompletionItem(entry.name, help=entry.task) for entry in found]
+
+
+def model_argument(name: str = "model") -> Callable[[Any], Any]:
+    """A MODEL on the command line."""
+    return click.argument(name, metavar=name.upper(), shell_complete=complete_model)
+
+
+weights_option = click.option(
+    "--weights",
+    type=click.Choice(WEIGHTS),
+    help="For a zoo name: pretrained weights, random ones (none), or pretrained where they can "
+    "be had (auto). Default: pretrained.",
+)
+
+
+def policy(weights: str | None) -> int:
+    """The WeightsPolicy of a --weights."""
+    from netgraft.v1 import models_pb2
+
+    return {
+        None: models_pb2.WEIGHTS_POLICY_UNSPECIFIED,
+        "pretrained": models_pb2.WEIGHTS_POLICY_UNSPECIFIED,
+        "none": models_pb2.WEIGHTS_POLICY_NONE,
+        "auto": models_pb2.WEIGHTS_POLICY_PREFERRED,
+    }[weights]
+
+
+def resolve(door: "Door", model: str, weights: str | None) -> str:
+    """The reference to send on: the model's id when a policy was named, else as typed.
+
+    Says on stderr what the user must be told once, such as that the weights are random.
+    """
+    if weights is None:
+        return model
+    from netgraft.v1 import models_pb2
+
+    request = models_pb2.ResolveModelRequest(model=model, weights=policy(weights))  # type: ignore[arg-type]
+    found: models_pb2.Model = door.models.ResolveModel(request)
+    tell(found.notices)
+    return found.id
+
+
+def tell(notices: Iterable[str]) -> None:
+    """Print notices, each once in a call, where they disturb no reader of results."""
+    told = click.get_current_context().meta.setdefault("netgraft.cli.told", set())
+    for notice in notices:
+        if notice not in told:
+            told.add(notice)
+            click.echo(click.style(f"! {notice}", fg="yellow"), err=True)

@@ -1,0 +1,172 @@
+"""A plan being carried out, told as it happens: to people in lines and bars, to programs in JSON.
+
+Knows nothing of planning and consent.
+"""
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from netgraft.cli.language import tr
+from netgraft.cli.output import duration, emit_line
+from netgraft.cli.progress import JobView, job_view
+from netgraft.cli.view import diff_view, figures, models_view
+from netgraft.errors import NetgraftError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from netgraft.v1 import agent_pb2, tuning_pb2
+
+
+class Outcome:
+    """What came of a plan, as far as its events have told."""
+
+    def __init__(self) -> None:
+        self.failure: agent_pb2.StepFailed | None = None
+        self.job_id = ""
+        """The job that is being followed; empty when none is."""
+        self.job: tuning_pb2.Job | None = None
+        """The last job that a step finished with."""
+        self.model_id = ""
+        self.pages: list[str] = []
+        """Pages of the graphs of all models that were drawn or made, in order."""
+        self.finished = 0
+
+    def add(self, event: "agent_pb2.RunEvent") -> None:
+        kind = event.WhichOneof("event")
+        if kind == "progress":
+            self.job_id = event.progress.job_id
+        elif kind == "failed":
+            self.failure = event.failed
+        elif kind == "finished":
+            self._finish(event.finished)
+
+    def _finish(self, step: "agent_pb2.StepFinished") -> None:
+        self.finished += 1
+        self.job_id = ""
+        self.model_id = step.model_id or self.model_id
+        result = step.WhichOneof("result")
+        if result == "job":
+            self.job = step.job
+            if step.job.result_model:
+                self.pages.append(f"/viz/{step.job.result_model}/")
+        elif result == "edit":
+            self.pages.append(f"/viz/{step.edit.model.id}/")
+        elif result == "graph":
+            self.pages.append(step.graph.page)
+
+
+class Telling(Protocol):
+    """What tells a story."""
+
+    def add(self, event: "agent_pb2.RunEvent") -> None: ...
+
+    def close(self) -> None: ...
+
+
+def tell(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Outcome:
+    """Tell all events; returns what came of the plan.
+
+    When it breaks off (Ctrl-C, the server went away), says what goes on without us.
+    """
+    outcome = Outcome()
+    try:
+        for event in events:
+            outcome.add(event)
+            telling.add(event)
+    except (KeyboardInterrupt, NetgraftError):
+        telling.close()
+        if outcome.job_id:
+            from netgraft.cli.tune import goes_on
+
+            click.echo(goes_on(outcome.job_id), err=True)
+        raise
+    finally:
+        telling.close()
+    return outcome
+
+
+class JsonTelling:
+    """Every event as one line of JSON."""
+
+    def add(self, event: "agent_pb2.RunEvent") -> None:
+        emit_line(event)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class PlainTelling:
+    """Steps as lines, jobs as bars. `web` makes an address of a page's path."""
+
+    def __init__(self, out: "Console", web: "Callable[[str], str]") -> None:
+        self._out = out
+        self._web = web
+        self._open = ExitStack()
+        self._job: JobView | None = None
+
+    def add(self, event: "agent_pb2.RunEvent") -> None:
+        kind = event.WhichOneof("event")
+        if kind == "started":
+            started = event.started
+            self._line(f"▸ {started.index}/{started.total} {started.title}", "bold")
+        elif kind == "progress":
+            self._advance(event.progress)
+        elif kind == "finished":
+            self.close()
+            self._finish(event.finished)
+        elif kind == "failed":
+            self.close()
+            self._line(f"✗ {event.failed.message} ({event.failed.reason})", "red")
+
+    def close(self) -> None:
+        """End a bar that is still shown."""
+        self._open.close()
+        self._job = None
+
+    def _advance(self, progress: "agent_pb2.StepProgress") -> None:
+        if self._job is None:
+            self._job = self._open.enter_context(job_view(self._out, progress.job_id))
+        self._job.add(progress.event)
+
+    def _finish(self, step: "agent_pb2.StepFinished") -> None:
+        took = f" ({duration(step.seconds)})" if step.seconds else ""
+        summary, *more = step.summary.splitlines() or [""]
+        self._line(f"✓ {summary}{took}", "green")
+        for line in (*more, *self._details(step)):
+            self._line(f"  {line}")
+        for part in _tables(step):
+            self._out.print(part)
+
+    def _details(self, step: "agent_pb2.StepFinished") -> list[str]:
+        """What a person needs and the summary does not say: addresses and whole ids."""
+        model = f"{tr('model', '模型')} {step.model_id}"
+        result = step.WhichOneof("result")
+        if result == "graph":
+            return [self._web(step.graph.page)]
+        if result == "edit":
+            return [model]
+        if result == "job" and step.job.result_model:
+            return [figures(step.job.metrics), model]
+        if result == "export":
+            command = f"netgraft export {step.export.model_id} --format {step.export.format}"
+            return [self._web(step.export.page), f"{tr('or', '或')}: {command}"]
+        return []
+
+    def _line(self, text: str, style: str = "") -> None:
+        self._out.print(text, style=style, soft_wrap=True)
+
+
+def _tables(step: "agent_pb2.StepFinished") -> "Iterable[Table]":
+    result = step.WhichOneof("result")
+    if result == "diff":
+        return diff_view(step.diff)
+    if result == "models":
+        return models_view(step.models)
+    return ()

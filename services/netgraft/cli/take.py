@@ -1,0 +1,134 @@
+"""export: a model as a file, written whole or not at all."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from netgraft.cli.command import Word
+from netgraft.cli.reference import model_argument, resolve, weights_option
+from netgraft.cli.session import Session, pass_session
+from netgraft.errors import WouldOverwrite
+
+if TYPE_CHECKING:
+    from netgraft.v1 import models_pb2
+
+FORMATS = {
+    ".safetensors": "safetensors",
+    ".pth": "state_dict",
+    ".pt2": "pt2",
+    ".onnx": "onnx",
+    ".pt": "torchscript",
+    ".py": "python",
+    ".svg": "svg",
+    ".png": "png",
+}
+"""The format that a file's suffix means."""
+
+
+@click.command(
+    "export",
+    cls=Word,
+    examples=(
+        "netgraft export resnet50 -o resnet50.onnx",
+        "netgraft export 1a2b3c4d --format python -o rebuild.py",
+    ),
+)
+@model_argument()
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(tuple(FORMATS.values())),
+    help="By default what the suffix of the file means.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file.")
+@weights_option
+@pass_session
+def export_command(
+    session: Session,
+    model: str,
+    output: Path | None,
+    kind: str | None,
+    force: bool,
+    weights: str | None,
+) -> None:
+    """Write MODEL to a file that other programs read."""
+    from netgraft.v1 import models_pb2
+
+    kind = kind or FORMATS.get(output.suffix.lower() if output else "")
+    if kind is None:
+        raise click.UsageError(
+            "Say which format: --format, or -o FILE with one of " + ", ".join(FORMATS)
+        )
+    if output:
+        refuse_overwriting(output, force=force)
+    door = session.door()
+    request = models_pb2.ExportModelRequest(model=resolve(door, model, weights), format=kind)
+    written, size = _receive(door.models.ExportModel(request), output, force=force)
+    _tell(session, written, size, kind)
+
+
+def refuse_overwriting(file: Path, *, force: bool) -> None:
+    """Raises WouldOverwrite when the file is there and may not be replaced."""
+    if file.exists() and not force:
+        raise WouldOverwrite(path=file)
+
+
+def _receive(
+    chunks: "Iterator[models_pb2.FileChunk]", output: Path | None, *, force: bool
+) -> tuple[Path, int]:
+    """Write the stream to `output`, or under the name that it suggests."""
+    first = next(chunks)
+    file = output or Path(Path(first.name).name)
+    refuse_overwriting(file, force=force)
+    with writing(file) as out, _bar(file.name, first.size) as advance:
+        out.write(first.data)
+        advance(len(first.data))
+        for chunk in chunks:
+            out.write(chunk.data)
+            advance(len(chunk.data))
+    return file, file.stat().st_size
+
+
+@contextmanager
+def writing(file: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when it is complete; a half-written one leaves nothing."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as out:
+            yield out
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _bar(label: str, size: int) -> Iterator[Callable[[int], None]]:
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from netgraft.cli.output import console
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), console=console(stderr=True)) as progress:
+        task = progress.add_task(label, total=size)
+        yield lambda number: progress.advance(task, number)
+
+
+def _tell(session: Session, file: Path, size: int, kind: str) -> None:
+    if session.json:
+        import json
+
+        told = {"file": str(file), "format": kind, "bytes": size}
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return
+    from netgraft.cli.output import size as readable
+
+    click.echo(f"{file}  {readable(size)}  {kind}")

@@ -1,0 +1,224 @@
+"""plan and do: sentences become plans, plans are carried out."""
+
+import json
+import secrets
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netgraft.cli.command import Word
+from netgraft.cli.failure import FAILED, NO_ANSWER, REFUSED, USAGE
+from netgraft.cli.language import tr
+from netgraft.cli.reference import policy, weights_option
+from netgraft.cli.session import Session, pass_session
+from netgraft.errors import ConsentNeeded
+
+if TYPE_CHECKING:
+    from netgraft.cli.door import Door
+    from netgraft.cli.story import Telling
+    from netgraft.v1 import agent_pb2
+
+
+@click.command(
+    "plan",
+    cls=Word,
+    examples=(
+        'netgraft plan "show resnet50, retarget to 100 classes"',
+        'netgraft plan "把resnet50改成100类" --json',
+        "netgraft plan --batch sentences.jsonl --json",
+    ),
+)
+@click.argument("text", required=False)
+@click.option(
+    "--batch",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
+    metavar="FILE.jsonl",
+    help='Lines {"id": …, "turns": ["first thing said", "second…"]}; prints a reply for each.',
+)
+@click.option("--conversation", default="", metavar="NAME", help="What was said before counts.")
+@pass_session
+def plan_command(session: Session, text: str | None, batch: Path | None, conversation: str) -> None:
+    """Say what TEXT would become. Carries nothing out."""
+    from netgraft.cli.output import emit
+    from netgraft.v1 import agent_pb2
+
+    if (text is None) == (batch is None):
+        raise click.UsageError("Give either TEXT or --batch FILE.")
+    if batch is not None:
+        _plan_batch(batch)
+        return
+    request = agent_pb2.PlanRequest(text=text or "", conversation_id=conversation)
+    reply = session.door().agent.Plan(request)
+    if session.json:
+        emit(reply)
+    else:
+        print_reply(reply)
+
+
+def _plan_batch(file: Path) -> None:
+    """The batch form of PLAN.md. Always JSON, and always in this process: it is stateless."""
+    from netgraft.agent import plan_lines
+
+    with click.open_file(str(file), encoding="utf-8") as lines:
+        for told in plan_lines(lines):
+            click.echo(json.dumps(told, ensure_ascii=False))
+
+
+def print_reply(reply: "agent_pb2.PlannerReply") -> None:
+    """A planner's reply for people."""
+    from netgraft.cli.card import card_lines
+
+    if reply.kind == "plan":
+        for line in card_lines(reply):
+            click.echo(line)
+        return
+    click.echo(reply.question or reply.reason or reply.text)
+    for number, option in enumerate(reply.options, start=1):
+        click.echo(f"  {number}. {option}")
+
+
+@click.command(
+    "do",
+    cls=Word,
+    examples=(
+        'netgraft do "show resnet50, retarget to 100 classes"',
+        'netgraft do "fine-tune mobilenet_v2 for 10 classes on digits for 2 epochs" --yes',
+        "netgraft do --file plan.yaml --yes --json",
+    ),
+)
+@click.argument("text", required=False)
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="PLAN.json|yaml",
+    help='A plan file, {"steps": […]}, instead of a sentence.',
+)
+@click.option("-y", "--yes", is_flag=True, help="Consent to costly steps.")
+@click.option("--conversation", default="", metavar="NAME", help="What was said before counts.")
+@weights_option
+@pass_session
+def do_command(
+    session: Session,
+    text: str | None,
+    file: Path | None,
+    yes: bool,
+    conversation: str,
+    weights: str | None,
+) -> None:
+    """Carry out a sentence or a plan file at the server, with progress.
+
+    Steps that cost time (finetune, resume, cancel) ask for consent. With --json the plan is the
+    first line, and each event a line after it.
+
+    Exit code: 0 done, 1 a step failed, 2 no consent, 3 the planner asks, 4 it refuses,
+    5 no server.
+    """
+    if (text is None) == (file is None):
+        raise click.UsageError("Give either TEXT or --file PLAN.")
+    # One conversation a call, so that an answer to a question is understood as one.
+    conversation = conversation or f"cli-{secrets.token_hex(6)}"
+    plan = _read(file) if file else None
+    door = session.client()
+    plan = plan or understood(session, door, text or "", conversation)
+    show_plan(session, plan)
+    token = consent(session, door, plan, conversation, yes=yes)
+    from netgraft.cli.story import tell
+    from netgraft.v1 import agent_pb2
+
+    request = agent_pb2.RunRequest(
+        steps=plan.steps,
+        conversation_id=conversation,
+        consent_token=token,
+        weights=policy(weights),  # type: ignore[arg-type]
+    )
+    outcome = tell(door.agent.Run(request), telling(session))
+    if outcome.failure is not None or outcome.finished < len(plan.steps):
+        click.get_current_context().exit(FAILED)
+
+
+def _read(file: Path) -> "agent_pb2.PlannerReply":
+    from netgraft.cli.planfile import read_plan
+
+    return read_plan(file)
+
+
+def telling(session: Session) -> "Telling":
+    """How this call tells of a plan that is being carried out."""
+    from netgraft.cli.output import console
+    from netgraft.cli.story import JsonTelling, PlainTelling
+
+    return JsonTelling() if session.json else PlainTelling(console(), session.web)
+
+
+def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
+    """The plan card, or the plan's JSON on a line."""
+    from netgraft.cli.output import emit_line
+
+    if session.json:
+        emit_line(plan)
+    else:
+        print_reply(plan)
+
+
+def understood(
+    session: Session, door: "Door", text: str, conversation: str
+) -> "agent_pb2.PlannerReply":
+    """The plan that a sentence becomes, after as many questions as it takes.
+
+    Ends the command when there is nothing to carry out: an answer, a refusal, or a question that
+    nobody is there to answer.
+    """
+    from netgraft.v1 import agent_pb2
+
+    while True:
+        request = agent_pb2.PlanRequest(text=text, conversation_id=conversation)
+        reply: agent_pb2.PlannerReply = door.agent.Plan(request)
+        if reply.kind == "plan":
+            return reply
+        show_plan(session, reply)
+        if reply.kind != "clarify":
+            code = REFUSED if reply.kind == "refuse" else 0
+            raise click.exceptions.Exit(code)
+        text = _ask(session, list(reply.options))
+
+
+def _ask(session: Session, options: list[str]) -> str:
+    """What a person replies to a question: an option's number or own words."""
+    if session.json or not sys.stdin.isatty():
+        raise click.exceptions.Exit(NO_ANSWER)
+    said: str = click.prompt(">", prompt_suffix=" ", default="", show_default=False).strip()
+    if not said:
+        raise click.exceptions.Exit(NO_ANSWER)
+    chosen = int(said) if said.isdecimal() else 0
+    return options[chosen - 1] if 1 <= chosen <= len(options) else said
+
+
+def consent(
+    session: Session,
+    door: "Door",
+    plan: "agent_pb2.PlannerReply",
+    conversation: str,
+    *,
+    yes: bool,
+) -> str:
+    """The consent token for a plan; "" when none of its steps is costly.
+
+    Ends the command with exit code 2 when a person says no. Raises ConsentNeeded when nobody is
+    there to ask.
+    """
+    from netgraft.cli.card import is_costly
+    from netgraft.v1 import agent_pb2
+
+    if not any(is_costly(step) for step in plan.steps):
+        return ""
+    if not yes:
+        if session.json or not sys.stdin.isatty():
+            problem = tr("add --yes to give it.", "加 --yes 表示同意。")
+            raise ConsentNeeded(problem=problem)
+        if not click.confirm(tr("Carry it out?", "执行吗？"), default=False):
+            raise click.exceptions.Exit(USAGE)
+    request = agent_pb2.ConsentRequest(steps=plan.steps, conversation_id=conversation)
+    given: agent_pb2.ConsentReply = door.agent.Consent(request)
+    return given.token

@@ -1,0 +1,218 @@
+"""finetune, jobs, status, watch, cancel, resume: training goes on at the server."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from netgraft.cli.command import INT64, Word
+from netgraft.cli.failure import FAILED
+from netgraft.cli.language import tr
+from netgraft.cli.reference import model_argument, resolve, weights_option
+from netgraft.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from netgraft.cli.door import Door
+    from netgraft.v1 import tuning_pb2
+
+LOOPBACK = ("", "127.0.0.1", "localhost", "::1")
+STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+
+
+@click.command(
+    "finetune",
+    cls=Word,
+    examples=(
+        "netgraft finetune 1a2b3c4d --data digits --epochs 2",
+        "netgraft finetune 1a2b3c4d --data ./flowers --lr 0.01 --workers 2 --detach",
+    ),
+)
+@model_argument()
+@click.option("--data", required=True, help="digits, or a folder with one folder per class.")
+@click.option("--epochs", type=INT64, metavar="N", help="Passes over the training set.")
+@click.option("--lr", type=float, metavar="X", help="Peak learning rate.")
+@click.option("--batch-size", type=INT64, metavar="N", help="Examples per step, all workers.")
+@click.option("--optimizer", metavar="NAME", help="sgd, adam or adamw.")
+@click.option("--loss", metavar="NAME", help="As in set-loss; by default the model's.")
+@click.option("--workers", type=INT64, metavar="N", help="Training processes.")
+@click.option("--device", metavar="cpu|gpu", help="What they compute on.")
+@click.option("--precision", metavar="NAME", help="fp32, bf16 or fp16.")
+@click.option("--strategy", metavar="NAME", help="full, probe (the head only) or auto.")
+@click.option("--image-size", type=INT64, metavar="PIXELS", help="Side of the square input.")
+@click.option("--seed", type=INT64, metavar="N", help="Same seed, same machine: same numbers.")
+@click.option("--detach", is_flag=True, help="Do not wait for the end.")
+@weights_option
+@pass_session
+def finetune_command(
+    session: Session,
+    /,
+    model: str,
+    data: str,
+    weights: str | None,
+    detach: bool,
+    **options: int | float | str | None,
+) -> None:
+    """Train MODEL on a data set, and follow the job to its end.
+
+    What is not said gets the server's defaults, which the job then states. Ctrl-C leaves the job
+    running.
+    """
+    from netgraft.cli.output import emit
+    from netgraft.v1 import tuning_pb2
+
+    door = session.client()
+    given = {name: value for name, value in options.items() if value is not None}
+    reference = resolve(door, model, weights)
+    spec = tuning_pb2.TuningSpec(model=reference, data=locate(session, data), **given)  # type: ignore[arg-type]
+    job = door.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
+    if not detach:
+        _follow_to_end(session, door, job)
+    elif session.json:
+        emit(job)
+    else:
+        _print_job(session, job)
+
+
+def locate(session: Session, data: str) -> str:
+    """The data reference to send: a local folder by its whole path when the server is this machine.
+
+    The server may have been started in another folder than the one that the user is in.
+    """
+    is_path = "/" in data or data.startswith(("~", "."))
+    path = Path(data).expanduser()
+    here = session.address.rpartition(":")[0] in LOOPBACK
+    return str(path.resolve()) if is_path and here and path.exists() else data
+
+
+@click.command("jobs", cls=Word, examples=("netgraft jobs", "netgraft jobs --state running --json"))
+@click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
+@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most so many (50).")
+@pass_session
+def jobs_command(session: Session, state: str | None, limit: int) -> None:
+    """List tuning jobs, newest first."""
+    from netgraft.cli.output import console, emit
+    from netgraft.cli.view import jobs_view
+    from netgraft.v1 import tuning_pb2
+
+    wanted = tuning_pb2.JobState.Value(f"JOB_STATE_{(state or 'unspecified').upper()}")
+    request = tuning_pb2.ListJobsRequest(state=wanted, limit=limit)
+    reply = session.client().tuning.ListJobs(request)
+    if session.json:
+        emit(reply)
+        return
+    for part in jobs_view(reply):
+        console().print(part)
+
+
+@click.command("status", cls=Word, examples=("netgraft status tune-20261123-7f3a9c",))
+@click.argument("job")
+@pass_session
+def status_command(session: Session, job: str) -> None:
+    """Say how JOB stands."""
+    from netgraft.v1 import tuning_pb2
+
+    _print_job(session, session.client().tuning.GetJob(tuning_pb2.GetJobRequest(id=job)))
+
+
+@click.command("cancel", cls=Word, examples=("netgraft cancel tune-20261123-7f3a9c",))
+@click.argument("job")
+@pass_session
+def cancel_command(session: Session, job: str) -> None:
+    """Stop JOB. Its last checkpoint stays, and `netgraft resume` goes on from it."""
+    from netgraft.v1 import tuning_pb2
+
+    _print_job(session, session.client().tuning.CancelJob(tuning_pb2.CancelJobRequest(id=job)))
+
+
+@click.command("resume", cls=Word, examples=("netgraft resume tune-20261123-7f3a9c --watch",))
+@click.argument("job")
+@click.option("--watch", is_flag=True, help="Follow the job to its end.")
+@pass_session
+def resume_command(session: Session, job: str, watch: bool) -> None:
+    """Go on with a cancelled or failed JOB from its last checkpoint."""
+    from netgraft.v1 import tuning_pb2
+
+    door = session.client()
+    resumed = door.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=job))
+    if watch:
+        _follow_to_end(session, door, resumed)
+    else:
+        _print_job(session, resumed)
+
+
+@click.command(
+    "watch",
+    cls=Word,
+    examples=(
+        "netgraft watch tune-20261123-7f3a9c",
+        "netgraft watch tune-20261123-7f3a9c --json --after 120",
+    ),
+)
+@click.argument("job")
+@click.option("--after", type=INT64, default=0, metavar="SEQ", help="Only events after this one.")
+@pass_session
+def watch_command(session: Session, job: str, after: int) -> None:
+    """Follow JOB to its end. With --json, one event a line."""
+    from netgraft.cli.follow import follow
+    from netgraft.cli.output import emit_line
+    from netgraft.v1 import tuning_pb2
+
+    door = session.client()
+    found = door.tuning.GetJob(tuning_pb2.GetJobRequest(id=job))
+    if not session.json:
+        _follow_to_end(session, door, found, after=after)
+        return
+    for event in follow(door, found.id, after):
+        emit_line(event)
+    found = door.tuning.GetJob(tuning_pb2.GetJobRequest(id=found.id))
+    _end(found)
+
+
+def _follow_to_end(
+    session: Session, door: "Door", job: "tuning_pb2.Job", *, after: int = 0
+) -> None:
+    """Show a job until it ends, then the job; the exit code says whether it succeeded."""
+    from netgraft.cli.follow import follow
+    from netgraft.cli.output import console
+    from netgraft.cli.progress import job_view
+    from netgraft.v1 import tuning_pb2
+
+    out = console(stderr=session.json)
+    for line in job.assumptions:
+        out.print(f"· {line}", soft_wrap=True)
+    try:
+        with job_view(out, job.id) as view:
+            for event in follow(door, job.id, after):
+                view.add(event)
+    except KeyboardInterrupt:
+        click.echo(goes_on(job.id), err=True)
+        raise
+    job = door.tuning.GetJob(tuning_pb2.GetJobRequest(id=job.id))
+    _print_job(session, job)
+    _end(job)
+
+
+def goes_on(job: str) -> str:
+    """What to say to someone who stops watching."""
+    return tr(
+        f"Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it.",
+        f"任务 {job} 仍在进行。`netgraft watch {job}` 继续查看，`netgraft cancel {job}` 取消。",
+    )
+
+
+def _end(job: "tuning_pb2.Job") -> None:
+    from netgraft.v1 import tuning_pb2
+
+    if job.state != tuning_pb2.JOB_STATE_SUCCEEDED:
+        click.get_current_context().exit(FAILED)
+
+
+def _print_job(session: Session, job: "tuning_pb2.Job") -> None:
+    from netgraft.cli.output import console, emit
+    from netgraft.cli.view import job_view
+
+    if session.json:
+        emit(job)
+        return
+    for part in job_view(job):
+        console().print(part)

@@ -1,0 +1,214 @@
+"""Replies as lines and tables for people.
+
+Knows nothing of how a reply was got; the same views serve single commands and `do`.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from netgraft.cli.language import tr
+from netgraft.cli.output import count, duration, exact, size, table
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+    from rich.table import Table
+
+    from netgraft.v1 import graph_pb2, models_pb2, surgery_pb2, tuning_pb2
+
+SHORT = 12
+"""Digits of a model id that are shown where there is little room."""
+
+
+def facts(rows: list[tuple[str, str]]) -> "Table":
+    """Names and values, one pair a line."""
+    from rich.table import Table
+
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in rows:
+        if value:
+            made.add_row(name, value)
+    return made
+
+
+def edit_view(reply: "surgery_pb2.EditReply") -> "Iterator[Table]":
+    """What an edit did: the new model, and each head that was replaced."""
+    before, after = exact(reply.parameters_before), exact(reply.parameters_after)
+    trained, trains = exact(reply.trainable_before), exact(reply.trainable_after)
+    yield facts(
+        [
+            (tr("model", "模型"), reply.model.id),
+            (tr("title", "说明"), reply.model.title),
+            (tr("parameters", "参数"), f"{before} → {after}"),
+            (tr("trainable", "可训练"), f"{trained} → {trains}"),
+        ]
+    )
+    if not reply.heads:
+        return
+    numbers = ("in_features", tr("before", "之前"), tr("after", "之后"))
+    made = table(tr("head", "分类头"), tr("type", "类型"), *numbers, right=numbers)
+    for head in reply.heads:
+        made.add_row(head.path, head.type, str(head.in_features), str(head.before), str(head.after))
+    yield made
+
+
+def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
+    """What a model is, and its heads."""
+    shape = " × ".join(str(side) for side in reply.input_shape)
+    yield facts(
+        [
+            (tr("model", "模型"), reply.model.id),
+            (tr("title", "说明"), reply.model.title),
+            (tr("base", "基础"), reply.model.base),
+            (tr("task", "任务"), reply.model.task),
+            (tr("input", "输入"), shape),
+            (tr("parameters", "参数"), exact(reply.parameters)),
+            (tr("trainable", "可训练"), exact(reply.trainable_parameters)),
+            ("FLOPs", count(reply.flops)),
+            (tr("weights", "权重"), size(reply.weight_bytes)),
+            (tr("loss", "损失"), reply.model.loss),
+            *((name, f"{value:.4g}") for name, value in sorted(reply.model.metrics.items())),
+        ]
+    )
+    numbers = ("in", "out", tr("classes", "类别"))
+    made = table(
+        tr("head", "分类头"), tr("type", "类型"), *numbers, tr("role", "作用"), right=numbers
+    )
+    for head in reply.heads:
+        sizes = (str(head.in_features), str(head.out_features), str(head.classes))
+        made.add_row(head.path, head.type, *sizes, head.role)
+    yield made
+
+
+def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
+    """What differs, module by module."""
+    from netgraft.v1 import graph_pb2
+
+    kinds = {
+        graph_pb2.ModuleDifference.KIND_ADDED: tr("added", "新增"),
+        graph_pb2.ModuleDifference.KIND_REMOVED: tr("removed", "移除"),
+        graph_pb2.ModuleDifference.KIND_CHANGED: tr("changed", "改变"),
+        graph_pb2.ModuleDifference.KIND_TRAINABLE: tr("trainable", "训练"),
+    }
+    yield facts(
+        [
+            ("a", f"{reply.a_id}  {exact(reply.a_parameters)}"),
+            ("b", f"{reply.b_id}  {exact(reply.b_parameters)}"),
+        ]
+    )
+    numbers = (tr("parameters a", "参数 a"), tr("parameters b", "参数 b"))
+    made = table(tr("module", "模块"), tr("what", "变化"), "a", "b", *numbers, right=numbers)
+    for difference in reply.differences:
+        made.add_row(
+            difference.path or tr("(model)", "（模型）"),
+            kinds.get(difference.kind, ""),
+            difference.before,
+            difference.after,
+            exact(difference.parameters_before),
+            exact(difference.parameters_after),
+        )
+    yield made if reply.differences else facts([("", tr("No difference.", "没有差异。"))])
+
+
+def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
+    """Names of the zoo."""
+    numbers = (tr("parameters", "参数"), "top-1 %", tr("input", "输入"))
+    made = table(tr("name", "名称"), tr("task", "任务"), *numbers, right=numbers)
+    for entry in reply.entries:
+        made.add_row(
+            entry.name,
+            entry.task,
+            count(entry.params) if entry.params else "",
+            f"{entry.accuracy:.1f}" if entry.accuracy else "",
+            str(entry.image_size or ""),
+        )
+    yield made
+    shown, total = len(reply.entries), reply.total
+    if shown < total:
+        told = tr(
+            f"{shown} of {total} shown; --limit {total} shows all.",
+            f"共 {total} 个，显示了 {shown} 个；--limit {total} 显示全部。",
+        )
+        yield facts([("", told)])
+
+
+def state_name(state: int) -> str:
+    """A job's state in words."""
+    from netgraft.v1 import tuning_pb2
+
+    names: dict[int, str] = {
+        tuning_pb2.JOB_STATE_QUEUED: tr("queued", "排队中"),
+        tuning_pb2.JOB_STATE_RUNNING: tr("running", "运行中"),
+        tuning_pb2.JOB_STATE_SUCCEEDED: tr("succeeded", "成功"),
+        tuning_pb2.JOB_STATE_FAILED: tr("failed", "失败"),
+        tuning_pb2.JOB_STATE_CANCELLED: tr("cancelled", "已取消"),
+    }
+    return names.get(state, "")
+
+
+def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
+    """Jobs, newest first."""
+    made = table(
+        tr("job", "任务"),
+        tr("state", "状态"),
+        tr("model", "模型"),
+        tr("data", "数据"),
+        tr("progress", "进度"),
+        tr("figures", "指标"),
+        tr("created", "创建时间"),
+    )
+    for job in reply.jobs:
+        made.add_row(
+            job.id,
+            state_name(job.state),
+            job.spec.model[:SHORT],
+            job.spec.data,
+            _progress(job.last_event),
+            figures(job.metrics),
+            _when(job.create_time),
+        )
+    yield made
+
+
+def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
+    """Everything about one job."""
+    spec = ", ".join(
+        f"{field.name} {value}" for field, value in job.spec.ListFields() if field.name != "model"
+    )
+    failed = f"{job.error_message} ({job.error_reason})" if job.error_reason else ""
+    took = job.end_time.ToSeconds() - job.start_time.ToSeconds() if job.end_time.seconds else 0
+    yield facts(
+        [
+            (tr("job", "任务"), job.id),
+            (tr("state", "状态"), state_name(job.state)),
+            (tr("error", "错误"), failed),
+            (tr("model", "模型"), job.spec.model),
+            (tr("settings", "设置"), spec),
+            *((tr("assumed", "默认"), line) for line in job.assumptions),
+            (tr("progress", "进度"), _progress(job.last_event)),
+            (tr("figures", "指标"), figures(job.metrics)),
+            (tr("result", "结果"), job.result_model),
+            (tr("created", "创建时间"), _when(job.create_time)),
+            (tr("took", "用时"), duration(took) if took > 0 else ""),
+            (tr("attempt", "第几次"), str(job.attempt) if job.attempt > 1 else ""),
+        ]
+    )
+
+
+def figures(metrics: Mapping[str, float]) -> str:
+    """Metrics on one line: accuracy 0.97, loss 0.11."""
+    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items()))
+
+
+def _progress(event: "tuning_pb2.JobEvent") -> str:
+    if not event.total_steps:
+        return ""
+    return f"{event.step}/{event.total_steps} ({event.step * 100 // event.total_steps} %)"
+
+
+def _when(time: "Timestamp") -> str:
+    if not time.seconds:
+        return ""
+    return f"{time.ToDatetime(UTC).astimezone():%Y-%m-%d %H:%M:%S}"

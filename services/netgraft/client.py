@@ -1,0 +1,233 @@
+"""The gRPC client, synchronous and asyncio.
+
+    from netgraft.client import Client
+    from netgraft.v1 import models_pb2
+
+    with Client() as netgraft:
+        print(netgraft.models.ResolveModel(models_pb2.ResolveModelRequest(model="resnet50")))
+
+The attributes `models`, `graphs`, `surgery`, `tuning` and `agent` are the generated
+stubs. Every call carries the token, the language and Ray Serve's routing key; a failed
+one raises a RemoteError with the server's reason and sentence.
+Knows nothing of torch and Ray.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import grpc
+import grpc.aio
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from netgraft.errors import NetgraftError, Unauthenticated, Unreachable, every_error
+from netgraft.settings import settings
+from netgraft.v1 import (
+    agent_pb2_grpc,
+    graph_pb2_grpc,
+    models_pb2_grpc,
+    surgery_pb2_grpc,
+    tuning_pb2_grpc,
+)
+
+if TYPE_CHECKING:
+    # The asyncio stubs exist for the type checker only; at run time both kinds are one class.
+    from netgraft.v1.agent_pb2_grpc import AgentAsyncStub
+    from netgraft.v1.graph_pb2_grpc import GraphsAsyncStub
+    from netgraft.v1.models_pb2_grpc import ModelsAsyncStub
+    from netgraft.v1.surgery_pb2_grpc import SurgeryAsyncStub
+    from netgraft.v1.tuning_pb2_grpc import TuningAsyncStub
+
+OPTIONS = [
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.max_send_message_length", 64 * 2**20),
+    # A server that comes back is found within seconds, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+]
+
+STUBS: dict[str, Any] = {
+    "models": models_pb2_grpc.ModelsStub,
+    "graphs": graph_pb2_grpc.GraphsStub,
+    "surgery": surgery_pb2_grpc.SurgeryStub,
+    "tuning": tuning_pb2_grpc.TuningStub,
+    "agent": agent_pb2_grpc.AgentStub,
+}
+"""The stub of each Serve application."""
+
+ABSENT = (
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.NOT_FOUND,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
+
+_REASONS = {kind.reason: kind for kind in every_error()}
+
+
+class RemoteError(NetgraftError):
+    """An error that the server told of: its constant `reason` and its sentence."""
+
+    def __init__(self, *, reason: str, sentence: str, code: str) -> None:
+        self.reason = reason  # type: ignore[misc]  # the server's, not this class's
+        self.code = code
+        self.told = sentence
+        super().__init__(reason=reason, sentence=sentence, code=code)
+
+    def sentence(self, language: str = "en") -> str:
+        return self.told
+
+    @property
+    def kind(self) -> type[NetgraftError]:
+        """The class of the error tree that the reason belongs to."""
+        return _REASONS.get(self.reason, NetgraftError)
+
+
+def as_error(failure: grpc.RpcError, address: str) -> NetgraftError:
+    """A failed call as an error of the tree."""
+    code = failure.code() if isinstance(failure, grpc.Call | grpc.aio.AioRpcError) else None
+    status = _status(failure) if code is not None else None
+    info = error_details_pb2.ErrorInfo()
+    if code is not None and status is not None:
+        for detail in status.details:
+            if detail.Unpack(info):
+                return RemoteError(reason=info.reason, sentence=status.message, code=code.name)
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return Unauthenticated()
+    name = code.name if code else "UNKNOWN"
+    detail = failure.details() if isinstance(failure, grpc.Call | grpc.aio.AioRpcError) else ""
+    sentence, _, reason = (detail or "").removesuffix(")").rpartition(" (")
+    if reason in _REASONS:  # a failed stream: see serving.fail
+        return RemoteError(reason=reason, sentence=sentence, code=name)
+    # Our own NOT_FOUND carries its reason; the bare one is Ray Serve's, of an
+    # application that is not deployed (yet).
+    if code in ABSENT:
+        return Unreachable(address=address)
+    return RemoteError(reason=name, sentence=detail or name, code=name)
+
+
+def _status(failure: Any) -> Any:
+    """The call's google.rpc.Status, if any."""
+    try:
+        return rpc_status.from_call(failure)
+    except ValueError:  # the server's details say something else than its status
+        return None
+
+
+class _Service:
+    """One service's stub, with what every call carries and errors of the tree."""
+
+    def __init__(self, channel: Any, application: str, client: "_Connection") -> None:
+        self._stub = STUBS[application](channel)
+        self._client = client
+        self._metadata = (
+            ("authorization", f"Bearer {client.token}"),
+            ("application", application),
+            ("accept-language", client.language),
+        )
+
+    def _raise(self, failure: grpc.RpcError) -> NetgraftError:
+        return as_error(failure, self._client.address)
+
+
+class _SyncService(_Service):
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._stub, name)
+
+        def unary(request: Any, timeout: float | None = None) -> Any:
+            try:
+                return method(request, timeout=timeout, metadata=self._metadata)
+            except grpc.RpcError as failure:
+                raise self._raise(failure) from None
+
+        def stream(request: Any, timeout: float | None = None) -> Iterator[Any]:
+            call = method(request, timeout=timeout, metadata=self._metadata)
+            try:
+                yield from call
+            except grpc.RpcError as failure:
+                raise self._raise(failure) from None
+            finally:
+                call.cancel()  # closing the generator ends the call on the server too
+
+        return stream if isinstance(method, grpc.UnaryStreamMultiCallable) else unary
+
+
+class _AsyncService(_Service):
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._stub, name)
+
+        async def unary(request: Any, timeout: float | None = None) -> Any:
+            try:
+                return await method(request, timeout=timeout, metadata=self._metadata)
+            except grpc.RpcError as failure:
+                raise self._raise(failure) from None
+
+        async def stream(request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
+            call = method(request, timeout=timeout, metadata=self._metadata)
+            try:
+                async for item in call:
+                    yield item
+            except grpc.RpcError as failure:
+                raise self._raise(failure) from None
+            finally:
+                call.cancel()
+
+        return stream if isinstance(method, grpc.aio.UnaryStreamMultiCallable) else unary
+
+
+class _Connection:
+    """An address and what identifies its user. Empty values come from the settings."""
+
+    def __init__(self, address: str = "", token: str = "", language: str = "en") -> None:
+        self.address = address or settings().server
+        self.token = token or settings().read_token()
+        self.language = language
+
+
+class Client(_Connection):
+    """A connection for ordinary code. Use as a context manager, or call `close`."""
+
+    models: models_pb2_grpc.ModelsStub
+    graphs: graph_pb2_grpc.GraphsStub
+    surgery: surgery_pb2_grpc.SurgeryStub
+    tuning: tuning_pb2_grpc.TuningStub
+    agent: agent_pb2_grpc.AgentStub
+
+    def __init__(self, address: str = "", token: str = "", language: str = "en") -> None:
+        super().__init__(address, token, language)
+        self._channel = grpc.insecure_channel(self.address, OPTIONS)
+        for application in STUBS:
+            setattr(self, application, _SyncService(self._channel, application, self))
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncClient(_Connection):
+    """The same for asyncio; make it inside a running event loop."""
+
+    models: "ModelsAsyncStub"
+    graphs: "GraphsAsyncStub"
+    surgery: "SurgeryAsyncStub"
+    tuning: "TuningAsyncStub"
+    agent: "AgentAsyncStub"
+
+    def __init__(self, address: str = "", token: str = "", language: str = "en") -> None:
+        super().__init__(address, token, language)
+        self._channel = grpc.aio.insecure_channel(self.address, OPTIONS)
+        for application in STUBS:
+            setattr(self, application, _AsyncService(self._channel, application, self))
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,319 @@
+"""Every error a user can meet, in one tree, with one table to gRPC status.
+
+    NetgraftError
+    ├── InvalidRequest            INVALID_ARGUMENT
+    │   ├── InvalidClasses
+    │   ├── InvalidValue
+    │   ├── InvalidData
+    │   └── UnsupportedFile
+    ├── NotFound                  NOT_FOUND
+    │   ├── UnknownModel
+    │   ├── UnknownModule
+    │   ├── UnknownJob
+    │   └── DataNotFound
+    ├── NotPossible               FAILED_PRECONDITION
+    │   ├── WeightsUnavailable
+    │   ├── HeadMismatch
+    │   ├── SurgeryFailed
+    │   ├── CannotDraw
+    │   ├── CannotExport
+    │   ├── NothingToUndo
+    │   ├── NothingTrains
+    │   ├── JobNotRunning
+    │   ├── JobNotResumable
+    │   ├── ConsentNeeded
+    │   ├── StepUnavailable
+    │   ├── WouldOverwrite
+    │   └── NothingCurrent
+    ├── NotAllowed
+    │   ├── Unauthenticated       UNAUTHENTICATED
+    │   └── OutsideDataRoots      PERMISSION_DENIED
+    ├── Exhausted                 RESOURCE_EXHAUSTED
+    │   ├── DiskFull
+    │   ├── TooLarge
+    │   └── NotEnoughWorkers
+    ├── Unreachable               UNAVAILABLE
+    ├── AddressInUse              UNAVAILABLE
+    └── TrainingFailed            ABORTED
+
+Each class has a constant `reason` and a sentence in English and in Chinese that
+says what to do. The sentences are `str.format` templates over the keyword
+arguments that the error is raised with. This module knows nothing of gRPC:
+the names in STATUS are those of `grpc.StatusCode`.
+"""
+
+from typing import ClassVar
+
+
+class NetgraftError(Exception):
+    """An error that a user can meet.
+
+    Raise a leaf of the tree with the values its sentence needs:
+    `raise UnknownModel(name="resnet500", hint="resnet50, resnet101")`.
+    """
+
+    reason: ClassVar[str] = "INTERNAL"
+    en: ClassVar[str] = "Something went wrong inside netgraft; the server's log tells more."
+    zh: ClassVar[str] = "netgraft 内部出错；详情见服务器日志。"
+
+    def __init__(self, **values: object) -> None:
+        self.values = values
+        super().__init__(self.sentence())
+
+    def sentence(self, language: str = "en") -> str:
+        """The error in words, in "en" or "zh" (any other language: English)."""
+        return (self.zh if language.startswith("zh") else self.en).format(**self.values)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remake, (type(self), self.values)
+
+
+def _remake(kind: type[NetgraftError], values: dict[str, object]) -> NetgraftError:
+    return kind(**values)
+
+
+class InvalidRequest(NetgraftError):
+    reason = "INVALID_REQUEST"
+    en = "The request is not valid: {problem}"
+    zh = "请求无效：{problem}"
+
+
+class InvalidClasses(InvalidRequest):
+    reason = "INVALID_CLASSES"
+    en = "A head needs between 1 and 1,000,000 classes, not {classes}. Say how many, such as 10."
+    zh = "分类数必须在 1 到 1,000,000 之间，不能是 {classes}。请给出类别数，例如 10。"
+
+
+class InvalidValue(InvalidRequest):
+    reason = "INVALID_VALUE"
+    en = "{name} cannot be {value}: {expected}."
+    zh = "{name} 不能是 {value}：应为 {expected}。"
+
+
+class InvalidData(InvalidRequest):
+    reason = "INVALID_DATA"
+    en = "The data set {data} cannot be trained on: {problem}"
+    zh = "数据集 {data} 无法用于训练：{problem}"
+
+
+class UnsupportedFile(InvalidRequest):
+    reason = "UNSUPPORTED_FILE"
+    en = "{path} cannot be opened as a model: {problem}"
+    zh = "无法把 {path} 作为模型打开：{problem}"
+
+
+class NotFound(NetgraftError):
+    reason = "NOT_FOUND"
+    en = "{what} was not found."
+    zh = "未找到 {what}。"
+
+
+class UnknownModel(NotFound):
+    reason = "UNKNOWN_MODEL"
+    en = "There is no model {name!r}. {hint} `netgraft models` lists what there is."
+    zh = "没有名为 {name!r} 的模型。{hint} 用 `netgraft models` 查看所有模型。"
+
+
+class UnknownModule(NotFound):
+    reason = "UNKNOWN_MODULE"
+    en = "The model has no module {path!r}. Nearest: {nearest}."
+    zh = "模型中没有模块 {path!r}。最接近的是：{nearest}。"
+
+
+class UnknownJob(NotFound):
+    reason = "UNKNOWN_JOB"
+    en = "There is no job {job!r}. `netgraft jobs` lists them."
+    zh = "没有任务 {job!r}。用 `netgraft jobs` 查看所有任务。"
+
+
+class DataNotFound(NotFound):
+    reason = "DATA_NOT_FOUND"
+    en = "There is no data set or folder {data!r}. Give a folder below {roots}, or `digits`."
+    zh = "没有数据集或文件夹 {data!r}。请给出 {roots} 下的文件夹，或使用 `digits`。"
+
+
+class NotPossible(NetgraftError):
+    reason = "NOT_POSSIBLE"
+    en = "That is not possible now: {problem}"
+    zh = "当前无法执行：{problem}"
+
+
+class WeightsUnavailable(NotPossible):
+    reason = "WEIGHTS_UNAVAILABLE"
+    en = (
+        "The pretrained weights of {model} are not on this machine and could not be downloaded "
+        "({problem}). Connect to the network, put {file} into {folder}, or go on from random "
+        "weights with `--weights none`."
+    )
+    zh = (
+        "本机没有 {model} 的预训练权重，也无法下载（{problem}）。请连接网络，"
+        "或把 {file} 放入 {folder}，或用 `--weights none` 从随机权重开始。"
+    )
+
+
+class HeadMismatch(NotPossible):
+    reason = "HEAD_MISMATCH"
+    en = (
+        "The model tells {model_classes} classes apart, but {data} has {data_classes}. "
+        "Retarget it first: `netgraft retarget {model} --classes {data_classes}`."
+    )
+    zh = (
+        "模型有 {model_classes} 个类别，而 {data} 有 {data_classes} 个。"
+        "请先改头：`netgraft retarget {model} --classes {data_classes}`。"
+    )
+
+
+class SurgeryFailed(NotPossible):
+    reason = "SURGERY_FAILED"
+    en = "The head of {model} could not be replaced, and nothing was changed: {problem}"
+    zh = "无法替换 {model} 的分类头，模型未被改动：{problem}"
+
+
+class CannotDraw(NotPossible):
+    reason = "CANNOT_DRAW"
+    en = "{model} cannot be drawn: {problem}"
+    zh = "无法绘制 {model}：{problem}"
+
+
+class CannotExport(NotPossible):
+    reason = "CANNOT_EXPORT"
+    en = "{model} cannot be exported as {format}: {problem}"
+    zh = "无法把 {model} 导出为 {format}：{problem}"
+
+
+class NothingToUndo(NotPossible):
+    reason = "NOTHING_TO_UNDO"
+    en = "{model} has no edit to undo: it is the base model."
+    zh = "{model} 没有可撤销的修改：它是基础模型。"
+
+
+class NothingTrains(NotPossible):
+    reason = "NOTHING_TRAINS"
+    en = "Every layer of {model} is frozen, so nothing would train. Unfreeze the head first."
+    zh = "{model} 的所有层都已冻结，无可训练。请先解冻分类头。"
+
+
+class JobNotRunning(NotPossible):
+    reason = "JOB_NOT_RUNNING"
+    en = "Job {job} is not running: it is {state}."
+    zh = "任务 {job} 未在运行，状态为 {state}。"
+
+
+class JobNotResumable(NotPossible):
+    reason = "JOB_NOT_RESUMABLE"
+    en = "Job {job} cannot be resumed: it is {state}. Only cancelled or failed jobs can."
+    zh = "任务 {job} 无法恢复，状态为 {state}。只有已取消或失败的任务可以恢复。"
+
+
+class ConsentNeeded(NotPossible):
+    reason = "CONSENT_NEEDED"
+    en = "This plan costs time and needs your consent: {problem} Look at the plan and agree to it."
+    zh = "该计划耗费资源，需要您的同意：{problem} 请查看计划后确认。"
+
+
+class StepUnavailable(NotPossible):
+    reason = "STEP_UNAVAILABLE"
+    en = "The step {step!r} is understood but this version of netgraft cannot carry it out."
+    zh = "已理解步骤 {step!r}，但此版本的 netgraft 尚不能执行。"
+
+
+class WouldOverwrite(NotPossible):
+    reason = "WOULD_OVERWRITE"
+    en = "{path} exists already. Add --force to overwrite it."
+    zh = "{path} 已存在。加 --force 可覆盖。"
+
+
+class NothingCurrent(NotPossible):
+    reason = "NOTHING_CURRENT"
+    en = "Which {what}? This conversation has none yet: name one."
+    zh = "哪一个{what}？本次对话中还没有：请指明。"
+
+
+class NotAllowed(NetgraftError):
+    reason = "NOT_ALLOWED"
+    en = "That is not allowed: {problem}"
+    zh = "不允许：{problem}"
+
+
+class Unauthenticated(NotAllowed):
+    reason = "UNAUTHENTICATED"
+    en = "A valid token is needed. `netgraft token` on the server's machine prints it."
+    zh = "需要有效的令牌。在服务器上运行 `netgraft token` 可查看。"
+
+
+class OutsideDataRoots(NotAllowed):
+    reason = "OUTSIDE_DATA_ROOTS"
+    en = "{path!r} is outside the folders that the server may read ({roots})."
+    zh = "{path!r} 不在服务器允许读取的文件夹内（{roots}）。"
+
+
+class Exhausted(NetgraftError):
+    reason = "EXHAUSTED"
+    en = "There is not enough of a resource: {problem}"
+    zh = "资源不足：{problem}"
+
+
+class DiskFull(Exhausted):
+    reason = "DISK_FULL"
+    en = "The disk that holds {folder} is full. Free some space; nothing stored before is lost."
+    zh = "{folder} 所在磁盘已满。请释放空间；此前保存的内容没有丢失。"
+
+
+class TooLarge(Exhausted):
+    reason = "TOO_LARGE"
+    en = "{what} is too large: at most {limit}."
+    zh = "{what} 过大：最多 {limit}。"
+
+
+class NotEnoughWorkers(Exhausted):
+    reason = "NOT_ENOUGH_WORKERS"
+    en = "{asked} workers on {device} were asked for, but there are {available}. Ask for fewer."
+    zh = "请求了 {asked} 个 {device} 工作进程，但只有 {available} 个。请减少数量。"
+
+
+class Unreachable(NetgraftError):
+    reason = "UNREACHABLE"
+    en = "No netgraft server answers at {address}. Start one with `netgraft up`."
+    zh = "{address} 上没有 netgraft 服务器响应。请用 `netgraft up` 启动。"
+
+
+class AddressInUse(NetgraftError):
+    reason = "ADDRESS_IN_USE"
+    en = "Port {port} is in use. Stop what uses it, or choose another with {variable}=PORT."
+    zh = "端口 {port} 已被占用。请停止占用它的程序，或用 {variable}=端口 另选一个。"
+
+
+class TrainingFailed(NetgraftError):
+    reason = "TRAINING_FAILED"
+    en = "The training stopped: {problem}"
+    zh = "训练已停止：{problem}"
+
+
+STATUS: dict[type[NetgraftError], str] = {
+    NetgraftError: "INTERNAL",
+    InvalidRequest: "INVALID_ARGUMENT",
+    NotFound: "NOT_FOUND",
+    NotPossible: "FAILED_PRECONDITION",
+    NotAllowed: "PERMISSION_DENIED",
+    Unauthenticated: "UNAUTHENTICATED",
+    Exhausted: "RESOURCE_EXHAUSTED",
+    Unreachable: "UNAVAILABLE",
+    AddressInUse: "UNAVAILABLE",
+    TrainingFailed: "ABORTED",
+}
+"""The one table. A class that is not listed has the status of its nearest ancestor."""
+
+
+def status_name(error: NetgraftError | type[NetgraftError]) -> str:
+    """Name of the gRPC status code that an error maps to."""
+    kind = error if isinstance(error, type) else type(error)
+    return next(STATUS[ancestor] for ancestor in kind.__mro__ if ancestor in STATUS)
+
+
+def every_error() -> list[type[NetgraftError]]:
+    """All classes of the tree, parents before children."""
+
+    def below(kind: type[NetgraftError]) -> list[type[NetgraftError]]:
+        return [kind, *(leaf for child in kind.__subclasses__() for leaf in below(child))]
+
+    return below(NetgraftError)

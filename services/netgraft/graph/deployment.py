@@ -1,0 +1,12 @@
+"""The Graphs service as a Ray Serve application."""
+
+from ray import serve
+
+from netgraft.graph.edge import GraphsServicer
+from netgraft.serving import expose
+from netgraft.v1 import graph_pb2
+
+Graphs = serve.deployment(
+    name="Graphs", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
+)(expose(GraphsServicer, graph_pb2.DESCRIPTOR.services_by_name["Graphs"]))
+app = Graphs.bind(warm=True)

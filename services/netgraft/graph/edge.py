@@ -1,0 +1,115 @@
+"""Protobuf at the edge of the graph slice: the Graphs service, in-process or served."""
+
+import threading
+import time
+from difflib import get_close_matches
+from urllib.parse import quote
+
+from netgraft.errors import NotFound, UnknownModule
+from netgraft.graph import viewer
+from netgraft.graph.difference import Kind, ModuleDifference, compare
+from netgraft.graph.drawings import Drawings, Summary
+from netgraft.models.recipe import Recipe
+from netgraft.models.store import Store, default_store
+from netgraft.models.zoo import resolve
+from netgraft.v1 import graph_pb2
+
+KINDS = {
+    Kind.ADDED: graph_pb2.ModuleDifference.KIND_ADDED,
+    Kind.REMOVED: graph_pb2.ModuleDifference.KIND_REMOVED,
+    Kind.CHANGED: graph_pb2.ModuleDifference.KIND_CHANGED,
+    Kind.TRAINABLE: graph_pb2.ModuleDifference.KIND_TRAINABLE,
+}
+
+
+class GraphsServicer:
+    """See `graph.proto`."""
+
+    def __init__(self, store: Store | None = None, *, warm: bool = False) -> None:
+        """With `warm`, what the first drawing needs is loaded in the background."""
+        self.store = store or default_store()
+        self.drawings = Drawings(self.store)
+        if warm:
+            threading.Thread(target=_warm, name="warm-up", daemon=True).start()
+
+    def DrawGraph(self, request: graph_pb2.DrawGraphRequest) -> graph_pb2.Graph:
+        recipe = self._resolve(request.model)
+        start = time.perf_counter()
+        found = self.drawings.find(recipe)
+        drawing = found or self.drawings.draw(recipe)
+        summary = drawing.summary
+        if request.focus:
+            _check_focus(request.focus, summary)
+        focus = f"?focus={quote(request.focus)}" if request.focus else ""
+        return graph_pb2.Graph(
+            model_id=recipe.id,
+            title=recipe.title,
+            page=f"/viz/{recipe.id}/{focus}",
+            method=summary.method,
+            top_level_nodes=summary.top_level_nodes,
+            operators=summary.operators,
+            parameters=summary.parameters,
+            trainable_parameters=summary.trainable_parameters,
+            document_bytes=len(drawing.document),
+            seconds=0 if found else time.perf_counter() - start,
+        )
+
+    def GetViewerFile(self, request: graph_pb2.GetViewerFileRequest) -> graph_pb2.ViewerFile:
+        file = self._file(request.model_id, request.path)
+        return graph_pb2.ViewerFile(
+            data=file.data, content_type=file.content_type, immutable=file.immutable
+        )
+
+    def _file(self, model_id: str, path: str) -> viewer.File:
+        if model_id == viewer.STATIC:
+            return viewer.static_file(path)
+        if path not in ("", viewer.DOCUMENT, viewer.HIERARCHY, *viewer.PICTURES):
+            raise NotFound(what=f"the file {path!r}")
+        recipe = self.store.get_recipe(model_id)
+        if path == "":
+            return viewer.page(recipe.title)
+        if path in viewer.PICTURES:
+            data = self.drawings.picture(recipe, path.rpartition(".")[2])
+        elif path == viewer.HIERARCHY:
+            data = self.drawings.hierarchy(recipe)
+        else:
+            data = self.drawings.draw(recipe).document
+        return viewer.model_file(path, data)
+
+    def CompareGraphs(self, request: graph_pb2.CompareGraphsRequest) -> graph_pb2.GraphDiff:
+        a, b = self._resolve(request.a), self._resolve(request.b)
+        found = compare(a, b, self.store)
+        return graph_pb2.GraphDiff(
+            a_id=a.id,
+            b_id=b.id,
+            differences=[_message(item) for item in found.modules],
+            a_parameters=found.a_parameters,
+            b_parameters=found.b_parameters,
+        )
+
+    def _resolve(self, reference: str) -> Recipe:
+        return resolve(reference, "pretrained", self.store).recipe
+
+
+def _message(item: ModuleDifference) -> graph_pb2.ModuleDifference:
+    return graph_pb2.ModuleDifference(
+        path=item.path,
+        kind=KINDS[item.kind],
+        before=item.before,
+        after=item.after,
+        parameters_before=item.parameters_before,
+        parameters_after=item.parameters_after,
+    )
+
+
+def _check_focus(path: str, summary: Summary) -> None:
+    """Raises UnknownModule."""
+    if path not in summary.modules:
+        near = get_close_matches(path, summary.modules, n=3, cutoff=0)
+        raise UnknownModule(path=path, nearest=", ".join(near))
+
+
+def _warm() -> None:
+    from netgraft.graph.capture import warm
+
+    warm()

@@ -1,0 +1,156 @@
+"""Netron's own files, and the page around them.
+
+Only what is listed here is ever handed out. The files that all models share lie
+under a folder named by the hash of their contents, so that they may be kept for
+ever; the page and the document lie under the model's own prefix.
+"""
+
+import hashlib
+import importlib.util
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from html import escape
+from pathlib import Path
+
+from netgraft.errors import NotFound
+
+STATIC = "static"
+"""The word that stands in a model id's place for the shared files."""
+DOCUMENT = "model.onnx"
+HIERARCHY = "model.json"
+PICTURES = ("graph.svg", "graph.png")
+"""Files under a model's prefix, beside the page itself."""
+OWN = "netgraft.js"
+NETRON_FILES = (
+    "base.js",
+    "browser.js",
+    "dagre.js",
+    "favicon.ico",
+    "flatbuffers.js",
+    "flexbuffers.js",
+    "grapher.css",
+    "grapher.js",
+    "hdf5.js",
+    "icon.png",
+    "index.js",
+    "json.js",
+    "onnx-metadata.json",
+    "onnx-proto.js",
+    "onnx-schema.js",
+    "onnx.js",
+    "protobuf.js",
+    "python.js",
+    "tar.js",
+    "text.js",
+    "view.js",
+    "worker.js",
+    "xml.js",
+    "zip.js",
+)
+"""What Netron loads to draw an ONNX document; nothing else is served."""
+
+CONTENT_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".onnx": "application/octet-stream",
+}
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self' 'unsafe-inline'",  # Netron writes style attributes
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
+"""Content security policy of the page: nothing leaves the origin, nothing is evaluated."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as a browser gets it."""
+
+    data: bytes
+    content_type: str
+    immutable: bool = False
+
+
+@dataclass(frozen=True)
+class _Shared:
+    folder: str
+    """Path of the shared files under the static prefix: their hash."""
+    files: dict[str, bytes]
+    index: str
+    """Netron's own page."""
+
+
+@lru_cache(maxsize=1)
+def _shared() -> _Shared:
+    spec = importlib.util.find_spec("netron")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    netron = Path(spec.submodule_search_locations[0])
+    files = {name: (netron / name).read_bytes() for name in NETRON_FILES}
+    files[OWN] = Path(__file__).with_name(OWN).read_bytes()
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + files[name])
+    return _Shared(digest.hexdigest()[:16], files, (netron / "index.html").read_text("utf-8"))
+
+
+def static_file(path: str) -> File:
+    """A file that all models share, by its path under the static prefix. Raises NotFound."""
+    shared = _shared()
+    folder, _, name = path.partition("/")
+    if folder != shared.folder or name not in shared.files:
+        raise NotFound(what=f"the file {path!r}")
+    return File(shared.files[name], content_type(name), immutable=True)
+
+
+def model_file(name: str, data: bytes) -> File:
+    """A file under a model's prefix: DOCUMENT, HIERARCHY or one of PICTURES."""
+    return File(data, content_type(name))
+
+
+def page(title: str) -> File:
+    """The page that shows a model; it stands at a path that ends in "/"."""
+    shared = _shared()
+    base = f"../{STATIC}/{shared.folder}/"
+    # Netron refuses to work when its date is half a year old, and reports to its
+    # maker unless its version is 0.0.0 (netron 9.3.3, browser.js).
+    metas = {
+        "type": "netgraft",
+        "version": "0.0.0",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        "file": DOCUMENT,
+        "identifier": DOCUMENT,
+        "name": title,
+    }
+    lines = [f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">']
+    lines += [f'<meta name="{name}" content="{escape(text)}">' for name, text in metas.items()]
+    html = re.sub(
+        r'<meta (http-equiv="Content-Security|name="(version|date)).*?>\n', "", shared.index
+    )
+    html = html.replace(
+        "<title>Netron</title>", "\n".join([*lines, f"<title>{escape(title)}</title>"])
+    )
+    html = re.sub(r'(href|src)="([\w.-]+\.(?:css|js|ico|png))"', rf'\1="{base}\2"', html)
+    own = f'<script type="text/javascript" src="{base}{OWN}"></script>'
+    html = html.replace("</script>", f"</script>\n{own}", 1)
+    return File(html.encode(), CONTENT_TYPES[".html"])
+
+
+def content_type(name: str) -> str:
+    """MIME type of a file that this module hands out."""
+    return CONTENT_TYPES[Path(name).suffix]

@@ -1,0 +1,115 @@
+"""A recipe as plain PyTorch code that needs only torch, its library and safetensors."""
+
+from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
+
+LIBRARIES = {"torchvision": "torchvision", "timm": "timm"}
+
+HEADER = '''"""{title}: rebuilt from netgraft recipe {id}.
+
+`netgraft export {short} --format safetensors -o {weights}` writes the weights file.
+"""
+
+import {library}
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+'''
+
+APPENDED = """
+class Appended(nn.Module):
+    def __init__(self, body, head):
+        super().__init__()
+        self.body = body
+        self.head = head
+
+    def forward(self, x):
+        features = self.body(x)
+        if not torch.is_tensor(features):
+            features = features[-1]
+        if features.ndim == 4:
+            features = features.mean(dim=(2, 3))
+        elif features.ndim == 3:
+            features = features.mean(dim=1)
+        return self.head(features)
+
+
+"""
+
+RESIZE = '''
+def resize(layer, out):
+    """New parameters with `out` outputs; everything else of the layer stays."""
+    for name, old in layer.named_parameters(recurse=False):
+        setattr(layer, name, nn.Parameter(torch.empty(out, *old.shape[1:])))
+    for attribute in ("out_features", "out_channels"):
+        if hasattr(layer, attribute):
+            setattr(layer, attribute, out)
+
+
+'''
+
+
+TRAIN = '''
+def train(model, path, trainable):
+    """What trains of the module or the single parameter at `path`, "" for the model."""
+    for name, parameter in model.named_parameters():
+        if not path or name == path or name.startswith(path + "."):
+            parameter.requires_grad_(trainable)
+
+
+'''
+
+
+def python(recipe: Recipe, weights: str) -> str:
+    """The code. `weights` is the name of the safetensors file that it loads."""
+    heads = [head for edit in recipe.edits if isinstance(edit, Retarget) for head in edit.heads]
+    text = HEADER.format(
+        title=recipe.title,
+        id=recipe.id,
+        short=recipe.id[:12],
+        weights=weights,
+        library=LIBRARIES[recipe.base.source],
+    )
+    if any(head.append for head in heads):
+        text += APPENDED
+    if any(not head.append for head in heads):
+        text += RESIZE
+    if any(isinstance(edit, Freeze) for edit in recipe.edits):
+        text += TRAIN
+    lines = [*_base(recipe.base), *_edits(recipe)]
+    lines += [f'model.load_state_dict(load_file("{weights}"))', "model.eval()"]
+    return text + "\n".join(lines) + "\n"
+
+
+def _base(base: Base) -> list[str]:
+    if base.source == "timm":
+        name = f"{base.name}.{base.weights}" if base.weights else base.name
+        return [f'model = timm.create_model("{name}", pretrained=False)']
+    # The weights' name decides structure too (auxiliary heads, input size).
+    choice = f'"{base.weights}"' if base.weights else "None"
+    return [f'model = torchvision.models.get_model("{base.name}", weights={choice})']
+
+
+def _edits(recipe: Recipe) -> list[str]:
+    lines: list[str] = []
+    for edit in recipe.edits:
+        if isinstance(edit, Retarget):
+            lines += [_head(head) for head in edit.heads]
+            lines += [f"{_at(p.path)}.{p.attribute} = {p.value}" for p in edit.patches]
+        elif isinstance(edit, Freeze):
+            lines += [_freeze(path, edit.trainable) for path in edit.paths]
+    return lines
+
+
+def _head(head: HeadEdit) -> str:
+    if head.append:
+        return f"model = Appended(model, nn.Linear({head.in_features}, {head.after}))"
+    return f"resize({_at(head.path)}, {head.after})  # {head}"
+
+
+def _freeze(path: str, trainable: bool) -> str:
+    return f'train(model, "{path}", {trainable})'
+
+
+def _at(path: str) -> str:
+    return f'model.get_submodule("{path}")' if path else "model"

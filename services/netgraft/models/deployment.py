@@ -1,0 +1,18 @@
+"""The Models service as a Ray Serve application."""
+
+from ray import serve
+
+from netgraft.models.edge import ModelsServicer
+from netgraft.serving import expose
+from netgraft.v1 import models_pb2
+
+Models = serve.deployment(
+    name="Models", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
+)(
+    expose(
+        ModelsServicer,
+        models_pb2.DESCRIPTOR.services_by_name["Models"],
+        warm="netgraft.models.torchvision_source",
+    )
+)
+app = Models.bind()

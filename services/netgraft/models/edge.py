@@ -1,0 +1,93 @@
+"""Protobuf at the edge of the models slice: the Models service, in-process or served."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from netgraft.models import zoo
+from netgraft.models.catalogue import Entry, Query, search
+from netgraft.models.recipe import Recipe
+from netgraft.models.store import Store, default_store
+from netgraft.v1 import models_pb2
+
+CHUNK = 2**20
+DEFAULT_LIMIT = 50
+
+POLICIES: dict[int, zoo.Policy] = {
+    models_pb2.WEIGHTS_POLICY_UNSPECIFIED: "pretrained",
+    models_pb2.WEIGHTS_POLICY_NONE: "none",
+    models_pb2.WEIGHTS_POLICY_PREFERRED: "preferred",
+}
+
+
+class ModelsServicer:
+    """See `models.proto`."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store = store or default_store()
+
+    def ResolveModel(self, request: models_pb2.ResolveModelRequest) -> models_pb2.Model:
+        policy = POLICIES.get(request.weights, "pretrained")
+        resolved = zoo.resolve(request.model, policy, self.store)
+        return model_message(resolved.recipe, self.store)
+
+    def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
+        return model_message(self.store.get_recipe(request.id), self.store)
+
+    def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
+        query = Query(request.query, request.task, request.max_params, request.min_accuracy)
+        found = search(query)
+        shown = found[: request.limit or DEFAULT_LIMIT]
+        return models_pb2.ListModelsReply(
+            entries=[_entry_message(entry) for entry in shown], total=len(found)
+        )
+
+    def ExportModel(self, request: models_pb2.ExportModelRequest) -> Iterator[models_pb2.FileChunk]:
+        from netgraft.models import export
+
+        recipe = zoo.resolve(request.model, "pretrained", self.store).recipe
+        with tempfile.TemporaryDirectory(prefix="netgraft-export-") as folder:
+            file = Path(folder) / "model"
+            export.write(recipe, self.store, request.format, file)
+            name = export.file_name(recipe, request.format)
+            yield models_pb2.FileChunk(name=name, size=file.stat().st_size)
+            with file.open("rb") as stream:
+                while data := stream.read(CHUNK):
+                    yield models_pb2.FileChunk(data=data)
+
+
+def model_message(recipe: Recipe, store: Store) -> models_pb2.Model:
+    """A stored recipe as the message that every service replies with."""
+    row = store.get_row(recipe.id)
+    created = Timestamp()
+    created.FromMilliseconds(int(row.created * 1000))
+    base = Recipe(recipe.base)
+    notices = (row if not recipe.edits else store.get_row(base.id)).notices
+    return models_pb2.Model(
+        id=recipe.id,
+        parent_id=row.parent_id or "",
+        base=str(recipe.base),
+        title=recipe.title,
+        recipe_json=recipe.canonical(),
+        task=zoo.task(recipe.base),
+        classes=recipe.classes or 0,
+        class_names=recipe.class_names,
+        loss=recipe.loss,
+        notices=notices.splitlines(),
+        create_time=created,
+        metrics=recipe.metrics,
+    )
+
+
+def _entry_message(entry: Entry) -> models_pb2.ZooEntry:
+    return models_pb2.ZooEntry(
+        name=entry.name,
+        source=entry.source,
+        task=entry.task,
+        params=entry.params,
+        accuracy=entry.accuracy,
+        image_size=entry.image_size,
+        weights=entry.weights,
+    )

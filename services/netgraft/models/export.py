@@ -1,0 +1,125 @@
+"""Taking a model away: portable files, and the code that rebuilds it."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from netgraft.errors import CannotExport, InvalidValue
+from netgraft.models import code
+from netgraft.models.build import build
+from netgraft.models.recipe import Recipe
+from netgraft.models.store import Store
+from netgraft.models.zoo import example_inputs
+
+SUFFIXES = {
+    "safetensors": "safetensors",
+    "state_dict": "pth",
+    "pt2": "pt2",
+    "onnx": "onnx",
+    "torchscript": "pt",
+    "python": "py",
+}
+"""Formats and the suffixes of their files."""
+
+Inputs = tuple[Tensor | list[Tensor], ...]
+
+
+def file_name(recipe: Recipe, kind: str) -> str:
+    """Name for the user's file, such as "resnet50-1a2b3c4d5e6f.onnx"."""
+    return f"{recipe.base.name}-{recipe.id[:12]}.{SUFFIXES[kind]}"
+
+
+def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:
+    """Write the model to `file` in one of the formats.
+
+    Raises InvalidValue for another format, CannotExport when the exporter cannot
+    take this model, and WeightsUnavailable.
+    """
+    if kind not in SUFFIXES:
+        raise InvalidValue(name="format", value=kind, expected=", ".join(SUFFIXES))
+    if kind == "python":
+        file.write_text(code.python(recipe, file_name(recipe, "safetensors")))
+        return
+    model = build(recipe, store).eval()
+    WRITERS[kind](model, recipe, file)
+
+
+def _safetensors(model: nn.Module, recipe: Recipe, file: Path) -> None:
+    # safetensors refuses tensors that share memory; a copy of each is what a reader expects.
+    state = {name: value.detach().clone().contiguous() for name, value in _state(model)}
+    save_file(state, str(file), metadata={"format": "pt", "netgraft.recipe": recipe.canonical()})
+
+
+def _state_dict(model: nn.Module, _recipe: Recipe, file: Path) -> None:
+    torch.save(dict(_state(model)), file)
+
+
+def _pt2(model: nn.Module, recipe: Recipe, file: Path) -> None:
+    with _explained(recipe, "pt2"):
+        inputs, shapes = _dynamic(recipe)
+        program = torch.export.export(model, inputs, dynamic_shapes=shapes)
+        with file.open("wb") as out:
+            torch.export.save(program, out)
+
+
+def _onnx(model: nn.Module, recipe: Recipe, file: Path) -> None:
+    inputs, shapes = _dynamic(recipe)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with _explained(recipe, "onnx"), contextlib.redirect_stdout(io.StringIO()):
+        torch.onnx.export(
+            model,
+            inputs,
+            str(file),
+            dynamo=True,
+            dynamic_shapes=shapes,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _torchscript(model: nn.Module, recipe: Recipe, file: Path) -> None:
+    with _explained(recipe, "torchscript"), torch.no_grad():
+        trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
+        traced = trace(model, example_inputs(recipe.base, device="cpu"), strict=False)
+        torch.jit.save(traced, str(file))
+
+
+WRITERS: dict[str, Callable[[nn.Module, Recipe, Path], None]] = {
+    "safetensors": _safetensors,
+    "state_dict": _state_dict,
+    "pt2": _pt2,
+    "onnx": _onnx,
+    "torchscript": _torchscript,
+}
+
+
+def _state(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return iter(model.state_dict().items())
+
+
+def _dynamic(recipe: Recipe) -> tuple[Inputs, tuple[object, ...]]:
+    """Arguments of one forward pass, and a batch dimension that may vary."""
+    inputs = example_inputs(recipe.base, device="cpu")
+    batch = torch.export.Dim("batch")
+    return inputs, tuple({0: batch} for _ in inputs)
+
+
+@contextlib.contextmanager
+def _explained(recipe: Recipe, kind: str) -> Iterator[None]:
+    """What torch's exporters raise, as one error of ours.
+
+    They document no common class: dynamo's errors derive from RuntimeError, torch.export's
+    from RuntimeError, ValueError and AssertionError, the ONNX exporter's from RuntimeError.
+    """
+    try:
+        yield
+    except (RuntimeError, ValueError, AssertionError, TypeError, NotImplementedError) as error:
+        lines = str(error).strip().splitlines()
+        problem = lines[0][:200] if lines else type(error).__name__
+        raise CannotExport(model=recipe.title, format=kind, problem=problem) from error

@@ -1,0 +1,75 @@
+"""The losses that training can minimise: their names, and for what they are fit.
+
+Imports torch only where a loss is made, so that names can be checked cheaply.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+WHOLE = ("classification", "video", "unknown")
+"""Tasks with one class for the whole input."""
+EVERY = (*WHOLE, "segmentation")
+
+SMOOTHING = 0.1
+GAMMA = 2.0
+IGNORED = 255
+"""Class index of pixels that count for nothing, as Pascal VOC has it."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a loss is."""
+
+    says: str
+    tasks: tuple[str, ...]
+    """Tasks whose logits and targets it fits."""
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": Loss("cross entropy of the softmax", EVERY),
+    "label_smoothing": Loss(f"cross entropy with targets smoothed by {SMOOTHING}", EVERY),
+    "focal": Loss(f"focal loss, gamma {GAMMA:g}: easy examples count less", EVERY),
+    "bce": Loss("binary cross entropy of every class by itself", EVERY),
+    "mse": Loss("squared distance of the logits from the one-hot target", WHOLE),
+    "l1": Loss("absolute distance of the logits from the one-hot target", WHOLE),
+    "huber": Loss("Huber distance of the logits from the one-hot target", WHOLE),
+    "dice": Loss("one minus the overlap of masks", ("segmentation",)),
+}
+
+
+def fitting(task: str) -> tuple[str, ...]:
+    """Names of the losses that fit a task; () where the model computes its own."""
+    return tuple(name for name, loss in LOSSES.items() if task in loss.tasks)
+
+
+def make_loss(
+    name: str,
+    *,
+    class_weights: "Tensor | None" = None,
+    smoothing: float = SMOOTHING,
+    gamma: float = GAMMA,
+    ignore_index: int = IGNORED,
+) -> "nn.Module":
+    """A module (logits_NK…, target) → mean loss. An empty name means cross entropy.
+
+    `target` holds class indices_N… (long), or, for several classes at once, a
+    probability per class, shaped like the logits (float; not for "dice"). Raises
+    KeyError for an unknown name.
+    """
+    from netgraft.models import loss_modules as made
+
+    match name or "cross_entropy":
+        case "cross_entropy":
+            return made.CrossEntropy(class_weights, 0.0, ignore_index)
+        case "label_smoothing":
+            return made.CrossEntropy(class_weights, smoothing, ignore_index)
+        case "focal":
+            return made.Focal(class_weights, gamma, ignore_index)
+        case "bce" | "mse" | "l1" | "huber" as kind:
+            return made.OneHot(kind, class_weights, ignore_index)
+        case "dice":
+            return made.Dice(ignore_index)
+    raise KeyError(name)

@@ -1,0 +1,208 @@
+"""The Recipe: an immutable base and an ordered list of edits, named by its SHA-256.
+
+A recipe holds no tensors and imports no torch. Edits that change tensors name
+the delta that holds them by its content hash; `build.build` puts both together.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, Self, TypeVar
+
+from netgraft.errors import NothingToUndo
+
+
+@dataclass(frozen=True)
+class Base:
+    """Where a model starts: a name of a library's zoo and its weights."""
+
+    source: str
+    """ "torchvision" or "timm"."""
+    name: str
+    """The library's own name, such as "resnet50"."""
+    weights: str | None
+    """Name of the pretrained weights, such as "IMAGENET1K_V2"; None: random from `seed`."""
+    seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.name}@{self.weights or 'none'}"
+
+
+@dataclass(frozen=True)
+class HeadEdit:
+    """One layer whose output dimension an edit changes."""
+
+    path: str
+    """Module path, such as "fc"."""
+    type: str
+    """Class of the module, such as "Linear"."""
+    in_features: int
+    before: int
+    after: int
+    role: str = "main"
+    append: bool = False
+    """Whether the layer is put behind the module at `path` instead of replacing it."""
+
+    def __str__(self) -> str:
+        if self.append:
+            return f"{self.path or 'model'}: + {self.type}({self.in_features} → {self.after})"
+        before, after = (
+            f"{self.type}({self.in_features} → {n})" for n in (self.before, self.after)
+        )
+        return f"{self.path}: {before} → {after}"
+
+
+@dataclass(frozen=True)
+class OwnerPatch:
+    """An attribute of a module that caches the class count, such as `num_classes`."""
+
+    path: str
+    attribute: str
+    value: int
+
+
+class Edit:
+    """One step of a recipe. Subclasses are frozen dataclasses with a constant `op`."""
+
+    op: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Retarget(Edit):
+    """New heads for `classes` classes; their tensors are the delta `tensors`."""
+
+    op: ClassVar[str] = "retarget"
+    classes: int
+    class_names: tuple[str, ...]
+    heads: tuple[HeadEdit, ...]
+    patches: tuple[OwnerPatch, ...]
+    tensors: str
+
+
+@dataclass(frozen=True)
+class Freeze(Edit):
+    """`trainable` of the parameters below each of `paths` ("" is the whole model)."""
+
+    op: ClassVar[str] = "freeze"
+    paths: tuple[str, ...]
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class SetLoss(Edit):
+    op: ClassVar[str] = "set_loss"
+    loss: str
+
+
+@dataclass(frozen=True)
+class Tuned(Edit):
+    """Weights that a tuning job reached; the delta holds only the tensors that changed."""
+
+    op: ClassVar[str] = "tuned"
+    job: str
+    tensors: str
+    class_names: tuple[str, ...] = ()
+    metrics: tuple[tuple[str, float], ...] = ()
+
+
+E = TypeVar("E", bound=Edit)
+
+EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in (Retarget, Freeze, SetLoss, Tuned)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model as a value. Equal recipes are equal models."""
+
+    base: Base
+    edits: tuple[Edit, ...] = ()
+
+    def canonical(self) -> str:
+        """The JSON that the id is the hash of: sorted keys, no spaces, defaults written."""
+        edits = [{"op": edit.op, **_plain(edit)} for edit in self.edits]
+        document = {"version": 1, "base": _plain(self.base), "edits": edits}
+        return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the canonical form, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical().encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read the canonical form back."""
+        document = json.loads(text)
+        edits = tuple(_edit(dict(item)) for item in document["edits"])
+        return cls(base=Base(**document["base"]), edits=edits)
+
+    def with_edit(self, edit: Edit) -> "Recipe":
+        return Recipe(self.base, (*self.edits, edit))
+
+    @property
+    def parent(self) -> "Recipe":
+        """The recipe before the last edit. Raises NothingToUndo on a base."""
+        if not self.edits:
+            raise NothingToUndo(model=str(self.base))
+        return Recipe(self.base, self.edits[:-1])
+
+    def edits_of(self, kind: type[E]) -> Iterator[E]:
+        """Edits of one kind, newest first."""
+        return (edit for edit in reversed(self.edits) if isinstance(edit, kind))
+
+    @property
+    def classes(self) -> int | None:
+        """Class count of the newest retarget; None when the base's own heads stand."""
+        return next((edit.classes for edit in self.edits_of(Retarget)), None)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in index order as far as an edit gave them, else ()."""
+        for edit in reversed(self.edits):
+            if isinstance(edit, Tuned) and edit.class_names:
+                return edit.class_names
+            if isinstance(edit, Retarget):
+                return edit.class_names
+        return ()
+
+    @property
+    def loss(self) -> str:
+        """The loss that the newest set_loss chose; "" means the task's default."""
+        return next((edit.loss for edit in self.edits_of(SetLoss)), "")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Figures of the tuning job, when the last edit is one."""
+        last = self.edits[-1] if self.edits else None
+        return dict(last.metrics) if isinstance(last, Tuned) else {}
+
+    @property
+    def title(self) -> str:
+        """One line for people."""
+        parts = [self.base.name if self.base.source == "torchvision" else f"timm/{self.base.name}"]
+        if self.base.weights is None:
+            parts.append("random weights")
+        if self.classes is not None:
+            parts.append(f"{self.classes} classes")
+        if self.loss:
+            parts.append(self.loss)
+        if any(self.edits_of(Tuned)):
+            parts.append("tuned")
+        return " · ".join(parts)
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    return asdict(value)
+
+
+def _edit(item: dict[str, Any]) -> Edit:
+    kind = EDITS[item.pop("op")]
+    nested = {"heads": HeadEdit, "patches": OwnerPatch}
+    for field in fields(kind):  # type: ignore[arg-type]
+        value = item[field.name]
+        if field.name in nested:
+            item[field.name] = tuple(nested[field.name](**part) for part in value)
+        elif isinstance(value, list):
+            item[field.name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+    return kind(**item)

@@ -1,0 +1,170 @@
+"""The store: recipes in a database, tensors and cached files in a folder.
+
+The folder may be any fsspec URL. Files in it are named by content or by model
+id and written once, whole, under another name first, so a reader never meets
+half a file. Torch is imported only where tensors are read or written.
+"""
+
+import errno
+import hashlib
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import fsspec
+from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+from netgraft.errors import DiskFull, UnknownModel
+from netgraft.models.recipe import Recipe
+from netgraft.models.schema import RecipeRow, Table
+from netgraft.settings import settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SHORTEST_PREFIX = 8
+
+
+class Store:
+    """One store of recipes, tensors and cached files. Safe for use from several processes."""
+
+    def __init__(self, folder: str, database: str) -> None:
+        self.folder = folder
+        self.files, self.root = fsspec.core.url_to_fs(folder)
+        self.engine = _engine(database)
+        Table.metadata.create_all(self.engine)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A database session that commits at its end. Raises DiskFull."""
+        try:
+            with Session(self.engine) as session, session.begin():
+                yield session
+        except OperationalError as error:
+            if "disk is full" in str(error):
+                raise DiskFull(folder=self.engine.url.database) from error
+            raise
+
+    # Recipes
+
+    def put_recipe(self, recipe: Recipe, notices: tuple[str, ...] = ()) -> str:
+        """Store a recipe and its ancestors; returns its id. Storing it again changes nothing."""
+        if recipe.edits:
+            self.put_recipe(recipe.parent)
+        row = RecipeRow(
+            id=recipe.id,
+            parent_id=recipe.parent.id if recipe.edits else None,
+            canonical=recipe.canonical(),
+            notices="\n".join(notices),
+            created=time.time(),
+        )
+        with self.session() as session:
+            if session.get(RecipeRow, recipe.id) is not None:
+                return recipe.id
+        try:
+            with self.session() as session:
+                session.add(row)
+        except IntegrityError:  # another process stored it between the look and the write
+            pass
+        return recipe.id
+
+    def get_recipe(self, model_id: str) -> Recipe:
+        """The recipe of an id or of a unique prefix (at least 8 digits). Raises UnknownModel."""
+        return Recipe.from_json(self.get_row(model_id).canonical)
+
+    def get_row(self, model_id: str) -> RecipeRow:
+        """The stored row of an id or prefix. Raises UnknownModel."""
+        if len(model_id) < SHORTEST_PREFIX or not is_model_id(model_id):
+            raise UnknownModel(name=model_id, hint="")
+        query = select(RecipeRow).where(RecipeRow.id.startswith(model_id.lower())).limit(2)
+        with Session(self.engine) as session:
+            rows = list(session.scalars(query))
+        if len(rows) != 1:
+            hint = "Several models begin so; give more digits." if rows else ""
+            raise UnknownModel(name=model_id, hint=hint)
+        return rows[0]
+
+    # Tensors
+
+    def put_tensors(self, tensors: Mapping[str, "Tensor"]) -> str:
+        """Store named tensors as one safetensors file; returns its SHA-256. Raises DiskFull."""
+        from safetensors.torch import save
+
+        data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
+        digest = hashlib.sha256(data).hexdigest()
+        self.put_file("tensors", f"{digest}.safetensors", data)
+        return digest
+
+    def get_tensors(self, digest: str) -> dict[str, "Tensor"]:
+        """The tensors of a delta, on the CPU. Raises FileNotFoundError."""
+        from safetensors.torch import load
+
+        return load(self.read("tensors", f"{digest}.safetensors"))
+
+    def tensors_size(self, digest: str) -> int:
+        """Bytes that a delta takes in the store."""
+        return int(self.files.size(self._path("tensors", f"{digest}.safetensors")))
+
+    # Files
+
+    def put_file(self, kind: str, name: str, data: bytes) -> None:
+        """Write a file once under `kind`. A file of that name already there is kept."""
+        path = self._path(kind, name)
+        if self.files.exists(path):
+            return
+        partial = f"{path}.{uuid.uuid4().hex}.part"
+        try:
+            self.files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            self.files.pipe_file(partial, data)
+            self.files.mv(partial, path)
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(folder=self.folder) from error
+            raise
+
+    def get_file(self, kind: str, name: str) -> bytes | None:
+        """The bytes of a file, or None."""
+        try:
+            return self.read(kind, name)
+        except FileNotFoundError:
+            return None
+
+    def read(self, kind: str, name: str) -> bytes:
+        """The bytes of a file. Raises FileNotFoundError."""
+        data: bytes = self.files.cat_file(self._path(kind, name))
+        return data
+
+    def _path(self, kind: str, name: str) -> str:
+        return f"{self.root}/{kind}/{name}"
+
+
+def is_model_id(text: str) -> bool:
+    """Whether a text could be a model id or a prefix of one."""
+    return SHORTEST_PREFIX <= len(text) <= 64 and all(c in "0123456789abcdefABCDEF" for c in text)
+
+
+def _engine(url: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection, _record) -> None:  # type: ignore[no-untyped-def]
+        # WAL: a watcher reads while a worker writes, and neither waits for the other.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return engine
+
+
+@lru_cache(maxsize=1)
+def default_store() -> Store:
+    """The store that the settings name; its folder is made when missing."""
+    settings().folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Store(settings().store_url, settings().database_url)

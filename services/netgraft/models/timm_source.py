@@ -1,0 +1,114 @@
+"""timm's names as a source of models."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import timm
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from timm.models import load_state_dict_from_hf
+from torch import Tensor, nn
+from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+from netgraft.errors import WeightsUnavailable
+from netgraft.models import weights
+from netgraft.models.catalogue import Entry
+from netgraft.models.recipe import Base
+from netgraft.models.source import Preprocessing
+from netgraft.models.weightless import construct_weightless
+
+logging.getLogger("timm").setLevel(logging.ERROR)
+
+IMAGENET_CLASSES = 1000
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""What timm looks for in a repository of the hub."""
+
+
+class TimmSource:
+    """See `source.Source`. Names are without the "timm/" that users type."""
+
+    def names(self) -> Iterable[str]:
+        return timm.list_models()
+
+    def entry(self, name: str) -> Entry:
+        tags = _tags(name)
+        base = Base("timm", name, tags[0] if tags else None)
+        model = construct_weightless(lambda: self.construct(base))
+        return Entry(
+            name=f"timm/{name}",
+            source="timm",
+            task="classification",
+            params=sum(p.numel() for p in model.parameters()),
+            accuracy=0.0,
+            image_size=self.input_shape(base)[-1],
+            weights=tags,
+        )
+
+    def construct(self, base: Base) -> nn.Module:
+        name = f"{base.name}.{base.weights}" if base.weights else base.name
+        return timm.create_model(name, pretrained=False)
+
+    def weights(self, base: Base) -> dict[str, Tensor]:
+        config = _config(base)
+        try:
+            if config.hf_hub_id:
+                state = load_state_dict_from_hf(config.hf_hub_id, weights_only=True)
+            else:
+                state = weights.read(weights.fetch(config.url, str(base)), str(base))
+        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+            raise _unavailable(base, error) from error
+        return _filtered(base, dict(state))
+
+    def fetch(self, base: Base) -> None:
+        self.weights(base)
+
+    def on_disk(self, base: Base) -> bool:
+        config = _config(base)
+        if not config.hf_hub_id:
+            return bool(config.url) and weights.local_file(config.url).is_file()
+        found = (try_to_load_from_cache(config.hf_hub_id, name) for name in HUB_FILES)
+        return any(isinstance(path, str) for path in found)
+
+    def class_names(self, base: Base) -> tuple[str, ...]:
+        known = base.weights is not None and _config(base).num_classes == IMAGENET_CLASSES
+        return tuple(_IMAGENET_CATEGORIES) if known else ()
+
+    def preprocessing(self, base: Base) -> Preprocessing:
+        config = _config(base)
+        return Preprocessing(self.input_shape(base)[-1], tuple(config.mean), tuple(config.std))
+
+    def input_shape(self, base: Base) -> tuple[int, ...]:
+        return tuple(_config(base).input_size)
+
+
+def _tags(name: str) -> tuple[str, ...]:
+    """Tags of the pretrained weights of a name, the default first."""
+    found = [full.partition(".")[2] for full in timm.list_pretrained(f"{name}.*")]
+    default = timm.get_pretrained_cfg(name)
+    first = [default.tag] if default is not None and default.tag in found else []
+    return tuple(first + [tag for tag in found if tag not in first])
+
+
+def _config(base: Base) -> Any:
+    name = f"{base.name}.{base.weights}" if base.weights else base.name
+    return timm.get_pretrained_cfg(name)
+
+
+def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What the library's own loading would make of a file's keys."""
+    model = TimmSource().construct(base)
+    module = __import__(type(model).__module__, fromlist=["checkpoint_filter_fn"])
+    adapt = getattr(module, "checkpoint_filter_fn", None)
+    return dict(adapt(state, model)) if adapt else state
+
+
+def _unavailable(base: Base, error: Exception) -> WeightsUnavailable:
+    problem = "no network" if isinstance(error, LocalEntryNotFoundError) else type(error).__name__
+    return WeightsUnavailable(
+        model=f"timm/{base.name}",
+        problem=problem,
+        file=f"timm/{base.name}.{base.weights}",
+        folder="the Hugging Face cache",
+    )

@@ -1,0 +1,192 @@
+"""From what a user calls a model to its recipe, and from a base to its module."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from rapidfuzz import process
+
+from netgraft.errors import UnknownModel, UnsupportedFile, WeightsUnavailable
+from netgraft.models.catalogue import Entry, by_name
+from netgraft.models.recipe import Base, Recipe
+from netgraft.models.store import Store, is_model_id
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from netgraft.models.source import Preprocessing
+
+Policy = Literal["pretrained", "none", "preferred"]
+
+FILE_SUFFIXES = (".pth", ".pt", ".pt2", ".safetensors", ".onnx", ".keras", ".h5")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe, and what a user must be told about it."""
+
+    recipe: Recipe
+    notices: tuple[str, ...] = ()
+
+
+def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
+    """The model that a reference means: a zoo name, "NAME@WEIGHTS" or a model id.
+
+    A name alone means the library's default weights; where those are not on this machine
+    and others of the same name are, it means those, and a notice says so. "preferred"
+    downloads what is missing and falls back to random weights. The recipe of a zoo name
+    is stored. Raises UnknownModel and UnsupportedFile.
+    """
+    text = reference.strip()
+    if is_model_id(text) and text.lower() not in by_name():
+        row = store.get_row(text)
+        notices = tuple(row.notices.splitlines())
+        return Resolved(Recipe.from_json(row.canonical), notices)
+    if text.lower().endswith(FILE_SUFFIXES):
+        problem = "this version opens names of the zoo and model ids, not files yet."
+        raise UnsupportedFile(path=text, problem=problem)
+    name, _, weights = text.partition("@")
+    entry = _entry(name)
+    resolved = _resolved(entry, weights, policy)
+    store.put_recipe(resolved.recipe, resolved.notices)
+    return resolved
+
+
+def _entry(name: str) -> Entry:
+    key = name.lower().replace("-", "_").removeprefix("torchvision/")
+    found = by_name().get(key)
+    if found is None:
+        near = process.extract(key, by_name().keys(), limit=3, score_cutoff=70)
+        hint = f"Did you mean {', '.join(match for match, *_ in near)}?" if near else ""
+        raise UnknownModel(name=name, hint=hint)
+    return found
+
+
+def _weights(entry: Entry, asked: str) -> str | None:
+    """The weights that "NAME@ASKED" means; None for random ones."""
+    if asked.lower() == "none" or not entry.weights:
+        return None
+    if asked.upper() in ("", "DEFAULT"):
+        return entry.weights[0]
+    for name in entry.weights:
+        if name.lower() == asked.lower():
+            return name
+    choices = f"Its weights are {', '.join(entry.weights)} or none."
+    raise UnknownModel(name=f"{entry.name}@{asked}", hint=choices)
+
+
+def _resolved(entry: Entry, asked: str, policy: Policy) -> Resolved:
+    weights = _weights(entry, asked)
+    random = Base(entry.source, entry.name.removeprefix("timm/"), None)
+    if weights is None or policy == "none":
+        return Resolved(Recipe(random), (f"{entry.name} starts from random weights.",))
+    wanted = replace(random, weights=weights)
+    if _on_disk(wanted):
+        return Resolved(Recipe(wanted))
+    others = (replace(random, weights=name) for name in entry.weights if not asked)
+    if present := next(filter(_on_disk, others), None):
+        notice = (
+            f"{entry.name} uses {present.weights}, which is on this machine; "
+            f"{entry.name}@{weights} would be downloaded."
+        )
+        return Resolved(Recipe(present), (notice,))
+    return _fetched(entry, wanted, random) if policy == "preferred" else Resolved(Recipe(wanted))
+
+
+def _fetched(entry: Entry, wanted: Base, random: Base) -> Resolved:
+    try:
+        fetch(wanted)
+    except WeightsUnavailable as error:
+        problem = error.values["problem"]
+        notice = (
+            f"{entry.name} starts from random weights: {wanted.weights} cannot be had ({problem})."
+        )
+        return Resolved(Recipe(random), (notice,))
+    return Resolved(Recipe(wanted))
+
+
+def _on_disk(base: Base) -> bool:
+    from netgraft.models.source import source
+
+    return source(base.source).on_disk(base)
+
+
+def fetch(base: Base) -> None:
+    """Make sure that the weights of a base are on this machine. Raises WeightsUnavailable."""
+    from netgraft.models.source import source
+
+    if base.weights is not None:
+        source(base.source).fetch(base)
+
+
+def base_module(
+    base: Base, *, device: "torch.device | str" = "cpu", load_weights: bool = True
+) -> "nn.Module":
+    """The base's module in training mode. On "meta" it costs no memory and needs no weights.
+
+    With `load_weights=False` on a real device, parameters are uninitialised in value
+    (random from the base's seed). Raises WeightsUnavailable.
+    """
+    import torch
+
+    from netgraft.models.source import source
+    from netgraft.models.weightless import construct_weightless
+
+    library = source(base.source)
+    if torch.device(device).type == "meta":
+        return construct_weightless(lambda: library.construct(base))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(base.seed)
+        module = library.construct(base)
+    if load_weights and base.weights is not None:
+        module.load_state_dict(library.weights(base))
+    return module.to(device)
+
+
+def example_inputs(
+    base: Base, batch: int = 2, device: "torch.device | str" = "meta"
+) -> "tuple[Tensor | list[Tensor], ...]":
+    """Arguments of one forward pass, zeros.
+
+    x_NCHW for pictures, x_NCTHW for video, two x_NCHW for optical flow, and a list
+    of x_CHW for detection.
+    """
+    import torch
+
+    shape = input_shape(base)
+    x_NCHW = torch.zeros(batch, *shape, device=device)
+    kind = task(base)
+    if kind == "detection":
+        return (list(x_NCHW.unbind()),)
+    return (x_NCHW, x_NCHW.clone()) if kind == "optical_flow" else (x_NCHW,)
+
+
+def entry_of(base: Base) -> Entry:
+    """The catalogue's entry of a base."""
+    return by_name()[base.name if base.source == "torchvision" else f"{base.source}/{base.name}"]
+
+
+def task(base: Base) -> str:
+    """As the catalogue has it, such as "classification"."""
+    return entry_of(base).task
+
+
+def input_shape(base: Base) -> tuple[int, ...]:
+    """Shape of one example without the batch, such as (3, 224, 224)."""
+    from netgraft.models.source import source
+
+    return source(base.source).input_shape(base)
+
+
+def class_names(base: Base) -> tuple[str, ...]:
+    """Names of the classes that the pretrained weights know; () when unknown."""
+    from netgraft.models.source import source
+
+    return source(base.source).class_names(base)
+
+
+def preprocessing(base: Base) -> "Preprocessing":
+    """How pictures become input for this base."""
+    from netgraft.models.source import source
+
+    return source(base.source).preprocessing(base)

@@ -1,0 +1,157 @@
+"""From a servicer to something that Ray Serve can route: identity, threads, errors.
+
+A servicer is a plain class whose methods bear the rpc names of one proto
+service, take the request message and return the reply message (or yield them).
+It may be called as it is, in-process. `expose` lays around it what a network
+needs: the token is checked, blocking methods run in threads, and errors become
+gRPC status with a `google.rpc.ErrorInfo`. This module does not import ray.
+"""
+
+import asyncio
+import hmac
+import inspect
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2, message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from netgraft.errors import NetgraftError, Unauthenticated, status_name
+from netgraft.settings import settings
+
+logger = logging.getLogger(__name__)
+
+DOMAIN = "netgraft"
+STATUS_KEY = "grpc-status-details-bin"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, and in which language they read."""
+
+    token: str
+    language: str = "en"
+
+
+_caller: ContextVar[Caller] = ContextVar("caller")
+
+
+def caller() -> Caller:
+    """The caller of the rpc being served; in-process, the owner of the local token."""
+    return _caller.get(None) or Caller(settings().read_token())
+
+
+def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> type:
+    """A class with a routable method for every rpc of `service`, for `serve.deployment`.
+
+    The module `warm` is imported in the background once the service answers, so that
+    starting is fast and the first call does not wait for torch. Raises TypeError when the
+    servicer lacks an rpc: an interface with holes is found when it is built, not when it
+    is called.
+    """
+    missing = [m.name for m in service.methods if not hasattr(servicer, m.name)]
+    if missing:
+        raise TypeError(f"{servicer.__name__} lacks {', '.join(missing)}")
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        self.servicer = servicer(*args, **kwargs)
+        if warm:
+            threading.Thread(target=import_module, args=(warm,), daemon=True).start()
+
+    methods = {m.name: _routable(m) for m in service.methods}
+    return type(servicer.__name__, (), {"__init__": __init__, **methods})
+
+
+def _routable(method: MethodDescriptor) -> Callable[..., Any]:
+    # Ray pickles the class by value, and descriptors cannot be pickled: the closures
+    # hold names and the reply's class only.
+    name = method.name
+    reply = message_factory.GetMessageClass(method.output_type)
+
+    async def stream(self: Any, request: Message, grpc_context: Any) -> AsyncIterator[Message]:
+        try:
+            _identify(grpc_context)
+            async for item in _items(getattr(self.servicer, name), request):
+                yield item
+        except NetgraftError as error:
+            fail(grpc_context, error, stream=True)
+            raise
+        except Exception as unexpected:  # the boundary: logged here, never told outside
+            told = _unexpected(name)
+            fail(grpc_context, told, stream=True)
+            raise told from unexpected
+
+    async def unary(self: Any, request: Message, grpc_context: Any) -> Message:
+        try:
+            _identify(grpc_context)
+            return await _call(getattr(self.servicer, name), request)
+        except NetgraftError as error:
+            fail(grpc_context, error)
+        except Exception:  # noqa: BLE001  # the boundary: logged here, never told outside
+            fail(grpc_context, _unexpected(name))
+        return reply()
+
+    handler = stream if method.server_streaming else unary
+    handler.__name__ = handler.__qualname__ = name
+    return handler
+
+
+def _unexpected(name: str) -> NetgraftError:
+    logger.exception("%s failed", name)
+    return NetgraftError()
+
+
+async def _call(handler: Callable[[Message], Any], request: Message) -> Message:
+    if inspect.iscoroutinefunction(handler):
+        result: Message = await handler(request)
+        return result
+    return await asyncio.to_thread(handler, request)
+
+
+async def _items(handler: Callable[[Message], Any], request: Message) -> AsyncIterator[Message]:
+    if inspect.isasyncgenfunction(handler):
+        async for item in handler(request):
+            yield item
+        return
+    iterator: Iterator[Message] = handler(request)
+    end = object()
+    while (item := await asyncio.to_thread(next, iterator, end)) is not end:
+        yield item
+
+
+def _identify(context: Any) -> None:
+    metadata = dict(context.invocation_metadata())
+    scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
+    expected = settings().read_token()
+    known = scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), expected.encode())
+    language = "zh" if str(metadata.get("accept-language", "")).startswith("zh") else "en"
+    _caller.set(Caller(token, language))
+    if not (known and expected):
+        raise Unauthenticated
+
+
+def fail(context: Any, error: NetgraftError, *, stream: bool = False) -> None:
+    """Put an error into the call's status, as its one table says.
+
+    Ray Serve 2.60 loses the trailing metadata of a stream that fails: there the reason
+    stands behind the sentence too, in parentheses, and the exception must be raised.
+    """
+    language = getattr(_caller.get(None), "language", "en")
+    sentence = error.sentence(language)
+    code = grpc.StatusCode[status_name(error)]
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    status = status_pb2.Status(
+        code=code_pb2.Code.Value(code.name), message=sentence, details=[info]
+    )
+    context.set_code(code)
+    context.set_details(f"{sentence} ({error.reason})" if stream else sentence)
+    context.set_trailing_metadata([(STATUS_KEY, status.SerializeToString())])

@@ -1,0 +1,108 @@
+"""All settings; the only reader of the environment.
+
+Every field is read from NETGRAFT_<FIELD>, such as NETGRAFT_GRPC_PORT=9100.
+"""
+
+import os
+import secrets
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from netgraft.errors import InvalidValue
+
+
+class Settings(BaseSettings):
+    """Where things are and who may use them."""
+
+    model_config = SettingsConfigDict(env_prefix="NETGRAFT_", frozen=True)
+
+    host: str = "127.0.0.1"
+    """Address that gRPC and the web gateway bind."""
+    grpc_port: int = Field(default=9000, ge=1, le=65535)
+    web_port: int = Field(default=7860, ge=1, le=65535)
+    address: str = ""
+    """The server that clients talk to, HOST:PORT; empty: the embedded one."""
+    state: Path = Path("~/.netgraft")
+    """Folder of the token, the SQLite database and the store."""
+    database: str = ""
+    """SQLAlchemy URL; empty: SQLite in `state`."""
+    store: str = ""
+    """fsspec URL of the folder of tensors and cached files; empty: `state`/store."""
+    data_roots: str = ""
+    """Folders that data may be read from, separated by ":"; empty: the folder at start."""
+    token: str = ""
+    """The bearer token; empty: the one in `state`/token, made at first start."""
+    web_hosts: str = ""
+    """Host names of the chat page besides loopback and `host`, separated by commas."""
+    workers: int = Field(default=2, ge=1)
+    """Training processes of a job that does not say how many."""
+    checkpoint_seconds: float = Field(default=30.0, gt=0)
+    """Longest time between two checkpoints of a tuning job."""
+    log_level: str = "INFO"
+    debug: bool = False
+    """Whether the CLI shows a traceback with an error."""
+
+    @property
+    def folder(self) -> Path:
+        """`state` as an absolute path."""
+        return self.state.expanduser().absolute()
+
+    @property
+    def server(self) -> str:
+        """HOST:PORT that clients dial."""
+        return self.address or f"{self.host}:{self.grpc_port}"
+
+    @property
+    def web_names(self) -> frozenset[str]:
+        """`web_hosts` as they stand in a Host header, lower case."""
+        return frozenset(name.strip().lower() for name in self.web_hosts.split(",") if name.strip())
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.folder / 'netgraft.db'}"
+
+    @property
+    def store_url(self) -> str:
+        return self.store or str(self.folder / "store")
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Data roots with symbolic links resolved."""
+        named = [part for part in self.data_roots.split(":") if part]
+        return tuple(Path(part).expanduser().resolve() for part in named or [str(Path.cwd())])
+
+    def read_token(self) -> str:
+        """The token, or "" when none has been made."""
+        path = self.folder / "token"
+        if self.token:
+            return self.token
+        return path.read_text().strip() if path.is_file() else ""
+
+    def make_token(self) -> str:
+        """The token; made now (readable by its owner only) when there is none."""
+        if token := self.read_token():
+            return token
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        token = secrets.token_urlsafe(32)
+        handle = os.open(self.folder / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(token + "\n")
+        return token
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read once. Tests call `settings.cache_clear()`.
+
+    Raises InvalidValue that names the variable.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"NETGRAFT_{first['loc'][0]}".upper()
+        expected = first["msg"].removeprefix("Input should be ")
+        raise InvalidValue(name=name, value=first["input"], expected=expected) from error

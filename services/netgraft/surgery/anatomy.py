@@ -1,0 +1,151 @@
+"""What is known of a recipe's model without its weights, remembered by recipe id.
+
+A model is traced once: what was seen is kept in memory and, as JSON of kind
+"heads", in the store, where every process finds it.
+"""
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from threading import Lock
+from typing import Any
+
+from torch import nn
+
+from netgraft.errors import SurgeryFailed
+from netgraft.models import zoo
+from netgraft.models.build import build
+from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.store import Store
+from netgraft.surgery.heads import Output, Trace, trace
+from netgraft.surgery.roles import Head
+
+KIND = "heads"
+FORMAT = 1
+"""Raised when what is kept changes: older files are then made anew."""
+REMEMBERED = 1024
+
+TASKS = frozenset({"classification", "segmentation", "detection", "video", "unknown"})
+"""Tasks whose models tell classes apart."""
+
+FORWARD_ERRORS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a forward pass raises when a model does not fit its input or its own layers."""
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """Heads and sizes of one model."""
+
+    trace: Trace
+    parameters: int
+    trainable: int
+    weight_bytes: int
+    """Bytes of parameters and buffers."""
+
+
+class Anatomies:
+    """Anatomy by recipe. Safe for use from several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._known: OrderedDict[str, Anatomy] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, recipe: Recipe) -> Anatomy:
+        """The anatomy of a recipe. Raises SurgeryFailed when its model does not run."""
+        with self._lock:
+            if recipe.id in self._known:
+                self._known.move_to_end(recipe.id)
+                return self._known[recipe.id]
+        data = self.store.get_file(KIND, file_name(recipe))
+        anatomy = from_json(data) if data else self._examine(recipe)
+        self.remember(recipe, anatomy)
+        return anatomy
+
+    def remember(self, recipe: Recipe, anatomy: Anatomy) -> None:
+        """Keep what is known of a recipe."""
+        self.store.put_file(KIND, file_name(recipe), to_json(anatomy))
+        with self._lock:
+            self._known[recipe.id] = anatomy
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+
+    def _examine(self, recipe: Recipe) -> Anatomy:
+        module = build(recipe, self.store, device="meta")
+        if recipe.edits and not isinstance(recipe.edits[-1], Retarget):
+            # No other edit moves a head.
+            return measure(module, self.of(recipe.parent).trace)
+        return measure(module, look(recipe, module))
+
+
+def look(recipe: Recipe, module: nn.Module) -> Trace:
+    """Trace a recipe's module on meta. Raises SurgeryFailed when it does not run.
+
+    The channels of optical flow are no classes, though they look like them.
+    """
+    try:
+        seen = trace(module, example(recipe))
+    except FORWARD_ERRORS as error:
+        problem = f"it does not run on its example input ({first_line(error)})."
+        raise SurgeryFailed(model=recipe.title, problem=problem) from error
+    if zoo.task(recipe.base) in TASKS:
+        return seen
+    return replace(seen, heads=tuple(replace(h, classes=0, role="other") for h in seen.heads))
+
+
+def example(recipe: Recipe, batch: int = 2) -> Sequence[Any]:
+    """Arguments of one forward pass on meta."""
+    return zoo.example_inputs(recipe.base, batch)
+
+
+def measure(module: nn.Module, seen: Trace) -> Anatomy:
+    """Sizes of a module, put beside what its trace showed."""
+    parameters = list(module.parameters())
+    tensors = [*parameters, *module.buffers()]
+    return Anatomy(
+        trace=seen,
+        parameters=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        weight_bytes=sum(t.numel() * t.element_size() for t in tensors),
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, for a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def file_name(recipe: Recipe) -> str:
+    """Name of the file that keeps the anatomy of a recipe."""
+    return f"{recipe.id}.{FORMAT}.json"
+
+
+def to_json(anatomy: Anatomy) -> bytes:
+    return json.dumps(asdict(anatomy), separators=(",", ":")).encode()
+
+
+def from_json(data: bytes) -> Anatomy:
+    document = json.loads(data)
+    seen = document.pop("trace")
+    return Anatomy(
+        trace=Trace(
+            heads=tuple(Head(**head) for head in seen["heads"]),
+            outputs=tuple(_output(item) for item in seen["outputs"]),
+            training_outputs=tuple(_output(item) for item in seen["training_outputs"]),
+        ),
+        **document,
+    )
+
+
+def _output(item: dict[str, Any]) -> Output:
+    return Output(item["key"], tuple(item["shape"]), tuple(item["heads"]))

@@ -1,0 +1,18 @@
+"""The Surgery service as a Ray Serve application."""
+
+from ray import serve
+
+from netgraft.serving import expose
+from netgraft.surgery.edge import SurgeryServicer
+from netgraft.v1 import surgery_pb2
+
+Surgery = serve.deployment(
+    name="Surgery", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
+)(
+    expose(
+        SurgeryServicer,
+        surgery_pb2.DESCRIPTOR.services_by_name["Surgery"],
+        warm="netgraft.surgery.retarget",
+    )
+)
+app = Surgery.bind()

@@ -1,0 +1,120 @@
+"""Protobuf at the edge of the surgery slice: the Surgery service, in-process or served."""
+
+from collections.abc import Sequence
+
+from netgraft.models import zoo
+from netgraft.models.edge import model_message
+from netgraft.models.recipe import HeadEdit, Recipe, Retarget
+from netgraft.models.store import Store, default_store
+from netgraft.v1 import surgery_pb2
+
+
+class SurgeryServicer:
+    """See `surgery.proto`."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        from netgraft.surgery.anatomy import Anatomies
+
+        self.store = store or default_store()
+        self.anatomies = Anatomies(self.store)
+
+    def InspectModel(self, request: surgery_pb2.InspectModelRequest) -> surgery_pb2.Inspection:
+        from netgraft.surgery.inspection import flops
+
+        recipe = self._recipe(request.model)
+        anatomy = self.anatomies.of(recipe)
+        return surgery_pb2.Inspection(
+            model=model_message(recipe, self.store),
+            heads=[
+                surgery_pb2.Head(
+                    path=head.path,
+                    type=head.type,
+                    in_features=head.in_features,
+                    out_features=head.out_features,
+                    classes=head.classes,
+                    role=head.role,
+                )
+                for head in anatomy.trace.heads
+            ],
+            parameters=anatomy.parameters,
+            trainable_parameters=anatomy.trainable,
+            flops=flops(recipe, self.store),
+            input_shape=zoo.input_shape(recipe.base),
+            weight_bytes=anatomy.weight_bytes,
+        )
+
+    def RetargetModel(self, request: surgery_pb2.RetargetModelRequest) -> surgery_pb2.EditReply:
+        from netgraft.surgery.retarget import retarget
+
+        recipe = self._recipe(request.model)
+        edited = retarget(recipe, request.classes, tuple(request.class_names), self.anatomies)
+        edit = edited.edits[-1]
+        assert isinstance(edit, Retarget)
+        said = [str(head) for head in edit.heads]
+        if self.anatomies.of(edited).trace.detector:
+            said.append(f"{edit.classes:,} classes and the background")
+        return self._reply(recipe, edited, said, edit.heads)
+
+    def FreezeLayers(self, request: surgery_pb2.FreezeLayersRequest) -> surgery_pb2.EditReply:
+        return self._trainable(request.model, tuple(request.layers), False)
+
+    def UnfreezeLayers(self, request: surgery_pb2.UnfreezeLayersRequest) -> surgery_pb2.EditReply:
+        return self._trainable(request.model, tuple(request.layers), True)
+
+    def SetLoss(self, request: surgery_pb2.SetLossRequest) -> surgery_pb2.EditReply:
+        from netgraft.models.losses import LOSSES
+        from netgraft.surgery.loss import set_loss
+
+        recipe = self._recipe(request.model)
+        edited = set_loss(recipe, request.loss, self.store)
+        return self._reply(recipe, edited, [f"Loss: {edited.loss} ({LOSSES[edited.loss].says})"])
+
+    def UndoEdit(self, request: surgery_pb2.UndoEditRequest) -> surgery_pb2.EditReply:
+        recipe = self._recipe(request.model)
+        return self._reply(recipe, recipe.parent, [f"Back to {recipe.parent.title}"])
+
+    def _trainable(
+        self, model: str, layers: tuple[str, ...], trainable: bool
+    ) -> surgery_pb2.EditReply:
+        from netgraft.surgery.freeze import set_trainable
+
+        recipe = self._recipe(model)
+        edited = set_trainable(recipe, layers, trainable, self.anatomies)
+        now = self.anatomies.of(edited)
+        verb = "Trains again" if trainable else "Frozen"
+        said = f"{verb}: {', '.join(layers)}"
+        count = f"{now.trainable:,} of {now.parameters:,} parameters train"
+        return self._reply(recipe, edited, [said, count])
+
+    def _recipe(self, model: str) -> Recipe:
+        return zoo.resolve(model, "pretrained", self.store).recipe
+
+    def _reply(
+        self,
+        before: Recipe,
+        after: Recipe,
+        said: Sequence[str],
+        heads: Sequence[HeadEdit] = (),
+    ) -> surgery_pb2.EditReply:
+        old, new = self.anatomies.of(before), self.anatomies.of(after)
+        edit = after.edits[-1] if heads else None
+        stored = self.store.tensors_size(edit.tensors) if isinstance(edit, Retarget) else 0
+        return surgery_pb2.EditReply(
+            model=model_message(after, self.store),
+            heads=[
+                surgery_pb2.HeadChange(
+                    path=head.path,
+                    type=head.type,
+                    in_features=head.in_features,
+                    before=head.before,
+                    after=head.after,
+                )
+                for head in heads
+            ],
+            parameters_before=old.parameters,
+            parameters_after=new.parameters,
+            trainable_before=old.trainable,
+            trainable_after=new.trainable,
+            summary=". ".join(said) + ".",
+            stored_bytes=stored,
+        )

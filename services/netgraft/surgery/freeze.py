@@ -1,0 +1,67 @@
+"""What trains: from words and module paths to the paths of a Freeze edit."""
+
+from collections.abc import Iterator, Sequence
+
+from rapidfuzz import process
+from torch import nn
+
+from netgraft.errors import InvalidValue, UnknownModule
+from netgraft.models.build import build
+from netgraft.models.recipe import Freeze, Recipe
+from netgraft.surgery.anatomy import Anatomies
+from netgraft.surgery.heads import Trace
+
+NEAREST = 3
+
+
+def set_trainable(
+    recipe: Recipe, layers: Sequence[str], trainable: bool, anatomies: Anatomies
+) -> Recipe:
+    """The recipe with the named layers trained or not; it is stored.
+
+    `layers` are paths of modules (or of single parameters) and the words "all",
+    "head" (the layers that tell classes apart) and "backbone" (all but these). A
+    module that bears such a name is meant by it. Raises InvalidValue and UnknownModule.
+    """
+    if not layers:
+        expected = 'module paths, or "backbone", "head" or "all"'
+        raise InvalidValue(name="layers", value="empty", expected=expected)
+    module = build(recipe, anatomies.store, device="meta")
+    seen = anatomies.of(recipe).trace
+    paths = [path for layer in layers for path in paths_of(layer.strip(), module, seen)]
+    edited = recipe.with_edit(Freeze(tuple(dict.fromkeys(paths)), trainable))
+    anatomies.store.put_recipe(edited)
+    return edited
+
+
+def paths_of(layer: str, module: nn.Module, seen: Trace) -> list[str]:
+    """Paths that one word or path means, "" for the whole model. Raises UnknownModule."""
+    known = {name for name, _ in [*module.named_modules(), *module.named_parameters()] if name}
+    if layer in known:
+        return [layer]
+    heads = [head.path for head in seen.heads if head.classes]
+    match layer.lower():
+        case "all":
+            return [""]
+        case "head" if heads:
+            return heads
+        case "backbone":
+            return list(_outside(module, "", set(heads)))
+    near = [match for match, *_ in process.extract(layer, sorted(known), limit=NEAREST)]
+    raise UnknownModule(path=layer, nearest=", ".join(near))
+
+
+def _outside(module: nn.Module, path: str, heads: set[str]) -> Iterator[str]:
+    """The largest parts of a module that hold parameters and no head."""
+    if path in heads:
+        return
+    holds_head = any(not path or head.startswith(f"{path}.") for head in heads)
+    if path and not holds_head:
+        if next(module.parameters(), None) is not None:
+            yield path
+        return
+    prefix = f"{path}." if path else ""
+    for name, _ in module.named_parameters(recurse=False):
+        yield prefix + name
+    for name, child in module.named_children():
+        yield from _outside(child, prefix + name, heads)

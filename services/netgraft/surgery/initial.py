@@ -1,0 +1,73 @@
+"""Initial values of new heads, the same for the same edit of the same model."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import psutil
+import torch
+from torch import Tensor, nn
+
+from netgraft.errors import TooLarge
+from netgraft.models.recipe import Recipe, Retarget
+from netgraft.surgery.heads import Trace
+
+PRIOR = 0.01
+"""How likely a class is before training, for sigmoid detectors (Lin et al. 2017, 4.1)."""
+PRIOR_STD = 0.01
+COPIES = 3
+"""Times that a new head is held in memory while it is stored."""
+
+
+def new_tensors(
+    module: nn.Module, seen: Trace, edit: Retarget, parent: Recipe
+) -> dict[str, Tensor]:
+    """Values of the edited module's heads by parameter name. Raises TooLarge.
+
+    They are what `reset_parameters` of nn.Linear and nn.Conv2d draws, but from a
+    generator of their own, seeded by the parent, the classes and the path.
+    """
+    heads = [head for head in seen.heads if head.classes]
+    layers = {head: module.get_submodule(head.path) for head in heads}
+    _must_fit([p for layer in layers.values() for p in layer.parameters()])
+    tensors: dict[str, Tensor] = {}
+    for head, layer in layers.items():
+        generator = torch.Generator().manual_seed(_seed(parent, edit.classes, head.path))
+        rare = seen.detector and head.role == "main" and head.activation == "sigmoid"
+        for name, parameter in layer.named_parameters():
+            value = torch.empty(parameter.shape, dtype=torch.float32)
+            if rare:
+                _init_rare(value, generator)
+            else:
+                _init(value, layer, generator)
+            tensors[f"{head.path}.{name}"] = value.to(parameter.dtype)
+    return tensors
+
+
+def _init(value: Tensor, layer: nn.Module, generator: torch.Generator) -> None:
+    if value.dim() > 1:
+        nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=generator)
+        return
+    bound = 1 / math.sqrt(layer.get_parameter("weight")[0].numel())
+    nn.init.uniform_(value, -bound, bound, generator=generator)
+
+
+def _init_rare(value: Tensor, generator: torch.Generator) -> None:
+    """As RetinaNet and FCOS start: else the loss of the many empty places drowns all."""
+    if value.dim() > 1:
+        nn.init.normal_(value, std=PRIOR_STD, generator=generator)
+    else:
+        nn.init.constant_(value, -math.log((1 - PRIOR) / PRIOR))
+
+
+def _seed(parent: Recipe, classes: int, path: str) -> int:
+    digest = hashlib.sha256(f"{parent.id} {classes} {path}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1  # Generator takes 63 bits
+
+
+def _must_fit(parameters: Sequence[Tensor]) -> None:
+    size = sum(p.numel() * p.element_size() for p in parameters)
+    room = psutil.virtual_memory().available // COPIES
+    if size > room:
+        what = f"A head of {size / 1e9:.1f} GB"
+        raise TooLarge(what=what, limit=f"{room / 1e9:.1f} GB fit into memory now")

@@ -1,0 +1,35 @@
+"""What a model costs: floating-point operations of one example."""
+
+from torch.utils.flop_counter import FlopCounterMode
+
+from netgraft.models.build import build
+from netgraft.models.recipe import Freeze, Recipe, SetLoss, Tuned
+from netgraft.models.store import Store
+from netgraft.surgery.anatomy import example
+from netgraft.surgery.heads import call
+from netgraft.surgery.standin import StandIn
+
+KIND = "flops"
+
+
+def flops(recipe: Recipe, store: Store) -> int:
+    """Operations of one forward pass of one example; a multiply-add is 2.
+
+    A detector's are those of a picture on which no box is dropped. Kept in the
+    store by the recipe that last changed the structure.
+    """
+    while recipe.edits and isinstance(recipe.edits[-1], Freeze | SetLoss | Tuned):
+        recipe = recipe.parent
+    if data := store.get_file(KIND, recipe.id):
+        return int(data)
+    count = _count(recipe, store)
+    store.put_file(KIND, recipe.id, str(count).encode())
+    return count
+
+
+def _count(recipe: Recipe, store: Store) -> int:
+    module = build(recipe, store, device="meta").eval()
+    counter = FlopCounterMode(display=False)
+    with StandIn(), counter:
+        call(module, example(recipe, batch=1))
+    return int(counter.get_total_flops())

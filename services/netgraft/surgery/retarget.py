@@ -1,0 +1,87 @@
+"""New heads for another number of classes, at the cost of the heads."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from netgraft.errors import InvalidClasses, InvalidValue, SurgeryFailed
+from netgraft.models import zoo
+from netgraft.models.recipe import HeadEdit, Recipe, Retarget
+from netgraft.surgery.anatomy import TASKS, Anatomies
+from netgraft.surgery.heads import Trace
+from netgraft.surgery.initial import new_tensors
+from netgraft.surgery.trial import total_classes, tried
+
+MOST_CLASSES = 1_000_000
+
+
+def retarget(
+    recipe: Recipe, classes: int, class_names: Sequence[str], anatomies: Anatomies
+) -> Recipe:
+    """The recipe with heads for `classes` classes; its tensors and itself are stored.
+
+    A detector keeps its background, class 0, besides these. The new tensors follow
+    from the recipe and the classes alone, so that the same edit gives the same id.
+    Raises InvalidClasses, InvalidValue, TooLarge and SurgeryFailed, and stores
+    nothing then.
+    """
+    names = checked_names(class_names)
+    count = checked_classes(classes, names)
+    before = anatomies.of(recipe).trace
+    trial = tried(recipe, _plan(recipe, before, count, names), before, anatomies.store)
+    tensors = new_tensors(trial.module, trial.anatomy.trace, trial.edit, recipe)
+    digest = anatomies.store.put_tensors(tensors)
+    edited = recipe.with_edit(replace(trial.edit, tensors=digest))
+    anatomies.store.put_recipe(edited)
+    anatomies.remember(edited, trial.anatomy)
+    return edited
+
+
+def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
+    """Class names without spaces around them. Raises InvalidValue."""
+    names = tuple(name.strip() for name in class_names)
+    if not all(names):
+        raise InvalidValue(name="class_names", value="empty", expected="every class needs a name")
+    if len(set(names)) != len(names):
+        repeated = next(name for name, times in Counter(names).items() if times > 1)
+        expected = "each class has a name of its own"
+        raise InvalidValue(name="class_names", value=f"{repeated!r} twice", expected=expected)
+    return names
+
+
+def checked_classes(classes: int, names: Sequence[str]) -> int:
+    """How many classes are asked for. Raises InvalidClasses and InvalidValue."""
+    count = classes or len(names)
+    if not 1 <= count <= MOST_CLASSES:
+        raise InvalidClasses(classes=f"{count:,}")
+    if names and len(names) != count:
+        expected = f"as many names as classes, which are {count:,}"
+        raise InvalidValue(name="class_names", value=f"{len(names):,} names", expected=expected)
+    return count
+
+
+def _plan(recipe: Recipe, seen: Trace, count: int, names: tuple[str, ...]) -> Retarget:
+    """The edit without its tensors and patches. Raises SurgeryFailed."""
+    task = zoo.task(recipe.base)
+    if task not in TASKS:
+        raise SurgeryFailed(model=recipe.title, problem=f"{task} tells no classes apart.")
+    total = total_classes(count, seen)
+    heads = tuple(
+        HeadEdit(h.path, h.type, h.in_features, h.out_features, h.resized(total), h.role)
+        for h in seen.heads
+        if h.classes
+    )
+    return Retarget(count, names, heads or (_append(recipe, seen, total),), (), "")
+
+
+def _append(recipe: Recipe, seen: Trace, total: int) -> HeadEdit:
+    """A Linear behind the pooled features of a model without a head. Raises SurgeryFailed."""
+    if seen.heads or seen.detector or not seen.outputs:
+        problem = "none of its layers tells classes apart in a way that is understood."
+        raise SurgeryFailed(model=recipe.title, problem=problem)
+    shape = seen.outputs[-1].shape
+    if not 2 <= len(shape) <= 4:
+        problem = f"it has no head, and its features have {len(shape)} dimensions."
+        raise SurgeryFailed(model=recipe.title, problem=problem)
+    features = shape[-1] if len(shape) == 3 else shape[1]
+    return HeadEdit("", "Linear", features, 0, total, append=True)

@@ -1,0 +1,36 @@
+"""TensorBoard event files of a run: `STATE/runs/JOB/tensorboard`."""
+
+from pathlib import Path
+
+from netgraft.settings import settings
+from netgraft.tuning.events import Event, Kind
+
+
+def folder(job_id: str) -> Path:
+    """Where a run's event files lie."""
+    return settings().folder / "runs" / job_id / "tensorboard"
+
+
+class Board:
+    """Writes what happens as scalars. Made in the thread that uses it: its import takes long."""
+
+    def __init__(self, job_id: str, first_step: int) -> None:
+        """Steps from `first_step` on that an earlier attempt wrote are hidden."""
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder(job_id)), purge_step=first_step, flush_secs=5)
+
+    def write(self, event: Event) -> None:
+        """Put an event's figures on their curves."""
+        if event.kind is Kind.STEP:
+            figures = {"train/loss": event.loss, "train/lr": event.lr}
+            figures["train/images_per_second"] = event.images_per_second
+        elif event.kind is Kind.EPOCH:
+            figures = {f"held_out/{name}": value for name, value in event.metrics.items()}
+        else:
+            return
+        for tag, value in figures.items():
+            self._writer.add_scalar(tag, value, event.step, event.time)
+
+    def close(self) -> None:
+        self._writer.close()

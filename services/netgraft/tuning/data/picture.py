@@ -1,0 +1,116 @@
+"""Picture files: reading them whole, varying them for training.
+
+Pictures are read upright (EXIF), as RGB, and kept decoded where memory allows.
+"""
+
+import struct
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from netgraft.errors import InvalidData
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MARGIN = 1.15
+"""Pictures are kept with their short side so much longer than asked, for cutting."""
+CACHE_BYTES = 2**30
+"""Decoded pictures kept in memory by one process, at most."""
+SMALLEST_CUT = 0.5
+"""Share of a picture's area that a training cut keeps, at least."""
+
+FAULTS = (OSError, SyntaxError, ValueError, struct.error, EOFError, Image.DecompressionBombError)
+"""What Pillow raises for files that are damaged, cut short or no pictures."""
+
+
+def check_picture(path: Path, data: str) -> None:
+    """Decode a picture at the least size that shows its faults. Raises InvalidData."""
+    open_picture(path, data, side=1)
+
+
+def open_picture(path: Path, data: str, side: int) -> Image.Image:
+    """A picture as RGB, upright; a JPEG at least `side` pixels on its short side.
+
+    JPEGs are decoded at a half, a quarter or an eighth where that suffices, which
+    still reads the whole file. Raises InvalidData, which names it.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as opened:
+            warnings.simplefilter("ignore")  # odd metadata is no fault of the picture
+            opened.draft("RGB", (side, side))
+            opened.load()
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except FileNotFoundError as error:
+        raise InvalidData(data=data, problem=f"{path} is gone.") from error
+    except UnidentifiedImageError as error:
+        raise InvalidData(data=data, problem=f"{path} is not a picture.") from error
+    except FAULTS as error:
+        problem = f"{path} is damaged or cut short ({error})."
+        raise InvalidData(data=data, problem=problem) from error
+
+
+class PictureExamples:
+    """Picture files as squares; decoded when first asked for."""
+
+    def __init__(self, paths: list[Path], labels: list[int], side: int, data: str) -> None:
+        self.paths = paths
+        self.labels = labels
+        self.side = side
+        self.data = data
+        self._kept: dict[int, Image.Image] = {}
+        self._bytes_left = CACHE_BYTES
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def get(self, index: int, seed: int | None = None) -> "tuple[Tensor, int]":
+        picture = self._decoded(index)
+        square = middle(picture, self.side) if seed is None else varied(picture, self.side, seed)
+        return _tensor(square), self.labels[index]
+
+    def _decoded(self, index: int) -> Image.Image:
+        if (kept := self._kept.get(index)) is not None:
+            return kept
+        short = round(self.side * MARGIN)
+        picture = open_picture(self.paths[index], self.data, short)
+        scale = short / min(picture.size)
+        if scale < 1:
+            size = (round(picture.width * scale), round(picture.height * scale))
+            picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2)
+        self._bytes_left -= picture.width * picture.height * 3
+        if self._bytes_left > 0:
+            self._kept[index] = picture
+        return picture
+
+
+def middle(picture: Image.Image, side: int) -> Image.Image:
+    """The square in the middle, `side` pixels wide, most of the picture in it."""
+    return ImageOps.fit(
+        picture, (side, side), Image.Resampling.BILINEAR, bleed=(1 - 1 / MARGIN) / 2
+    )
+
+
+def varied(picture: Image.Image, side: int, seed: int) -> Image.Image:
+    """A random cut, mirrored half of the time (as in the Inception paper, arXiv:1409.4842)."""
+    import random
+
+    choose = random.Random(seed)  # noqa: S311  # nothing secret
+    area = picture.width * picture.height * choose.uniform(SMALLEST_CUT, 1)
+    ratio = choose.uniform(3 / 4, 4 / 3)
+    width = min(picture.width, max(1, round((area * ratio) ** 0.5)))
+    height = min(picture.height, max(1, round((area / ratio) ** 0.5)))
+    left = choose.randint(0, picture.width - width)
+    top = choose.randint(0, picture.height - height)
+    box = (left, top, left + width, top + height)
+    cut = picture.resize((side, side), Image.Resampling.BILINEAR, box)
+    return ImageOps.mirror(cut) if choose.random() < 0.5 else cut
+
+
+def _tensor(picture: Image.Image) -> "Tensor":
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)

@@ -1,0 +1,28 @@
+"""The Tuning service as a Ray Serve application. It only starts runs: none trains in here."""
+
+from ray import serve
+
+from netgraft.serving import expose
+from netgraft.tuning.edge import TuningServicer
+from netgraft.tuning.reconcile import Reconciler
+from netgraft.v1 import tuning_pb2
+
+
+class KeptTuningServicer(TuningServicer):
+    """The servicer with a reconciler beside it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        Reconciler(self.jobs, self.launcher).start()
+
+
+Tuning = serve.deployment(
+    name="Tuning", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
+)(
+    expose(
+        KeptTuningServicer,
+        tuning_pb2.DESCRIPTOR.services_by_name["Tuning"],
+        warm="netgraft.tuning.planning",
+    )
+)
+app = Tuning.bind()

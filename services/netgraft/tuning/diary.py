@@ -1,0 +1,123 @@
+"""What a run tells about itself, written beside the training by a thread of its own.
+
+The step loop hands events over and goes on at once. Progress that comes faster than it
+can be written is thinned out, the newest kept; nothing else is ever dropped.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from netgraft.errors import NetgraftError
+from netgraft.tuning.board import Board
+from netgraft.tuning.events import Event, Kind
+from netgraft.tuning.jobs import Jobs, Superseded
+
+logger = logging.getLogger(__name__)
+
+WRITE_SECONDS = 0.2
+"""Progress is written at most so often, so five times a second."""
+LOOK_SECONDS = 0.4
+"""With nothing to write, the database is asked so often whether to stop."""
+
+
+@dataclass
+class Orders:
+    """What the thread learnt, for the step loop to act on."""
+
+    cancel: bool = False
+    superseded: bool = False
+    error: Exception | None = None
+
+    @property
+    def stop(self) -> bool:
+        return self.cancel or self.superseded or self.error is not None
+
+
+@dataclass
+class Diary:
+    """Rank 0's record of one attempt. Use as a context manager."""
+
+    jobs: Jobs
+    job_id: str
+    attempt: int
+    first_step: int
+    orders: Orders = field(default_factory=Orders)
+
+    def __post_init__(self) -> None:
+        self._waiting: list[Event] = []
+        self._progress: Event | None = None
+        self._writing = False
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="diary", daemon=True)
+
+    def __enter__(self) -> "Diary":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(timeout=10)
+
+    def write(self, event: Event) -> None:
+        """Hand an event over."""
+        with self._changed:
+            if event.kind is Kind.STEP:
+                self._progress = event
+            else:
+                self._waiting += [*filter(None, [self._progress]), event]
+                self._progress = None
+            self._changed.notify_all()
+
+    def flush(self, timeout: float = 30) -> None:
+        """Wait until all that was handed over is stored, or cannot be."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._pending() or self._over(), timeout)
+
+    def _pending(self) -> bool:
+        return bool(self._waiting) or self._progress is not None or self._writing
+
+    def _over(self) -> bool:
+        return self.orders.superseded or self.orders.error is not None
+
+    def _work(self) -> None:
+        board: Board | None = None
+        try:
+            while (events := self._next()) is not None:
+                self.orders.cancel |= self.jobs.record(self.job_id, self.attempt, events)
+                self._written()
+                for event in events:
+                    board = board or Board(self.job_id, self.first_step)
+                    board.write(event)
+                time.sleep(0 if self._closing else WRITE_SECONDS)
+        except Superseded:
+            self.orders.superseded = True
+        except (NetgraftError, OSError, SQLAlchemyError) as error:
+            logger.warning("the diary of %s ends: %s", self.job_id, error)
+            self.orders.error = error
+        finally:
+            if board:
+                board.close()
+            self._written()
+
+    def _next(self) -> list[Event] | None:
+        """What to write now, maybe nothing; None when the diary closes."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._pending() or self._closing, LOOK_SECONDS)
+            taken = [*self._waiting, *filter(None, [self._progress])]
+            if self._closing and not taken:
+                return None
+            self._waiting, self._progress, self._writing = [], None, bool(taken)
+            return taken
+
+    def _written(self) -> None:
+        with self._changed:
+            self._writing = False
+            self._changed.notify_all()

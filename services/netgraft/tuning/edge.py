@@ -1,0 +1,166 @@
+"""Protobuf at the edge of the tuning slice: the Tuning service, in-process or served."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from netgraft.errors import InvalidValue, NotEnoughWorkers
+from netgraft.models.store import Store, default_store
+from netgraft.tuning import reconcile
+from netgraft.tuning.events import Event, Kind
+from netgraft.tuning.job import ALIVE, Job, State
+from netgraft.tuning.jobs import Jobs
+from netgraft.tuning.launch import Launcher, RayLauncher
+from netgraft.tuning.spec import Spec, Wish
+from netgraft.v1 import tuning_pb2
+
+DEFAULT_LIMIT = 50
+TAIL_SECONDS = 0.1
+"""How often a watcher asks for new events."""
+CANCEL_SECONDS = 1.5
+"""How long a run may take to save and stop before it is stopped from outside."""
+
+STATES = {
+    State.QUEUED: tuning_pb2.JOB_STATE_QUEUED,
+    State.RUNNING: tuning_pb2.JOB_STATE_RUNNING,
+    State.SUCCEEDED: tuning_pb2.JOB_STATE_SUCCEEDED,
+    State.FAILED: tuning_pb2.JOB_STATE_FAILED,
+    State.CANCELLED: tuning_pb2.JOB_STATE_CANCELLED,
+}
+KINDS = {
+    Kind.STATE: tuning_pb2.JobEvent.KIND_STATE,
+    Kind.STEP: tuning_pb2.JobEvent.KIND_STEP,
+    Kind.EPOCH: tuning_pb2.JobEvent.KIND_EPOCH,
+    Kind.NOTE: tuning_pb2.JobEvent.KIND_NOTE,
+    Kind.CHECKPOINT: tuning_pb2.JobEvent.KIND_CHECKPOINT,
+}
+
+
+class TuningServicer:
+    """See `tuning.proto`. Starting, cancelling and resuming need a Ray to run in."""
+
+    def __init__(self, store: Store | None = None, launcher: Launcher | None = None) -> None:
+        self.store = store or default_store()
+        self.jobs = Jobs(self.store)
+        self.launcher = launcher or RayLauncher()
+
+    def StartTuning(self, request: tuning_pb2.StartTuningRequest) -> tuning_pb2.Job:
+        from netgraft.tuning import planning
+
+        wish = wish_of(request.spec)
+        wish.check()
+        order = planning.order(wish, self.launcher.capacity(), self.store)
+        job = self.jobs.create(order)
+        reconcile.submit(job, self.jobs, self.launcher)
+        return job_message(self.jobs.get(job.id))
+
+    def GetJob(self, request: tuning_pb2.GetJobRequest) -> tuning_pb2.Job:
+        return job_message(self.jobs.get(request.id))
+
+    def ListJobs(self, request: tuning_pb2.ListJobsRequest) -> tuning_pb2.ListJobsReply:
+        if request.limit < 0:
+            raise InvalidValue(name="limit", value=request.limit, expected="0 or more")
+        wanted = next((state for state, value in STATES.items() if value == request.state), None)
+        found = self.jobs.newest(wanted, request.limit or DEFAULT_LIMIT)
+        return tuning_pb2.ListJobsReply(jobs=[job_message(job) for job in found])
+
+    async def WatchJob(
+        self, request: tuning_pb2.WatchJobRequest
+    ) -> AsyncIterator[tuning_pb2.JobEvent]:
+        seen = request.after_seq
+        while True:
+            state, events = await asyncio.to_thread(self.jobs.events_after, request.id, seen)
+            for event in events:
+                seen = event.seq
+                yield event_message(event)
+            if not events:
+                if state not in ALIVE:
+                    return
+                await asyncio.sleep(TAIL_SECONDS)
+
+    def CancelJob(self, request: tuning_pb2.CancelJobRequest) -> tuning_pb2.Job:
+        job = self.jobs.ask_cancel(request.id)
+        if not self._ends(job.id, CANCEL_SECONDS) and self.jobs.end(job.id, State.CANCELLED):
+            reconcile.stop(self.jobs.get(job.id).submission, self.launcher)
+        return job_message(self.jobs.get(job.id))
+
+    def ResumeJob(self, request: tuning_pb2.ResumeJobRequest) -> tuning_pb2.Job:
+        spec = self.jobs.get(request.id).order.spec
+        capacity = self.launcher.capacity()
+        available = capacity.gpus if spec.device == "gpu" else capacity.cpus
+        if spec.workers > available:
+            raise NotEnoughWorkers(
+                asked=spec.workers, device=spec.device.upper(), available=available
+            )
+        job = self.jobs.resume(request.id)
+        reconcile.submit(job, self.jobs, self.launcher)
+        return job_message(self.jobs.get(job.id))
+
+    def _ends(self, job_id: str, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self.jobs.get(job_id).state not in ALIVE:
+                return True
+            time.sleep(TAIL_SECONDS)
+        return False
+
+
+def wish_of(spec: tuning_pb2.TuningSpec) -> Wish:
+    """What a message asks for; unset fields and empty words are left to the service."""
+    said = {field.name: value for field, value in spec.ListFields() if value != "" and field.name}
+    return Wish(**{"model": "", "data": "", **said})
+
+
+def spec_message(spec: Spec) -> tuning_pb2.TuningSpec:
+    """A complete specification as a message."""
+    return tuning_pb2.TuningSpec(**spec.plain())
+
+
+def job_message(job: Job) -> tuning_pb2.Job:
+    """A job as the message that every rpc replies with."""
+    return tuning_pb2.Job(
+        id=job.id,
+        state=STATES[job.state],
+        spec=spec_message(job.order.spec),
+        assumptions=job.order.assumptions,
+        create_time=_time(job.created),
+        start_time=_time(job.started),
+        end_time=_time(job.ended),
+        error_reason=job.error_reason,
+        error_message=job.error_message,
+        result_model=job.result_model,
+        metrics=job.metrics,
+        last_event=event_message(job.last_event) if job.last_event else None,
+        attempt=job.attempt,
+    )
+
+
+def event_message(event: Event) -> tuning_pb2.JobEvent:
+    """An event as a message."""
+    return tuning_pb2.JobEvent(
+        seq=event.seq,
+        kind=KINDS[event.kind],
+        time=_time(event.time),
+        attempt=event.attempt,
+        state=STATES[State(event.state)] if event.state else tuning_pb2.JOB_STATE_UNSPECIFIED,
+        step=event.step,
+        total_steps=event.total_steps,
+        epoch=event.epoch,
+        total_epochs=event.total_epochs,
+        loss=event.loss,
+        lr=event.lr,
+        images_per_second=event.images_per_second,
+        eta_seconds=event.eta_seconds,
+        metrics=event.metrics,
+        message=event.message,
+    )
+
+
+def _time(seconds: float | None) -> Timestamp | None:
+    if seconds is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromMilliseconds(int(seconds * 1000))
+    return stamp

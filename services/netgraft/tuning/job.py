@@ -1,0 +1,66 @@
+"""A job as it stands: the row of the database as a value."""
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from netgraft.models.schema import JobRow
+from netgraft.tuning.events import Event
+from netgraft.tuning.spec import Order
+
+
+class State(StrEnum):
+    """Where a job stands, as in the contract."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ALIVE = (State.QUEUED, State.RUNNING)
+"""Not over."""
+RESUMABLE = (State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as it stands. Times are seconds since the epoch."""
+
+    id: str
+    state: State
+    order: Order
+    created: float
+    started: float | None = None
+    ended: float | None = None
+    heartbeat: float | None = None
+    attempt: int = 1
+    submission: str = ""
+    cancel_asked: bool = False
+    error_reason: str = ""
+    error_message: str = ""
+    result_model: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    last_event: Event | None = None
+
+
+def job_from(row: JobRow, last: Event | None) -> Job:
+    """The job that a row holds, with its newest event."""
+    return Job(
+        id=row.id,
+        state=State(row.state),
+        order=Order.from_json(row.spec),
+        created=row.created,
+        started=row.started,
+        ended=row.ended,
+        heartbeat=row.heartbeat,
+        attempt=row.attempt,
+        submission=row.submission or "",
+        cancel_asked=row.cancel_asked,
+        error_reason=row.error_reason or "",
+        error_message=row.error_message or "",
+        result_model=row.result_model or "",
+        metrics=json.loads(row.metrics),
+        last_event=last,
+    )

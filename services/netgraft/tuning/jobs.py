@@ -1,0 +1,254 @@
+"""The jobs of a store and their life. Knows no Ray, no torch and no protobuf.
+
+    queued ──► running ──► succeeded
+      ▲ │         │
+      │ └─────────┴──────► failed, cancelled
+      └──── resume ────────────────┘
+
+Every change of state is one transaction with the event that tells it. A run holds the
+number of its attempt and writes only while that number is the job's: a run that was
+given up for dead and is not cannot write into the life of its successor.
+"""
+
+import json
+import secrets
+import time
+
+from sqlalchemy import select, update
+
+from netgraft.errors import JobNotResumable, JobNotRunning, NetgraftError, UnknownJob
+from netgraft.models.schema import JobRow
+from netgraft.models.store import Store
+from netgraft.tuning import events, transition
+from netgraft.tuning.events import Event, Kind
+from netgraft.tuning.job import ALIVE, RESUMABLE, Job, State, job_from
+from netgraft.tuning.spec import Order
+
+
+class Superseded(Exception):
+    """The job has ended or belongs to a newer attempt; this run must stop."""
+
+
+class Jobs:
+    """The jobs of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    # What anybody may do
+
+    def create(self, order: Order) -> Job:
+        """Store a new job, queued. Nothing is submitted yet."""
+        day = time.strftime("%Y%m%d", time.gmtime())
+        row = JobRow(
+            id=f"tune-{day}-{secrets.token_hex(3)}",
+            state=State.QUEUED,
+            spec=order.to_json(),
+            created=time.time(),
+            attempt=1,
+        )
+        with self.store.session() as session:
+            session.add(row)
+            session.flush()
+            events.append(session, row.id, Event(Kind.STATE, attempt=1, state=State.QUEUED))
+            job_id = row.id
+        return self.get(job_id)
+
+    def get(self, job_id: str) -> Job:
+        """One job. Raises UnknownJob."""
+        with self.store.session() as session:
+            row = session.get(JobRow, job_id)
+            if row is None:
+                raise UnknownJob(job=job_id)
+            return job_from(row, events.newest(session, [job_id]).get(job_id))
+
+    def newest(self, state: State | None = None, limit: int = 50) -> list[Job]:
+        """Jobs, newest first."""
+        query = select(JobRow).order_by(JobRow.created.desc(), JobRow.id).limit(limit)
+        if state is not None:
+            query = query.where(JobRow.state == state)
+        with self.store.session() as session:
+            rows = list(session.scalars(query))
+            last = events.newest(session, [row.id for row in rows])
+            return [job_from(row, last.get(row.id)) for row in rows]
+
+    def events_after(self, job_id: str, seq: int) -> tuple[State, list[Event]]:
+        """The state, and events after a number (some hundreds at most). Raises UnknownJob.
+
+        The state is read first: when it is an end and no event follows, none will.
+        """
+        with self.store.session() as session:
+            state = session.scalar(select(JobRow.state).where(JobRow.id == job_id))
+            if state is None:
+                raise UnknownJob(job=job_id)
+            return State(state), events.after(session, job_id, seq)
+
+    def ask_cancel(self, job_id: str) -> Job:
+        """Ask a living job to stop. Raises JobNotRunning and UnknownJob."""
+        job = self.get(job_id)
+        with self.store.session() as session:
+            asked = transition.change(session, job_id, {"cancel_asked": True})
+        if not asked:
+            raise JobNotRunning(job=job_id, state=job.state)
+        return self.get(job_id)
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a cancelled or failed job again, as its next attempt.
+
+        Raises JobNotResumable and UnknownJob.
+        """
+        job = self.get(job_id)
+        fresh = {
+            "state": State.QUEUED,
+            "attempt": JobRow.attempt + 1,
+            "submission": None,
+            "cancel_asked": False,
+            "heartbeat": time.time(),
+            "started": None,
+            "ended": None,
+            "error_reason": None,
+            "error_message": None,
+        }
+        with self.store.session() as session:
+            if not transition.change(session, job_id, fresh, states=RESUMABLE):
+                raise JobNotResumable(job=job_id, state=job.state)
+            transition.tell(session, job_id, Event(Kind.STATE, state=State.QUEUED))
+        return self.get(job_id)
+
+    def end(self, job_id: str, state: State, error: NetgraftError | None = None) -> bool:
+        """End a living job, whoever runs it; False when it had ended already."""
+        with self.store.session() as session:
+            return transition.end(session, job_id, state, error)
+
+    # What keeps jobs running
+
+    def submitting(self, job: Job) -> str:
+        """The name of Ray's submission of the job's present attempt; stored before it is made.
+
+        Ray takes each name once, so later attempts have their number behind it.
+        """
+        submission = job.id if job.attempt == 1 else f"{job.id}-{job.attempt}"
+        facts = {"submission": submission, "heartbeat": time.time()}
+        with self.store.session() as session:
+            transition.change(session, job.id, facts, of_attempt=job.attempt)
+        return submission
+
+    def not_submitted(self, job: Job) -> None:
+        """Take back the name of a submission that Ray did not take."""
+        with self.store.session() as session:
+            transition.change(session, job.id, {"submission": None}, of_attempt=job.attempt)
+
+    def unsubmitted_since(self, before: float) -> list[Job]:
+        """Queued jobs that Ray has not been given, though it was tried before a time."""
+        query = select(JobRow).where(JobRow.state == State.QUEUED, JobRow.submission.is_(None))
+        with self.store.session() as session:
+            rows = [row for row in session.scalars(query) if _sign_of_life(row) < before]
+            return [job_from(row, None) for row in rows]
+
+    def beat(self, job_id: str, submission: str) -> bool:
+        """Show that the job's driver lives; False when the job is no longer this driver's."""
+        with self.store.session() as session:
+            return transition.change(
+                session, job_id, {"heartbeat": time.time()}, of_submission=submission
+            )
+
+    def lose(self, job_id: str, submission: str, error: NetgraftError) -> None:
+        """End a job as failed, unless it ended or another submission runs it."""
+        with self.store.session() as session:
+            transition.end(session, job_id, State.FAILED, error, of_submission=submission)
+
+    def silent_since(self, before: float) -> list[Job]:
+        """Living jobs that showed no life since a time."""
+        query = select(JobRow).where(JobRow.state.in_(ALIVE))
+        with self.store.session() as session:
+            rows = [row for row in session.scalars(query) if _sign_of_life(row) < before]
+            return [job_from(row, None) for row in rows]
+
+    def claim(self, job: Job) -> bool:
+        """Begin the next attempt of a silent job; False when it lives or another took it."""
+        unchanged = JobRow.heartbeat.is_not_distinct_from(job.heartbeat)
+        with self.store.session() as session:
+            statement = (
+                update(JobRow)
+                .where(JobRow.id == job.id, JobRow.attempt == job.attempt)
+                .where(JobRow.state.in_(ALIVE), unchanged)
+                .values(
+                    attempt=job.attempt + 1,
+                    state=State.QUEUED,
+                    started=None,
+                    heartbeat=time.time(),
+                )
+            )
+            if not session.execute(statement).rowcount:  # type: ignore[attr-defined]
+                return False
+            note = "The run's process was lost; it is started again from its last checkpoint."
+            transition.tell(session, job.id, Event(Kind.NOTE, message=note))
+            transition.tell(session, job.id, Event(Kind.STATE, state=State.QUEUED))
+        return True
+
+    def starts(self, job_id: str) -> int:
+        """How often the job was queued since somebody last asked for it."""
+        with self.store.session() as session:
+            return transition.starts(session, job_id)
+
+    # What a run does
+
+    def begin(self, job_id: str) -> int:
+        """Start running; returns the number of the attempt.
+
+        Workers that start again inside one submission begin another attempt. Raises
+        Superseded when the job has ended meanwhile.
+        """
+        now = time.time()
+        with self.store.session() as session:
+            if not transition.change(session, job_id, {"state": State.RUNNING, "heartbeat": now}):
+                raise Superseded
+            row = session.get_one(JobRow, job_id)
+            if row.started is not None:
+                row.attempt += 1
+                note = "The workers were started again; they go on from the last checkpoint."
+                transition.tell(session, job_id, Event(Kind.NOTE, message=note))
+            row.started = now
+            transition.tell(session, job_id, Event(Kind.STATE, state=State.RUNNING))
+            return row.attempt
+
+    def record(self, job_id: str, attempt: int, happened: list[Event]) -> bool:
+        """Store what happened in a run; True when somebody asked to cancel.
+
+        Raises Superseded.
+        """
+        with self.store.session() as session:
+            if not transition.change(
+                session, job_id, {"heartbeat": time.time()}, of_attempt=attempt
+            ):
+                raise Superseded
+            for event in happened:
+                transition.tell(session, job_id, event)
+            asked = select(JobRow.cancel_asked).where(JobRow.id == job_id)
+            return bool(session.scalar(asked))
+
+    def succeed(
+        self, job_id: str, attempt: int, result_model: str, metrics: dict[str, float]
+    ) -> None:
+        """End well. Raises Superseded."""
+        facts = {"result_model": result_model, "metrics": json.dumps(metrics)}
+        with self.store.session() as session:
+            if not transition.end(
+                session, job_id, State.SUCCEEDED, facts=facts, of_attempt=attempt
+            ):
+                raise Superseded
+
+    def stop(self, job_id: str, attempt: int) -> None:
+        """End because somebody asked. Raises Superseded."""
+        with self.store.session() as session:
+            if not transition.end(session, job_id, State.CANCELLED, of_attempt=attempt):
+                raise Superseded
+
+    def fail(self, job_id: str, attempt: int, error: NetgraftError) -> None:
+        """End because of an error that starting again would meet again."""
+        with self.store.session() as session:
+            transition.end(session, job_id, State.FAILED, error, of_attempt=attempt)
+
+
+def _sign_of_life(row: JobRow) -> float:
+    return max(row.heartbeat or 0, row.created)

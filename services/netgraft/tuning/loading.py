@@ -1,0 +1,88 @@
+"""From examples to batches: order, prefetching, and pixels to numbers.
+
+Batches are made ahead by threads: decoding releases the interpreter lock, and a process
+that Ray and gloo have threads in must not be forked.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from netgraft.tuning.data import Examples
+from netgraft.tuning.step import Batch
+
+AHEAD = 3
+"""Batches made before they are asked for."""
+
+
+def epoch_order(
+    examples: int, batch_size: int, *, epoch: int, seed: int, rank: int = 0, workers: int = 1
+) -> list[list[int]]:
+    """This worker's batches of an epoch, as lists of indices.
+
+    Every worker shuffles alike and takes its own equal share of each batch. What does not
+    fill a batch is left for another epoch's shuffle, so that all steps weigh the same.
+    """
+    generator = torch.Generator().manual_seed(hash((seed, epoch)) % 2**63)
+    order = torch.randperm(examples, generator=generator).tolist()
+    share = batch_size // workers
+    starts = range(0, steps_per_epoch(examples, batch_size) * batch_size, batch_size)
+    return [order[start + rank * share : start + (rank + 1) * share] for start in starts]
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Full batches in a pass over the examples."""
+    return examples // batch_size
+
+
+def measured_order(examples: int, batch_size: int, rank: int, workers: int) -> list[list[int]]:
+    """This worker's part of all examples, each in exactly one worker's batches."""
+    mine = range(rank, examples, workers)
+    return [list(mine[i : i + batch_size]) for i in range(0, len(mine), batch_size)]
+
+
+def load(
+    examples: Examples, order: Sequence[Sequence[int]], *, seed: int | None, threads: int = 1
+) -> Iterator[Batch]:
+    """Batches in the given order: x_NCHW (uint8) and labels_N.
+
+    With a seed each picture is varied by the seed and its index. Raises InvalidData.
+    """
+
+    def made(indices: Sequence[int]) -> Batch:
+        pairs = [examples.get(i, None if seed is None else seed * 1_000_003 + i) for i in indices]
+        return torch.stack([x_CHW for x_CHW, _ in pairs]), torch.tensor([y for _, y in pairs])
+
+    waiting: deque[Future[Batch]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="load") as pool:
+        try:
+            for indices in order:
+                waiting.append(pool.submit(made, indices))
+                if len(waiting) > AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+class Normaliser:
+    """Bytes to numbers around zero: (x / 255 − mean) / std per channel, on the device."""
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float], device: torch.device) -> None:
+        self.device = device
+        self.shift_C11 = torch.tensor(mean, device=device)[:, None, None] * 255
+        self.scale_C11 = 1 / (torch.tensor(std, device=device)[:, None, None] * 255)
+
+    def __call__(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for x_NCHW, labels_N in batches:
+            yield self.normalised(x_NCHW), labels_N
+
+    def normalised(self, x_NCHW: Tensor) -> Tensor:
+        """uint8 pixels → float32 on the device."""
+        x_NCHW = x_NCHW.to(self.device, non_blocking=True).float()
+        return x_NCHW.sub_(self.shift_C11).mul_(self.scale_C11)

@@ -1,0 +1,96 @@
+"""Keeping promises: a run whose process was lost is started again.
+
+Life is judged by the age of the heartbeat alone. Ray's word is not asked: after the head
+was restarted it says of dead jobs for minutes that they run.
+"""
+
+import logging
+import threading
+import time
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from netgraft.errors import NetgraftError, TrainingFailed
+from netgraft.tuning.job import Job, State
+from netgraft.tuning.jobs import Jobs
+from netgraft.tuning.launch import Launcher, NoSubmission
+
+logger = logging.getLogger(__name__)
+
+MOST_STARTS = 3
+"""How many times a run is started for one asking."""
+SILENT_SECONDS = 30.0
+"""A driver beats every two seconds."""
+START_PATIENCE = 4
+"""How many times longer a run that was only just submitted may be silent: Ray has to start
+a process for it, which on a loaded machine took more than half a minute."""
+LOOK_SECONDS = 5.0
+RETRY_SECONDS = 10.0
+"""After which a run that Ray could not take is offered again; this counts as no start."""
+
+
+def submit(job: Job, jobs: Jobs, launcher: Launcher) -> None:
+    """Start the present attempt of a queued job.
+
+    When Ray cannot be asked now the job stays queued and the reconciler tries again.
+    """
+    submission = jobs.submitting(job)
+    try:
+        launcher.submit(job.id, submission)
+    except NoSubmission as problem:
+        jobs.not_submitted(job)
+        logger.warning("%s could not be submitted yet: %s", submission, problem)
+
+
+def stop(submission: str, launcher: Launcher) -> None:
+    """End a submission's processes if it still runs."""
+    try:
+        if submission:
+            launcher.stop(submission)
+    except NoSubmission as problem:
+        logger.info("%s was not stopped: %s", submission, problem)
+
+
+class Reconciler:
+    """Looks after the jobs of one store. Several may do so at once: each job is claimed."""
+
+    def __init__(self, jobs: Jobs, launcher: Launcher, silent_seconds: float = SILENT_SECONDS):
+        self.jobs = jobs
+        self.launcher = launcher
+        self.silent_seconds = silent_seconds
+
+    def start(self) -> None:
+        """Look every few seconds, in a thread, for as long as this process lives."""
+        threading.Thread(target=self._work, name="reconciler", daemon=True).start()
+
+    def look(self) -> None:
+        """See to every job that was not taken, or has been silent for too long."""
+        now = time.time()
+        for job in self.jobs.unsubmitted_since(now - RETRY_SECONDS):
+            submit(job, self.jobs, self.launcher)
+        for job in self.jobs.silent_since(now - self.silent_seconds):
+            patience = START_PATIENCE if job.state is State.QUEUED else 1
+            if (job.heartbeat or 0) <= now - patience * self.silent_seconds:
+                self._see_to(job)
+
+    def _see_to(self, job: Job) -> None:
+        if job.cancel_asked:
+            self.jobs.end(job.id, State.CANCELLED)
+        elif self.jobs.starts(job.id) >= MOST_STARTS:
+            problem = (
+                f"its process was lost {MOST_STARTS} times. `netgraft resume {job.id}` goes on "
+                "from the last checkpoint."
+            )
+            self.jobs.end(job.id, State.FAILED, TrainingFailed(problem=problem))
+        elif self.jobs.claim(job):
+            logger.warning("%s has been silent: it is started again", job.id)
+            stop(job.submission, self.launcher)
+            submit(self.jobs.get(job.id), self.jobs, self.launcher)
+
+    def _work(self) -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            try:
+                self.look()
+            except (SQLAlchemyError, NetgraftError) as problem:
+                logger.warning("the reconciler could not look: %s", problem)

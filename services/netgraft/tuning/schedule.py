@@ -1,0 +1,25 @@
+"""The learning rate as a function of the step: a linear warm-up, then a half cosine.
+
+Cosine: SGDR, arXiv:1608.03983. Warm-up: arXiv:1706.02677. A function needs no state, so
+a resumed run has the rate it would have had.
+"""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps count from 0."""
+
+    peak: float
+    warmup_steps: int
+    total_steps: int
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step; falls to a hundredth of the peak at the end."""
+        if step < self.warmup_steps:
+            return self.peak * (step + 1) / self.warmup_steps
+        span = max(1, self.total_steps - self.warmup_steps)
+        share = min(1.0, (step - self.warmup_steps) / span)
+        return self.peak * max(0.01, 0.5 * (1 + math.cos(math.pi * share)))

@@ -1,0 +1,72 @@
+"""Changes of a job's row, each with the event that tells it, inside one transaction."""
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from netgraft.errors import NetgraftError
+from netgraft.models.schema import JobEventRow, JobRow
+from netgraft.tuning import events
+from netgraft.tuning.events import Event, Kind
+from netgraft.tuning.job import ALIVE, RESUMABLE, State
+
+
+def change(
+    session: Session,
+    job_id: str,
+    facts: dict[str, Any],
+    *,
+    states: tuple[State, ...] = ALIVE,
+    of_attempt: int | None = None,
+    of_submission: str | None = None,
+) -> bool:
+    """Change the row if it is in one of the states (and of that attempt); whether it was.
+
+    The first statement of each transaction that writes: it takes the lock.
+    """
+    statement = update(JobRow).where(JobRow.id == job_id, JobRow.state.in_(states))
+    if of_attempt is not None:
+        statement = statement.where(JobRow.attempt == of_attempt)
+    if of_submission is not None:
+        statement = statement.where(JobRow.submission == of_submission)
+    return bool(session.execute(statement.values(**facts)).rowcount)  # type: ignore[attr-defined]
+
+
+def end(
+    session: Session,
+    job_id: str,
+    state: State,
+    error: NetgraftError | None = None,
+    facts: dict[str, Any] | None = None,
+    **of: Any,
+) -> bool:
+    """End a living job and tell so; False when it was not living (or not `of` that run)."""
+    told = {"error_reason": error.reason, "error_message": error.sentence()} if error else {}
+    ended = {"state": state, "ended": time.time(), "cancel_asked": False}
+    if not change(session, job_id, {**ended, **told, **(facts or {})}, **of):
+        return False
+    message = error.sentence() if error else ""
+    tell(session, job_id, Event(Kind.STATE, state=state, message=message))
+    return True
+
+
+def tell(session: Session, job_id: str, event: Event) -> None:
+    """Append an event of the present attempt. The row must have been written before."""
+    attempt = session.scalar(select(JobRow.attempt).where(JobRow.id == job_id))
+    events.append(session, job_id, replace(event, attempt=attempt or 1))
+
+
+def starts(session: Session, job_id: str) -> int:
+    """How often the job was queued since it was made or last resumed."""
+    query = (
+        select(JobEventRow)
+        .where(JobEventRow.job_id == job_id, JobEventRow.body.contains('"kind": "state"'))
+        .order_by(JobEventRow.seq)
+    )
+    count = 0
+    for event in map(events.from_row, session.scalars(query)):
+        count = 0 if event.state in RESUMABLE else count + (event.state == State.QUEUED)
+    return count

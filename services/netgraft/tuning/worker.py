@@ -1,0 +1,45 @@
+"""A worker's share of a job, and what becomes of its errors.
+
+Imports torch only when called: the driver names `carry_out` without needing it.
+"""
+
+import errno
+from typing import TYPE_CHECKING
+
+from netgraft.errors import DiskFull, NetgraftError, TrainingFailed
+from netgraft.models.store import default_store
+from netgraft.settings import settings
+from netgraft.tuning.jobs import Jobs
+
+if TYPE_CHECKING:
+    from netgraft.tuning.group import Group
+
+
+def carry_out(job_id: str, group: "Group") -> None:
+    """Run a job as one of the group.
+
+    An error that starting again would meet again ends the job before it is raised.
+    """
+    import torch
+
+    from netgraft.tuning.run import run
+
+    store = default_store()
+    try:
+        run(job_id, group, store)
+    except (NetgraftError, OSError, torch.OutOfMemoryError) as failure:
+        if (told := in_words(failure)) is not None:
+            jobs = Jobs(store)
+            jobs.fail(job_id, jobs.get(job_id).attempt, told)
+        raise
+
+
+def in_words(failure: Exception) -> NetgraftError | None:
+    """An error that starting again would meet again, as one of the tree; else None."""
+    if isinstance(failure, NetgraftError):
+        return failure
+    if isinstance(failure, OSError):
+        full = failure.errno == errno.ENOSPC
+        return DiskFull(folder=settings().folder) if full else None
+    problem = "the device has too little memory for it. Ask for a smaller batch or image size."
+    return TrainingFailed(problem=problem)

@@ -1,0 +1,18 @@
+"""What the agent's tests share: the planner over the real catalogue, and a store of their own."""
+
+from pathlib import Path
+
+import pytest
+
+from netgraft.agent.planner import Planner, default_planner
+from netgraft.models.store import Store
+
+
+@pytest.fixture(scope="session")
+def planner() -> Planner:
+    return default_planner()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"), f"sqlite:///{tmp_path / 'netgraft.db'}")

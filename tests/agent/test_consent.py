@@ -1,0 +1,115 @@
+"""Costly plans need leave; without fitting leave nothing of them runs."""
+
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netgraft.agent import consent
+from netgraft.agent.edge import AgentServicer
+from netgraft.agent.jsonform import steps_from_json
+from netgraft.errors import ConsentNeeded, InvalidRequest
+from netgraft.models.store import Store
+from netgraft.v1 import agent_pb2
+
+TRAIN = [{"retarget": {"model": "resnet18", "classes": 10}}, {"finetune": {"data": "digits"}}]
+OTHER = [{"retarget": {"model": "resnet18", "classes": 10}}, {"finetune": {"data": "./else"}}]
+
+
+def request(steps: list[dict[str, Any]], token: str = "", talk: str = "t") -> agent_pb2.RunRequest:
+    return agent_pb2.RunRequest(
+        steps=steps_from_json(steps), conversation_id=talk, consent_token=token
+    )
+
+
+def leave(agent: AgentServicer, steps: list[dict[str, Any]], talk: str = "t") -> str:
+    asked = agent_pb2.ConsentRequest(steps=steps_from_json(steps), conversation_id=talk)
+    return agent.Consent(asked).token
+
+
+@pytest.fixture
+def agent(store: Store, state: Path) -> AgentServicer:
+    # Nothing listens there: a step that did run would fail in another way.
+    return AgentServicer(store, address="127.0.0.1:9")
+
+
+async def refused(agent: AgentServicer, asked: agent_pb2.RunRequest) -> None:
+    events = []
+    with pytest.raises(ConsentNeeded):
+        async for event in agent.Run(asked):
+            events.append(event)  # what came before the error counts
+    assert events == []
+    turns = agent.GetConversation(agent_pb2.GetConversationRequest(id="t")).turns
+    assert not [event for turn in turns for event in turn.events]
+
+
+async def test_a_costly_plan_without_a_token_runs_no_step(agent: AgentServicer) -> None:
+    await refused(agent, request(TRAIN))
+
+
+async def test_a_token_for_another_plan_runs_no_step(agent: AgentServicer) -> None:
+    await refused(agent, request(TRAIN, leave(agent, OTHER)))
+
+
+async def test_a_token_of_another_conversation_runs_no_step(agent: AgentServicer) -> None:
+    await refused(agent, request(TRAIN, leave(agent, TRAIN, "other")))
+
+
+async def test_an_invented_token_runs_no_step(agent: AgentServicer) -> None:
+    await refused(agent, request(TRAIN, "x" * 43))
+
+
+async def test_an_expired_token_runs_no_step(
+    agent: AgentServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = leave(agent, TRAIN)
+    later = time.time() + consent.LIFETIME + 1
+    monkeypatch.setattr(consent.time, "time", lambda: later)
+    await refused(agent, request(TRAIN, token))
+
+
+async def test_a_used_token_runs_no_step(agent: AgentServicer, store: Store) -> None:
+    token = leave(agent, TRAIN)
+    consent.spend(store, token, steps_from_json(TRAIN), "t")
+    await refused(agent, request(TRAIN, token))
+
+
+async def test_a_fitting_token_lets_the_plan_begin(agent: AgentServicer) -> None:
+    events = [event async for event in agent.Run(request(TRAIN, leave(agent, TRAIN)))]
+    assert events[0].started.title == "Retarget resnet18 to 10 classes"
+    assert events[-1].failed.reason == "UNREACHABLE"
+
+
+@pytest.mark.parametrize("action", ["cancel", "resume"])
+async def test_cancel_and_resume_are_costly_too(agent: AgentServicer, action: str) -> None:
+    await refused(agent, request([{action: {"job": "tune-1-a"}}]))
+
+
+def test_of_many_that_race_with_one_token_only_one_wins(store: Store) -> None:
+    steps = steps_from_json(TRAIN)
+    token = consent.grant(store, steps, "t").token
+
+    def spend(_: int) -> bool:
+        try:
+            consent.spend(store, token, steps, "t")
+        except ConsentNeeded:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(spend, range(16))) == 1
+
+
+def test_the_token_itself_is_not_stored(store: Store, tmp_path: Path) -> None:
+    token = consent.grant(store, steps_from_json(TRAIN), "t").token
+    with sqlite3.connect(tmp_path / "netgraft.db") as database:
+        assert token not in str(database.execute("select * from consents").fetchall())
+
+
+def test_leave_for_a_plan_that_cannot_run_is_not_given(agent: AgentServicer) -> None:
+    backwards = agent_pb2.Step(finetune=agent_pb2.FinetuneStep(model="$2", data="digits"))
+    with pytest.raises(InvalidRequest):
+        agent.Consent(agent_pb2.ConsentRequest(steps=[backwards]))

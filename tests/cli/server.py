@@ -1,0 +1,67 @@
+"""The real services on a plain gRPC server in this process: all of netgraft but Ray Serve."""
+
+import asyncio
+import importlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from netgraft.cli.door import EDGES
+from netgraft.serving import expose
+from netgraft.settings import settings
+from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
+
+CONTRACT = {
+    "models": (models_pb2, "Models"),
+    "graphs": (graph_pb2, "Graphs"),
+    "surgery": (surgery_pb2, "Surgery"),
+    "tuning": (tuning_pb2, "Tuning"),
+    "agent": (agent_pb2, "Agent"),
+}
+
+
+@contextmanager
+def serving(*names: str, port: int = 0, **launched: Any) -> Iterator[str]:
+    """Serve these services at the address that is yielded. `launcher`: what runs tuning's jobs."""
+    settings().make_token()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server: Any = None
+    try:
+        server, address = asyncio.run_coroutine_threadsafe(
+            _start(names, port, launched), loop
+        ).result(60)
+        yield address
+    finally:
+        if server is not None:
+            asyncio.run_coroutine_threadsafe(server.stop(0), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _start(names: tuple[str, ...], port: int, launched: dict[str, Any]) -> tuple[Any, str]:
+    server = grpc.aio.server()
+    address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
+    for name in names:
+        arguments = {"agent": {"address": address}, "tuning": launched}.get(name, {})
+        _add(server, name, arguments)
+    await server.start()
+    return server, address
+
+
+def _add(server: Any, name: str, arguments: dict[str, Any]) -> None:
+    module, service = CONTRACT[name]
+    stubs = importlib.import_module(f"{module.__name__}_grpc")
+    exposed = expose(_edge(name), module.DESCRIPTOR.services_by_name[service])
+    getattr(stubs, f"add_{service}Servicer_to_server")(exposed(**arguments), server)
+
+
+def _edge(name: str) -> type:
+    module, servicer = EDGES[name]
+    edge: type = getattr(importlib.import_module(module), servicer)
+    return edge

@@ -1,0 +1,80 @@
+"""retarget, freeze, set-loss, undo, inspect: real models, in this process, no server."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .conftest import Run
+
+Reply = Callable[..., Any]
+
+
+def test_retarget_reads_the_size_of_the_head_off_the_model(reply: Reply) -> None:
+    done = reply("retarget", "resnet18", "--classes", "10")
+    assert done["heads"] == [
+        {"path": "fc", "type": "Linear", "in_features": 512, "before": 1000, "after": 10}
+    ]
+    assert done["parameters_before"] - done["parameters_after"] == 990 * 513
+    assert len(done["model"]["id"]) == 64
+
+
+def test_an_edited_model_is_edited_further_and_back(reply: Reply) -> None:
+    first = reply("retarget", "resnet18", "--names", "cat, dog,bird")["model"]
+    assert (first["classes"], first["class_names"]) == (3, ["cat", "dog", "bird"])
+    frozen = reply("freeze", first["id"][:12], "backbone")
+    assert frozen["trainable_after"] == 3 * 513
+    freed = reply("unfreeze", frozen["model"]["id"], "layer4")
+    assert freed["trainable_after"] > frozen["trainable_after"]
+    focal = reply("set-loss", freed["model"]["id"], "focal")
+    assert focal["model"]["loss"] == "focal"
+    assert reply("undo", focal["model"]["id"])["model"]["id"] == freed["model"]["id"]
+
+
+def test_people_read_the_head_before_and_after(run: Run) -> None:
+    result = run("retarget", "mobilenet_v2", "--classes", "10")
+    assert result.exit_code == 0
+    first, *rest = result.stdout.splitlines()
+    assert first.startswith("classifier.1: Linear(1280 → 1000) → Linear(1280 → 10)")
+    row = next(line for line in rest if "classifier.1" in line)
+    assert row.split() == ["classifier.1", "Linear", "1280", "1000", "10"]
+    assert "\x1b" not in result.stdout
+
+
+def test_random_weights_are_asked_for_and_said_once(run: Run) -> None:
+    result = run("retarget", "resnet18", "--classes", "10", "--weights", "none", "--json")
+    assert json.loads(result.stdout)["model"]["base"] == "torchvision/resnet18@none"
+    assert result.stderr.count("random weights") == 1
+
+
+def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None:
+    found = reply("inspect", "resnet18")
+    assert found["parameters"] == 11_689_512
+    assert found["input_shape"] == [3, 224, 224]
+    assert found["heads"][0]["in_features"] == 512
+    told = run("inspect", "resnet18").stdout
+    assert "11,689,512" in told
+    assert "3 × 224 × 224" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["retarget", "resnet18", "--classes", "0"], "INVALID_CLASSES"),
+        (["retarget", "resnet18", "--classes=-5"], "INVALID_CLASSES"),
+        (["retarget", "resnet18", "--classes", "1000000000"], "INVALID_CLASSES"),
+        (["retarget", "resnet500", "--classes", "10"], "UNKNOWN_MODEL"),
+        (["inspect", "deadbeefdeadbeef"], "UNKNOWN_MODEL"),
+        (["freeze", "resnet18", "layer9"], "UNKNOWN_MODULE"),
+        (["set-loss", "resnet18", "wishful"], "INVALID_VALUE"),
+        (["undo", "resnet18"], "NOTHING_TO_UNDO"),
+    ],
+)
+def test_bad_input_gets_its_reason_and_exit_code_1(run: Run, words: list[str], reason: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.endswith(f"({reason})\n")
+    assert json.loads(run(*words, "--json").stdout)["error"]["reason"] == reason

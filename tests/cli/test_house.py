@@ -1,0 +1,93 @@
+"""up, demo and token, as far as they go without starting everything (tests/e2e does)."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netgraft.cli.child import Running, netgraft_up
+from netgraft.client import RemoteError
+
+from .conftest import Run
+
+
+@pytest.fixture
+def taken() -> Iterator[str]:
+    """A port that another program uses."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield str(other.getsockname()[1])
+
+
+@pytest.mark.parametrize("variable", ["NETGRAFT_GRPC_PORT", "NETGRAFT_WEB_PORT"])
+@pytest.mark.parametrize("word", ["up", "demo"])
+def test_a_port_in_use_is_said_before_anything_starts(
+    run: Run, taken: str, word: str, variable: str
+) -> None:
+    ports = {"NETGRAFT_GRPC_PORT": free(), "NETGRAFT_WEB_PORT": free(), variable: taken}
+    result = run(word, env=ports)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: Port {taken} is in use. Stop what uses it, or choose another with "
+        f"{variable}=PORT. (ADDRESS_IN_USE)\n"
+    )
+
+
+def free() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def test_the_token_is_made_once_and_for_its_owner_only(run: Run, state: Path) -> None:
+    first = run("token").stdout.strip()
+    assert len(first) >= 32
+    assert json.loads(run("token", "--json").stdout) == {"token": first}
+    assert (state / "token").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_child_that_cannot_start_gives_its_reason(
+    state: Path, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETGRAFT_WEB_PORT", taken)
+    with pytest.raises(RemoteError, match=taken) as caught, netgraft_up(state / "up.log"):
+        pytest.fail("it cannot be up")
+    assert caught.value.reason == "ADDRESS_IN_USE"
+
+
+def test_a_child_ends_when_its_parent_is_killed() -> None:
+    child = (
+        "from netgraft.cli.child import end_with_parent; import os, time; "
+        "end_with_parent(os.getppid()); print(os.getpid(), flush=True); time.sleep(600)"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not yet collected does not."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def test_a_page_is_opened_with_the_token_whatever_its_query() -> None:
+    web = "http://127.0.0.1:7860"
+    running = Running("127.0.0.1:9000", web, f"{web}/?token=abc", None)  # type: ignore[arg-type]
+    assert running.page("/viz/1/") == f"{web}/viz/1/?token=abc"
+    assert running.page("/viz/1/?focus=fc") == f"{web}/viz/1/?focus=fc&token=abc"

@@ -1,0 +1,56 @@
+"""Numbers for people, and files that are written whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from netgraft.cli import output, take
+from netgraft.errors import WouldOverwrite
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1k"),
+        (25_557_032, "25.6M"),
+        (999_999, "1M"),
+        (4 * 10**9, "4G"),
+    ],
+)
+def test_counts_have_three_digits(number: int, told: str) -> None:
+    assert output.count(number) == told
+
+
+@pytest.mark.parametrize(
+    ("number", "told"), [(12, "12 B"), (102_502_400, "103 MB"), (1_234, "1.23 kB")]
+)
+def test_sizes_are_in_bytes(number: int, told: str) -> None:
+    assert output.size(number) == told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.04, "0.0 s"), (59.6, "59.6 s"), (65, "1:05"), (7384, "2:03:04")]
+)
+def test_durations_are_read_at_a_glance(seconds: float, told: str) -> None:
+    assert output.duration(seconds) == told
+
+
+def test_a_file_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(b"the old one")
+    with pytest.raises(RuntimeError), take.writing(file) as out:
+        out.write(b"half")
+        raise RuntimeError
+    assert file.read_bytes() == b"the old one"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_file_is_not_overwritten_unless_told_to(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    take.refuse_overwriting(file, force=False)
+    file.touch()
+    take.refuse_overwriting(file, force=True)
+    with pytest.raises(WouldOverwrite, match="--force"):
+        take.refuse_overwriting(file, force=False)

@@ -1,0 +1,105 @@
+"""`netgraft --help` is there at once, and no command pays for what it does not use."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netgraft.cli.program import COMMANDS
+
+NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
+HEAVY = {"torch", "ray", "grpc", "pydantic", "sqlalchemy", "rich", "google.protobuf"}
+
+
+def cpu_seconds(*words: str) -> float:
+    """What a call costs, whatever else the machine does meanwhile."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([NETGRAFT, *words], check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_help_costs_less_than_four_tenths_of_a_second() -> None:
+    assert min(cpu_seconds("--help") for _ in range(3)) < 0.4
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["retarget", "--help"]])
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    code = (
+        "import sys; from netgraft.cli import main; "
+        f"main({words!r}, standalone_mode=False); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_the_zoo_is_searched_without_torch() -> None:
+    code = (
+        "import sys; from netgraft.cli import main; "
+        "main(['models', 'resnet50'], standalone_mode=False); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "resnet50" in done.stdout
+    assert {"torch", "ray"} & set(done.stdout.split()) == set()
+
+
+@pytest.mark.parametrize("word", COMMANDS)
+def test_every_command_has_help_and_examples(word: str) -> None:
+    from click.testing import CliRunner
+
+    from netgraft.cli import main
+
+    result = CliRunner().invoke(main, [word, "--help"])
+    assert result.exit_code == 0, result.output
+    examples = result.output.partition("Examples:")[2]
+    assert f"netgraft {word}" in examples
+
+
+def test_help_names_every_command_in_both_languages() -> None:
+    for language, heading in (("en_GB.UTF-8", "Commands"), ("zh_CN.UTF-8", "命令")):
+        environment = {**os.environ, "LC_ALL": language, "PYTHONUTF8": "1"}
+        done = subprocess.run(
+            [NETGRAFT, "--help"], env=environment, capture_output=True, text=True, check=True
+        )
+        assert heading in done.stdout
+        assert all(f"  {word} " in done.stdout for word in COMMANDS)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_the_shell(shell: str) -> None:
+    done = subprocess.run(
+        [NETGRAFT, "completion", shell], capture_output=True, text=True, check=True
+    )
+    assert "_NETGRAFT_COMPLETE" in done.stdout
+    assert f"{shell}_complete" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("netgraft ret", "retarget"),
+        ("netgraft inspect resnet15", "resnet152"),
+        ("netgraft show timm/convnext_tin", "timm/convnext_tiny"),
+        ("netgraft diff resnet18 resnet3", "resnet34"),
+        ("netgraft finetune --epo", "--epochs"),
+        ("netgraft set-loss resnet18 fo", "focal"),
+        ("netgraft export resnet18 --format saf", "safetensors"),
+    ],
+)
+def test_the_shell_completes(line: str, expected: str) -> None:
+    environment = {
+        **os.environ,
+        "_NETGRAFT_COMPLETE": "bash_complete",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split()) - 1),
+    }
+    done = subprocess.run([NETGRAFT], env=environment, capture_output=True, text=True, check=True)
+    assert f"plain,{expected}" in done.stdout.splitlines()
+
+
+def test_no_word_at_all_prints_the_help() -> None:
+    done = subprocess.run([NETGRAFT], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: netgraft")

@@ -1,0 +1,84 @@
+"""models and export, in this process."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import Run
+
+Reply = Callable[..., Any]
+
+
+def test_the_zoo_is_searched_by_words_and_bounds(run: Run, reply: Reply) -> None:
+    found = reply("models", "resnet", "--max-params", "12000000", "--task", "classification")
+    names = [entry["name"] for entry in found["entries"]]
+    assert "resnet18" in names
+    assert "resnet50" not in names
+    told = run("models", "resnet18").stdout
+    row = next(line for line in told.splitlines() if line.split()[:1] == ["resnet18"])
+    assert row.split() == ["resnet18", "classification", "11.7M", "69.8", "224"]
+
+
+def test_what_is_not_shown_is_counted(run: Run) -> None:
+    assert "3 of " in run("models", "resnet", "--limit", "3").stdout
+
+
+def test_a_model_is_exported_whole(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    result = run("export", "resnet18", "-o", str(file), "--weights", "none", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told == {"file": str(file), "format": "safetensors", "bytes": file.stat().st_size}
+    from safetensors import safe_open
+
+    with safe_open(str(file), "pt") as tensors:
+        assert tensors.get_slice("fc.weight").get_shape() == [1000, 512]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "state"] == [file.name]
+
+
+def test_code_that_rebuilds_the_model_is_named_by_the_server(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    result = run("export", "resnet18", "--format", "python", "--weights", "none")
+    assert result.exit_code == 0, result.output
+    (file,) = here.iterdir()
+    assert file.suffix == ".py"
+    compile(file.read_text(), str(file), "exec")
+
+
+def test_a_file_that_is_there_stays_unless_forced(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "model.py"
+    file.write_text("mine")
+    words = ("export", "resnet18", "-o", str(file), "--weights", "none")
+    refused = run(*words)
+    assert (refused.exit_code, file.read_text()) == (1, "mine")
+    assert refused.stderr.endswith("(WOULD_OVERWRITE)\n")
+    assert run(*words, "--force").exit_code == 0
+    assert file.read_text() != "mine"
+
+
+def test_a_folder_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
+    result = run("export", "resnet18", "-o", str(tmp_path / "no" / "m.py"), "--weights", "none")
+    assert result.exit_code == 1
+    assert "No such file or directory" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_weights_that_cannot_be_had_are_said_and_nothing_is_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    for proxy in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # nobody listens: no network
+    file = tmp_path / "model.safetensors"
+    result = run("export", "resnet18", "-o", str(file))
+    assert result.exit_code == 1, result.output
+    assert "--weights none" in result.stderr
+    assert "(WEIGHTS_UNAVAILABLE)" in result.stderr
+    assert not file.exists()

@@ -1,0 +1,260 @@
+"""finetune, jobs, status, watch, cancel, resume: the real service over a real database.
+
+Only the training itself is played: a launcher that writes a job's life into the database
+in place of Ray's processes, which tests/e2e has.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netgraft.cli import failure
+from netgraft.errors import TrainingFailed
+from netgraft.models.store import default_store
+from netgraft.settings import settings
+from netgraft.tuning.events import Event, Kind
+from netgraft.tuning.jobs import Job, Jobs, Superseded
+from netgraft.tuning.launch import Capacity
+
+from .conftest import Run
+from .server import serving
+
+NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
+STEPS = 20
+
+
+class Player:
+    """A launcher whose jobs live in a thread: they take steps until told how to end."""
+
+    def __init__(self) -> None:
+        self.jobs = Jobs(default_store())
+        self.may_end = threading.Event()
+        self.fails = False
+        self.threads: list[threading.Thread] = []
+
+    def capacity(self) -> Capacity:
+        return Capacity(cpus=2, gpus=0)
+
+    def submit(self, job_id: str, submission: str) -> None:
+        self.threads.append(threading.Thread(target=self._live, args=(job_id,)))
+        self.threads[-1].start()
+
+    def stop(self, submission: str) -> None:
+        self.may_end.set()
+
+    def _live(self, job_id: str) -> None:
+        attempt = self.jobs.begin(job_id)
+        known = {"attempt": attempt, "total_steps": STEPS, "total_epochs": 1, "epoch": 1}
+        for step in range(1, STEPS + 1):
+            told = Event(Kind.STEP, step=step, loss=1 / step, images_per_second=321.0, **known)
+            self.jobs.record(job_id, attempt, [told])
+        while not self.may_end.wait(0.02):
+            if self.jobs.record(job_id, attempt, []):  # somebody asked to cancel
+                self.jobs.stop(job_id, attempt)
+                return
+        self._end(job_id, attempt, Event(Kind.EPOCH, metrics={"accuracy": 0.95}, **known))
+
+    def _end(self, job_id: str, attempt: int, epoch: Event) -> None:
+        try:
+            if self.fails:
+                self.jobs.fail(job_id, attempt, TrainingFailed(problem="the loss is NaN."))
+                return
+            self.jobs.record(job_id, attempt, [epoch])
+            self.jobs.succeed(job_id, attempt, "c" * 64, {"accuracy": 0.95})
+        except Superseded:
+            return
+
+
+@pytest.fixture
+def player(state: Path) -> Iterator[Player]:
+    played = Player()
+    yield played
+    played.may_end.set()
+    for thread in played.threads:
+        thread.join(30)
+
+
+@pytest.fixture
+def address(player: Player, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    with serving("models", "surgery", "tuning", launcher=player) as address:
+        monkeypatch.setenv("NETGRAFT_ADDRESS", address)
+        settings.cache_clear()
+        yield address
+
+
+@pytest.fixture
+def start(run: Run, address: str) -> Callable[..., dict[str, Any]]:
+    """Start a job and leave it: the job's JSON."""
+
+    def begin(*words: str) -> dict[str, Any]:
+        model = ("resnet18@none", "--data", "digits")
+        edit = run("retarget", model[0], "--classes", "10", "--json")
+        reference = json.loads(edit.stdout)["model"]["id"]
+        result = run("finetune", reference, *model[1:], *words, "--detach", "--json")
+        assert result.exit_code == 0, result.output
+        return dict(json.loads(result.stdout))
+
+    return begin
+
+
+Start = Callable[..., dict[str, Any]]
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_detached_job_is_returned_with_every_default_filled_in(start: Start) -> None:
+    job = start("--epochs", "1", "--lr", "0.01", "--seed", "7")
+    assert job["spec"]["epochs"] == 1
+    assert job["spec"]["lr"] == 0.01
+    assert job["spec"]["seed"] == 7
+    assert {"batch_size", "optimizer", "workers", "precision"} <= set(job["spec"])
+    assert job["assumptions"]
+
+
+def test_finetune_follows_the_job_to_its_end(run: Run, start: Start, player: Player) -> None:
+    model = start()["spec"]["model"]
+    player.may_end.set()
+    result = run("finetune", model, "--data", "digits")
+    assert result.exit_code == 0, result.output
+    assert f"step {STEPS}/{STEPS}  epoch 1/1  loss 0.0500  321 images/s" in result.stdout
+    assert "epoch 1/1  accuracy 0.95" in result.stdout
+    assert "c" * 64 in result.stdout
+    as_json = run("finetune", model, "--data", "digits", "--json")
+    job = json.loads(as_json.stdout)
+    assert (job["state"], job["result_model"]) == ("JOB_STATE_SUCCEEDED", "c" * 64)
+
+
+def test_a_job_that_fails_ends_with_1_and_says_why(run: Run, start: Start, player: Player) -> None:
+    player.fails = True
+    job = start()["id"]
+    player.may_end.set()
+    result = run("watch", job)
+    assert result.exit_code == failure.FAILED
+    assert "the loss is NaN. (TRAINING_FAILED)" in result.stdout
+
+
+def test_watch_prints_every_event_once_as_json(run: Run, start: Start, player: Player) -> None:
+    job = start()["id"]
+    player.may_end.set()
+    events = [json.loads(line) for line in run("watch", job, "--json").stdout.splitlines()]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert [event["step"] for event in events if event["kind"] == "KIND_STEP"] == list(
+        range(1, STEPS + 1)
+    )
+    later = run("watch", job, "--json", "--after", "5").stdout.splitlines()
+    assert json.loads(later[0])["seq"] == 6
+
+
+def test_jobs_and_status_say_how_far_a_job_is(run: Run, start: Start, player: Player) -> None:
+    job = start()["id"]
+    until(lambda: last_step(player.jobs.get(job)) == STEPS)
+    row = next(line for line in run("jobs").stdout.splitlines() if job in line)
+    assert "running" in row
+    assert f"{STEPS}/{STEPS} (100 %)" in row
+    assert "digits" in row
+    told = run("status", job).stdout
+    assert f"{STEPS}/{STEPS}" in told
+    assert json.loads(run("status", job, "--json").stdout)["id"] == job
+    listed = json.loads(run("jobs", "--state", "running", "--json").stdout)
+    assert [item["id"] for item in listed["jobs"]] == [job]
+    assert json.loads(run("jobs", "--state", "failed", "--json").stdout) == {}
+
+
+def last_step(job: Job) -> int:
+    return job.last_event.step if job.last_event else 0
+
+
+def test_a_cancelled_job_is_resumed(run: Run, start: Start, player: Player) -> None:
+    job = start()["id"]
+    until(lambda: last_step(player.jobs.get(job)) == STEPS)
+    cancelled = json.loads(run("cancel", job, "--json").stdout)
+    assert cancelled["state"] == "JOB_STATE_CANCELLED"
+    again = run("cancel", job)
+    assert (again.exit_code, again.stderr.endswith("(JOB_NOT_RUNNING)\n")) == (1, True)
+    assert run("watch", job).exit_code == failure.FAILED
+    player.may_end.set()
+    resumed = run("resume", job, "--watch")
+    assert resumed.exit_code == 0, resumed.output
+    assert "c" * 64 in resumed.stdout
+
+
+@pytest.mark.parametrize("word", ["status", "watch", "cancel", "resume"])
+def test_a_job_that_is_not_there_is_said(run: Run, address: str, word: str) -> None:
+    result = run(word, "tune-20000101-000000")
+    assert result.exit_code == failure.FAILED
+    assert result.stderr.endswith("(UNKNOWN_JOB)\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--epochs", "0"], "INVALID_VALUE"),
+        (["--lr", "-1"], "INVALID_VALUE"),
+        (["--batch-size", "0"], "INVALID_VALUE"),
+        (["--optimizer", "magic"], "INVALID_VALUE"),
+        (["--workers", "99"], "NOT_ENOUGH_WORKERS"),
+        (["--device", "gpu"], "NOT_ENOUGH_WORKERS"),
+        ([], "HEAD_MISMATCH"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_anything_is_spent(
+    run: Run, address: str, words: list[str], reason: str
+) -> None:
+    result = run("finetune", "resnet18@none", "--data", "digits", *words)
+    assert result.exit_code == failure.FAILED
+    assert result.stderr.endswith(f"({reason})\n")
+    assert json.loads(run("jobs", "--json").stdout) == {}
+
+
+def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(
+    start: Start, player: Player, address: str
+) -> None:
+    job = start()["id"]
+    process = subprocess.Popen(
+        [NETGRAFT, "watch", job], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    until(lambda: f"step {STEPS}" in process.stdout.readline())  # type: ignore[union-attr]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == failure.INTERRUPTED
+    assert said.splitlines() == [
+        f"Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it."
+    ]
+    assert player.jobs.get(job).state == "running"
+
+
+def test_a_watcher_misses_nothing_when_the_server_goes_and_comes_back(
+    run: Run, state: Path, player: Player
+) -> None:
+    """The follower is in this process, so that the server can be taken from under it."""
+    from netgraft.cli.follow import follow
+    from netgraft.client import Client
+
+    with serving("models", "surgery", "tuning", launcher=player) as address:
+        edit = run("retarget", "resnet18@none", "--classes", "10", "--json", "--server", address)
+        model = json.loads(edit.stdout)["model"]["id"]
+        words = ("--data", "digits", "--detach", "--json", "--server", address)
+        job = json.loads(run("finetune", model, *words).stdout)["id"]
+        client = Client(address)
+        events = follow(client, job)
+        seen = [next(events).seq for _ in range(5)]
+    player.may_end.set()
+    with serving("tuning", launcher=player, port=int(address.rpartition(":")[2])):
+        seen += [event.seq for event in events]
+    client.close()
+    assert seen == list(range(1, len(seen) + 1))
+    assert len(seen) > STEPS

@@ -1,0 +1,53 @@
+"""What every test stands on: a state folder that is not the user's, and real weights."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WEIGHTS = Path(sys.prefix) / "share" / "netgraft-test-weights"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test may read the user's settings or write into ~/.netgraft, whatever it forgets."""
+    for name in [name for name in os.environ if name.startswith("NETGRAFT_")]:
+        del os.environ[name]
+    os.environ["NETGRAFT_STATE"] = tempfile.mkdtemp(prefix="netgraft-test-state-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(os.environ["NETGRAFT_STATE"], ignore_errors=True)
+
+
+def _forget() -> None:
+    from netgraft.models.store import default_store
+    from netgraft.settings import settings
+
+    settings.cache_clear()
+    default_store.cache_clear()
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A fresh, empty NETGRAFT_STATE for one test; settings and default store forget the old."""
+    folder = tmp_path / "state"
+    monkeypatch.setenv("NETGRAFT_STATE", str(folder))
+    _forget()
+    yield folder
+    monkeypatch.undo()
+    _forget()
+
+
+@pytest.fixture(scope="session")
+def torch_home_with_weights() -> Path:
+    """A TORCH_HOME that holds torchvision's official mobilenet_v2 IMAGENET1K_V1 weights.
+
+    `tests/prepare.py` fills it. Pass it on as the environment variable TORCH_HOME.
+    """
+    if not (WEIGHTS / "hub" / "checkpoints" / "mobilenet_v2-b0353104.pth").is_file():
+        pytest.fail("the test weights are missing: run `.venv/bin/python tests/prepare.py`")
+    return WEIGHTS

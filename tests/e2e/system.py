@@ -1,0 +1,71 @@
+"""A whole netgraft as a process: where it answers, and how to use it from a test."""
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from netgraft.client import Client
+
+NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
+
+
+@dataclass(frozen=True)
+class System:
+    """A running `netgraft up`."""
+
+    grpc: str
+    web: str
+    token: str
+    state: Path
+    data: Path
+    environment: dict[str, str]
+    pid: int
+
+    def client(self, language: str = "en") -> Client:
+        return Client(self.grpc, self.token, language)
+
+    def run(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
+        """Run the command line against this system."""
+        environment = {**self.environment, "NETGRAFT_ADDRESS": self.grpc}
+        return subprocess.run(
+            [NETGRAFT, *words],
+            env=environment,
+            cwd=self.data,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(state: Path, torch_home: Path) -> dict[str, str]:
+    """What a system of the tests runs in: its own ports, state and weights."""
+    return {
+        **{k: v for k, v in os.environ.items() if not k.startswith("NETGRAFT_")},
+        "NETGRAFT_STATE": str(state),
+        "NETGRAFT_GRPC_PORT": str(free_port()),
+        "NETGRAFT_WEB_PORT": str(free_port()),
+        "TORCH_HOME": str(torch_home),
+        "LANG": "C.UTF-8",
+    }
+
+
+def write_pictures(folder: Path, classes: int, each: int) -> None:
+    """Real picture files that are easy to tell apart: every class has its colour."""
+    for index in range(classes):
+        place = folder / f"class{index}"
+        place.mkdir(parents=True)
+        for number in range(each):
+            colour = (255 * (index == 0), 255 * (index == 1), 40 + 3 * number)
+            Image.new("RGB", (48, 40), colour).save(place / f"{number}.png")

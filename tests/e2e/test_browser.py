@@ -1,0 +1,162 @@
+"""The chat page in real Chromium against the real services."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.e2e.system import System
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+SHOTS = Path(__file__).parents[1] / "output"
+SECOND = 1000
+NODES = "() => document.querySelectorAll('svg g.node').length"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, system: System) -> Iterator[Page]:
+    """A logged-in chat page that fails the test when a request leaves the origin."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US")
+    page = context.new_page()
+    outside: list[str] = []
+    origin = urlsplit(system.web).netloc
+    page.on(
+        "request",
+        lambda r: (
+            outside.append(r.url)
+            if urlsplit(r.url).scheme in ("http", "https") and urlsplit(r.url).netloc != origin
+            else None
+        ),
+    )
+    page.goto(f"{system.web}/?token={system.token}")
+    expect(page.locator("#message-box textarea")).to_be_visible(timeout=60 * SECOND)
+    yield page
+    context.close()
+    assert outside == [], "nothing may be loaded from outside"
+
+
+def say(page: Page, text: str) -> None:
+    box = page.locator("#message-box textarea")
+    box.fill(text)
+    box.press("Enter")
+
+
+def shot(page: Page, name: str) -> None:
+    SHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name}.png")
+
+
+def drawn_nodes(page: Page, model_id: str | None = None) -> int:
+    """How many boxes Netron has drawn in the picture panel, once it has."""
+    frame_of = page.locator("#picture-frame")
+    expect(frame_of).to_be_visible(timeout=60 * SECOND)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for frame in page.frames:
+            if "/viz/" in frame.url and (model_id is None or model_id in frame.url):
+                nodes = int(frame.evaluate(NODES))
+                if nodes:
+                    return nodes
+        page.wait_for_timeout(250)
+    raise AssertionError("Netron drew nothing")
+
+
+def test_a_page_without_the_token_shows_only_the_login(browser: Browser, system: System) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(system.web)
+    assert "/login" in page.url
+    for path in ("/viz/0/", "/export/0/onnx", "/gradio_api/info", "/config"):
+        reply = context.request.get(system.web + path, max_redirects=0)
+        assert reply.status in (302, 303, 307, 401, 403), path
+    context.close()
+
+
+def test_one_line_shows_the_graph_then_the_new_head(page: Page) -> None:
+    say(page, "show resnet50, retarget to 100 classes")
+    chat = page.locator("#chat")
+    expect(chat).to_contain_text(
+        "fc: Linear(2048 → 1000) → Linear(2048 → 100)", timeout=90 * SECOND
+    )
+    expect(chat).to_contain_text("25,557,032")
+    expect(chat).to_contain_text(f"{25_557_032 - 2049 * 900:,}")
+    assert drawn_nodes(page) >= 10
+    page.wait_for_timeout(1500)
+    shot(page, "retarget")
+
+
+def test_a_run_asks_first_survives_a_reload_and_ends_with_a_model(
+    page: Page, system: System
+) -> None:
+    say(page, "retarget mobilenet_v2 to 10 classes")
+    expect(page.locator("#chat")).to_contain_text("Linear(1280 → 10)", timeout=90 * SECOND)
+    say(page, "把它在 digits 上微调 1 轮")
+    expect(page.locator("#plan-card")).to_be_visible(timeout=60 * SECOND)
+    with system.client() as netgraft:
+        from netgraft.v1 import tuning_pb2
+
+        asked = tuning_pb2.ListJobsRequest()
+        before = len(netgraft.tuning.ListJobs(asked).jobs)
+        page.wait_for_timeout(1500)
+        assert len(netgraft.tuning.ListJobs(asked).jobs) == before, "nothing runs before consent"
+        shot(page, "plan-card")
+        page.locator("#consent-run").click()
+        state = page.locator("#job-state [data-state]").first
+        expect(state).to_have_attribute(
+            "data-state", re.compile("queued|running"), timeout=60 * SECOND
+        )
+        expect(state).to_have_attribute("data-state", "running", timeout=120 * SECOND)
+        page.reload()
+        expect(page.locator("#message-box textarea")).to_be_visible(timeout=60 * SECOND)
+        expect(page.locator("#chat")).to_contain_text("digits", timeout=30 * SECOND)
+        state = page.locator("#job-state [data-state]").first
+        expect(state).to_have_attribute(
+            "data-state", re.compile("running|succeeded"), timeout=30 * SECOND
+        )
+        expect(state).to_have_attribute("data-state", "succeeded", timeout=300 * SECOND)
+        job = netgraft.tuning.ListJobs(asked).jobs[0]
+        assert job.metrics["accuracy"] > 0.5
+    expect(page.locator("#panel")).to_contain_text(
+        f"{job.metrics['accuracy'] * 100:.1f}", timeout=30 * SECOND
+    )
+    expect(page.locator("#loss-curve canvas, #loss-curve svg").first).to_be_visible()
+    shot(page, "trained")
+    with page.expect_download(timeout=60 * SECOND) as download:
+        page.locator('#download-model a[data-format="safetensors"]').click()
+    from safetensors.torch import load_file
+
+    state_dict = load_file(str(download.value.path()))
+    assert state_dict["classifier.1.weight"].shape == (10, 1280)
+
+
+def test_a_run_is_cancelled_from_the_page(page: Page, system: System) -> None:
+    say(page, "retarget squeezenet1_1@none to 10 classes")
+    expect(page.locator("#chat")).to_contain_text("→ 10)", timeout=90 * SECOND)
+    say(page, "fine-tune it on digits for 200 epochs")
+    expect(page.locator("#plan-card")).to_be_visible(timeout=60 * SECOND)
+    page.locator("#consent-run").click()
+    state = page.locator("#job-state [data-state]").first
+    expect(state).to_have_attribute("data-state", "running", timeout=150 * SECOND)
+    page.locator("#cancel-job").click()
+    expect(state).to_have_attribute("data-state", "cancelled", timeout=30 * SECOND)
+
+
+def test_a_sentence_that_is_not_understood_gets_a_question(page: Page) -> None:
+    say(page, "show resnet500")
+    expect(page.locator("#chat")).to_contain_text("resnet50", timeout=30 * SECOND)
+    expect(page.locator("#chat")).to_contain_text("?", timeout=5 * SECOND)

@@ -1,0 +1,36 @@
+"""What the README promises: one command, one sentence, a trained model."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.e2e.system import NETGRAFT, environment
+
+from netgraft.models.store import Store
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+def test_the_demo_trains_mobilenet_on_digits_to_at_least_ninety_per_cent(
+    tmp_path: Path, torch_home_with_weights: Path
+) -> None:
+    done = subprocess.run(
+        [NETGRAFT, "demo", "--no-stay"],
+        env=environment(tmp_path / "state", torch_home_with_weights),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=800,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    accuracy = re.search(r"accuracy\D*([0-9.]+)\s*%", said, re.IGNORECASE)
+    assert accuracy, said
+    assert float(accuracy[1]) >= 90, said
+    assert "Traceback" not in said
+    store = Store(str(tmp_path / "state/store"), f"sqlite:///{tmp_path / 'state/netgraft.db'}")
+    tuned = re.findall(r"^\W*model\s+([0-9a-f]{64})\s*$", said, re.IGNORECASE | re.MULTILINE)
+    assert tuned, said
+    assert store.get_recipe(tuned[-1]).metrics["accuracy"] >= 0.9

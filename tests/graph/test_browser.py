@@ -1,0 +1,155 @@
+"""The viewer in a real Chromium: Netron really draws, and talks to nobody else."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from netgraft.errors import NetgraftError
+from netgraft.graph.edge import GraphsServicer
+from netgraft.models.store import Store
+from netgraft.v1 import graph_pb2
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+pytestmark = pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason="needs chromium")
+
+
+class Site:
+    """The viewer's files on a port of this machine, as the gateway relays them."""
+
+    def __init__(self, graphs: GraphsServicer) -> None:
+        self.graphs = graphs
+        self.missing: list[str] = []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.origin = f"http://127.0.0.1:{self.server.server_port}"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        _, _, model_id, path = urlsplit(request.path).path.split("/", 3)
+        wish = graph_pb2.GetViewerFileRequest(model_id=model_id, path=path)
+        try:
+            file = self.graphs.GetViewerFile(wish)
+        except NetgraftError:
+            self.missing.append(request.path)
+            request.send_error(404)
+            return
+        request.send_response(200)
+        request.send_header("content-type", file.content_type)
+        request.send_header("content-length", str(len(file.data)))
+        request.end_headers()
+        request.wfile.write(file.data)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("viewer")
+    site = Site(GraphsServicer(Store(str(folder / "store"), f"sqlite:///{folder / 'db'}")))
+    threading.Thread(target=site.server.serve_forever, daemon=True).start()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A page that fails the test when anything leaves the origin or goes wrong in it."""
+    context = browser.new_context(viewport={"width": 1000, "height": 1400})
+    page = context.new_page()
+    elsewhere: list[str] = []
+    wrong: list[str] = []
+
+    def look(url: str) -> None:
+        if not url.startswith((f"{site.origin}/", "data:", "blob:")):
+            elsewhere.append(url)
+
+    context.on("request", lambda request: look(request.url))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
+    yield page
+    context.close()
+    assert elsewhere == []
+    assert wrong == []
+    assert site.missing == []
+
+
+def open_drawn(page: Page, site: Site, model: str, focus: str = "") -> None:
+    request = graph_pb2.DrawGraphRequest(model=model, focus=focus)
+    page.goto(site.origin + site.graphs.DrawGraph(request).page)
+    expect(page.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
+
+
+def test_netron_draws_resnet50_as_eleven_boxes(page: Page, site: Site, tmp_path: Path) -> None:
+    open_drawn(page, site, "resnet50")
+    boxes = page.locator("#canvas #origin > .nodes > .graph-node")
+    expect(boxes).to_have_count(11)
+    picture = page.locator("#canvas").text_content() or ""
+    for text in ("Conv", "BatchNormalization", "MaxPool", "layer4", "N×2048×7×7", "Gemm"):
+        assert text in picture
+    assert "3 × Bottleneck · 215,808 parameters" in picture
+    assert page.locator(".node-item-type-layer").count() == 2  # Conv and Gemm are coloured
+    assert page.title() == "resnet50"
+    page.screenshot(path=tmp_path / "resnet50.png")
+
+
+def test_a_module_expands_in_place(page: Page, site: Site) -> None:
+    open_drawn(page, site, "resnet50")
+    page.get_by_text("+", exact=True).first.click()
+    expect(page.locator(".node-block")).to_have_count(1)
+    expect(page.get_by_text("Bottleneck", exact=True)).to_have_count(3)
+    page.locator(".node-block").get_by_text("+", exact=True).first.click()
+    expect(page.locator(".node-block")).to_have_count(2)
+    expect(page.locator(".node-block .node-block").get_by_text("Conv", exact=True)).to_have_count(3)
+
+
+def test_a_focus_opens_the_modules_around_it_and_selects_it(page: Page, site: Site) -> None:
+    open_drawn(page, site, "resnet50", focus="layer4.1.conv2")
+    selected = page.locator("#canvas .graph-node.select")
+    expect(selected).to_have_count(1)
+    assert selected.get_attribute("id") == "node-name-layer4.1.conv2"
+    expect(selected).to_be_in_viewport()
+    assert page.locator(".node-block").count() == 2
+
+
+def test_a_focus_without_a_box_selects_what_holds_it(page: Page, site: Site) -> None:
+    # MultiheadAttention reads out_proj's weights and never calls it.
+    path = "encoder.layers.encoder_layer_0.self_attention.out_proj"
+    open_drawn(page, site, "vit_b_16", focus=path)
+    selected = page.locator("#canvas .graph-node.select")
+    expect(selected).to_have_count(1)
+    assert "Gemm" in (selected.text_content() or "")
+
+
+def test_a_document_that_cannot_be_had_is_said_to_have_failed(browser: Browser, site: Site) -> None:
+    page = browser.new_page()
+    page.route("**/model.onnx", lambda route: route.abort())
+    graph = site.graphs.DrawGraph(graph_pb2.DrawGraphRequest(model="squeezenet1_1"))
+    page.goto(site.origin + graph.page)
+    expect(page.locator("html")).to_have_attribute("data-netgraft", "failed", timeout=60_000)
+    assert page.locator("html").get_attribute("data-netgraft-error")
+    page.close()
+
+
+def test_the_viewer_needs_no_cookie(page: Page, site: Site) -> None:
+    open_drawn(page, site, "squeezenet1_1")
+    assert page.context.cookies() == []

@@ -1,0 +1,82 @@
+"""How two models differ: exactly what was changed, told where it is."""
+
+import torch
+import torchvision
+from torch import nn
+
+from netgraft.graph.difference import Kind, ModuleDifference, compare, compare_modules, describe
+from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget, SetLoss
+from netgraft.models.store import Store
+
+BASE = Recipe(Base("torchvision", "resnet18", None))
+HEAD = HeadEdit("fc", "Linear", 512, 1000, 10)
+RETARGETED = BASE.with_edit(Retarget(10, (), (HEAD,), (), "0" * 64))
+
+
+def test_equal_models_do_not_differ(store: Store) -> None:
+    assert compare(BASE, BASE, store).modules == ()
+
+
+def test_a_retargeted_model_differs_in_its_head_and_nothing_else(store: Store) -> None:
+    found = compare(BASE, RETARGETED, store)
+    assert found.modules == (
+        ModuleDifference(
+            "fc", Kind.CHANGED, "Linear(512 → 1000)", "Linear(512 → 10)", 513_000, 5_130
+        ),
+    )
+    assert (found.a_parameters, found.b_parameters) == (11_689_512, 11_181_642)
+
+
+def test_what_was_frozen_is_told_layer_by_layer(store: Store) -> None:
+    frozen = BASE.with_edit(Freeze(("layer1.0",), trainable=False))
+    found = compare(BASE, frozen, store).modules
+    assert [item.path for item in found] == [
+        f"layer1.0.{name}" for name in ("conv1", "bn1", "conv2", "bn2")
+    ]
+    assert {(item.kind, item.before, item.after) for item in found} == {
+        (Kind.TRAINABLE, "trainable", "frozen")
+    }
+
+
+def test_the_loss_belongs_to_the_model_as_a_whole(store: Store) -> None:
+    (item,) = compare(BASE, BASE.with_edit(SetLoss("focal")), store).modules
+    assert (item.path, item.before, item.after) == ("", "loss of the task", "loss focal")
+
+
+def test_a_deeper_model_has_more_modules_in_their_place() -> None:
+    with torch.device("meta"):
+        small, large = torchvision.models.resnet18(), torchvision.models.resnet34()
+    found = compare_modules(small, large).modules
+    assert {item.kind for item in found} == {Kind.ADDED}
+    assert not any(item.before for item in found)
+    added = {path for path, module in large.named_modules() if not any(module.children())}
+    added -= {path for path, _ in small.named_modules()}
+    assert {item.path for item in found} == added
+    assert [item.path for item in found] == [item.path for item in found if item.path in added]
+    back = compare_modules(large, small).modules
+    assert {item.kind for item in back} == {Kind.REMOVED}
+    assert {item.path for item in back} == added
+
+
+def test_a_setting_without_parameters_is_a_difference() -> None:
+    a, b = nn.Sequential(nn.Dropout(0.1)), nn.Sequential(nn.Dropout(0.5))
+    (item,) = compare_modules(a, b).modules
+    assert "p=0.1" in item.before
+    assert "p=0.5" in item.after
+
+
+def test_an_added_module_stands_after_its_neighbour() -> None:
+    a = nn.Sequential()
+    b = nn.Sequential()
+    for name in ("first", "last"):
+        a.add_module(name, nn.ReLU())
+    for name in ("zero", "first", "middle", "last"):
+        b.add_module(name, nn.ReLU())
+    assert [item.path for item in compare_modules(a, b).modules] == ["zero", "middle"]
+
+
+def test_modules_are_described_in_one_line() -> None:
+    assert describe(nn.Linear(2, 3, bias=False)) == "Linear(2 → 3, bias=False)"
+    assert describe(nn.Conv2d(2, 3, 1)) == "Conv2d(2 → 3, kernel_size=(1, 1), stride=(1, 1))"
+    assert describe(nn.ReLU()) == "ReLU()"
+    assert "\n" not in describe(torchvision.models.vit_b_16().encoder)

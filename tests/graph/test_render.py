@@ -1,0 +1,55 @@
+"""Pictures as files."""
+
+import builtins
+import shutil
+import xml.etree.ElementTree as ET
+from typing import Any
+
+import pytest
+from tests.graph.conftest import Residual, graph_of
+
+from netgraft.errors import CannotDraw
+from netgraft.graph import document, drawings
+from netgraft.graph.render import render
+from netgraft.models.store import Store
+from netgraft.models.zoo import resolve
+
+needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+
+
+@needs_chromium
+def test_an_svg_shows_what_the_page_shows_and_is_the_same_every_time() -> None:
+    data = document.write(graph_of(Residual()), "residual")
+    first, second = (render(data, "residual", "svg") for _ in range(2))
+    assert first == second
+    text = "".join(ET.fromstring(first).itertext())
+    assert "2 × Block" in text
+    assert "N×4×8×8" in text
+
+
+@needs_chromium
+def test_a_png_is_kept_once_drawn(store: Store) -> None:
+    recipe = resolve("squeezenet1_1", "none", store).recipe
+    picture = drawings.picture(recipe, store, "png")
+    assert picture.startswith(b"\x89PNG")
+    kept = [name for name in store.files.find(f"{store.root}/graphs") if name.endswith(".png")]
+    assert len(kept) == 1
+
+
+def test_without_playwright_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.startswith("playwright"):
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(CannotDraw, match=r"netgraft\[render\]"):
+        render(b"", "resnet50", "svg")
+
+
+@needs_chromium
+def test_a_document_that_netron_cannot_read_is_an_error() -> None:
+    with pytest.raises(CannotDraw):
+        render(b"no onnx", "broken", "svg")

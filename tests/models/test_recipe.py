@@ -1,0 +1,66 @@
+"""A recipe is a value: equal ones have equal ids, and every change is another recipe."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netgraft.errors import NothingToUndo
+from netgraft.models.recipe import (
+    Base,
+    Freeze,
+    HeadEdit,
+    OwnerPatch,
+    Recipe,
+    Retarget,
+    SetLoss,
+    Tuned,
+)
+
+BASE = Recipe(Base("torchvision", "resnet50", "IMAGENET1K_V2"))
+HEAD = HeadEdit("fc", "Linear", 2048, 1000, 100)
+RETARGET = Retarget(
+    100, ("猫", "dog"), (HEAD,), (OwnerPatch("head", "num_classes", 100),), "ab" * 32
+)
+TUNED = Tuned("tune-1", "cd" * 32, ("a", "b"), (("accuracy", 0.5),))
+
+edits = st.sampled_from(
+    [RETARGET, TUNED, SetLoss("focal"), Freeze(("layer1", ""), True), Freeze((), False)]
+)
+
+
+@given(st.lists(edits, max_size=5))
+def test_the_canonical_form_reads_back_as_the_same_recipe(chosen: list) -> None:
+    recipe = Recipe(BASE.base, tuple(chosen))
+    again = Recipe.from_json(recipe.canonical())
+    assert again == recipe
+    assert again.id == recipe.id
+    assert len(recipe.id) == 64
+
+
+@given(st.lists(edits, max_size=4), edits)
+def test_undo_is_the_parent_and_every_edit_is_another_id(chosen: list, last: object) -> None:
+    recipe = Recipe(BASE.base, tuple(chosen))
+    edited = recipe.with_edit(last)
+    assert edited.parent == recipe
+    assert edited.id != recipe.id
+
+
+def test_a_base_has_nothing_to_undo() -> None:
+    with pytest.raises(NothingToUndo, match="no edit to undo"):
+        _ = BASE.parent
+
+
+def test_the_id_of_a_known_recipe_never_changes() -> None:
+    # A changed id would orphan every stored model: a new canonical form needs a new version.
+    assert BASE.id == "554a0c6e5a845a7126a0da63ca874a3993955e993a00641135fb5cf0c4f30918"
+
+
+def test_classes_names_loss_and_metrics_come_from_the_newest_edit_that_says() -> None:
+    recipe = BASE.with_edit(RETARGET).with_edit(SetLoss("mse")).with_edit(TUNED)
+    assert recipe.classes == 100
+    assert recipe.class_names == ("a", "b")
+    assert recipe.loss == "mse"
+    assert recipe.metrics == {"accuracy": 0.5}
+    assert recipe.with_edit(SetLoss("l1")).metrics == {}
+    assert recipe.title == "resnet50 · 100 classes · mse · tuned"
+    assert str(HEAD) == "fc: Linear(2048 → 1000) → Linear(2048 → 100)"

@@ -1,0 +1,72 @@
+"""What is stored is found again, whole, once, by id and by prefix."""
+
+import errno
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from netgraft.errors import DiskFull, UnknownModel
+from netgraft.models.recipe import Base, Recipe, SetLoss
+from netgraft.models.store import Store
+
+BASE = Recipe(Base("torchvision", "resnet18", None))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"), f"sqlite:///{tmp_path / 'db.sqlite'}")
+
+
+def test_a_recipe_is_found_by_its_id_and_by_a_unique_prefix(store: Store) -> None:
+    recipe = BASE.with_edit(SetLoss("mse"))
+    model_id = store.put_recipe(recipe)
+    assert store.get_recipe(model_id) == recipe
+    assert store.get_recipe(model_id[:8].upper()) == recipe
+    assert store.get_recipe(BASE.id) == BASE, "ancestors are stored too"
+
+
+@pytest.mark.parametrize("text", ["", "ab", "0" * 64, "'; drop table recipes; --", "%" * 8])
+def test_an_unknown_id_is_an_error_that_names_it(store: Store, text: str) -> None:
+    store.put_recipe(BASE)
+    with pytest.raises(UnknownModel):
+        store.get_recipe(text)
+
+
+def test_many_threads_may_store_one_recipe_at_once(store: Store) -> None:
+    recipes = [BASE.with_edit(SetLoss(loss)) for loss in ("mse", "l1")] * 8
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(store.put_recipe, recipes))
+    assert ids == {recipes[0].id, recipes[1].id}
+
+
+def test_tensors_come_back_bit_exact_and_are_stored_once(store: Store) -> None:
+    tensors = {"w": torch.randn(5, 3).to(torch.bfloat16), "n": torch.tensor(7)}
+    digest = store.put_tensors(tensors)
+    assert digest == store.put_tensors(tensors)
+    back = store.get_tensors(digest)
+    assert all(torch.equal(back[name], value) for name, value in tensors.items())
+    assert store.tensors_size(digest) < 5 * 3 * 2 + 8 + 512
+    assert len(store.files.ls(f"{store.root}/tensors")) == 1
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_file(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: str, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.files, "pipe_file", full)
+        with pytest.raises(DiskFull, match="Free some space"):
+            store.put_file("graphs", "x.onnx", b"data")
+    assert store.get_file("graphs", "x.onnx") is None
+    store.put_file("graphs", "x.onnx", b"data")
+    assert store.get_file("graphs", "x.onnx") == b"data"
+
+
+def test_a_file_is_written_once(store: Store) -> None:
+    store.put_file("graphs", "a", b"first")
+    store.put_file("graphs", "a", b"second")
+    assert store.get_file("graphs", "a") == b"first"

@@ -1,0 +1,148 @@
+"""The service as a client sees it, in-process."""
+
+from pathlib import Path
+
+import pytest
+
+from netgraft.errors import (
+    InvalidClasses,
+    InvalidValue,
+    NothingToUndo,
+    SurgeryFailed,
+    UnknownModel,
+    UnknownModule,
+)
+from netgraft.serving import expose
+from netgraft.surgery import inspection
+from netgraft.surgery.edge import SurgeryServicer
+from netgraft.v1 import surgery_pb2 as pb
+
+
+def retargeted(surgery: SurgeryServicer, model: str, classes: int = 100) -> pb.EditReply:
+    return surgery.RetargetModel(pb.RetargetModelRequest(model=model, classes=classes))
+
+
+def test_every_rpc_of_the_contract_is_there() -> None:
+    expose(SurgeryServicer, pb.DESCRIPTOR.services_by_name["Surgery"])
+
+
+def test_retarget_says_what_it_did(surgery: SurgeryServicer) -> None:
+    reply = retargeted(surgery, "resnet50")
+    assert reply.summary == ("fc: Linear(2048 → 1000) → Linear(2048 → 100).")
+    assert (reply.parameters_before, reply.parameters_after) == (25_557_032, 23_712_932)
+    assert (reply.trainable_before, reply.trainable_after) == (25_557_032, 23_712_932)
+    (head,) = reply.heads
+    assert (head.path, head.type, head.in_features) == ("fc", "Linear", 2048)
+    assert (head.before, head.after) == (1000, 100)
+    assert reply.model.classes == 100
+
+
+def test_stored_bytes_are_those_on_disk(surgery: SurgeryServicer) -> None:
+    reply = retargeted(surgery, "resnet50")
+    (file,) = (Path(surgery.store.root) / "tensors").iterdir()
+    assert reply.stored_bytes == file.stat().st_size
+    assert 0 <= reply.stored_bytes - 4 * 100 * 2049 <= 4096
+
+
+def test_the_same_request_gives_the_same_model(surgery: SurgeryServicer) -> None:
+    first, second = (retargeted(surgery, "resnet50") for _ in range(2))
+    assert first == second
+
+
+def test_inspect_tells_heads_sizes_and_cost(surgery: SurgeryServicer) -> None:
+    seen = surgery.InspectModel(pb.InspectModelRequest(model="resnet50"))
+    (head,) = seen.heads
+    assert (head.path, head.in_features, head.classes, head.role) == ("fc", 2048, 1000, "main")
+    assert (seen.parameters, seen.trainable_parameters) == (25_557_032, 25_557_032)
+    assert list(seen.input_shape) == [3, 224, 224]
+    assert seen.weight_bytes == 4 * (25_557_032 + 53_120) + 8 * 53  # BatchNorm keeps 53 counters
+    assert seen.flops == 2 * 4_089_184_256  # torchvision gives 4.089 G multiply-adds
+
+
+@pytest.mark.parametrize(
+    ("model", "multiply_adds"),
+    # The attention of vit_b_16 must be in.
+    [("vit_b_16", 17.564e9), ("r3d_18", 40.697e9), ("ssdlite320_mobilenet_v3_large", 0.583e9)],
+)
+def test_operations_are_those_that_the_library_documents(
+    model: str, multiply_adds: float, surgery: SurgeryServicer
+) -> None:
+    seen = surgery.InspectModel(pb.InspectModelRequest(model=model))
+    assert seen.flops == pytest.approx(2 * multiply_adds, rel=0.02)
+
+
+def test_operations_are_counted_once(
+    surgery: SurgeryServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = retargeted(surgery, "timm/test_resnet").model.id
+    seen = surgery.InspectModel(pb.InspectModelRequest(model=model))
+    monkeypatch.delattr(inspection, "_count")
+    frozen = surgery.FreezeLayers(pb.FreezeLayersRequest(model=model, layers=["head"]))
+    again = surgery.InspectModel(pb.InspectModelRequest(model=frozen.model.id))
+    assert again.flops == seen.flops > 0
+
+
+def test_a_detector_keeps_its_background(surgery: SurgeryServicer) -> None:
+    reply = retargeted(surgery, "fasterrcnn_resnet50_fpn", 10)
+    assert {(h.path.split(".")[-1], h.before, h.after) for h in reply.heads} == {
+        ("cls_score", 91, 11),
+        ("bbox_pred", 364, 44),
+    }
+    assert "10 classes and the background" in reply.summary
+    seen = surgery.InspectModel(pb.InspectModelRequest(model=reply.model.id))
+    assert {(h.role, h.classes) for h in seen.heads} == {("main", 11), ("boxes", 11)}
+
+
+def test_a_layer_behind_a_model_without_a_head_is_said_in_words(
+    surgery: SurgeryServicer,
+) -> None:
+    reply = retargeted(surgery, "timm/samvit_base_patch16", 3)
+    assert reply.summary.startswith("model: + Linear(256 → 3)")
+    assert reply.parameters_after - reply.parameters_before == 3 * 257
+
+
+def test_freezing_and_unfreezing_are_said_in_words(surgery: SurgeryServicer) -> None:
+    reply = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["backbone"]))
+    assert reply.summary == "Frozen: backbone. 2,049,000 of 25,557,032 parameters train."
+    assert (reply.trainable_before, reply.trainable_after) == (25_557_032, 2_049_000)
+    assert reply.stored_bytes == 0
+    request = pb.UnfreezeLayersRequest(model=reply.model.id, layers=["layer4", "fc"])
+    back = surgery.UnfreezeLayers(request)
+    assert back.trainable_after > 2_049_000
+    assert back.summary.startswith("Trains again: layer4, fc. ")
+
+
+def test_the_loss_is_said_in_words(surgery: SurgeryServicer) -> None:
+    reply = surgery.SetLoss(pb.SetLossRequest(model="resnet50", loss="focal"))
+    assert reply.model.loss == "focal"
+    assert reply.summary.startswith("Loss: focal (")
+
+
+def test_undo_goes_back_one_edit_at_a_time(surgery: SurgeryServicer) -> None:
+    first = retargeted(surgery, "resnet50")
+    second = surgery.SetLoss(pb.SetLossRequest(model=first.model.id, loss="bce"))
+    back = surgery.UndoEdit(pb.UndoEditRequest(model=second.model.id))
+    assert back.model.id == first.model.id
+    base = surgery.UndoEdit(pb.UndoEditRequest(model=back.model.id))
+    assert (base.model.id, base.model.parent_id) == (first.model.parent_id, "")
+    assert base.summary == "Back to resnet50."
+    with pytest.raises(NothingToUndo):
+        surgery.UndoEdit(pb.UndoEditRequest(model=base.model.id))
+
+
+def test_bad_requests_are_refused_and_store_no_tensors(surgery: SurgeryServicer) -> None:
+    for classes in (0, -5, 10**9, 1_000_001):
+        with pytest.raises(InvalidClasses):
+            retargeted(surgery, "resnet50", classes)
+    with pytest.raises(InvalidValue):
+        request = pb.RetargetModelRequest(model="resnet50", class_names=["cat", "cat"])
+        surgery.RetargetModel(request)
+    with pytest.raises(UnknownModel):
+        retargeted(surgery, "resnet500")
+    with pytest.raises(SurgeryFailed):
+        retargeted(surgery, "raft_small")
+    with pytest.raises(UnknownModule):
+        surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["nowhere"]))
+    with pytest.raises(InvalidValue):
+        surgery.SetLoss(pb.SetLossRequest(model="resnet50", loss="dice"))
+    assert not (Path(surgery.store.root) / "tensors").exists()

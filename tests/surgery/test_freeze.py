@@ -1,0 +1,141 @@
+"""What trains."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from netgraft.errors import InvalidValue, UnknownModule
+from netgraft.models.build import build
+from netgraft.models.code import python
+from netgraft.models.recipe import Freeze, Recipe
+from netgraft.models.zoo import resolve
+from netgraft.surgery.anatomy import Anatomies
+from netgraft.surgery.freeze import set_trainable
+from netgraft.surgery.retarget import retarget
+
+
+def base(anatomies: Anatomies, name: str) -> Recipe:
+    return resolve(f"{name}@none", "pretrained", anatomies.store).recipe
+
+
+def training(recipe: Recipe, anatomies: Anatomies) -> set[str]:
+    module = build(recipe, anatomies.store, device="meta")
+    return {name for name, p in module.named_parameters() if p.requires_grad}
+
+
+def every(recipe: Recipe, anatomies: Anatomies) -> set[str]:
+    return {name for name, _ in build(recipe, anatomies.store, device="meta").named_parameters()}
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("resnet18", {"fc.weight", "fc.bias"}),
+        ("vit_b_16", {"heads.head.weight", "heads.head.bias"}),
+        ("timm/test_vit", {"head.weight", "head.bias"}),
+        (
+            "timm/levit_128s",
+            {
+                "head.linear.weight",
+                "head.linear.bias",
+                "head_dist.linear.weight",
+                "head_dist.linear.bias",
+            },
+        ),
+    ],
+)
+def test_backbone_is_all_but_the_layers_that_tell_classes_apart(
+    name: str, head: set[str], anatomies: Anatomies
+) -> None:
+    recipe = base(anatomies, name)
+    frozen = set_trainable(recipe, ["backbone"], False, anatomies)
+    assert training(frozen, anatomies) == head
+    assert training(set_trainable(frozen, ["backbone"], True, anatomies), anatomies) == every(
+        recipe, anatomies
+    )
+
+
+def test_a_module_called_backbone_is_what_backbone_means(anatomies: Anatomies) -> None:
+    frozen = set_trainable(base(anatomies, "fcn_resnet50"), ["backbone"], False, anatomies)
+    trains = training(frozen, anatomies)
+    assert trains
+    assert {name.split(".")[0] for name in trains} == {"classifier"}
+
+
+def test_head_and_all(anatomies: Anatomies) -> None:
+    recipe = base(anatomies, "resnet18")
+    nothing = set_trainable(recipe, ["all"], False, anatomies)
+    assert training(nothing, anatomies) == set()
+    head = set_trainable(nothing, ["head"], True, anatomies)
+    assert training(head, anatomies) == {"fc.weight", "fc.bias"}
+
+
+def test_modules_and_single_parameters_by_path(anatomies: Anatomies) -> None:
+    recipe = base(anatomies, "timm/test_vit")
+    frozen = set_trainable(recipe, ["blocks.0", " pos_embed ", "blocks.0"], False, anatomies)
+    lost = every(recipe, anatomies) - training(frozen, anatomies)
+    assert "pos_embed" in lost
+    assert {name for name in lost if name != "pos_embed"} == {
+        name for name in every(recipe, anatomies) if name.startswith("blocks.0.")
+    }
+    assert frozen.edits[-1] == Freeze(("blocks.0", "pos_embed"), False)
+
+
+def test_a_new_head_behind_a_model_without_one_is_its_head(anatomies: Anatomies) -> None:
+    recipe = retarget(base(anatomies, "timm/samvit_base_patch16"), 3, (), anatomies)
+    frozen = set_trainable(recipe, ["backbone"], False, anatomies)
+    assert training(frozen, anatomies) == {"head.weight", "head.bias"}
+
+
+def test_a_frozen_head_stays_frozen_when_it_is_replaced(anatomies: Anatomies) -> None:
+    recipe = set_trainable(base(anatomies, "resnet18"), ["fc"], False, anatomies)
+    assert not {"fc.weight", "fc.bias"} & training(retarget(recipe, 3, (), anatomies), anatomies)
+
+
+def test_the_plain_code_of_a_recipe_freezes_the_same_layers(
+    anatomies: Anatomies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = retarget(base(anatomies, "timm/test_vit"), 3, (), anatomies)
+    frozen = set_trainable(recipe, ["backbone"], False, anatomies)
+    frozen = set_trainable(frozen, ["blocks.1"], True, anatomies)
+    model = build(frozen, anatomies.store).eval()
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {}
+    exec(python(frozen, "weights.safetensors"), namespace)
+    again: nn.Module = namespace["model"]
+    assert [(n, p.requires_grad) for n, p in again.named_parameters()] == [
+        (n, p.requires_grad) for n, p in model.named_parameters()
+    ]
+    x_NCHW = torch.rand(1, 3, 160, 160)
+    assert torch.equal(again(x_NCHW), model(x_NCHW))
+
+
+def test_an_unknown_path_names_the_three_nearest(anatomies: Anatomies) -> None:
+    with pytest.raises(UnknownModule) as caught:
+        set_trainable(base(anatomies, "resnet18"), ["layer1", "layr4"], False, anatomies)
+    nearest = str(caught.value.values["nearest"]).split(", ")
+    assert len(nearest) == 3
+    assert nearest[0] == "layer4"
+
+
+def test_a_model_without_a_head_has_no_head_to_freeze(
+    tiny: Callable[..., Recipe], anatomies: Anatomies
+) -> None:
+    headless = tiny(lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)))
+    with pytest.raises(UnknownModule):
+        set_trainable(headless, ["head"], False, anatomies)
+    assert set_trainable(headless, ["backbone"], False, anatomies).edits[-1] == Freeze(
+        ("0", "1"), False
+    )
+
+
+@pytest.mark.parametrize("layers", [[], [""], ["  "]])
+def test_no_layer_is_no_request(layers: list[str], anatomies: Anatomies) -> None:
+    with pytest.raises((InvalidValue, UnknownModule)):
+        set_trainable(base(anatomies, "resnet18"), layers, False, anatomies)

@@ -1,0 +1,40 @@
+"""Small orders, and a store of their own, for the tests of this room."""
+
+from pathlib import Path
+
+import pytest
+
+from netgraft.models.store import Store
+from netgraft.tuning.jobs import Jobs
+from netgraft.tuning.spec import Order, Spec
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "store"), f"sqlite:///{tmp_path / 'test.db'}")
+
+
+@pytest.fixture
+def jobs(store: Store) -> Jobs:
+    return Jobs(store)
+
+
+@pytest.fixture
+def order() -> Order:
+    """A complete order; nothing in it is looked at by what keeps jobs."""
+    spec = Spec(
+        model="0" * 64,
+        data="digits",
+        epochs=2,
+        lr=0.001,
+        batch_size=32,
+        optimizer="adamw",
+        loss="cross_entropy",
+        workers=2,
+        device="cpu",
+        precision="fp32",
+        strategy="full",
+        image_size=48,
+        seed=0,
+    )
+    return Order(spec, ("epochs 2: because",))

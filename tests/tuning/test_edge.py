@@ -1,0 +1,320 @@
+"""The Tuning service in-process: what it refuses before spending, and what it promises."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from netgraft.errors import (
+    DataNotFound,
+    HeadMismatch,
+    InvalidData,
+    InvalidValue,
+    NetgraftError,
+    NotEnoughWorkers,
+    NothingTrains,
+    NotPossible,
+    OutsideDataRoots,
+    UnknownJob,
+    UnknownModel,
+    Unreachable,
+    WeightsUnavailable,
+)
+from netgraft.models.store import Store
+from netgraft.settings import settings
+from netgraft.surgery.edge import SurgeryServicer
+from netgraft.tuning.edge import TuningServicer
+from netgraft.tuning.events import Event, Kind
+from netgraft.tuning.launch import Capacity
+from netgraft.v1 import surgery_pb2, tuning_pb2
+
+TINY = "timm/test_resnet@none"
+
+
+class Cluster:
+    """A launcher with two cores that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.submitted: list[tuple[str, str]] = []
+        self.stopped: list[str] = []
+
+    def capacity(self) -> Capacity:
+        return Capacity(2, 0)
+
+    def submit(self, job_id: str, submission: str) -> None:
+        self.submitted.append((job_id, submission))
+
+    def stop(self, submission: str) -> None:
+        self.stopped.append(submission)
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+@pytest.fixture
+def service(store: Store, cluster: Cluster) -> TuningServicer:
+    return TuningServicer(store, cluster)
+
+
+@pytest.fixture
+def ten(store: Store) -> str:
+    """A tiny model with a head for ten classes."""
+    return retargeted(store, TINY, 10)
+
+
+def retargeted(store: Store, model: str, classes: int) -> str:
+    request = surgery_pb2.RetargetModelRequest(model=model, classes=classes)
+    return SurgeryServicer(store).RetargetModel(request).model.id
+
+
+def start(service: TuningServicer, model: str, data: str = "digits", **said: object):
+    spec = tuning_pb2.TuningSpec(model=model, data=data, **said)
+    return service.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
+
+
+def test_a_job_is_queued_with_every_default_filled_in_and_stated(
+    service: TuningServicer, cluster: Cluster, ten: str
+) -> None:
+    job = start(service, ten, epochs=2)
+    assert job.state == tuning_pb2.JOB_STATE_QUEUED
+    assert cluster.submitted == [(job.id, job.id)]
+    assert all(job.spec.HasField(field.name) for field, _ in job.spec.ListFields()[2:])
+    assert len(job.spec.ListFields()) == len(job.spec.DESCRIPTOR.fields)
+    assert (job.spec.model, job.spec.data, job.spec.epochs) == (ten, "digits", 2)
+    names = {line.partition(" ")[0] for line in job.assumptions}
+    assert names >= {"lr", "batch", "optimizer", "workers", "device", "precision", "seed", "image"}
+    assert "epochs" not in names
+    assert job.last_event.seq == job.attempt == 1
+
+
+def test_what_was_said_is_kept_to_the_letter(service: TuningServicer, ten: str) -> None:
+    said = {
+        "epochs": 3,
+        "lr": 0.05,
+        "batch_size": 20,
+        "optimizer": "sgd",
+        "loss": "label_smoothing",
+        "workers": 1,
+        "device": "cpu",
+        "precision": "bf16",
+        "strategy": "probe",
+        "image_size": 56,
+        "seed": 0,
+    }
+    job = start(service, ten, **said)
+    assert {name: getattr(job.spec, name) for name in said} == said
+    assert list(job.assumptions) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("batch_size", 0),
+        ("batch_size", -1),
+        ("batch_size", 1_000_000),
+        ("batch_size", 3),
+        ("batch_size", 5_000),
+        ("lr", 0.0),
+        ("lr", -0.1),
+        ("lr", 1e9),
+        ("lr", float("nan")),
+        ("lr", float("inf")),
+        ("epochs", 0),
+        ("epochs", -5),
+        ("epochs", 10**9),
+        ("optimizer", "sgdd"),
+        ("device", "tpu"),
+        ("precision", "int8"),
+        ("precision", "fp16"),
+        ("strategy", "some"),
+        ("loss", "hinge"),
+        ("loss", "dice"),
+        ("workers", 0),
+        ("image_size", 0),
+        ("image_size", 10**6),
+        ("seed", -1),
+    ],
+)
+def test_a_value_that_cannot_be_is_named(
+    service: TuningServicer, cluster: Cluster, ten: str, name: str, value: object
+) -> None:
+    with pytest.raises(InvalidValue, match=name):
+        start(service, ten, **{name: value})
+    assert cluster.submitted == []
+    assert service.ListJobs(tuning_pb2.ListJobsRequest()).jobs == []
+
+
+def test_more_workers_than_cores_are_refused_with_how_many_there_are(
+    service: TuningServicer, ten: str
+) -> None:
+    with pytest.raises(NotEnoughWorkers, match=r"3 workers on CPU.*there are 2"):
+        start(service, ten, workers=3)
+    with pytest.raises(NotEnoughWorkers, match=r"1 workers on GPU.*there are 0"):
+        start(service, ten, device="gpu", workers=1)
+
+
+def test_a_head_that_does_not_fit_is_told_with_the_retarget_to_make(
+    service: TuningServicer, store: Store
+) -> None:
+    with pytest.raises(HeadMismatch, match="netgraft retarget test_resnet --classes 10"):
+        start(service, TINY)
+    seven = retargeted(store, TINY, 7)
+    with pytest.raises(HeadMismatch, match="7 classes") as told:
+        start(service, seven)
+    assert seven.startswith(str(told.value.values["model"]))
+
+
+def test_what_does_not_exist_is_told_as_such(service: TuningServicer, ten: str) -> None:
+    with pytest.raises(UnknownModel):
+        start(service, "resnet5000")
+    with pytest.raises(DataNotFound):
+        start(service, ten, data="./no-such-folder")
+    with pytest.raises(OutsideDataRoots):
+        start(service, ten, data="/etc")
+
+
+def test_a_model_that_is_no_classifier_is_refused(service: TuningServicer) -> None:
+    with pytest.raises(NotPossible, match="segmentation"):
+        start(service, "fcn_resnet50@none")
+
+
+def test_missing_weights_are_told_at_once(
+    service: TuningServicer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
+    model = retargeted_without_weights(store)
+    with pytest.raises(WeightsUnavailable, match="--weights none"):
+        start(service, model)
+
+
+def retargeted_without_weights(store: Store) -> str:
+    return retargeted(store, "mobilenet_v2@IMAGENET1K_V1", 10)
+
+
+def test_an_entirely_frozen_model_is_refused(
+    service: TuningServicer, store: Store, ten: str
+) -> None:
+    request = surgery_pb2.FreezeLayersRequest(model=ten, layers=["all"])
+    frozen = SurgeryServicer(store).FreezeLayers(request).model.id
+    with pytest.raises(NothingTrains):
+        start(service, frozen)
+
+
+def test_a_damaged_picture_is_found_before_anything_is_spent(
+    service: TuningServicer,
+    store: Store,
+    cluster: Cluster,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path))
+    settings.cache_clear()
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for index in range(10):
+            Image.new("RGB", (40, 40)).save(tmp_path / "pets" / name / f"{index}.png")
+    (tmp_path / "pets" / "dog" / "7.png").write_bytes(b"\x89PNG no more")
+    two = retargeted(store, TINY, 2)
+    with pytest.raises(InvalidData, match=r"dog/7\.png"):
+        start(service, two, data="pets")
+    (tmp_path / "pets" / "dog" / "7.png").unlink()
+    job = start(service, two, data="./pets")
+    assert job.spec.data == str(tmp_path / "pets")
+    assert job.spec.image_size == 160
+    settings.cache_clear()
+
+
+def test_without_a_ray_starting_says_how_to_get_one(store: Store, ten: str) -> None:
+    with pytest.raises(Unreachable, match="netgraft up"):
+        start(TuningServicer(store), ten)
+
+
+def test_a_job_can_be_read_listed_and_is_unknown_by_another_name(
+    service: TuningServicer, ten: str
+) -> None:
+    job = start(service, ten)
+    assert service.GetJob(tuning_pb2.GetJobRequest(id=job.id)) == job
+    queued = tuning_pb2.ListJobsRequest(state=tuning_pb2.JOB_STATE_QUEUED)
+    assert [j.id for j in service.ListJobs(queued).jobs] == [job.id]
+    failed = tuning_pb2.ListJobsRequest(state=tuning_pb2.JOB_STATE_FAILED)
+    assert list(service.ListJobs(failed).jobs) == []
+    with pytest.raises(UnknownJob):
+        service.GetJob(tuning_pb2.GetJobRequest(id="tune-1"))
+
+
+def test_cancelling_a_run_that_does_not_answer_ends_it_from_outside(
+    service: TuningServicer, cluster: Cluster, ten: str
+) -> None:
+    job = start(service, ten)
+    cancelled = service.CancelJob(tuning_pb2.CancelJobRequest(id=job.id))
+    assert cancelled.state == tuning_pb2.JOB_STATE_CANCELLED
+    assert cluster.stopped == [job.id]
+    resumed = service.ResumeJob(tuning_pb2.ResumeJobRequest(id=job.id))
+    assert (resumed.state, resumed.attempt) == (tuning_pb2.JOB_STATE_QUEUED, 2)
+    assert cluster.submitted[-1] == (job.id, f"{job.id}-2")
+
+
+async def watched(service: TuningServicer, job_id: str, after: int = 0) -> list[int]:
+    request = tuning_pb2.WatchJobRequest(id=job_id, after_seq=after)
+    return [event.seq async for event in service.WatchJob(request)]
+
+
+async def test_two_watchers_see_every_event_once_and_in_order(
+    service: TuningServicer, ten: str
+) -> None:
+    job = await asyncio.to_thread(start, service, ten)
+    watchers = [asyncio.create_task(watched(service, job.id)) for _ in range(2)]
+    attempt = service.jobs.begin(job.id)
+    for step in range(40):
+        service.jobs.record(job.id, attempt, [Event(Kind.STEP, step=step)])
+        await asyncio.sleep(0.005)
+    service.jobs.succeed(job.id, attempt, "f" * 64, {"accuracy": 1.0})
+    for seen in await asyncio.wait_for(asyncio.gather(*watchers), 20):
+        assert seen == list(range(1, 44))
+
+
+async def test_a_watcher_that_comes_back_misses_nothing(service: TuningServicer, ten: str) -> None:
+    job = await asyncio.to_thread(start, service, ten)
+    attempt = service.jobs.begin(job.id)
+    service.jobs.record(job.id, attempt, [Event(Kind.STEP, step=step) for step in range(10)])
+    first = []
+    request = tuning_pb2.WatchJobRequest(id=job.id)
+    async for event in service.WatchJob(request):
+        first.append(event.seq)
+        if event.seq == 5:
+            break
+    service.jobs.succeed(job.id, attempt, "f" * 64, {})
+    rest = await watched(service, job.id, after=5)
+    assert first + rest == list(range(1, 14))
+    assert await watched(service, job.id, after=13) == []
+
+
+async def test_an_event_reaches_a_watcher_within_200_ms(service: TuningServicer, ten: str) -> None:
+    job = await asyncio.to_thread(start, service, ten)
+    attempt = service.jobs.begin(job.id)
+    arrived: dict[int, float] = {}
+    clock = asyncio.get_running_loop().time
+
+    async def watch() -> None:
+        async for event in service.WatchJob(tuning_pb2.WatchJobRequest(id=job.id)):
+            arrived[event.step] = clock()
+
+    watcher = asyncio.create_task(watch())
+    written: dict[int, float] = {}
+    for step in range(1, 11):
+        await asyncio.sleep(0.13)
+        service.jobs.record(job.id, attempt, [Event(Kind.STEP, step=step)])
+        written[step] = clock()
+    service.jobs.succeed(job.id, attempt, "f" * 64, {})
+    await asyncio.wait_for(watcher, 10)
+    delays = sorted(arrived[step] - written[step] for step in written)
+    assert delays[len(delays) // 2] < 0.2
+
+
+async def test_watching_an_unknown_job_is_an_error(service: TuningServicer) -> None:
+    with pytest.raises(NetgraftError):
+        await watched(service, "tune-nothing")

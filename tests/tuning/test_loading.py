@@ -1,0 +1,85 @@
+"""Batches: every example has its turn, workers share alike, seeds repeat."""
+
+import threading
+
+import pytest
+import torch
+from torch import Tensor
+
+from netgraft.errors import InvalidData
+from netgraft.tuning.loading import Normaliser, epoch_order, load, measured_order
+
+
+class Numbers:
+    """Examples that are their own index."""
+
+    def __init__(self, fails_at: int = -1) -> None:
+        self.fails_at = fails_at
+        self.asked: list[tuple[int, int | None]] = []
+
+    def __len__(self) -> int:
+        return 100
+
+    def get(self, index: int, seed: int | None = None) -> tuple[Tensor, int]:
+        if index == self.fails_at:
+            raise InvalidData(data="numbers", problem=f"{index} is damaged.")
+        self.asked.append((index, seed))
+        return torch.full((3, 2, 2), index, dtype=torch.uint8), index % 10
+
+
+def test_workers_share_each_batch_without_overlap() -> None:
+    ranks = [epoch_order(100, 20, epoch=0, seed=0, rank=r, workers=4) for r in range(4)]
+    for batch in zip(*ranks, strict=True):
+        assert [len(part) for part in batch] == [5, 5, 5, 5]
+    seen = [index for order in ranks for part in order for index in part]
+    assert sorted(seen) == list(range(100))
+
+
+def test_the_order_differs_by_epoch_and_seed_and_repeats() -> None:
+    def order(epoch: int, seed: int) -> list[list[int]]:
+        return epoch_order(100, 10, epoch=epoch, seed=seed)
+
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(1, 0)
+    assert order(0, 0) != order(0, 1)
+
+
+def test_what_does_not_fill_a_batch_waits_for_another_epoch() -> None:
+    order = epoch_order(103, 10, epoch=0, seed=0)
+    assert [len(batch) for batch in order] == [10] * 10
+
+
+def test_measuring_sees_every_example_once_over_all_workers() -> None:
+    parts = [measured_order(101, 7, rank, 3) for rank in range(3)]
+    seen = [index for part in parts for batch in part for index in batch]
+    assert sorted(seen) == list(range(101))
+
+
+def test_batches_come_in_the_order_asked_for() -> None:
+    order = [[3, 1], [2, 9], [7, 8], [4, 4], [0, 5], [6, 6]]
+    made = list(load(Numbers(), order, seed=None, threads=3))
+    assert [x_NCHW[:, 0, 0, 0].tolist() for x_NCHW, _ in made] == order
+    assert made[0][1].tolist() == [3, 1]
+
+
+def test_a_seed_varies_each_picture_by_its_own() -> None:
+    examples = Numbers()
+    list(load(examples, [[1, 2], [3, 4]], seed=7))
+    seeds = [seed for _, seed in examples.asked]
+    assert len(set(seeds)) == 4
+    again = Numbers()
+    list(load(again, [[1, 2], [3, 4]], seed=7))
+    assert sorted(again.asked) == sorted(examples.asked)
+
+
+def test_a_damaged_picture_stops_the_loading_and_leaves_no_thread() -> None:
+    with pytest.raises(InvalidData, match="damaged"):
+        list(load(Numbers(fails_at=50), [[i] for i in range(100)], seed=None, threads=2))
+    assert not [t for t in threading.enumerate() if t.name.startswith("load")]
+
+
+def test_pixels_become_numbers_around_zero() -> None:
+    normalise = Normaliser((0.5, 0.5, 0.0), (0.5, 0.25, 1.0), torch.device("cpu"))
+    x_NCHW = torch.tensor([0, 255, 51], dtype=torch.uint8)[None, :, None, None]
+    expected = torch.tensor([-1.0, 2.0, 0.2])
+    torch.testing.assert_close(normalise.normalised(x_NCHW).flatten(), expected)

@@ -1,0 +1,90 @@
+"""What is chosen when it was not said, and that it works."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from netgraft.models.store import Store
+from netgraft.surgery.edge import SurgeryServicer
+from netgraft.tuning import planning, recipes
+from netgraft.tuning.group import Group
+from netgraft.tuning.jobs import Jobs
+from netgraft.tuning.launch import Capacity
+from netgraft.tuning.recipes import Facts, classification
+from netgraft.tuning.spec import Wish
+from netgraft.v1 import surgery_pb2
+
+
+def facts(**changed: object) -> Facts:
+    usual = {
+        "examples": 1437,
+        "classes": 10,
+        "pretrained": True,
+        "batch_norm": True,
+        "gpu": False,
+        "workers": 2,
+    }
+    return Facts(**(usual | changed))
+
+
+def test_few_pictures_per_class_train_the_head_of_a_pretrained_network_only() -> None:
+    assert classification(facts(examples=80)).strategy == "probe"
+    assert classification(facts(examples=80, pretrained=False)).strategy == "full"
+    assert classification(facts(examples=80), strategy="full").strategy == "full"
+    assert classification(facts()).strategy == "full"
+
+
+def test_networks_without_batch_norm_learn_more_slowly() -> None:
+    assert classification(facts(batch_norm=False)).lr < classification(facts()).lr
+
+
+def test_each_optimizer_has_a_rate_of_its_own() -> None:
+    assert classification(facts(), optimizer="sgd").lr > classification(facts()).lr
+
+
+@pytest.mark.parametrize("examples", [4, 10, 100, 1437, 60_000, 1_000_000])
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_the_batch_divides_by_the_workers_and_gives_each_two(examples: int, workers: int) -> None:
+    size = classification(facts(examples=examples, workers=workers)).batch_size
+    assert size % workers == 0
+    assert size >= 2 * workers
+
+
+def test_small_sets_are_seen_more_often() -> None:
+    epochs = [classification(facts(examples=n)).epochs for n in (50, 500, 1437, 50_000)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert (epochs[0], epochs[-1]) == (30, 3)
+
+
+def test_every_default_says_why() -> None:
+    chosen = classification(facts())
+    assert set(chosen.because) == {"epochs", "batch_size", "optimizer", "lr", "strategy"}
+
+
+def test_the_rate_warms_up_over_a_tenth_of_the_steps(order) -> None:
+    config = recipes.step_config(order.spec, total_steps=88)
+    assert config.schedule.rate(0) == pytest.approx(order.spec.lr / 8)
+    assert config.schedule.rate(8) == order.spec.lr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_two_epochs_of_digits_reach_nine_in_ten(
+    seed: int,
+    store: Store,
+    state: Path,
+    torch_home_with_weights: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The demo's promise, with the official weights; one worker here, two in the demo."""
+    monkeypatch.setenv("TORCH_HOME", str(torch_home_with_weights))
+    torch.set_num_threads(1)
+    request = surgery_pb2.RetargetModelRequest(model="mobilenet_v2", classes=10)
+    model = SurgeryServicer(store).RetargetModel(request).model.id
+    wish = Wish(model, "digits", epochs=2, seed=seed, workers=1)
+    job = Jobs(store).create(planning.order(wish, Capacity(2, 0), store))
+    from netgraft.tuning.run import run
+
+    run(job.id, Group(0, 1, torch.device("cpu")), store)
+    assert Jobs(store).get(job.id).metrics["accuracy"] >= 0.95

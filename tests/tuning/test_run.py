@@ -1,0 +1,244 @@
+"""One worker's whole way through a job, in-process, with tiny real models on the real digits."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from netgraft.errors import InvalidData, TrainingFailed
+from netgraft.models.build import build
+from netgraft.models.recipe import Recipe, Retarget, Tuned
+from netgraft.models.store import Store
+from netgraft.surgery.edge import SurgeryServicer
+from netgraft.tuning import board, checkpoint, planning
+from netgraft.tuning.data import open_data
+from netgraft.tuning.events import Event, Kind
+from netgraft.tuning.group import Group
+from netgraft.tuning.job import Job, State
+from netgraft.tuning.jobs import Jobs
+from netgraft.tuning.launch import Capacity
+from netgraft.tuning.run import run
+from netgraft.tuning.spec import Wish
+from netgraft.tuning.worker import carry_out, in_words
+from netgraft.v1 import surgery_pb2
+
+ALONE = Group(0, 1, torch.device("cpu"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread(state: Path) -> None:
+    """No more threads than the machine of the tests bears; a state folder of its own."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def model(store: Store) -> Recipe:
+    request = surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=10)
+    return store.get_recipe(SurgeryServicer(store).RetargetModel(request).model.id)
+
+
+def job_for(store: Store, model: Recipe, **said: object) -> Job:
+    usual = {"epochs": 1, "image_size": 16, "batch_size": 64, "workers": 1}
+    wish = Wish(model.id, "digits", **(usual | said))
+    return Jobs(store).create(planning.order(wish, Capacity(2, 0), store))
+
+
+def every_event(jobs: Jobs, job_id: str) -> list[Event]:
+    return jobs.events_after(job_id, 0)[1]
+
+
+def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
+    store: Store, jobs: Jobs, model: Recipe, state: Path
+) -> None:
+    job = job_for(store, model, epochs=4, image_size=32, lr=0.004)
+    run(job.id, ALONE, store)
+    done = jobs.get(job.id)
+    assert done.state is State.SUCCEEDED
+    assert done.metrics["accuracy"] > 0.6
+    tuned = store.get_recipe(done.result_model)
+    edit = tuned.edits[-1]
+    assert isinstance(edit, Tuned)
+    assert (edit.job, edit.class_names) == (job.id, tuple("0123456789"))
+    assert (tuned.parent, tuned.metrics) == (model, done.metrics)
+    assert measured(store, tuned, 32) == pytest.approx(done.metrics["accuracy"])
+    files = [path.name for path in board.folder(job.id).iterdir()]
+    assert any("tfevents" in name for name in files)
+
+
+def measured(store: Store, recipe: Recipe, side: int) -> float:
+    """Accuracy on what was held out, by means that the run does not share."""
+    from netgraft.models import zoo
+
+    taste = zoo.preprocessing(recipe.base)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (taste.mean, taste.std))
+    examples = open_data("digits").examples("held_out", side)
+    pairs = [examples.get(index) for index in range(len(examples))]
+    x_NCHW = torch.stack([(x_CHW / 255 - mean) / std for x_CHW, _ in pairs])
+    labels_N = torch.tensor([label for _, label in pairs])
+    with torch.no_grad():
+        logits_NK = build(recipe, store).eval()(x_NCHW)
+    return float((logits_NK.argmax(1) == labels_N).float().mean())
+
+
+def test_a_run_tells_its_story(store: Store, jobs: Jobs, model: Recipe) -> None:
+    job = job_for(store, model, epochs=2)
+    run(job.id, ALONE, store)
+    story = every_event(jobs, job.id)
+    assert [event.seq for event in story] == list(range(1, len(story) + 1))
+    assert [e.state for e in story if e.kind is Kind.STATE] == ["queued", "running", "succeeded"]
+    epochs = [event for event in story if event.kind is Kind.EPOCH]
+    assert [(e.epoch, e.step, e.total_steps) for e in epochs] == [(1, 22, 44), (2, 44, 44)]
+    assert set(epochs[0].metrics) == {"accuracy", "loss"}
+    steps = [event for event in story if event.kind is Kind.STEP]
+    assert steps
+    assert all(e.loss > 0 and e.lr > 0 and e.images_per_second > 0 for e in steps[1:])
+    assert [e.step for e in steps] == sorted({e.step for e in steps})
+    assert len([e for e in story if e.kind is Kind.CHECKPOINT]) == 2
+
+
+def test_only_tensors_that_changed_are_stored(store: Store, jobs: Jobs, model: Recipe) -> None:
+    job = job_for(store, model, strategy="probe")
+    run(job.id, ALONE, store)
+    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    assert isinstance(edit, Tuned)
+    assert set(store.get_tensors(edit.tensors)) == {"fc.weight", "fc.bias"}
+
+
+def test_running_statistics_belong_to_what_is_stored(
+    store: Store, jobs: Jobs, model: Recipe
+) -> None:
+    job = job_for(store, model)
+    run(job.id, ALONE, store)
+    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    assert isinstance(edit, Tuned)
+    assert any(name.endswith("running_var") for name in store.get_tensors(edit.tensors))
+
+
+def tensors_of(store: Store, jobs: Jobs, job: Job) -> str:
+    """Digest of what a job changed: equal when every number is."""
+    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    assert isinstance(edit, Tuned)
+    return edit.tensors
+
+
+def test_a_seed_gives_the_same_numbers_again(store: Store, jobs: Jobs, model: Recipe) -> None:
+    same, again, other = (job_for(store, model, seed=seed) for seed in (3, 3, 4))
+    for job in (same, again, other):
+        run(job.id, ALONE, store)
+    assert tensors_of(store, jobs, same) == tensors_of(store, jobs, again)
+    assert tensors_of(store, jobs, same) != tensors_of(store, jobs, other)
+
+
+def cancel_at(jobs: Jobs, job_id: str, step: int) -> None:
+    """Ask to cancel as soon as the job tells of that step."""
+    while jobs.get(job_id).last_event.step < step:  # type: ignore[union-attr]
+        time.sleep(0.02)
+    jobs.ask_cancel(job_id)
+
+
+def test_a_cancelled_run_resumes_to_the_weights_of_an_undisturbed_one(
+    store: Store, jobs: Jobs, model: Recipe
+) -> None:
+    undisturbed = job_for(store, model, epochs=6)
+    run(undisturbed.id, ALONE, store)
+    job = job_for(store, model, epochs=6)
+    canceller = threading.Thread(target=cancel_at, args=(jobs, job.id, 8))
+    canceller.start()
+    run(job.id, ALONE, store)
+    canceller.join()
+    cancelled = jobs.get(job.id)
+    assert cancelled.state is State.CANCELLED
+    stopped_at = max(e.step for e in every_event(jobs, job.id) if e.kind is Kind.CHECKPOINT)
+    assert 8 <= stopped_at < 132
+    jobs.resume(job.id)
+    run(job.id, ALONE, store)
+    done = jobs.get(job.id)
+    assert (done.state, done.attempt) == (State.SUCCEEDED, 2)
+    later = [e for e in every_event(jobs, job.id) if e.attempt == 2 and e.kind is Kind.STEP]
+    assert min(e.step for e in later) > stopped_at
+    assert tensors_of(store, jobs, job) == tensors_of(store, jobs, undisturbed)
+
+
+def test_a_job_that_has_ended_is_not_run_again(store: Store, jobs: Jobs, model: Recipe) -> None:
+    job = job_for(store, model)
+    jobs.end(job.id, State.CANCELLED)
+    run(job.id, ALONE, store)
+    assert jobs.get(job.id).state is State.CANCELLED
+    assert [e.kind for e in every_event(jobs, job.id)] == [Kind.STATE, Kind.STATE]
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(store: Store) -> None:
+    for step in (1, 2, 3):
+        checkpoint.save(store, "tune-x", step, {"step": step, "w": torch.ones(step)})
+    files = sorted((Path(store.root) / "runs" / "tune-x").iterdir())
+    assert len(files) == checkpoint.KEPT
+    files[-1].write_bytes(files[-1].read_bytes()[:100])
+    state = checkpoint.newest(store, "tune-x")
+    assert state is not None
+    assert state["step"] == 2
+    assert checkpoint.newest(store, "tune-y") is None
+
+
+def test_numbers_that_are_none_end_the_job_with_a_sentence(
+    store: Store, jobs: Jobs, model: Recipe
+) -> None:
+    edit = model.edits[-1]
+    assert isinstance(edit, Retarget)
+    head = store.get_tensors(edit.tensors)
+    poisoned = store.put_tensors({name: value * torch.nan for name, value in head.items()})
+    sick = replace(model, edits=(replace(edit, tensors=poisoned),))
+    store.put_recipe(sick)
+    job = job_for(store, sick)
+    with pytest.raises(TrainingFailed, match="loss became nan"):
+        run(job.id, ALONE, store)
+
+
+def test_an_error_of_the_data_ends_the_job_and_names_it(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    from netgraft.models.store import default_store
+    from netgraft.settings import settings
+
+    monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path))
+    settings.cache_clear()
+    for name in ("cat", "dog"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for index in range(10):
+            Image.new("RGB", (40, 40)).save(tmp_path / "pets" / name / f"{index}.png")
+    store = default_store()
+    jobs = Jobs(store)
+    request = surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=2)
+    model = SurgeryServicer(store).RetargetModel(request).model.id
+    wish = Wish(model, "pets", epochs=2, image_size=32, workers=1, batch_size=8)
+    job = jobs.create(planning.order(wish, Capacity(2, 0), store))
+    for path in (tmp_path / "pets" / "dog").iterdir():
+        path.write_bytes(b"turned bad after the check")
+    with pytest.raises(InvalidData):
+        carry_out(job.id, ALONE)
+    failed = jobs.get(job.id)
+    assert (failed.state, failed.error_reason) == (State.FAILED, "INVALID_DATA")
+    assert "pets/dog" in failed.error_message
+    assert "Traceback" not in failed.error_message
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (OSError(28, "No space left on device"), "DISK_FULL"),
+        (torch.OutOfMemoryError("out of memory"), "TRAINING_FAILED"),
+        (InvalidData(data="x", problem="y"), "INVALID_DATA"),
+    ],
+)
+def test_errors_that_would_come_again_end_a_job_in_words(failure: Exception, reason: str) -> None:
+    told = in_words(failure)
+    assert told is not None
+    assert told.reason == reason
+
+
+def test_a_lost_connection_is_worth_another_start() -> None:
+    assert in_words(ConnectionResetError()) is None

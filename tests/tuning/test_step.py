@@ -1,0 +1,212 @@
+"""The training step on tiny models: it learns, repeats, and leaves alone what is frozen."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from netgraft.models.losses import make_loss
+from netgraft.tuning.schedule import Schedule
+from netgraft.tuning.step import Learner, StepConfig, every_logits, train_only
+
+STEPS = 30
+CPU = torch.device("cpu")
+
+
+class Tiny(nn.Module):
+    """A convolution, a batch norm, dropout and a head."""
+
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2)
+        )
+        self.drop = nn.Dropout(0.2)
+        self.head = nn.Linear(32, classes)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        return self.head(self.drop(self.body(x_NCHW).flatten(1)))
+
+
+def tiny(seed: int = 0) -> Tiny:
+    torch.manual_seed(seed)
+    return Tiny()
+
+
+def batches(count: int = STEPS, size: int = 12) -> list[tuple[Tensor, Tensor]]:
+    """Noise in one of three channels tells the class."""
+    generator = torch.Generator().manual_seed(1)
+    made = []
+    for _ in range(count):
+        labels_N = torch.randint(0, 3, (size,), generator=generator)
+        x_NCHW = torch.randn(size, 3, 8, 8, generator=generator)
+        x_NCHW[torch.arange(size), labels_N] += 2
+        made.append((x_NCHW, labels_N))
+    return made
+
+
+def learner(module: nn.Module, **options: object) -> Learner:
+    loss = make_loss(str(options.pop("loss", "cross_entropy")))
+    peak = float(options.pop("peak", 0.01))
+    head = options.pop("head", ())
+    config = StepConfig(schedule=Schedule(peak, 3, STEPS), **options)
+    return Learner(module, loss, config, device=CPU, head=head)
+
+
+def train(taught: Learner, data: list[tuple[Tensor, Tensor]] | None = None) -> list[float]:
+    return [float(taught.step(batch)) for batch in data or batches()]
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_the_loss_falls_with_every_optimizer(optimizer: str) -> None:
+    taught = learner(tiny(), optimizer=optimizer, peak=0.05 if optimizer == "sgd" else 0.01)
+    losses = train(taught)
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+    assert taught.measure(batches(3)).metrics["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "label_smoothing", "focal", "bce", "mse"])
+def test_every_loss_trains(loss: str) -> None:
+    losses = train(learner(tiny(), loss=loss))
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+def test_the_same_seed_gives_the_same_weights_to_the_bit() -> None:
+    first, second, other = (learner(tiny(), seed=seed) for seed in (4, 4, 5))
+    for taught in (first, second, other):
+        train(taught)
+    assert all(
+        torch.equal(value, second.module.state_dict()[name])
+        for name, value in first.module.state_dict().items()
+    )
+    assert not torch.equal(first.module.head.weight, other.module.head.weight)
+
+
+def test_a_restored_run_ends_with_the_weights_of_an_undisturbed_one() -> None:
+    data = batches()
+    undisturbed = learner(tiny())
+    train(undisturbed, data)
+    broken = learner(tiny())
+    train(broken, data[:11])
+    again = learner(tiny(seed=9))
+    again.restore(broken.state())
+    train(again, data[11:])
+    for name, value in undisturbed.module.state_dict().items():
+        assert torch.equal(value, again.module.state_dict()[name]), name
+
+
+def test_what_is_frozen_stays_equal_to_the_bit() -> None:
+    module = tiny()
+    module.body.requires_grad_(False)
+    before = weights(module)
+    train(learner(module))
+    after = module.state_dict()
+    frozen = [name for name in before if name.startswith("body")]
+    assert any("running_mean" in name for name in frozen)
+    assert all(torch.equal(before[name], after[name]) for name in frozen)
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
+def test_a_norm_without_parameters_is_frozen_with_its_parent() -> None:
+    module = nn.Sequential(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4 * 36, 3)),
+    )
+    module[0].requires_grad_(False)
+    before = weights(module)
+    train(learner(module))
+    assert torch.equal(before["0.1.running_mean"], module.state_dict()["0.1.running_mean"])
+
+
+def test_a_probe_trains_the_head_alone() -> None:
+    module = tiny()
+    train_only(module, ["head"])
+    before = weights(module)
+    train(learner(module))
+    changed = {n for n, v in module.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed == {"head.weight", "head.bias"}
+
+
+def test_training_nothing_is_an_error() -> None:
+    module = tiny()
+    train_only(module, ["body.nowhere"])
+    with pytest.raises(ValueError, match="no parameter"):
+        learner(module)
+
+
+def test_the_head_can_learn_faster_than_the_rest() -> None:
+    taught = learner(tiny(), head=("head",), head_rate=10.0)
+    taught.step(batches(1)[0])
+    rates = {group["times"]: group["lr"] for group in taught.optimizer.param_groups}
+    assert rates[10.0] == pytest.approx(10 * rates[1.0])
+
+
+def test_biases_and_norms_are_not_decayed() -> None:
+    decay = {
+        tuple(parameter.shape): group["weight_decay"]
+        for group in learner(tiny()).optimizer.param_groups
+        for parameter in group["params"]
+    }
+    assert decay[(8, 3, 3, 3)] > 0
+    assert decay[(8,)] == 0
+
+
+def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
+    schedule = Schedule(peak=1.0, warmup_steps=10, total_steps=110)
+    rates = [schedule.rate(step) for step in range(110)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == rates[10] == 1.0
+    assert rates[60] == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx(0.01, abs=1e-3)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_bf16_autocast_trains_and_keeps_fp32_weights() -> None:
+    taught = learner(tiny(), precision="bf16")
+    losses = train(taught)
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+    assert taught.module.head.weight.dtype == torch.float32
+
+
+def test_auxiliary_heads_take_part_in_the_loss() -> None:
+    class Two(Tiny):
+        def __init__(self) -> None:
+            super().__init__()
+            self.auxiliary = nn.Linear(32, 3)
+
+        def forward(self, x_NCHW: Tensor) -> tuple[Tensor, Tensor] | Tensor:
+            x_NC = self.body(x_NCHW).flatten(1)
+            return (self.head(x_NC), self.auxiliary(x_NC)) if self.training else self.head(x_NC)
+
+    taught = learner(Two())
+    before = taught.module.auxiliary.weight.clone()
+    train(taught, batches(3))
+    assert not torch.equal(before, taught.module.auxiliary.weight)
+
+
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3"])
+def test_the_named_outputs_of_torchvision_are_understood(name: str) -> None:
+    from torchvision import models
+
+    with torch.device("meta"):
+        make: Callable[..., nn.Module] = getattr(models, name)
+        module = make(weights=None, num_classes=7, aux_logits=True, init_weights=False)
+        logits = every_logits(module.train()(torch.zeros(2, 3, 299, 299)))
+    assert [tuple(tensor.shape) for tensor in logits] == [(2, 7)] * (
+        3 if name == "googlenet" else 2
+    )
+
+
+def test_measuring_changes_nothing_and_adds_up() -> None:
+    taught = learner(tiny())
+    before = weights(taught.module)
+    whole = taught.measure(batches(4))
+    parts = [taught.measure([batch]) for batch in batches(4)]
+    assert whole.correct == sum(part.correct for part in parts)
+    assert whole.loss == pytest.approx(sum(part.loss for part in parts))
+    assert all(torch.equal(v, before[n]) for n, v in taught.module.state_dict().items())

@@ -1,0 +1,209 @@
+"""The chat page in a real browser, with the gateway in a process of its own."""
+
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+TOKEN = "the-token-of-these-tests"
+GRAFTED = "b" * 64
+TUNED = "c" * 64
+SLOWLY = 15_000
+"""Milliseconds that an expectation may take on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=SLOWLY)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(shared: Any, start_gateway: Any, free_port: Callable[[], int]) -> str:
+    """Address of a gateway that all tests of this module share."""
+    port = free_port()
+    start_gateway(port, shared.port)
+    return f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def server(shared: Any) -> Any:
+    """The double behind it; its jobs stop half-way until they are let go."""
+    shared.hold.clear()
+    return shared
+
+
+def enter(context: BrowserContext, site: str) -> Page:
+    """Open the page as `netgraft up` says."""
+    page = context.new_page()
+    page.set_default_timeout(SLOWLY)
+    page.goto(f"{site}/?token={TOKEN}")
+    page.locator("#message-box textarea").wait_for()
+    assert page.url == f"{site}/"
+    return page
+
+
+def requests_of(context: BrowserContext) -> set[str]:
+    """Origins that the context's pages ask from now on."""
+    origins: set[str] = set()
+    context.on("request", lambda request: origins.add("/".join(request.url.split("/")[:3])))
+    return origins
+
+
+def say(page: Page, text: str) -> None:
+    page.locator("#message-box textarea").fill(text)
+    page.keyboard.press("Enter")
+
+
+def curve_points(page: Page) -> int:
+    """Points of the training line, as drawn."""
+    line = page.locator("#loss-curve svg .mark-line path").first
+    return (line.get_attribute("d") or "").count("L")
+
+
+def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
+    server: Any, site: str, browser: Browser
+) -> None:
+    context = browser.new_context(locale="en-US", viewport={"width": 1280, "height": 800})
+    origins = requests_of(context)
+    page = enter(context, site)
+    chat = page.locator("#chat")
+
+    # an example is there to be clicked; a plan without costly steps runs at once
+    page.get_by_role("button", name="show resnet50, retarget to 100 classes").click()
+    expect(chat).to_contain_text("fc: Linear(2048 → 1000) → Linear(2048 → 100)")
+    expect(chat).to_contain_text("Parameters 25,557,032 → 23,712,932")
+    expect(chat).to_contain_text("1/2 · Do show")
+    frame = page.locator("#picture-frame")
+    expect(frame).to_have_attribute("src", f"/viz/{GRAFTED}/")
+    expect(page.frame_locator("#picture-frame").locator("svg g.node")).to_have_count(1)
+    assert page.frames[1].evaluate("document.documentElement.dataset.ran") == "yes"
+    page.get_by_role("tab", name="Model").click()
+    expect(page.locator("#model-facts")).to_contain_text("8.18 G")
+
+    # a costly one waits for consent
+    say(page, "fine-tune it on digits for 2 epochs")
+    card = page.locator("#plan-card")
+    expect(card).to_contain_text("digits")
+    expect(card).to_contain_text("lr 0.01")
+    assert not server.tuning.runs
+    page.locator("#consent-cancel").click()
+    expect(card).to_be_hidden()
+    expect(chat).to_contain_text("Not carried out.")
+    assert not server.tuning.runs
+
+    say(page, "fine-tune it on digits for 2 epochs")
+    page.locator("#consent-run").click()
+    expect(page.locator("#job-state [data-state]")).to_have_attribute("data-state", "running")
+    bar = page.locator("#training-progress [role=progressbar]")
+    expect(bar).to_have_attribute("aria-valuenow", "45")
+    expect(page.locator("#training-progress")).to_contain_text("epoch 1 of 2")
+    expect(chat).to_contain_text("Running · 40 %")
+
+    # half-way: a reload and a second tab find the job again, with its curve
+    page.reload()
+    second = enter(context, site)
+    for tab in (page, second):
+        expect(tab.locator("#chat")).to_contain_text("Running · 40 %")
+        expect(tab.locator("#training-progress [role=progressbar]")).to_have_attribute(
+            "aria-valuenow", "45"
+        )
+        tab.locator("#loss-curve svg .mark-line path").first.wait_for()
+        assert curve_points(tab) == 8
+    second.close()
+
+    server.hold.set()
+    expect(page.locator("#job-state [data-state]")).to_have_attribute("data-state", "succeeded")
+    expect(page.locator("#job-state")).to_contain_text("97.0 %")
+    expect(chat).to_contain_text("accuracy 97.0 %")
+    expect(page.locator("#cancel-job")).to_have_count(0)
+    with page.expect_download() as waiting:
+        page.locator("#download-model [data-format=safetensors]").click()
+    assert waiting.value.suggested_filename == "résnet50.safetensors"
+    assert page.locator("#picture-frame").get_attribute("src") == f"/viz/{TUNED}/"
+    assert {origin for origin in origins if origin.startswith("http")} == {site}
+    context.close()
+
+
+FIRST_EVENT_LATE = """
+const now = window.fetch;
+let isFirst = true;
+window.fetch = (address, ...rest) => {
+  if (!isFirst || !String(address).includes("queue/join")) return now(address, ...rest);
+  isFirst = false;
+  return new Promise((go) => setTimeout(go, 3000)).then(() => now(address, ...rest));
+};
+"""
+
+
+def test_a_sentence_that_is_sent_while_the_page_loads_is_not_lost(
+    server: Any, site: str, browser: Browser
+) -> None:
+    context = browser.new_context()
+    context.add_init_script(FIRST_EVENT_LATE)
+    page = enter(context, site)
+    say(page, "hello")
+    answer = page.locator("#chat").get_by_text("I can show and retarget models.")
+    expect(answer).to_be_visible()
+    page.wait_for_timeout(4000)  # the first event has come by now
+    expect(answer).to_be_visible()
+    context.close()
+
+
+def test_the_page_speaks_chinese_asks_back_fails_in_sentences_and_cancels(
+    server: Any, site: str, browser: Browser
+) -> None:
+    context = browser.new_context(locale="zh-CN", viewport={"width": 390, "height": 844})
+    page = enter(context, site)
+    chat = page.locator("#chat")
+    expect(page.locator("#send")).to_have_text("发送")
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+    say(page, "which?")
+    page.get_by_role("button", name="neither").click()
+    expect(chat).to_contain_text("I can show and retarget models.")
+    say(page, "write a poem")
+    expect(chat).to_contain_text("No <b>poems</b> *here*.")
+    say(page, "broken")
+    expect(chat).to_contain_text("没有名为 'broken' 的模型")
+    say(page, "this fails")
+    expect(chat).to_contain_text("resnet50 has no edit to undo")
+    assert "Traceback" not in chat.inner_text()
+
+    say(page, "把它在 digits 上微调 1 轮")
+    expect(page.locator("#plan-card")).to_contain_text("微调")
+    page.locator("#consent-run").click()
+    expect(page.locator("#job-state")).to_contain_text("训练中")
+    page.locator("#cancel-job").click()
+    expect(page.locator("#job-state [data-state]")).to_have_attribute("data-state", "cancelled")
+    assert "zh" in server.seen.languages("CancelJob")
+
+    page.get_by_role("button", name="新对话").click()
+    expect(page.get_by_role("button", name="显示 resnet50，改成 100 类")).to_be_visible()
+    expect(chat).not_to_contain_text("poems")
+    context.close()
+
+
+def test_the_gateway_names_a_port_in_use_and_ends_cleanly_while_a_page_is_open(
+    server: Any, site: str, browser: Browser, start_gateway: Any
+) -> None:
+    context = browser.new_context()
+    enter(context, site)  # its event streams are open when the signal comes
+    port = int(site.rpartition(":")[2])
+    second = start_gateway(port, server.port)
+    assert second.process.wait(30) == 1
+    assert second.said() == (
+        f"Port {port} is in use. Stop what uses it, or choose another with NETGRAFT_WEB_PORT=PORT."
+    )
+    first = start_gateway.started[0]
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(15) == 0
+    assert "Traceback" not in first.said()
+    context.close()

@@ -1,0 +1,185 @@
+"""A conversation, against a real gRPC server in memory, without a page."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from netgraft.settings import settings
+from netgraft.ui.backend import Backend
+from netgraft.ui.exchange import Exchange, State, merged
+from netgraft.ui.messages import messages, plain
+from netgraft.ui.room import Room, Rooms, is_name, new_name
+from netgraft.ui.words import ENGLISH
+from netgraft.v1 import agent_pb2
+
+TUNED = "c" * 64
+
+
+@pytest.fixture
+async def rooms(here: Any) -> AsyncIterator[Rooms]:
+    backend = Backend()
+    rooms = Rooms(backend)
+    yield rooms
+    await rooms.close()
+    await backend.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.02)
+
+
+async def settled(room: Room) -> None:
+    await until(lambda: not room.is_busy)
+
+
+def shown(room: Room) -> str:
+    return "\n".join(str(message.content) for message in messages(room, ENGLISH))
+
+
+async def test_a_plan_without_costly_steps_runs_at_once(rooms: Rooms) -> None:
+    room = rooms.open("r")
+    room.say("show resnet50, retarget to 100 classes", "en")
+    await settled(room)
+    assert room.model_id == "b" * 64
+    assert room.pictures == (f"/viz/{room.model_id}/",)
+    assert "25,557,032 → 23,712,932" in shown(room)
+
+
+async def test_things_said_quickly_are_taken_up_in_their_order(rooms: Rooms, here: Any) -> None:
+    room = rooms.open("r")
+    for text in ("retarget it", "which?", "hello"):
+        room.say(text, "en")
+    await settled(room)
+    turns = [turn.text for turn in here.agent.conversation("r").turns]
+    assert turns == ["retarget it", "which?", "hello"]
+
+
+async def test_nothing_costly_runs_without_consent_and_a_new_word_replaces_the_plan(
+    rooms: Rooms, here: Any
+) -> None:
+    room = rooms.open("r")
+    room.say("fine-tune it", "en")
+    await settled(room)
+    assert room.pending is room.exchanges[0]
+    room.say("hello", "en")
+    room.agree("en")  # too late: it is no longer the newest
+    await settled(room)
+    assert room.exchanges[0].state is State.DECLINED
+    assert not here.tuning.runs
+    assert here.seen.languages("Consent") == []
+
+
+async def test_one_may_talk_while_a_job_trains(rooms: Rooms, here: Any) -> None:
+    room = rooms.open("r")
+    room.say("fine-tune it", "en")
+    await settled(room)
+    room.agree("en")
+    await until(lambda: bool(room.job_id))
+    room.say("hello", "en")
+    await settled(room)
+    assert "I can show" in shown(room)
+    assert "Running" in shown(room)
+    here.hold.set()
+    await until(lambda: room.model_id == TUNED)
+
+
+async def test_another_gateway_finds_the_conversation_and_its_running_job(
+    rooms: Rooms, here: Any
+) -> None:
+    room = rooms.open("r")
+    room.say("retarget it", "en")
+    room.say("fine-tune it", "en")
+    await settled(room)
+    room.agree("en")
+    await until(lambda: bool(room.job_id))
+
+    backend = Backend()
+    others = Rooms(backend)
+    other = others.open("r")
+    await other.restore("en")
+    await until(lambda: len(others.jobs.follow(other.job_id, "en").training) == 9)
+    assert "Running" in shown(other)
+    assert "Linear\\(2048 → 100\\)" in shown(other)
+
+    here.hold.set()
+    await until(lambda: bool(others.jobs.follow(other.job_id, "en").result_model))
+    await until(lambda: here.agent.conversation("r").model_id == TUNED)
+    await other.refresh("en")  # what the page's timer does
+    assert other.model_id == TUNED
+    assert "accuracy 97" in shown(other)
+    await others.close()
+    await backend.close()
+
+
+async def test_a_plan_that_waits_still_waits_after_a_restart(rooms: Rooms) -> None:
+    room = rooms.open("r")
+    room.say("fine-tune it", "en")
+    await settled(room)
+    again = Rooms(rooms.backend).open("r")
+    await again.restore("en")
+    assert again.pending is not None
+
+
+async def test_an_unreachable_server_is_told_and_found_when_it_comes(
+    here: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.agent.conversation("r").turns.add(text="hello").reply.kind = "answer"
+    monkeypatch.setenv("NETGRAFT_ADDRESS", "127.0.0.1:1")
+    settings.cache_clear()
+    backend = Backend()
+    room = Rooms(backend).open("r")
+    await room.restore("en")
+    assert "No netgraft server answers" in shown(room)
+    room.say("hello", "en")
+    await settled(room)
+    assert shown(room).count("No netgraft server answers") >= 1
+
+    await backend.close()
+    monkeypatch.setenv("NETGRAFT_ADDRESS", f"127.0.0.1:{here.port}")
+    settings.cache_clear()
+    fresh = Rooms(backend).open("r")
+    await fresh.refresh("en")
+    assert "No netgraft server" not in shown(fresh)
+    assert [exchange.text for exchange in fresh.exchanges] == ["hello"]
+    await backend.close()
+
+
+async def test_a_failed_step_is_a_sentence_and_ends_the_plan(rooms: Rooms) -> None:
+    room = rooms.open("r")
+    room.say("this fails", "en")
+    await settled(room)
+    assert "has no edit to undo" in shown(room)
+    assert room.exchanges[0].state is State.DONE
+
+
+async def test_what_only_this_process_knows_outlives_a_look_at_the_agent(here: Any) -> None:
+    here_alone = Exchange("broken", problem="no such model")
+    declined = Exchange("fine-tune it", state=State.DECLINED)
+    turns = here.agent.conversation("r").turns
+    for text in ("hello", "fine-tune it"):
+        here.agent.Plan(agent_pb2.PlanRequest(text=text, conversation_id="r"), None)
+    whole = merged([Exchange("hello"), here_alone, declined], turns, "en")
+    assert [exchange.text for exchange in whole] == ["hello", "broken", "fine-tune it"]
+    assert whole[1].problem == "no such model"
+    assert whole[2].state is State.DECLINED
+
+
+@pytest.mark.parametrize(
+    "text", ["**a**", "<b>a</b>", "[a](http://evil)", "![a](http://evil)", "`a`", "a_b_c", "# a"]
+)
+def test_text_from_elsewhere_is_never_markup(text: str) -> None:
+    shown = plain(text)
+    for mark in ("**", "<", "](", "`a"):
+        assert mark not in shown.replace("\\" + mark[0], "")
+
+
+def test_names_of_conversations_are_long_random_and_valid() -> None:
+    names = {new_name() for _ in range(100)}
+    assert len(names) == 100
+    assert all(is_name(name) and len(name) == 32 for name in names)
+    for wrong in ("", "a/b", "x" * 65, None, 5, "é"):
+        assert not is_name(wrong)

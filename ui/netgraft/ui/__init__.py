@@ -1,0 +1,27 @@
+"""The web gateway: the chat page, Netron's pages and downloads under one origin.
+
+    session     who may enter: the token and the cookie derived from it
+    guard       what every request meets first: host, origin, session, headers
+    login       the page that asks for the token
+    pages       small whole pages: login and errors
+    backend     connections to the gRPC server, one per language
+    viewer      /viz/{id}/…   relays Graphs.GetViewerFile
+    download    /export/{id}/{format}   streams Models.ExportModel
+    exchange    one thing said, and all that came of it
+    room        one conversation: what was said, planned, agreed to and done
+    job         one tuning job as it is seen from here: curve, progress, end
+    words       every word the page says itself, in English and Chinese
+    figures     numbers for people
+    steps       a plan's steps in words and values
+    messages    a room as chat messages
+    plan_card   a costly plan as a table to agree to
+    panels      picture, training and model panels as HTML
+    page        the Gradio page, laid over a room
+    handlers    what happens on the page
+    look        theme and style sheet
+    gateway     the application that holds all of these
+    serve       uvicorn, ended well; `python -m netgraft.ui` runs it
+
+Knows nothing of torch, Ray and the services' code: it talks gRPC only, through
+`netgraft.client`.
+"""

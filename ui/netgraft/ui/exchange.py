@@ -1,0 +1,85 @@
+"""One thing said, and all that came of it."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from netgraft.v1.agent_pb2 import PlannerReply, RunEvent, Turn
+
+COSTLY = {"finetune", "resume", "cancel"}
+"""Steps that need consent."""
+TRAINING = {"finetune", "resume"}
+"""Steps that a job carries out."""
+
+
+class State(Enum):
+    """How far one exchange is."""
+
+    PLANNING = "planning"
+    WAITING = "waiting"
+    """For the person to agree to a costly plan."""
+    DECLINED = "declined"
+    RUNNING = "running"
+    DONE = "done"
+
+
+@dataclass
+class Exchange:
+    """One thing said, and all that came of it."""
+
+    text: str
+    language: str = "en"
+    state: State = State.PLANNING
+    reply: PlannerReply | None = None
+    events: list[RunEvent] = field(default_factory=list)
+    """Steps begun, finished and failed, in order; no progress."""
+    job_id: str = ""
+    """The job that its plan started or resumed."""
+    problem: str = ""
+    """The sentence of the error that ended it."""
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the next thing said may be taken up: all done, or only training is left."""
+
+    @property
+    def is_costly(self) -> bool:
+        steps = self.reply.steps if self.reply else []
+        return any(step.WhichOneof("step") in COSTLY for step in steps)
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether a step that trains was begun."""
+        begun = [event.started.step.WhichOneof("step") for event in self.events]
+        return any(step in TRAINING for step in begun)
+
+
+def merged(here: list[Exchange], turns: Iterable[Turn], language: str) -> list[Exchange]:
+    """A conversation as the agent keeps it, with what only this process knows.
+
+    The agent does not hear that a plan was declined, how a broken stream ended, and
+    of what it could not plan.
+    """
+    known, whole = list(here), []
+    for turn in turns:
+        exchange = _restored(turn, language)
+        while known and known[0].text != turn.text and known[0].reply is None:
+            whole.append(known.pop(0))
+        if known and known[0].text == turn.text:
+            before = known.pop(0)
+            exchange.problem = before.problem
+            if before.state is State.DECLINED and exchange.state is State.WAITING:
+                exchange.state = State.DECLINED
+        whole.append(exchange)
+    whole.extend(exchange for exchange in known if exchange.reply is None)
+    for exchange in whole[:-1]:
+        if exchange.state is State.WAITING:  # something else was said since
+            exchange.state = State.DECLINED
+    return whole
+
+
+def _restored(turn: Turn, language: str) -> Exchange:
+    exchange = Exchange(turn.text, language, State.DONE, turn.reply, list(turn.events))
+    exchange.settled.set()
+    if turn.reply.kind == "plan" and exchange.is_costly and not turn.events:
+        exchange.state = State.WAITING
+    return exchange

@@ -1,0 +1,71 @@
+"""The web gateway: everything a browser gets, under one origin."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import gradio as gr
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from netgraft.settings import settings
+from netgraft.ui import look, page
+from netgraft.ui.backend import Backend
+from netgraft.ui.download import Download
+from netgraft.ui.guard import HEALTH, LOGIN, Guard
+from netgraft.ui.login import login
+from netgraft.ui.room import Rooms
+from netgraft.ui.viewer import Viewer
+
+
+def application() -> Starlette:
+    """The ASGI application. Connects to the gRPC server when it is first needed."""
+    backend = Backend()
+    rooms = Rooms(backend)
+    viewer = Viewer(backend)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await rooms.close()
+        await backend.close()
+
+    routes = [
+        Route(HEALTH, healthz),
+        Route(LOGIN, login, methods=["GET", "POST"]),
+        Route("/viz/{model}", viewer.redirect),
+        Route("/viz/{model}/{path:path}", viewer.file),
+        Route("/export/{model}/{format}", Download(backend).__call__),
+    ]
+    app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
+    _mount_page(app, rooms)
+    return app
+
+
+async def healthz(request: Request) -> Response:
+    """Whether this process answers. Says nothing of the gRPC server."""
+    return JSONResponse({"status": "ok"})
+
+
+def _mount_page(app: Any, rooms: Rooms) -> None:
+    gr.mount_gradio_app(
+        app,
+        page.build(rooms),
+        "/",
+        server_name=settings().host,
+        server_port=settings().web_port,
+        i18n=page.i18n(),
+        theme=look.theme(),
+        css_paths=look.STYLE,
+        head=look.HEAD + page.NAMING,
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        allowed_paths=[],
+        show_error=False,
+        enable_monitoring=False,
+    )

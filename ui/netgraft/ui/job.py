@@ -1,0 +1,143 @@
+"""Tuning jobs as they are seen from here: followed once each, whoever looks.
+
+A job lives on the server. Following it is a task of this process, not of a page: pages
+come and go and read what has been gathered. Events are durable on the server, so a new
+gateway gathers the same curve from the start.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from netgraft.errors import NetgraftError, Unreachable
+from netgraft.ui.backend import Backend
+from netgraft.v1 import tuning_pb2
+from netgraft.v1.tuning_pb2 import JobEvent
+
+logger = logging.getLogger(__name__)
+
+ENDED = {
+    tuning_pb2.JOB_STATE_SUCCEEDED,
+    tuning_pb2.JOB_STATE_FAILED,
+    tuning_pb2.JOB_STATE_CANCELLED,
+}
+MOST_POINTS = 2000
+MOST_NOTES = 20
+MOST_JOBS = 100
+RETRY_SECONDS = 2.0
+
+
+@dataclass
+class JobView:
+    """What is known of one job."""
+
+    id: str
+    state: "tuning_pb2.JobState.ValueType" = tuning_pb2.JOB_STATE_UNSPECIFIED
+    seq: int = 0
+    progress: JobEvent = field(default_factory=JobEvent)
+    """The newest event that tells how far the job is."""
+    training: dict[int, float] = field(default_factory=dict)
+    """Step → loss. A step that is repeated after a restart replaces its point."""
+    validation: dict[int, float] = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    result_model: str = ""
+    error: str = ""
+    """Why the job failed, or why nothing can be told of it, as a sentence."""
+    reachable: bool = True
+    version: int = 0
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    @property
+    def share(self) -> float:
+        """How much of the job is done, 0 to 1."""
+        if self.state == tuning_pb2.JOB_STATE_SUCCEEDED:
+            return 1.0
+        total = self.progress.total_steps
+        return min(1.0, self.progress.step / total) if total else 0.0
+
+    def take(self, event: JobEvent) -> None:
+        """Gather one event. Events come in the order of `seq`; older ones are ignored."""
+        if event.seq <= self.seq:
+            return
+        self.seq = event.seq
+        self.version += 1
+        if event.kind == JobEvent.KIND_STATE:
+            self.state = event.state
+        elif event.kind == JobEvent.KIND_STEP:
+            self.progress = event
+            self.training[event.step] = event.loss
+        elif event.kind == JobEvent.KIND_EPOCH:
+            self.validation[event.step] = event.loss
+            self.metrics.update(event.metrics)
+        if event.message:
+            self.notes = [*self.notes, event.message][-MOST_NOTES:]
+        if len(self.training) > 2 * MOST_POINTS:
+            self.training = dict(sorted(self.training.items())[::2])
+
+    def know(self, job: tuning_pb2.Job) -> None:
+        """Gather the job itself."""
+        self.version += 1
+        self.reachable = True
+        self.state = job.state
+        self.result_model = job.result_model
+        self.error = job.error_message
+        self.metrics.update(job.metrics)
+
+
+class Jobs:
+    """All jobs that somebody here has looked at lately."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self._views: OrderedDict[str, JobView] = OrderedDict()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    def view(self, job: str) -> JobView | None:
+        """What has been gathered so far; None when the job is not followed."""
+        return self._views.get(job)
+
+    def follow(self, job: str, language: str) -> JobView:
+        """Gather a job's events from now on, also when it was ended and was resumed since."""
+        view = self._views.setdefault(job, JobView(job))
+        self._views.move_to_end(job)
+        if job not in self._tasks:
+            task = asyncio.create_task(self._gather(view, language), name=f"follow {job}")
+            self._tasks[job] = task
+            task.add_done_callback(lambda _: self._tasks.pop(job, None))
+        self._forget_old()
+        return view
+
+    async def close(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _forget_old(self) -> None:
+        for job in [job for job in self._views if job not in self._tasks][:-MOST_JOBS]:
+            del self._views[job]
+
+    async def _gather(self, view: JobView, language: str) -> None:
+        tuning = self.backend.client(language).tuning
+        while True:
+            try:
+                view.know(await tuning.GetJob(tuning_pb2.GetJobRequest(id=view.id)))
+                watch = tuning_pb2.WatchJobRequest(id=view.id, after_seq=view.seq)
+                async for event in tuning.WatchJob(watch):
+                    view.take(event)
+                view.know(await tuning.GetJob(tuning_pb2.GetJobRequest(id=view.id)))
+            except Unreachable:
+                view.reachable = False
+                view.version += 1
+            except NetgraftError as error:
+                view.error = error.sentence(language)
+                view.version += 1
+                return
+            if view.ended:
+                return
+            await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,184 @@
+"""The chat page, laid over a room. Gradio's part of the gateway.
+
+What tests and style sheets may rely on, by id:
+
+    chat               the conversation
+    message-box        the text field (a textarea is inside)
+    send               sends what the text field holds
+    new-conversation   begins anew
+    plan-card          a costly plan that waits; there only while it does, with
+    consent-run        … the button that agrees
+    consent-cancel     … the button that declines
+    panel              tabs: picture, training, model
+    picture-frame      the iframe with Netron (picture-frame-2: the second of a comparison)
+    training-progress  progress bar with role and aria-valuenow
+    job-state          state in words; data-state on its first paragraph: queued, running, …
+    loss-curve         the live plot
+    cancel-job         there only while the job runs
+    download-model     links, data-format on each
+    model-facts        heads and figures of the current model
+
+Gradio mounts what is in a tab when the tab is first opened. The page opens "training" by
+itself when a job begins, and on a reload when the newest thing done was a job.
+
+The page holds nothing: every handler opens the room whose name the browser keeps, and
+shows what is there. A timer looks again, so a second tab and a reloaded page live too.
+"""
+
+from typing import Any
+
+import gradio as gr
+
+from netgraft.ui import panels
+from netgraft.ui.handlers import LIVE_SECONDS, PARTS, Handlers
+from netgraft.ui.room import Rooms
+from netgraft.ui.words import for_browser
+
+LONGEST_MESSAGE = 100_000
+
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+
+NAMING = """<script>
+window.netgraft = (() => {
+  const key = "netgraft-conversation";
+  const made = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
+    (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const keep = (name) => {
+    try { localStorage.setItem(key, name); } catch { /* kept for this page only */ }
+    return name;
+  };
+  const kept = () => { try { return localStorage.getItem(key); } catch { return null; } };
+  let name = null;
+  return {
+    name: () => name ??= kept() ?? keep(made()),
+    fresh: () => name = keep(made()),
+  };
+})();
+</script>"""
+"""The conversation's name is the browser's, and is there before the first event: with
+`gr.BrowserState` a sentence that was sent while the page loaded went to a room that
+nobody found again."""
+
+FRESH = "(name, seen) => [netgraft.fresh(), seen]"
+
+
+def build(rooms: Rooms) -> gr.Blocks:
+    """The page. `i18n()` goes to where it is mounted."""
+    say = i18n()
+    page: gr.Blocks
+    with gr.Blocks(title="netgraft", analytics_enabled=False, fill_width=True) as page:
+        name = gr.Textbox(visible=False)  # the browser fills it: see NAMING
+        fresh = _header(say)
+        with gr.Row(elem_id="desk"):
+            with gr.Column(scale=5, min_width=320, elem_id="talk"):
+                parts: dict[str, Any] = {"chat": _chat(say)}
+                agree, decline = _card(say, parts)
+                box, send = _message(say)
+            with gr.Column(scale=7, min_width=320):
+                _panel(say, parts)
+        parts["timer"] = timer = gr.Timer(LIVE_SECONDS)
+        parts["seen"] = gr.State({})
+        chat, cancel = parts["chat"], parts["cancel"]
+        out = [parts[part] for part in PARTS]
+        here = [name, parts["seen"]]
+        handlers = Handlers(rooms)
+        named: dict[str, Any] = {"js": "(name, seen) => [netgraft.name(), seen]", **PRIVATE}
+        talking: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"}
+        page.load(handlers.load, here, out, **named)
+        fresh.click(handlers.load, here, out, **{**named, "js": FRESH})
+        timer.tick(handlers.look, here, out, queue=False, **named)
+        gr.on(
+            [box.submit, send.click],
+            handlers.say,
+            [*here, box],
+            [*out, box],
+            js="(name, seen, text) => [netgraft.name(), seen, text]",
+            **talking,
+            **PRIVATE,
+        )
+        chat.option_select(handlers.choose, here, out, **talking, **named)
+        chat.example_select(handlers.choose, here, out, **talking, **named)
+        agree.click(handlers.agree, here, out, **talking, **named)
+        decline.click(handlers.decline, here, out, **named)
+        cancel.click(handlers.cancel, here, out, **named)
+    return page
+
+
+def i18n() -> gr.I18n:
+    """The words of labels, for the browser."""
+    return gr.I18n(**for_browser())
+
+
+def _header(say: gr.I18n) -> gr.Button:
+    with gr.Row(elem_id="top"):
+        gr.HTML('<h1 class="ng-name">netgraft</h1>', elem_id="name")
+        return gr.Button(
+            say("new_conversation"), elem_id="new-conversation", size="sm", scale=0, min_width=150
+        )
+
+
+def _chat(say: gr.I18n) -> gr.Chatbot:
+    return gr.Chatbot(
+        elem_id="chat",
+        label=say("conversation"),
+        show_label=False,
+        height="100%",
+        buttons=[],
+        latex_delimiters=[],
+        allow_tags=False,
+        feedback_options=None,
+        allow_file_downloads=False,
+    )
+
+
+def _card(say: gr.I18n, parts: dict[str, Any]) -> tuple[gr.Button, gr.Button]:
+    with gr.Column(visible=False, elem_id="plan-card") as parts["card"]:
+        parts["card_text"] = gr.HTML()
+        with gr.Row():
+            agree = gr.Button(say("run"), variant="primary", elem_id="consent-run", min_width=80)
+            decline = gr.Button(say("cancel"), elem_id="consent-cancel", min_width=80)
+    return agree, decline
+
+
+def _message(say: gr.I18n) -> tuple[gr.Textbox, gr.Button]:
+    with gr.Row(elem_id="say"):
+        box = gr.Textbox(
+            elem_id="message-box",
+            label=say("message"),
+            placeholder=say("message_hint"),
+            lines=1,
+            max_lines=6,
+            max_length=LONGEST_MESSAGE,
+            autofocus=True,
+            scale=5,
+            min_width=200,
+            container=False,
+        )
+        send = gr.Button(say("send"), variant="primary", elem_id="send", scale=0, min_width=88)
+    return box, send
+
+
+def _panel(say: gr.I18n, parts: dict[str, Any]) -> None:
+    with gr.Tabs(elem_id="panel") as parts["tabs"]:
+        with gr.Tab(say("picture"), id="picture", elem_id="picture-tab"):
+            parts["picture"] = gr.HTML(elem_id="picture")
+        with gr.Tab(say("training"), id="training", elem_id="training-tab"):
+            parts["state"] = gr.HTML(elem_id="job-state")
+            parts["progress"] = gr.HTML(elem_id="training-progress")
+            parts["curve"] = gr.LinePlot(
+                x="step",
+                y="loss",
+                color="series",
+                color_map=panels.colours(),
+                colors_in_legend=[],  # the progress panel tells the lines apart, in words
+                label=say("loss_curve"),
+                show_label=False,
+                height=320,
+                elem_id="loss-curve",
+            )
+            parts["cancel"] = gr.Button(
+                say("cancel_job"), variant="stop", size="sm", visible=False, elem_id="cancel-job"
+            )
+            parts["downloads"] = gr.HTML(elem_id="download-model")
+        with gr.Tab(say("model"), id="model", elem_id="model-tab"):
+            parts["model"] = gr.HTML(elem_id="model-facts")

@@ -1,0 +1,75 @@
+"""Small whole pages (login, errors), and the escaping that all HTML here goes through."""
+
+from html import escape
+from string import Template
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from netgraft.client import RemoteError
+from netgraft.errors import NetgraftError, status_name
+from netgraft.ui.words import language_of, words
+
+HTTP_STATUS = {
+    "INVALID_ARGUMENT": 400,
+    "PERMISSION_DENIED": 403,
+    "NOT_FOUND": 404,
+    "FAILED_PRECONDITION": 409,
+    "ABORTED": 409,
+    "RESOURCE_EXHAUSTED": 507,
+    "UNAVAILABLE": 503,
+    "UNAUTHENTICATED": 502,  # the gateway's own token was refused, not the browser's session
+}
+"""gRPC status → HTTP status; any other: 502."""
+
+PAGE = Template("""<!doctype html>
+<html lang="$language">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<link rel="icon" href="data:,">
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 0; min-height: 100vh; display: grid;
+  place-items: center; background: Canvas; color: CanvasText; }
+main { max-width: 26rem; padding: 1.5rem; }
+h1 { font-size: 1.25rem; margin: 0 0 .75rem; }
+input, button { font: inherit; padding: .5rem .75rem; border-radius: .5rem;
+  border: 1px solid GrayText; width: 100%; box-sizing: border-box; margin-top: .5rem; }
+button { background: #0f766e; border-color: #0f766e; color: white; cursor: pointer; }
+:focus-visible { outline: 2px solid #14b8a6; outline-offset: 2px; }
+.problem { color: light-dark(#b91c1c, #fca5a5); }
+</style>
+<main>
+<h1>$title</h1>
+$body
+</main>
+</html>
+""")
+
+
+def whole_page(request: Request, title: str, body: str, status: int = 200) -> Response:
+    """A page of its own in the reader's language. `body` is HTML, `title` plain text."""
+    language = language_of(request)
+    text = PAGE.substitute(language=language, title=escape(title), body=body)
+    return HTMLResponse(text, status)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person reads the answer (a browser's address bar or frame), not a program."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def error_response(request: Request, error: NetgraftError) -> Response:
+    """An error as a sentence: a page for people, JSON with its reason for programs."""
+    status = HTTP_STATUS.get(code_of(error), 502)
+    sentence = error.sentence(language_of(request))
+    if wants_page(request):
+        title = words(language_of(request)).error_title
+        return whole_page(request, title, f"<p>{escape(sentence)}</p>", status)
+    return JSONResponse({"reason": error.reason, "message": sentence}, status)
+
+
+def code_of(error: NetgraftError) -> str:
+    """Name of the error's gRPC status."""
+    return error.code if isinstance(error, RemoteError) else status_name(error)

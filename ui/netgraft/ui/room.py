@@ -1,0 +1,318 @@
+"""One conversation: what was said, planned, agreed to and done.
+
+A room carries plans out in tasks of its own, so that a reload, a second tab or a closed
+page changes nothing; pages look at it and show what they find. What must outlive this
+process is kept by the agent and read from there. Knows nothing of Gradio.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections import OrderedDict
+from collections.abc import Coroutine
+from typing import Any
+
+from netgraft.errors import NetgraftError, Unreachable
+from netgraft.ui.backend import Backend
+from netgraft.ui.exchange import Exchange, State, merged
+from netgraft.ui.job import Jobs
+from netgraft.v1 import agent_pb2, surgery_pb2, tuning_pb2
+from netgraft.v1.agent_pb2 import RunEvent
+
+logger = logging.getLogger(__name__)
+
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+MOST_ROOMS = 200
+
+
+class Room:
+    """See the module. All methods belong to one event loop."""
+
+    def __init__(self, name: str, backend: Backend, jobs: Jobs) -> None:
+        self.name = name
+        self.backend = backend
+        self.jobs = jobs
+        self.exchanges: list[Exchange] = []
+        self.model_id = ""
+        self.job_id = ""
+        self.pictures: tuple[str, ...] = ()
+        """Paths of the viewer pages to show side by side."""
+        self.inspection: surgery_pb2.Inspection | None = None
+        self.edit: surgery_pb2.EditReply | None = None
+        """What the last edit did, when it made the current model."""
+        self.problem = ""
+        """Why the conversation cannot be shown, as a sentence."""
+        self.version = 0
+        self._bell = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._restored = False
+        self._followed: set[str] = set()
+        """Jobs whose model has been taken over."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something other than training is going on."""
+        return any(not exchange.settled.is_set() for exchange in self.exchanges)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing at all is going on, not even training that is waited for."""
+        return not self._tasks
+
+    @property
+    def pending(self) -> Exchange | None:
+        """The costly plan that waits for an answer: only ever the newest exchange."""
+        last = self.exchanges[-1] if self.exchanges else None
+        return last if last and last.state is State.WAITING else None
+
+    async def change(self, seen: int, timeout: float) -> None:
+        """Return once `version` is not `seen`, or after `timeout` seconds."""
+        if self.version == seen:
+            try:
+                await asyncio.wait_for(self._bell.wait(), timeout)
+            except TimeoutError:
+                return
+
+    def say(self, text: str, language: str) -> None:
+        """Take up something said. Returns at once; `version` tells when there is news."""
+        before = self.exchanges[-1] if self.exchanges else None
+        if before and before.state is State.WAITING:
+            before.state = State.DECLINED
+        exchange = Exchange(text, language)
+        self.exchanges.append(exchange)
+        self._touch()
+        self._start(self._to_its_end(exchange, self._converse(exchange, before, language)))
+
+    def agree(self, language: str) -> None:
+        """Carry out the pending plan."""
+        if exchange := self.pending:
+            exchange.settled.clear()
+            exchange.state = State.RUNNING
+            self._touch()
+            self._start(self._to_its_end(exchange, self._carry_out_agreed(exchange, language)))
+
+    def decline(self) -> None:
+        """Leave the pending plan undone."""
+        if exchange := self.pending:
+            exchange.state = State.DECLINED
+            self._touch()
+
+    async def cancel_job(self, language: str) -> None:
+        """Stop the current job. Its last checkpoint stays."""
+        view = self.jobs.view(self.job_id)
+        try:
+            request = tuning_pb2.CancelJobRequest(id=self.job_id)
+            job = await self.backend.client(language).tuning.CancelJob(request)
+        except NetgraftError as error:
+            if view:
+                view.error = error.sentence(language)
+                view.version += 1
+        else:
+            if view:
+                view.know(job)
+            self.jobs.follow(self.job_id, language)
+
+    async def restore(self, language: str) -> None:
+        """Read the conversation from the agent, unless something is going on here now."""
+        if any(exchange.state in {State.PLANNING, State.RUNNING} for exchange in self.exchanges):
+            return
+        request = agent_pb2.GetConversationRequest(id=self.name)
+        try:
+            conversation = await self.backend.client(language).agent.GetConversation(request)
+        except NetgraftError as error:
+            self._restored = not isinstance(error, Unreachable)
+            self.problem = "" if self._restored else error.sentence(language)
+            self._touch()
+            return
+        self._restored, self.problem = True, ""
+        self._take_over(conversation, language)
+        if self.job_id:
+            self.jobs.follow(self.job_id, language)
+        self._look_at_model(language)
+        self._touch()
+
+    async def refresh(self, language: str) -> None:
+        """Restore again when that has not worked yet, or when a job ended that nobody here
+        was waiting for: the agent then knows a new current model."""
+        view = self.jobs.view(self.job_id)
+        is_news = view and view.result_model and self.job_id not in self._followed
+        if is_news or not self._restored:
+            if is_news:
+                self._followed.add(self.job_id)
+            await self.restore(language)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _take_over(self, conversation: agent_pb2.Conversation, language: str) -> None:
+        self.exchanges = merged(self.exchanges, conversation.turns, language)
+        for exchange in self.exchanges:
+            for event in exchange.events:
+                self._take_result(exchange, event.finished)
+        self.job_id = conversation.job_id
+        for exchange in reversed(self.exchanges):
+            if exchange.has_trained:
+                exchange.job_id = self.job_id
+                break
+        self._show_model(conversation.model_id)
+
+    async def _to_its_end(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        finally:
+            if exchange.state in {State.PLANNING, State.RUNNING}:
+                self._settle(exchange, State.DONE)
+            self._look_at_model(exchange.language)
+
+    async def _converse(self, exchange: Exchange, before: Exchange | None, language: str) -> None:
+        if before:
+            await before.settled.wait()
+        agent = self.backend.client(language).agent
+        try:
+            request = agent_pb2.PlanRequest(text=exchange.text, conversation_id=self.name)
+            exchange.reply = await agent.Plan(request)
+        except NetgraftError as error:
+            exchange.problem = error.sentence(language)
+        self._restored = True
+        if exchange.problem or not exchange.reply or exchange.reply.kind != "plan":
+            self._settle(exchange, State.DONE)
+        elif exchange.is_costly:
+            is_last = exchange is self.exchanges[-1]
+            self._settle(exchange, State.WAITING if is_last else State.DECLINED)
+        else:
+            await self._carry_out(exchange, "", language)
+
+    async def _carry_out_agreed(self, exchange: Exchange, language: str) -> None:
+        assert exchange.reply is not None
+        request = agent_pb2.ConsentRequest(steps=exchange.reply.steps, conversation_id=self.name)
+        try:
+            consent = await self.backend.client(language).agent.Consent(request)
+        except NetgraftError as error:
+            exchange.problem = error.sentence(language)
+            self._settle(exchange, State.DONE)
+        else:
+            await self._carry_out(exchange, consent.token, language)
+
+    async def _carry_out(self, exchange: Exchange, consent: str, language: str) -> None:
+        assert exchange.reply is not None
+        exchange.state = State.RUNNING
+        self._touch()
+        request = agent_pb2.RunRequest(
+            steps=exchange.reply.steps, conversation_id=self.name, consent_token=consent
+        )
+        try:
+            async for event in self.backend.client(language).agent.Run(request):
+                self._take(exchange, event, language)
+        except NetgraftError as error:
+            exchange.problem = error.sentence(language)
+
+    def _take(self, exchange: Exchange, event: RunEvent, language: str) -> None:
+        if event.WhichOneof("event") == "progress":
+            if exchange.job_id != event.progress.job_id:
+                exchange.job_id = self.job_id = event.progress.job_id
+                self.jobs.follow(self.job_id, language)
+                exchange.settled.set()
+                self._look_at_model(language)
+                self._touch()
+            return
+        exchange.events.append(event)
+        if event.HasField("finished"):
+            self._take_result(exchange, event.finished)
+            if event.finished.HasField("job"):
+                self.jobs.follow(self.job_id, language)
+                self._followed.add(self.job_id)
+            self._show_model(event.finished.model_id)
+        self._touch()
+
+    def _take_result(self, exchange: Exchange, finished: agent_pb2.StepFinished) -> None:
+        kind = finished.WhichOneof("result")
+        if kind == "graph":
+            self.pictures = (finished.graph.page,)
+        elif kind == "diff":
+            self.pictures = tuple(
+                f"/viz/{id_}/" for id_ in (finished.diff.a_id, finished.diff.b_id)
+            )
+        elif kind == "edit":
+            self.edit = finished.edit
+        elif kind == "job":
+            self.job_id = exchange.job_id = finished.job.id
+        elif kind == "inspection":
+            self.inspection = finished.inspection
+
+    def _show_model(self, model: str) -> None:
+        if not model or model == self.model_id:
+            return
+        self.model_id = model
+        if not any(model in page for page in self.pictures):
+            self.pictures = (f"/viz/{model}/",)
+
+    def _look_at_model(self, language: str) -> None:
+        if self.model_id and (not self.inspection or self.inspection.model.id != self.model_id):
+            self._start(self._inspect(self.model_id, language))
+
+    async def _inspect(self, model: str, language: str) -> None:
+        request = surgery_pb2.InspectModelRequest(model=model)
+        try:
+            inspection = await self.backend.client(language).surgery.InspectModel(request)
+        except NetgraftError:
+            return  # the panel then shows nothing; the chat has said what went wrong
+        if model == self.model_id:
+            self.inspection = inspection
+            self._touch()
+
+    def _settle(self, exchange: Exchange, state: State) -> None:
+        exchange.state = state
+        exchange.settled.set()
+        self._touch()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()):
+            logger.error("conversation %s", self.name, exc_info=failure)
+
+    def _touch(self) -> None:
+        self.version += 1
+        self._bell.set()
+        self._bell = asyncio.Event()
+
+
+class Rooms:
+    """The rooms that were used lately."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.jobs = Jobs(backend)
+        self._rooms: OrderedDict[str, Room] = OrderedDict()
+
+    def open(self, name: str) -> Room:
+        """The room of this name; made when there is none."""
+        room = self._rooms.get(name) or Room(name, self.backend, self.jobs)
+        self._rooms[name] = room
+        self._rooms.move_to_end(name)
+        idle = [name for name, room in self._rooms.items() if room.is_idle]
+        for name_ in idle[:-MOST_ROOMS]:
+            del self._rooms[name_]
+        return room
+
+    async def close(self) -> None:
+        await self.jobs.close()
+        for room in self._rooms.values():
+            await room.close()
+
+
+def new_name() -> str:
+    """A conversation's name that nobody can guess."""
+    return secrets.token_hex(16)
+
+
+def is_name(name: object) -> bool:
+    """Whether this can be a conversation's name."""
+    return isinstance(name, str) and NAME.fullmatch(name) is not None

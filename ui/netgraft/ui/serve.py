@@ -1,0 +1,80 @@
+"""uvicorn, ended well: a signal ends the event streams that pages hold open for ever.
+
+Without this it would wait for them until its patience is over, and log each as an error.
+Other answers (a download, say) still have DRAIN_SECONDS to finish.
+"""
+
+import asyncio
+import signal
+import socket
+from contextlib import suppress
+from types import FrameType
+
+import uvicorn
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+DRAIN_SECONDS = 3
+EVENTS = "text/event-stream"
+
+
+def serve(app: ASGIApp, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    # uvicorn raises the signal again when it has drained, for whoever else listens: nobody.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    streams = Streams(app)
+    config = uvicorn.Config(
+        streams,
+        log_config=None,
+        access_log=False,  # addresses may hold the token
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    _Server(config, streams.closing).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, closing: asyncio.Event) -> None:
+        super().__init__(config)
+        self.closing = closing
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self.closing.set()
+
+
+class Streams:
+    """ASGI middleware: ends answers that are event streams once `closing` is set."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.closing = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_stream = is_complete = False
+
+        async def noting(message: Message) -> None:
+            nonlocal is_stream, is_complete
+            is_complete = message["type"].endswith("body") and not message.get("more_body")
+            if message["type"] == "http.response.start":
+                is_stream = Headers(scope=message).get("content-type", "").startswith(EVENTS)
+            await send(message)
+
+        answering = asyncio.ensure_future(self.app(scope, receive, noting))
+        closing = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait({answering, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if is_stream and not answering.done():
+                answering.cancel()
+                with suppress(asyncio.CancelledError):
+                    await answering
+                if not is_complete:  # a layer in between may have done so
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await answering
+        finally:
+            closing.cancel()
+            answering.cancel()

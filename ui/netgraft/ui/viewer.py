@@ -1,0 +1,77 @@
+"""/viz/{id}/{path}: relays the files of a model's Netron page from the graph service."""
+
+import hashlib
+import re
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from netgraft.errors import NetgraftError, NotFound
+from netgraft.ui.backend import Backend
+from netgraft.ui.pages import error_response
+from netgraft.ui.words import language_of
+from netgraft.v1 import graph_pb2
+
+MODEL = re.compile(r"[0-9a-f]{64}|static")
+PATH = re.compile(r"(?:[\w@+-][\w@+.-]*(?:/[\w@+-][\w@+.-]*)*)?", re.ASCII)
+"""Names joined by slashes, none of them beginning with a dot."""
+LONGEST = 200
+
+FOR_EVER = "private, max-age=31536000, immutable"
+ASK_AGAIN = "private, no-cache"
+
+VIEWER_POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "style-src 'self' 'unsafe-inline'",  # the page sets its styles by script
+        "img-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'none'",
+        "frame-ancestors 'self'",
+    ]
+)
+
+
+class Viewer:
+    """The endpoint. Knows which paths may be asked for, and nothing of Netron."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    async def redirect(self, request: Request) -> Response:
+        """The page's relative addresses need the closing slash."""
+        model = request.path_params["model"]
+        if not MODEL.fullmatch(model):
+            return _nothing(request)
+        return RedirectResponse(f"/viz/{model}/", 308)
+
+    async def file(self, request: Request) -> Response:
+        model, path = request.path_params["model"], request.path_params["path"]
+        if not MODEL.fullmatch(model) or len(path) > LONGEST or not PATH.fullmatch(path):
+            return _nothing(request)
+        client = self.backend.client(language_of(request))
+        wish = graph_pb2.GetViewerFileRequest(model_id=model, path=path)
+        try:
+            file = await client.graphs.GetViewerFile(wish)
+        except NetgraftError as error:
+            return error_response(request, error)
+        return _answer(request, file)
+
+
+def _answer(request: Request, file: graph_pb2.ViewerFile) -> Response:
+    tag = f'"{hashlib.sha256(file.data).hexdigest()[:32]}"'
+    headers = {
+        "etag": tag,
+        "cache-control": FOR_EVER if file.immutable else ASK_AGAIN,
+        "content-security-policy": VIEWER_POLICY,
+    }
+    known = [part.strip() for part in request.headers.get("if-none-match", "").split(",")]
+    if tag in known or f"W/{tag}" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(file.data, headers=headers, media_type=file.content_type)
+
+
+def _nothing(request: Request) -> Response:
+    return error_response(request, NotFound(what=request.url.path))
