@@ -17,6 +17,11 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("NETGRAFT_")]:
         del os.environ[name]
     os.environ["NETGRAFT_STATE"] = tempfile.mkdtemp(prefix="netgraft-test-state-")
+    # Ray reads its variables once, when any test first imports it; set later, a test's
+    # own Ray would ask for a token that this process does not send.
+    from netgraft.app import RAY_ENVIRONMENT
+
+    os.environ.update(RAY_ENVIRONMENT)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

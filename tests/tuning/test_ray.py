@@ -12,7 +12,6 @@ import psutil
 import pytest
 import torch
 
-from netgraft.app import RAY_ENVIRONMENT
 from netgraft.loopback import own_agent_port
 from netgraft.models.recipe import Tuned
 from netgraft.models.store import default_store
@@ -43,7 +42,6 @@ def state() -> Iterator[Path]:
         variables = {
             "NETGRAFT_STATE": str(folder),
             "NETGRAFT_CHECKPOINT_SECONDS": "1",
-            **RAY_ENVIRONMENT,
         }
         for name, value in variables.items():
             patch.setenv(name, value)

@@ -1,0 +1,99 @@
+"""Which models draw, and how well, over every name of the zoo: `make coverage-zoo`, or
+
+    .venv/bin/python tests/bench/coverage_graphs.py --shard 1/2 -o FILE
+
+A drawing counts as one with real edges when every output of the model is joined to an
+input by operators that ran, and the parameters in the picture are those of the model.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+
+import zoo_run
+
+from netgraft.errors import NetgraftError
+from netgraft.graph.capture import capture, sizes
+from netgraft.graph.document import write
+from netgraft.graph.drawings import RecipeSubject
+from netgraft.graph.nesting import nest
+from netgraft.graph.recording import Argument, Recording, Step, Value, Weight, tensors, values_of
+from netgraft.models.catalogue import Entry
+from netgraft.models.store import Store
+from netgraft.models.zoo import resolve
+
+
+def main() -> None:
+    results = zoo_run.run("Which models draw, over every name of the zoo.", examine, said)
+    counts = Counter((str(r["source"]), str(r["outcome"]), str(r.get("method"))) for r in results)
+    for (source, outcome, method), count in sorted(counts.items()):
+        print(f"{source:12} {outcome:9} {method:9} {count}")  # noqa: T201
+    for result in results:
+        if result["outcome"] != "real":
+            print(f"{result['name']}: {said(result)}")  # noqa: T201
+
+
+def examine(entry: Entry) -> zoo_run.Result:
+    """What the picture of one name holds; nothing is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder, f"sqlite:///{folder}/db")
+        try:
+            recipe = resolve(entry.name, "none", store).recipe
+            recording, module = capture(RecipeSubject(recipe, store))
+        except NetgraftError as error:
+            return {"outcome": "failed", "why": str(error)}
+        finally:
+            store.engine.dispose()
+    graph = nest(recording, sizes(module))
+    parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    drawn = {weight.name for weight in weights(recording)} & parameters
+    loose = [name for name, value in recording.outputs if not joined(value, recording)]
+    result: zoo_run.Result = {
+        "method": recording.method,
+        "operators": sum(1 for _ in graph.operations()),
+        "edges": sum(1 for step in recording.steps for _ in values_of(step)),
+        "bytes": len(write(graph, entry.name)),
+        "parameters": len(parameters),
+        "undrawn": sorted(parameters - drawn)[:8],
+        "undrawn_count": len(parameters - drawn),
+        "loose_outputs": loose,
+    }
+    whole = not loose and recording.outputs and len(drawn) >= 0.5 * len(parameters)
+    return result | {"outcome": "real" if whole else "partial"}
+
+
+def weights(recording: Recording) -> Iterator[Weight]:
+    for step in recording.steps:
+        for argument in step.arguments.values():
+            yield from (t for t in tensors(argument) if isinstance(t, Weight))
+
+
+def joined(output: Argument, recording: Recording) -> bool:
+    """Whether a way leads back from an output to an input of the model."""
+    makers: dict[Value, Step] = {value: s for s in recording.steps for value in s.outputs}
+    seen: set[Value] = set()
+    waiting = [output] if isinstance(output, Value) else []
+    while waiting:
+        value = waiting.pop()
+        if value in recording.inputs:
+            return True
+        if value in seen or value not in makers:
+            continue
+        seen.add(value)
+        waiting.extend(values_of(makers[value]))
+    return False
+
+
+def said(result: zoo_run.Result) -> str:
+    if "why" in result:
+        return str(result["why"])
+    notes = [f"{result['method']}, {result['operators']} operators"]
+    if result["undrawn_count"]:
+        notes.append(f"{result['undrawn_count']} parameters take no part: {result['undrawn']}")
+    if result["loose_outputs"]:
+        notes.append(f"outputs that no input reaches: {result['loose_outputs']}")
+    return "; ".join(notes)
+
+
+if __name__ == "__main__":
+    main()
