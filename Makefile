@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAY   ?= 1
 
-.PHONY: help install demo up test images-test check format proto catalogue clean
+.PHONY: help install demo up test ready images-test check format proto catalogue clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,9 +36,12 @@ format: install  ## format the code and mend what lint can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: check      ## everything that CI runs
-	$(BIN)/python tests/prepare.py
+test: install    ## everything that CI runs
+	$(MAKE) --no-print-directory -j2 check ready
 	$(BIN)/pytest -m "not slow and not gpu and not images"
+
+ready: install   ## a browser, fonts and weights for the tests, where they are missing
+	$(BIN)/python tests/prepare.py
 
 images-test: install ## build both container images and start them (needs an engine)
 	$(BIN)/pytest -m images tests/docker

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from netgraft.client import Client
 from netgraft.errors import AddressInUse, Unreachable
-from netgraft.loopback import own_agent_port
+from netgraft.ray_patches import import_serve, own_agent_port
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, models_pb2
 
@@ -127,9 +127,13 @@ def check_ports(*, web: bool = True) -> None:
 def _export_environment() -> None:
     """What Ray's processes and the gateway inherit. Set before Ray is imported."""
     roots = ":".join(str(root) for root in settings().roots)
+    # What answers here is not asked for through the proxy that $http_proxy may name.
+    near = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1", "localhost"]))
     os.environ.update(
         {
             **RAY_ENVIRONMENT,
+            "no_proxy": near,
+            "NO_PROXY": near,
             "NETGRAFT_STATE": str(settings().folder),
             "NETGRAFT_DATA_ROOTS": roots,
             "GRADIO_ANALYTICS_ENABLED": "False",
@@ -141,6 +145,10 @@ def _export_environment() -> None:
 def _services(stop: threading.Event) -> Iterator[None]:
     """A local Ray with the Serve applications, deployed together."""
     import ray
+
+    import_serve()
+    # Serve tells of each application; our user is told of the whole.
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     from ray import serve
     from ray.serve.config import HTTPOptions, gRPCOptions
 
@@ -153,7 +161,7 @@ def _services(stop: threading.Event) -> Iterator[None]:
         dashboard_port=_free_port(),
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"worker_process_setup_hook": "netgraft.loopback.install"},
+        runtime_env={"worker_process_setup_hook": "netgraft.ray_patches.install"},
     )
     # ray.init puts its own handler in place: it would end this process at once, and the
     # gateway and Ray's agents would stay behind.

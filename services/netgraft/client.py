@@ -46,6 +46,14 @@ OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 
+
+def _options(address: str) -> list[tuple[str, int]]:
+    """Options of a channel. gRPC asks $http_proxy for every address, even this machine's."""
+    host = address.rpartition(":")[0].strip("[]")
+    near = host in ("localhost", "::1") or host.startswith("127.")
+    return [*OPTIONS, ("grpc.enable_http_proxy", 0)] if near else OPTIONS
+
+
 STUBS: dict[str, Any] = {
     "models": models_pb2_grpc.ModelsStub,
     "graphs": graph_pb2_grpc.GraphsStub,
@@ -194,7 +202,7 @@ class Client(_Connection):
 
     def __init__(self, address: str = "", token: str = "", language: str = "en") -> None:
         super().__init__(address, token, language)
-        self._channel = grpc.insecure_channel(self.address, OPTIONS)
+        self._channel = grpc.insecure_channel(self.address, _options(self.address))
         for application in STUBS:
             setattr(self, application, _SyncService(self._channel, application, self))
 
@@ -219,7 +227,7 @@ class AsyncClient(_Connection):
 
     def __init__(self, address: str = "", token: str = "", language: str = "en") -> None:
         super().__init__(address, token, language)
-        self._channel = grpc.aio.insecure_channel(self.address, OPTIONS)
+        self._channel = grpc.aio.insecure_channel(self.address, _options(self.address))
         for application in STUBS:
             setattr(self, application, _AsyncService(self._channel, application, self))
 

@@ -11,11 +11,12 @@ import asyncio
 import hmac
 import inspect
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any
 
 import grpc
@@ -31,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 DOMAIN = "netgraft"
 STATUS_KEY = "grpc-status-details-bin"
+LOWEST_PRIORITY = 19
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,9 @@ def caller() -> Caller:
 def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> type:
     """A class with a routable method for every rpc of `service`, for `serve.deployment`.
 
-    The module `warm` is imported in the background once the service answers, so that
-    starting is fast and the first call does not wait for torch. Raises TypeError when the
-    servicer lacks an rpc: an interface with holes is found when it is built, not when it
-    is called.
+    `warm` names a module to import, or a function to call, in the background: starting is
+    fast, and the first call does not wait for torch. Raises TypeError when the servicer
+    lacks an rpc: an interface with holes is found when it is built, not when it is called.
     """
     missing = [m.name for m in service.methods if not hasattr(servicer, m.name)]
     if missing:
@@ -64,10 +65,18 @@ def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> typ
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         self.servicer = servicer(*args, **kwargs)
         if warm:
-            threading.Thread(target=import_module, args=(warm,), daemon=True).start()
+            threading.Thread(target=_warm, args=(warm,), name="warm-up", daemon=True).start()
 
     methods = {m.name: _routable(m) for m in service.methods}
     return type(servicer.__name__, (), {"__init__": __init__, **methods})
+
+
+def _warm(name: str) -> None:
+    # A thread of its own priority (Linux): the services that are still starting come first.
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+    found = resolve_name(name)
+    if callable(found):
+        found()
 
 
 def _routable(method: MethodDescriptor) -> Callable[..., Any]:

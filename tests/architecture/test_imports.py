@@ -17,7 +17,7 @@ EDGES = ("edge", "deployment")
 
 MAY_IMPORT_RAY = {
     "netgraft.app",
-    "netgraft.loopback",
+    "netgraft.ray_patches",
     *(f"netgraft.{room}.deployment" for room in ("models", *SLICES)),
     "netgraft.tuning.launch",  # submits and stops Ray jobs
     "netgraft.tuning.entry",  # is one
@@ -81,10 +81,10 @@ def allowed_rooms(module: str) -> set[str]:
     return {
         "errors": set(),
         "settings": {"errors"},
-        "loopback": {"settings"},
+        "ray_patches": {"settings"},
         "serving": set(GROUND),
         "client": {*GROUND, "v1"},
-        "app": {*GROUND, "client", "loopback", "v1"},  # it waits for the first answer
+        "app": {*GROUND, "client", "ray_patches", "v1"},  # it waits for the first answer
         "cli": {*GROUND, "app", "client", "models", "serving", "v1", *SLICES},
         "ui": {*GROUND, "client", "v1"},
     }.get(here, set())

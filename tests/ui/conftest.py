@@ -451,10 +451,13 @@ class Gateways:
             )
         self.started.append(Gateway(process, log))
         deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
+        # An opener of its own: urllib's keeps whatever proxy it first saw.
+        here = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        while process.poll() is None:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{web_port}/healthz", timeout=1).close()
+                here.open(f"http://127.0.0.1:{web_port}/healthz", timeout=1).close()
             except OSError:
+                assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.1)
             else:
                 break

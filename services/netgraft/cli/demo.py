@@ -43,7 +43,10 @@ def demo_command(session: Session, stay: bool) -> None:
 
     app.check_ports()
     log = settings().folder / LOG
-    starting = tr("Starting netgraft (15 to 30 s)…", "正在启动 netgraft（约 15 到 30 秒）…")
+    starting = tr(
+        "Starting netgraft (15 s, or 40 on two cores)…",
+        "正在启动 netgraft（约 15 秒，双核机器约 40 秒）…",
+    )
     if not sys.stdout.isatty():
         click.echo(starting)
     waiting = console().status(starting)

@@ -40,7 +40,10 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
         end_with_parent(with_parent)
     app.check_ports(web=web)
     if not session.json:
-        click.echo(tr("Starting (15 to 30 s)…", "正在启动（约 15 到 30 秒）…"), err=True)
+        click.echo(
+            tr("Starting (15 s, or 40 on two cores)…", "正在启动（约 15 秒，双核机器约 40 秒）…"),
+            err=True,
+        )
     app.up(ready=_told(session, web=web), web=web)
 
 

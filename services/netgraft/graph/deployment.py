@@ -8,5 +8,11 @@ from netgraft.v1 import graph_pb2
 
 Graphs = serve.deployment(
     name="Graphs", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
-)(expose(GraphsServicer, graph_pb2.DESCRIPTOR.services_by_name["Graphs"]))
-app = Graphs.bind(warm=True)
+)(
+    expose(
+        GraphsServicer,
+        graph_pb2.DESCRIPTOR.services_by_name["Graphs"],
+        warm="netgraft.graph.capture:warm",
+    )
+)
+app = Graphs.bind()

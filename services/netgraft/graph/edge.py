@@ -1,6 +1,5 @@
 """Protobuf at the edge of the graph slice: the Graphs service, in-process or served."""
 
-import threading
 import time
 from difflib import get_close_matches
 from urllib.parse import quote
@@ -25,12 +24,9 @@ KINDS = {
 class GraphsServicer:
     """See `graph.proto`."""
 
-    def __init__(self, store: Store | None = None, *, warm: bool = False) -> None:
-        """With `warm`, what the first drawing needs is loaded in the background."""
+    def __init__(self, store: Store | None = None) -> None:
         self.store = store or default_store()
         self.drawings = Drawings(self.store)
-        if warm:
-            threading.Thread(target=_warm, name="warm-up", daemon=True).start()
 
     def DrawGraph(self, request: graph_pb2.DrawGraphRequest) -> graph_pb2.Graph:
         recipe = self._resolve(request.model)
@@ -107,9 +103,3 @@ def _check_focus(path: str, summary: Summary) -> None:
     if path not in summary.modules:
         near = get_close_matches(path, summary.modules, n=3, cutoff=0)
         raise UnknownModule(path=path, nearest=", ".join(near))
-
-
-def _warm() -> None:
-    from netgraft.graph.capture import warm
-
-    warm()

@@ -13,7 +13,8 @@ def main() -> int:
     """Exit status: 0 after a signal, 1 when the port is taken."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by Gradio when it is imported
     logging.basicConfig(level=settings().log_level, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel("WARNING")
+    for chatty in ("httpx", "uvicorn.error"):
+        logging.getLogger(chatty).setLevel("WARNING")
     try:
         listener = listen(settings().host, settings().web_port)
     except AddressInUse as error:
