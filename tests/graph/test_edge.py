@@ -8,7 +8,7 @@ from onnx import ModelProto
 from tests.graph.conftest import assert_connected
 
 from netgraft.errors import NotFound, UnknownModel, UnknownModule
-from netgraft.graph import drawings
+from netgraft.graph.drawings import Drawings
 from netgraft.graph.edge import GraphsServicer
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
@@ -85,7 +85,7 @@ def test_a_document_is_drawn_when_it_is_asked_for_first(
 ) -> None:
     recipe = resolve("squeezenet1_1", "none", store).recipe
     data = file(graphs, recipe.id, "model.onnx").data
-    assert data == drawings.document(recipe, store)
+    assert data == Drawings(store).draw(recipe).document
     model = ModelProto()
     model.ParseFromString(data)
     assert_connected(model)
@@ -99,7 +99,7 @@ def test_the_graph_as_json_has_the_same_modules(graphs: GraphsServicer, store: S
     assert features["module"] == "features"
     fire = next(node for node in features["nodes"] if node["module"] == "features.3")
     assert (fire["class"], fire["parameters"]) == ("Fire", 11408)
-    assert drawings.json_document(recipe, store) == file(graphs, recipe.id, "model.json").data
+    assert Drawings(store).hierarchy(recipe) == file(graphs, recipe.id, "model.json").data
 
 
 def test_two_models_are_compared_by_reference(graphs: GraphsServicer) -> None:
@@ -112,7 +112,7 @@ def test_two_models_are_compared_by_reference(graphs: GraphsServicer) -> None:
 
 
 def test_a_drawing_belongs_to_its_recipe_alone(store: Store) -> None:
-    kept = drawings.Drawings(store)
+    kept = Drawings(store)
     recipe = resolve("squeezenet1_1", "none", store).recipe
     other = Recipe(type(recipe.base)(recipe.base.source, recipe.base.name, None, seed=1))
     kept.draw(recipe)

@@ -9,8 +9,11 @@ import pytest
 from tests.graph.conftest import Residual, graph_of
 
 from netgraft.errors import CannotDraw
-from netgraft.graph import document, drawings
+from netgraft.graph import document, lens
+from netgraft.graph.capture import parameters
+from netgraft.graph.drawings import Drawings
 from netgraft.graph.render import render
+from netgraft.graph.view import View
 from netgraft.models.store import Store
 from netgraft.models.zoo import resolve
 
@@ -20,7 +23,7 @@ needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="needs 
 @needs_chromium
 def test_an_svg_shows_what_the_page_shows_and_is_the_same_every_time() -> None:
     data = document.write(graph_of(Residual()), "residual")
-    first, second = (render(data, "residual", "svg") for _ in range(2))
+    first, second = (render(data, b"", "residual", "svg", View()) for _ in range(2))
     assert first == second
     text = "".join(ET.fromstring(first).itertext())
     assert "2 × Block" in text
@@ -28,9 +31,26 @@ def test_an_svg_shows_what_the_page_shows_and_is_the_same_every_time() -> None:
 
 
 @needs_chromium
+def test_a_picture_shows_the_lens_and_what_is_open() -> None:
+    module = Residual()
+    graph = graph_of(module)
+    module.blocks.requires_grad_(False)
+    data = document.write(graph, "residual")
+    numbers = lens.write(graph, parameters(module), {})
+    view = View(lens="trainable", open=("blocks",), focus="blocks.0.conv")
+    picture = render(data, numbers, "residual", "svg", view)
+    text = "".join(ET.fromstring(picture).itertext())
+    assert ("frozen" in text, "trains" in text) == (True, True)
+    plain = render(data, numbers, "residual", "svg", View())
+    assert b"rgb(63, 111, 168)" in picture  # the colour of what is frozen
+    assert b"rgb(63, 111, 168)" not in plain
+    assert text.count("Conv") > "".join(ET.fromstring(plain).itertext()).count("Conv")
+
+
+@needs_chromium
 def test_a_png_is_kept_once_drawn(store: Store) -> None:
     recipe = resolve("squeezenet1_1", "none", store).recipe
-    picture = drawings.picture(recipe, store, "png")
+    picture = Drawings(store).picture(recipe, "png", View())
     assert picture.startswith(b"\x89PNG")
     kept = [name for name in store.files.find(f"{store.root}/graphs") if name.endswith(".png")]
     assert len(kept) == 1
@@ -46,10 +66,10 @@ def test_without_playwright_the_error_says_what_to_install(monkeypatch: pytest.M
 
     monkeypatch.setattr(builtins, "__import__", missing)
     with pytest.raises(CannotDraw, match=r"netgraft\[render\]"):
-        render(b"", "resnet50", "svg")
+        render(b"", b"", "resnet50", "svg", View())
 
 
 @needs_chromium
 def test_a_document_that_netron_cannot_read_is_an_error() -> None:
     with pytest.raises(CannotDraw):
-        render(b"no onnx", "broken", "svg")
+        render(b"no onnx", b"", "broken", "svg", View())

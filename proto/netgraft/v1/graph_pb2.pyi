@@ -27,21 +27,34 @@ class DrawGraphRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     FOCUS_FIELD_NUMBER: _builtins.int
+    LENS_FIELD_NUMBER: _builtins.int
+    OPEN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     focus: _builtins.str
     """Path of a module to select when the page opens, such as
     "layer4.1.conv2"; empty: the whole.
     """
+    lens: _builtins.str
+    """What colours the boxes when the page opens: "trainable", "parameters",
+    "flops", "activations" or, of a trained model, "change" (‖ΔW‖ / ‖W‖);
+    empty: what they do.
+    """
+    @_builtins.property
+    def open(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Paths of modules that are open when the page opens."""
+
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         focus: _builtins.str = ...,
+        lens: _builtins.str = ...,
+        open: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["focus", b"focus", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["focus", b"focus", "lens", b"lens", "model", b"model", "open", b"open"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -115,22 +128,30 @@ class GetViewerFileRequest(_message.Message):
 
     MODEL_ID_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """Full model id, or the word "static" for files that all pages share."""
     path: _builtins.str
     """Path under the model's prefix: "" (the page), "model.onnx" (what Netron
-    draws), "model.json" (modules within modules), "graph.svg", "graph.png";
-    under "static" the paths that the page names.
+    draws), "model.json" (modules within modules), "lens.json" (what each box
+    is about, in numbers), "graph.svg", "graph.png" and "graph.html" (the page
+    as one file that needs nothing else); under "static" the paths that the
+    page names.
+    """
+    query: _builtins.str
+    """How a picture is seen, as in the page's address: focus, lens, open (once
+    for each module), batch, theme ("light" or "dark"), URL-encoded.
     """
     def __init__(
         self,
         *,
         model_id: _builtins.str = ...,
         path: _builtins.str = ...,
+        query: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "path", b"path", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,6 +186,130 @@ class ViewerFile(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ViewerFile: _TypeAlias = ViewerFile  # noqa: Y015
+
+@_typing.final
+class ListModulesRequest(_message.Message):
+    """Whose modules to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Any model reference that ResolveModel takes."""
+    depth: _builtins.int
+    """How deep: 1 is the model's own children; 0: all."""
+    batch: _builtins.int
+    """Examples in the batch that operations and bytes are for; 0: one."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        depth: _builtins.int = ...,
+        batch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "depth", b"depth", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModulesRequest: _TypeAlias = ListModulesRequest  # noqa: Y015
+
+@_typing.final
+class ModuleTable(_message.Message):
+    """The modules of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    model_id: _builtins.str
+    """The model."""
+    title: _builtins.str
+    """One line for people; see Model.title."""
+    batch: _builtins.int
+    """Examples in the batch that the numbers are for."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModuleRow]:
+        """The model itself, then its modules in their order, outer before inner."""
+
+    def __init__(
+        self,
+        *,
+        model_id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        batch: _builtins.int = ...,
+        rows: _abc.Iterable[Global___ModuleRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "model_id", b"model_id", "rows", b"rows", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModuleTable: _TypeAlias = ModuleTable  # noqa: Y015
+
+@_typing.final
+class ModuleRow(_message.Message):
+    """One module. Numbers include the modules within it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    OUTPUT_SHAPES_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    TRAINABLE_PARAMETERS_FIELD_NUMBER: _builtins.int
+    FLOPS_FIELD_NUMBER: _builtins.int
+    ACTIVATION_BYTES_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """Module path; empty: the model itself."""
+    type: _builtins.str
+    """Class name, such as "Bottleneck"."""
+    depth: _builtins.int
+    """0 for the model itself, 1 for its children."""
+    parameters: _builtins.int
+    """Exact number of parameters; shared ones count once."""
+    trainable_parameters: _builtins.int
+    """Number of those parameters that train."""
+    flops: _builtins.int
+    """Floating-point operations of one forward; a multiply-add is 2."""
+    activation_bytes: _builtins.int
+    """Bytes of the tensors that a forward makes."""
+    calls: _builtins.int
+    """How often one forward calls it."""
+    @_builtins.property
+    def output_shapes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Shape of each tensor that its first call left to others, such as
+        "N×256×56×56"; none when it ran nothing.
+        """
+
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        type: _builtins.str = ...,
+        depth: _builtins.int = ...,
+        output_shapes: _abc.Iterable[_builtins.str] | None = ...,
+        parameters: _builtins.int = ...,
+        trainable_parameters: _builtins.int = ...,
+        flops: _builtins.int = ...,
+        activation_bytes: _builtins.int = ...,
+        calls: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activation_bytes", b"activation_bytes", "calls", b"calls", "depth", b"depth", "flops", b"flops", "output_shapes", b"output_shapes", "parameters", b"parameters", "path", b"path", "trainable_parameters", b"trainable_parameters", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModuleRow: _TypeAlias = ModuleRow  # noqa: Y015
 
 @_typing.final
 class CompareGraphsRequest(_message.Message):

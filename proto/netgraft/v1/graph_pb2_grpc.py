@@ -50,6 +50,11 @@ class GraphsStub:
                 request_serializer=netgraft_dot_v1_dot_graph__pb2.CompareGraphsRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_graph__pb2.GraphDiff.FromString,
                 _registered_method=True)
+        self.ListModules = channel.unary_unary(
+                '/netgraft.v1.Graphs/ListModules',
+                request_serializer=netgraft_dot_v1_dot_graph__pb2.ListModulesRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_graph__pb2.ModuleTable.FromString,
+                _registered_method=True)
 
 
 class GraphsServicer:
@@ -78,6 +83,13 @@ class GraphsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModules(self, request, context):
+        """Lists the modules of a model: type, output shape, parameters, operations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GraphsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +107,11 @@ def add_GraphsServicer_to_server(servicer, server):
                     servicer.CompareGraphs,
                     request_deserializer=netgraft_dot_v1_dot_graph__pb2.CompareGraphsRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_graph__pb2.GraphDiff.SerializeToString,
+            ),
+            'ListModules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModules,
+                    request_deserializer=netgraft_dot_v1_dot_graph__pb2.ListModulesRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_graph__pb2.ModuleTable.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +196,33 @@ class Graphs:
             '/netgraft.v1.Graphs/CompareGraphs',
             netgraft_dot_v1_dot_graph__pb2.CompareGraphsRequest.SerializeToString,
             netgraft_dot_v1_dot_graph__pb2.GraphDiff.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Graphs/ListModules',
+            netgraft_dot_v1_dot_graph__pb2.ListModulesRequest.SerializeToString,
+            netgraft_dot_v1_dot_graph__pb2.ModuleTable.FromString,
             options,
             channel_credentials,
             insecure,

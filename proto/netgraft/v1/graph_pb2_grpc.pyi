@@ -41,6 +41,8 @@ class GraphsStub:
     """
     CompareGraphs: _grpc.UnaryUnaryMultiCallable[_graph_pb2.CompareGraphsRequest, _graph_pb2.GraphDiff]
     """Says module by module how two models differ."""
+    ListModules: _grpc.UnaryUnaryMultiCallable[_graph_pb2.ListModulesRequest, _graph_pb2.ModuleTable]
+    """Lists the modules of a model: type, output shape, parameters, operations."""
 
 @_typing.type_check_only
 class GraphsAsyncStub(GraphsStub):
@@ -55,6 +57,8 @@ class GraphsAsyncStub(GraphsStub):
     """
     CompareGraphs: _aio.UnaryUnaryMultiCallable[_graph_pb2.CompareGraphsRequest, _graph_pb2.GraphDiff]  # type: ignore[assignment]
     """Says module by module how two models differ."""
+    ListModules: _aio.UnaryUnaryMultiCallable[_graph_pb2.ListModulesRequest, _graph_pb2.ModuleTable]  # type: ignore[assignment]
+    """Lists the modules of a model: type, output shape, parameters, operations."""
 
 class GraphsServicer(metaclass=_abc_1.ABCMeta):
     """Draws graphs and owns Netron: it alone knows the viewer's files and quirks."""
@@ -84,5 +88,13 @@ class GraphsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_graph_pb2.GraphDiff, _abc.Awaitable[_graph_pb2.GraphDiff]]:
         """Says module by module how two models differ."""
+
+    @_abc_1.abstractmethod
+    def ListModules(
+        self,
+        request: _graph_pb2.ListModulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_graph_pb2.ModuleTable, _abc.Awaitable[_graph_pb2.ModuleTable]]:
+        """Lists the modules of a model: type, output shape, parameters, operations."""
 
 def add_GraphsServicer_to_server(servicer: GraphsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

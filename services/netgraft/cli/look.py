@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import click
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
     from netgraft.v1 import graph_pb2
 
 TASKS = ("classification", "segmentation", "detection", "video", "optical_flow")
-DOCUMENTS = (".onnx", ".json")
+PICTURES = (".svg", ".png", ".html")
+DOCUMENTS = (".onnx", ".json", *PICTURES)
+LENSES = ("trainable", "parameters", "flops", "activations", "change")
 NETRON = "https://netron.app"
 
 
@@ -26,7 +29,8 @@ NETRON = "https://netron.app"
     cls=Word,
     examples=(
         "netgraft show resnet50",
-        "netgraft show resnet50 -o resnet50.onnx",
+        "netgraft show resnet50 -o resnet50.svg --open layer4 --lens flops",
+        "netgraft show resnet50 -o resnet50.html",
         "netgraft show timm/convnext_tiny --focus stages.3 --server 127.0.0.1:9000",
     ),
 )
@@ -35,17 +39,29 @@ NETRON = "https://netron.app"
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the graph to a file for Netron, .onnx or .json.",
+    help="Write the graph to a file: a picture (.svg, .png), a page that opens offline (.html), "
+    "a document for Netron (.onnx) or for programs (.json).",
 )
 @click.option("--focus", default="", metavar="PATH", help="Module to begin at, such as layer4.")
+@click.option("--open", "opened", multiple=True, metavar="PATH", help="Module to open; repeatable.")
+@click.option("--lens", type=click.Choice(LENSES), default=None, help="What colours the boxes.")
+@click.option("--batch", type=INT64, default=1, metavar="N", help="Examples a lens counts for.")
+@click.option(
+    "--theme", type=click.Choice(("light", "dark")), default="light", help="Of a picture."
+)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @weights_option
 @pass_session
 def show_command(
     session: Session,
+    *,
     model: str,
     output: Path | None,
     focus: str,
+    opened: tuple[str, ...],
+    lens: str | None,
+    batch: int,
+    theme: str,
     force: bool,
     weights: str | None,
 ) -> None:
@@ -60,10 +76,14 @@ def show_command(
     if output:
         _check_output(output, force=force)
     door = session.door()
-    request = graph_pb2.DrawGraphRequest(model=resolve(door, model, weights), focus=focus)
+    request = graph_pb2.DrawGraphRequest(
+        model=resolve(door, model, weights), focus=focus, lens=lens or "", open=opened
+    )
     graph = door.graphs.DrawGraph(request)
     if output:
-        _write(door, graph, output)
+        seen = graph.page.partition("?")[2]
+        extra = urlencode({"batch": batch, "theme": theme})
+        _write(door, graph, output, "&".join(filter(None, (seen, extra))))
     if session.json:
         emit(graph)
         return
@@ -77,25 +97,20 @@ def _check_output(file: Path, *, force: bool) -> None:
             name="-o",
             value=file,
             expected=tr(
-                "a file named .onnx or .json (pictures are drawn by the chat page)",
-                "以 .onnx 或 .json 结尾的文件（图片可在聊天页查看）",
+                f"a file named {', '.join(DOCUMENTS)}", f"以 {'、'.join(DOCUMENTS)} 结尾的文件"
             ),
         )
     refuse_overwriting(file, force=force)
 
 
-def _write(door: "Door", graph: "graph_pb2.Graph", file: Path) -> None:
-    """Write the drawn document, as it is or as the JSON form of ONNX. Netron opens both."""
+def _write(door: "Door", graph: "graph_pb2.Graph", file: Path, query: str) -> None:
+    """Write the drawing: as a picture, as a page, or as its document."""
     from netgraft.v1 import graph_pb2
 
-    request = graph_pb2.GetViewerFileRequest(model_id=graph.model_id, path="model.onnx")
+    suffix = file.suffix.lower()
+    name = f"graph{suffix}" if suffix in PICTURES else f"model{suffix}"
+    request = graph_pb2.GetViewerFileRequest(model_id=graph.model_id, path=name, query=query)
     data = door.graphs.GetViewerFile(request).data
-    if file.suffix.lower() == ".json":
-        import onnx
-        from google.protobuf.json_format import MessageToJson
-
-        model = onnx.load_from_string(data)
-        data = MessageToJson(model, preserving_proto_field_name=True).encode()
     with writing(file) as out:
         out.write(data)
 
@@ -123,10 +138,10 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
     )
     if not session.address and not output:
         told = tr(
-            "To see it: `netgraft up` and the chat page, or `netgraft show MODEL -o graph.onnx` "
-            f"and open that file in Netron ({NETRON}).",
-            "查看方式：运行 `netgraft up` 打开聊天页，或 `netgraft show MODEL -o graph.onnx` "
-            f"后用 Netron（{NETRON}）打开。",
+            "To see it: `netgraft up` and the chat page, or `netgraft show MODEL -o graph.html` "
+            f"and open that file in a browser (graph.onnx: in Netron, {NETRON}).",
+            "查看方式：运行 `netgraft up` 打开聊天页，或 `netgraft show MODEL -o graph.html` "
+            f"后用浏览器打开（graph.onnx 可用 Netron 打开，{NETRON}）。",
         )
         out.print(told, soft_wrap=True)
 
@@ -134,25 +149,37 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
 @click.command(
     "inspect",
     cls=Word,
-    examples=("netgraft inspect resnet50", "netgraft inspect timm/vit_tiny_patch16_224 --json"),
+    examples=(
+        "netgraft inspect resnet50",
+        "netgraft inspect resnet50 --depth 2 --batch 32",
+        "netgraft inspect timm/vit_tiny_patch16_224 --json",
+    ),
 )
 @model_argument()
+@click.option(
+    "--depth", type=INT64, default=1, metavar="N", help="How deep the table goes; 0: all (1)."
+)
+@click.option("--batch", type=INT64, default=1, metavar="N", help="Examples to count for (1).")
 @weights_option
 @pass_session
-def inspect_command(session: Session, model: str, weights: str | None) -> None:
-    """Say what MODEL is: heads, parameters, FLOPs, input."""
+def inspect_command(
+    session: Session, model: str, depth: int, batch: int, weights: str | None
+) -> None:
+    """Say what MODEL is: heads, parameters, FLOPs, input, and a table of its modules."""
     from netgraft.cli.output import console, emit
-    from netgraft.cli.view import inspection_view
-    from netgraft.v1 import surgery_pb2
+    from netgraft.cli.view import inspection_view, modules_view
+    from netgraft.v1 import graph_pb2, surgery_pb2
 
     door = session.door()
-    request = surgery_pb2.InspectModelRequest(model=resolve(door, model, weights))
-    reply = door.surgery.InspectModel(request)
+    resolved = resolve(door, model, weights)
+    reply = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
+    wish = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
+    table = door.graphs.ListModules(wish)
     tell(reply.model.notices)
     if session.json:
-        emit(reply)
+        emit(reply, modules=table.rows)
         return
-    for part in inspection_view(reply):
+    for part in (*inspection_view(reply), *modules_view(table)):
         console().print(part)
 
 

@@ -3,12 +3,15 @@
 Knows nothing of what the numbers mean.
 """
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from google.protobuf.message import Message
     from rich.console import Console
     from rich.table import Table
@@ -19,9 +22,15 @@ PIPED_WIDTH = 200
 """Columns when nobody's terminal says how wide it is: wide enough not to break a row."""
 
 
-def emit(message: "Message") -> None:
-    """Print a reply as its protobuf JSON: indented on a terminal, else on one line."""
-    click.echo(_json(message, 2 if sys.stdout.isatty() else None))
+def emit(message: "Message", **lists: "Iterable[Message]") -> None:
+    """Print a reply as its protobuf JSON: indented on a terminal, else on one line.
+
+    `lists` are further fields, each a list of messages.
+    """
+    document = json.loads(_json(message, None))
+    for name, items in lists.items():
+        document[name] = [json.loads(_json(item, None)) for item in items]
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
 
 
 def emit_line(message: "Message") -> None:

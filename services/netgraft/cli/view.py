@@ -82,6 +82,26 @@ def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
     yield made
 
 
+def modules_view(reply: "graph_pb2.ModuleTable") -> "Iterator[Table]":
+    """The modules, each indented by its depth."""
+    numbers = (tr("parameters", "参数"), tr("trainable", "可训练"), "FLOPs", tr("memory", "内存"))
+    shape = tr("output", "输出")
+    made = table(tr("module", "模块"), tr("type", "类型"), shape, *numbers, right=numbers)
+    for row in reply.rows:
+        name = row.path.rpartition(".")[2] or tr("(model)", "（模型）")
+        calls = f" ×{row.calls}" if row.calls > 1 else ""
+        made.add_row(
+            "  " * row.depth + name + calls,
+            row.type,
+            ", ".join(row.output_shapes) or "–",
+            exact(row.parameters) if row.parameters else "–",
+            exact(row.trainable_parameters) if row.trainable_parameters else "–",
+            count(row.flops) if row.flops else "–",
+            size(row.activation_bytes) if row.activation_bytes else "–",
+        )
+    yield made
+
+
 def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
     """What differs, module by module."""
     from netgraft.v1 import graph_pb2

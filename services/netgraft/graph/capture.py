@@ -17,6 +17,7 @@ from torch import nn
 
 from netgraft.errors import CannotDraw
 from netgraft.graph.exporting import EXAMPLE_BATCH, export, has_batch
+from netgraft.graph.lens import Parameter
 from netgraft.graph.nesting import Size
 from netgraft.graph.recording import Recording
 from netgraft.graph.tracing import trace
@@ -55,7 +56,7 @@ def capture(subject: Subject) -> tuple[Recording, nn.Module]:
             logger.info("%s needs values to run: %s", subject.name, _line(error))
         module = subject.module("cpu")
         try:
-            return trace(module, subject.inputs("cpu", 1)), module
+            return trace(module, subject.inputs("cpu", 1), examples=1), module
         except RESISTS as error:
             raise CannotDraw(model=subject.name, problem=_line(error)) from error
 
@@ -66,7 +67,7 @@ def _without_values(module: nn.Module, inputs: tuple[Any, ...]) -> Recording:
             return export(module, inputs)
         except RESISTS as error:
             logger.info("torch.export takes no %s: %s", type(module).__name__, _line(error))
-    return trace(module, inputs)
+    return trace(module, inputs, examples=EXAMPLE_BATCH)
 
 
 def warm() -> None:
@@ -79,6 +80,14 @@ def warm() -> None:
 def _line(error: BaseException) -> str:
     """The first line: what follows names files of the server."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+def parameters(module: nn.Module) -> dict[str, Parameter]:
+    """Every parameter under each of its names."""
+    return {
+        name: Parameter(id(parameter), parameter.numel(), parameter.requires_grad)
+        for name, parameter in module.named_parameters(remove_duplicate=False)
+    }
 
 
 def sizes(module: nn.Module) -> dict[str, Size]:

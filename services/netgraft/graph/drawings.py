@@ -8,13 +8,15 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netgraft.graph.lens import Parameter
 from netgraft.graph.nesting import Graph
+from netgraft.graph.view import View
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 KIND = "graphs"
 """Where the store keeps drawings."""
 IN_MEMORY = 64
+CAPTURED = 8
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,16 @@ class Drawing:
     summary: Summary
     document: bytes
     """For Netron; see `document`."""
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A graph, and what it was taken from."""
+
+    graph: Graph
+    module: "nn.Module"
+    """Without weights."""
+    parameters: Mapping[str, Parameter]
 
 
 @dataclass(frozen=True)
@@ -75,6 +88,7 @@ class Drawings:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._memory: OrderedDict[str, Drawing] = OrderedDict()
+        self._captured: OrderedDict[str, Captured] = OrderedDict()
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
 
@@ -99,18 +113,50 @@ class Drawings:
         from netgraft.graph import hierarchy
 
         def make() -> bytes:
-            return hierarchy.write(_graph(recipe, self.store)[0], recipe.title)
+            return hierarchy.write(self.captured(recipe).graph, recipe.title)
 
         return self._file(f"{_name(recipe.id)}.graph.json", make)
 
-    def picture(self, recipe: Recipe, kind: str) -> bytes:
-        """The top level as "svg" or "png", kept like the drawing. Raises CannotDraw."""
+    def lens(self, recipe: Recipe) -> bytes:
+        """The numbers of every box, as JSON, kept like the drawing. Raises CannotDraw.
+
+        Of a trained recipe the weights from before and after are read.
+        """
+        from netgraft.graph import lens
+        from netgraft.graph.change import changes
+
+        def make() -> bytes:
+            captured = self.captured(recipe)
+            return lens.write(captured.graph, captured.parameters, changes(recipe, self.store))
+
+        return self._file(f"{_name(recipe.id)}.lens.json", make)
+
+    def picture(self, recipe: Recipe, kind: str, view: View) -> bytes:
+        """The drawing as "svg", "png" or "html", kept like it. Raises CannotDraw."""
+        from netgraft.graph.onefile import write
         from netgraft.graph.render import render
 
         def make() -> bytes:
-            return render(self.draw(recipe).document, recipe.title, kind)
+            document = self.draw(recipe).document
+            if kind == "html":
+                return write(document, self.lens(recipe), recipe.title, view.query())
+            lens = self.lens(recipe) if view.lens else b""
+            return render(document, lens, recipe.title, kind, view)
 
-        return self._file(f"{_name(recipe.id)}.{kind}", make)
+        seen = hashlib.sha256(view.query().encode()).hexdigest()[:16]
+        return self._file(f"{_name(recipe.id)}.{seen}.{kind}", make)
+
+    def captured(self, recipe: Recipe) -> Captured:
+        """The graph of a recipe; the latest few are kept in memory. Raises CannotDraw."""
+        with self._lock:
+            if found := self._captured.get(recipe.id):
+                return found
+        made = _capture(recipe, self.store)
+        with self._lock:
+            self._captured[recipe.id] = made
+            while len(self._captured) > CAPTURED:
+                self._captured.popitem(last=False)
+        return made
 
     def _file(self, name: str, make: Callable[[], bytes]) -> bytes:
         found = self.store.get_file(KIND, name)
@@ -122,8 +168,10 @@ class Drawings:
     def _draw(self, recipe: Recipe) -> Drawing:
         from netgraft.graph import document
 
-        graph, summary = _graph(recipe, self.store)
-        drawing = Drawing(summary, document.write(graph, recipe.title, _properties(recipe, graph)))
+        captured = self.captured(recipe)
+        summary = _summary(captured)
+        properties = _properties(recipe, captured.graph)
+        drawing = Drawing(summary, document.write(captured.graph, recipe.title, properties))
         # The document first: who finds the summary finds both.
         self.store.put_file(KIND, f"{_name(recipe.id)}.onnx", drawing.document)
         self.store.put_file(KIND, f"{_name(recipe.id)}.json", json.dumps(asdict(summary)).encode())
@@ -145,36 +193,24 @@ class Drawings:
         return drawing
 
 
-def document(recipe: Recipe, store: Store) -> bytes:
-    """The ONNX document that Netron draws. Raises CannotDraw."""
-    return Drawings(store).draw(recipe).document
-
-
-def picture(recipe: Recipe, store: Store, kind: str) -> bytes:
-    """What Netron shows, as "svg" or "png"; see `render`. Raises CannotDraw."""
-    return Drawings(store).picture(recipe, kind)
-
-
-def json_document(recipe: Recipe, store: Store) -> bytes:
-    """The graph as JSON, modules within modules; see `hierarchy`. Raises CannotDraw."""
-    return Drawings(store).hierarchy(recipe)
-
-
-def _graph(recipe: Recipe, store: Store) -> tuple[Graph, Summary]:
-    from netgraft.graph.capture import capture, sizes
+def _capture(recipe: Recipe, store: Store) -> Captured:
+    from netgraft.graph.capture import capture, parameters, sizes
     from netgraft.graph.nesting import nest
 
     recording, module = capture(RecipeSubject(recipe, store))
-    graph = nest(recording, sizes(module))
-    summary = Summary(
+    return Captured(nest(recording, sizes(module)), module, parameters(module))
+
+
+def _summary(captured: Captured) -> Summary:
+    graph = captured.graph
+    return Summary(
         method=graph.method,
         top_level_nodes=len(graph.nodes),
         operators=sum(1 for _ in graph.operations()),
         parameters=graph.size().parameters,
         trainable_parameters=graph.size().trainable,
-        modules=tuple(path for path, _ in module.named_modules() if path),
+        modules=tuple(path for path, _ in captured.module.named_modules() if path),
     )
-    return graph, summary
 
 
 def _properties(recipe: Recipe, graph: Graph) -> dict[str, str]:
@@ -199,6 +235,6 @@ def _version() -> str:
     """Hash of the code that draws."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("**/*.py")):
+    for path in sorted([*folder.glob("**/*.py"), *folder.glob("*.js")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

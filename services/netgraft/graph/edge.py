@@ -2,12 +2,13 @@
 
 import time
 from difflib import get_close_matches
-from urllib.parse import quote
 
 from netgraft.errors import NotFound, UnknownModule
 from netgraft.graph import viewer
 from netgraft.graph.difference import Kind, ModuleDifference, compare
 from netgraft.graph.drawings import Drawings, Summary
+from netgraft.graph.table import Row, rows
+from netgraft.graph.view import View
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store, default_store
 from netgraft.models.zoo import resolve
@@ -34,13 +35,15 @@ class GraphsServicer:
         found = self.drawings.find(recipe)
         drawing = found or self.drawings.draw(recipe)
         summary = drawing.summary
-        if request.focus:
-            _check_focus(request.focus, summary)
-        focus = f"?focus={quote(request.focus)}" if request.focus else ""
+        view = View(focus=request.focus, lens=request.lens, open=tuple(request.open))
+        view.check()
+        for path in filter(None, (view.focus, *view.open)):
+            _check_path(path, summary)
+        query = f"?{view.query()}" if view.query() else ""
         return graph_pb2.Graph(
             model_id=recipe.id,
             title=recipe.title,
-            page=f"/viz/{recipe.id}/{focus}",
+            page=f"/viz/{recipe.id}/{query}",
             method=summary.method,
             top_level_nodes=summary.top_level_nodes,
             operators=summary.operators,
@@ -51,21 +54,23 @@ class GraphsServicer:
         )
 
     def GetViewerFile(self, request: graph_pb2.GetViewerFileRequest) -> graph_pb2.ViewerFile:
-        file = self._file(request.model_id, request.path)
+        file = self._file(request.model_id, request.path, View.parse(request.query))
         return graph_pb2.ViewerFile(
             data=file.data, content_type=file.content_type, immutable=file.immutable
         )
 
-    def _file(self, model_id: str, path: str) -> viewer.File:
+    def _file(self, model_id: str, path: str, view: View) -> viewer.File:
         if model_id == viewer.STATIC:
             return viewer.static_file(path)
-        if path not in ("", viewer.DOCUMENT, viewer.HIERARCHY, *viewer.PICTURES):
+        if path not in ("", *viewer.FILES):
             raise NotFound(what=f"the file {path!r}")
         recipe = self.store.get_recipe(model_id)
         if path == "":
             return viewer.page(recipe.title)
         if path in viewer.PICTURES:
-            data = self.drawings.picture(recipe, path.rpartition(".")[2])
+            data = self.drawings.picture(recipe, path.rpartition(".")[2], view)
+        elif path == viewer.LENS:
+            data = self.drawings.lens(recipe)
         elif path == viewer.HIERARCHY:
             data = self.drawings.hierarchy(recipe)
         else:
@@ -83,6 +88,19 @@ class GraphsServicer:
             b_parameters=found.b_parameters,
         )
 
+    def ListModules(self, request: graph_pb2.ListModulesRequest) -> graph_pb2.ModuleTable:
+        recipe = self._resolve(request.model)
+        batch = View(batch=request.batch or 1)
+        batch.check()
+        captured = self.drawings.captured(recipe)
+        found = rows(captured.graph, captured.module, captured.parameters, batch.batch)
+        return graph_pb2.ModuleTable(
+            model_id=recipe.id,
+            title=recipe.title,
+            batch=batch.batch,
+            rows=[_row(row) for row in found if not request.depth or row.depth <= request.depth],
+        )
+
     def _resolve(self, reference: str) -> Recipe:
         return resolve(reference, "pretrained", self.store).recipe
 
@@ -98,7 +116,21 @@ def _message(item: ModuleDifference) -> graph_pb2.ModuleDifference:
     )
 
 
-def _check_focus(path: str, summary: Summary) -> None:
+def _row(row: Row) -> graph_pb2.ModuleRow:
+    return graph_pb2.ModuleRow(
+        path=row.path,
+        type=row.type,
+        depth=row.depth,
+        output_shapes=["×".join(map(str, shape)) for shape in row.shapes],
+        parameters=row.parameters,
+        trainable_parameters=row.trainable,
+        flops=row.flops,
+        activation_bytes=row.activation_bytes,
+        calls=row.calls,
+    )
+
+
+def _check_path(path: str, summary: Summary) -> None:
     """Raises UnknownModule."""
     if path not in summary.modules:
         near = get_close_matches(path, summary.modules, n=3, cutoff=0)

@@ -37,12 +37,17 @@ class Operation:
     """Unique in the graph: the module's path, or the module's path / the operator."""
     operator: Operator
     outputs: tuple[Value, ...]
-    target: str
-    """The operator's name in PyTorch."""
+    step: Step = field(repr=False)
+    """What ran."""
     module: str
     """Path of the module whose code ran it."""
     type: str = ""
     """Class of the module when it holds nothing else, such as "Conv2d"."""
+
+    @property
+    def target(self) -> str:
+        """The operator's name in PyTorch."""
+        return self.step.target.removesuffix(".default")
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class Graph:
     outputs: tuple[tuple[str, Value | Weight], ...]
     sizes: Mapping[str, Size] = field(default_factory=dict, repr=False)
     """By module path; "" is the model. A module without parameters is left out."""
+    examples: int = 0
+    """See `Recording.examples`."""
 
     def size(self, module: str = "") -> Size:
         return self.sizes.get(module, Size())
@@ -97,7 +104,15 @@ def nest(recording: Recording, sizes: Mapping[str, Size] | None = None) -> Graph
     reads = _last_reads(steps, outputs)
     root = next((step.frames[0].type for step in steps if step.frames), "")
     nodes = _Nester(steps, reads).nodes(0, len(steps), depth=1)
-    return Graph(recording.method, root, nodes, recording.inputs, outputs, sizes or {})
+    return Graph(
+        recording.method,
+        root,
+        nodes,
+        recording.inputs,
+        outputs,
+        sizes or {},
+        recording.examples,
+    )
 
 
 def _without_identities(
@@ -207,7 +222,7 @@ class _Nester:
             name=self._name(name),
             operator=translate(step),
             outputs=self._outputs(step),
-            target=step.target.removesuffix(".default"),
+            step=step,
             module=frame.path,
             type=frame.type if alone else "",
         )

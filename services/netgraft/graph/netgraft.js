@@ -3,16 +3,20 @@
  *
  *   - takes scripts and assets from the folder that all models share;
  *   - keeps Netron from asking for consent, and so from asking anyone where the reader is;
- *   - opens the modules around ?focus=PATH, selects it and scrolls to it;
- *   - says so in <html data-netgraft>: "loading", "drawn", or "failed" (why: data-netgraft-error).
+ *   - opens the modules of ?open=PATH and those around ?focus=PATH, selects that and scrolls to it;
+ *   - says so in <html data-netgraft>: "loading", "drawn", or "failed" (why: data-netgraft-error);
+ *   - offers window.netgraft: the picture in plain words, to lens.js and to the compare page.
  */
 (function () {
     'use strict';
     const html = document.documentElement;
-    const shared = new URL('.', document.currentScript.src).href;
-    const focus = new URLSearchParams(window.location.search).get('focus');
+    // In the form of one file (onefile.py) what is needed lies in the page, as data: URLs.
+    const held = document.getElementById('netgraft-files');
+    const files = held ? JSON.parse(held.textContent) : null;
+    const shared = files ? '' : new URL('.', document.currentScript.src).href;
+    const wish = document.querySelector('meta[name=view]');
+    const query = new URLSearchParams(window.location.search || (wish ? wish.content : ''));
     html.dataset.netgraft = 'loading';
-
     // Netron puts a function that throws in eval's place, and tools that drive a browser need
     // the real one. The page's policy forbids it to scripts as ever.
     const real = window.eval;
@@ -27,6 +31,10 @@
 
     // Netron's loader looks beside the page; the scripts are in the shared folder.
     window.exports.require = (id, callback) => {
+        if (files) {
+            import(`netron/${id}.js`).then(() => callback(), (error) => callback(null, error));
+            return;
+        }
         const script = document.createElement('script');
         script.type = 'module';
         script.src = `${shared}${id}.js`;
@@ -57,6 +65,17 @@
         host.asset = function (file) {
             return this._request(`${shared}${file}`, null, 'utf-8');
         };
+        if (files) {
+            const request = host._request;
+            host._request = function (url, ...rest) {
+                return request.call(this, files[url.split('/').pop()], ...rest);
+            };
+            host.require = (id) => import(`netron/${id.replace('./', '')}.js`);
+            const environment = host.environment;
+            host.environment = function (name) { // a worker would know no import map
+                return name === 'serial' ? true : environment.call(this, name);
+            };
+        }
         host.worker = () => new Worker(`${shared}worker.js`, { type: 'module' });
         // A link leads to a new tab, never away from the picture.
         host.openURL = (url) => window.open(url, '_blank', 'noopener');
@@ -65,8 +84,30 @@
             show.call(this, page);
             if (this._page === 'default' && this._target && html.dataset.netgraft === 'loading') {
                 html.dataset.netgraft = 'placing';
-                place(this).then(() => say('drawn'), (error) => say('failed', error.message));
+                current = this;
+                place(this).then(tell).then(() => say('drawn'), (error) => say('failed', error.message));
             }
+        };
+        const refresh = view.refresh;
+        view.refresh = async function (...rest) {
+            await refresh.apply(this, rest);
+            if (html.dataset.netgraft === 'drawn') {
+                await tell();
+            }
+        };
+        // Netron writes its style sheet over our colours in the copy that it exports.
+        const write = window.XMLSerializer.prototype.serializeToString;
+        window.XMLSerializer.prototype.serializeToString = function (root) {
+            for (const element of root.querySelectorAll('[data-fill]')) {
+                element.style.fill = element.dataset.fill;
+            }
+            return write.call(this, root);
+        };
+        const properties = view.showNodeProperties;
+        view.showNodeProperties = function (node, ...rest) {
+            selected = node ? node.name : '';
+            listeners.select.forEach((listener) => listener(selected));
+            return properties.call(this, node, ...rest);
         };
         const fail = view.error;
         view.error = function (error, ...rest) {
@@ -76,19 +117,18 @@
     }
 
     async function place(view) {
-        const way = focus ? find(view.activeTarget.nodes, focus) : [];
-        if (way.length === 0) {
-            return;
-        }
-        const node = way.pop();
-        for (const group of way) {
-            view._target.blocks.add(graphOf(group));
-        }
-        if (way.length > 0) {
+        const nodes = view.activeTarget.nodes;
+        const opened = query.getAll('open').map((path) => find(nodes, path));
+        const way = query.get('focus') ? find(nodes, query.get('focus')) : [];
+        const groups = opened.flat().concat(way.slice(0, -1)).map(graphOf).filter(Boolean);
+        groups.forEach((graph) => view._target.blocks.add(graph));
+        if (groups.length > 0) {
             await view.refresh();
         }
-        const drawn = view._target.find(node);
-        view._target.scrollTo(drawn.context.select([node]), 'instant');
+        if (way.length > 0) {
+            selected = way[way.length - 1].name;
+            scrollTo(selected, 'instant');
+        }
     }
 
     /* The nodes from the top down to the module at a path; where it has no box of its own, to
@@ -130,5 +170,120 @@
     function graphOf(node) {
         const attribute = node.attributes.find((attribute) => attribute.type === 'graph');
         return attribute ? attribute.value : null;
+    }
+
+    // What the picture is to other scripts.
+
+    let current = null;
+    let selected = '';
+    const listeners = { draw: [], select: [] };
+
+    async function tell() {
+        for (const listener of listeners.draw) {
+            await listener();
+        }
+    }
+
+    /* Every box that is drawn, with its element; boxes inside of open ones too. */
+    function* boxes(graph) {
+        for (const [value, drawn] of graph._table) {
+            if (value.metadata && value.attributes && drawn.element) {
+                yield [value, drawn];
+            }
+            for (const block of drawn.blocks || []) {
+                if (block.target && block.target._table) {
+                    yield* boxes(block.target);
+                }
+            }
+        }
+    }
+
+    function scrollTo(name, behavior) {
+        for (const [value, drawn] of boxes(current._target)) {
+            if (value.name === name) {
+                current._target.scrollTo(drawn.context.select([value]), behavior);
+            }
+        }
+    }
+
+    window.netgraft = {
+        query,
+        /* Calls back when the picture was drawn, and again when it was drawn anew. */
+        onDraw: (listener) => listeners.draw.push(listener),
+        onSelect: (listener) => listeners.select.push(listener),
+        /* Names of all boxes that are drawn, with their module's path. */
+        boxes: () => [...boxes(current._target)].map(([node]) => ({ name: node.name, module: moduleOf(node) })),
+        /* Names of the modules that are open. */
+        opened: () => [...boxes(current._target)].map(([node]) => node)
+            .filter((node) => current._target.blocks.has(graphOf(node))).map((node) => node.name),
+        selected: () => selected,
+        /* Selects the box of a module; opens what is around it. Says whether there is one. */
+        async select(path, behavior) {
+            const way = find(current.activeTarget.nodes, path);
+            const closed = way.slice(0, -1).map(graphOf).filter((graph) => !current._target.blocks.has(graph));
+            closed.forEach((graph) => current._target.blocks.add(graph));
+            if (closed.length > 0) {
+                await current.refresh();
+            }
+            if (way.length > 0) {
+                selected = way[way.length - 1].name;
+                scrollTo(selected, behavior || 'smooth');
+            }
+            return way.length > 0;
+        },
+        async toggle(path, open) {
+            const node = find(current.activeTarget.nodes, path).pop();
+            const graph = node && graphOf(node);
+            if (graph && current._target.blocks.has(graph) !== open) {
+                current._target.blocks[open ? 'add' : 'delete'](graph);
+                await current.refresh();
+            }
+        },
+        get zoom() {
+            return current._target.zoom;
+        },
+        set zoom(value) {
+            current._target.zoom = value;
+        },
+        /* Paints boxes: `style(name, module)` gives { fill, text, label, tip }, or null for
+         * Netron's own colours. The data- attributes keep it in exported pictures. */
+        paint(style) {
+            for (const [node, drawn] of boxes(current._target)) {
+                const wish = style(node.name, moduleOf(node));
+                for (const part of drawn.element.querySelectorAll(':scope > g.node-item')) {
+                    colour(part.querySelector('path'), wish && wish.fill);
+                    colour(part.querySelector('text'), wish && wish.text);
+                }
+                label(drawn, wish);
+            }
+        },
+        failed: say.bind(null, 'failed')
+    };
+
+    function colour(element, fill) {
+        if (element && fill) {
+            element.style.fill = element.dataset.fill = fill;
+        } else if (element && element.dataset.fill) {
+            element.style.removeProperty('fill');
+            delete element.dataset.fill;
+        }
+    }
+
+    function label(drawn, wish) {
+        const old = drawn.element.querySelector(':scope > text.netgraft-label');
+        if (old) {
+            old.remove();
+        }
+        if (!wish || !wish.label) {
+            return;
+        }
+        const text = document.createElementNS('http://www.w3.org/2000/svg', 'text');
+        text.setAttribute('class', 'netgraft-label');
+        text.setAttribute('x', drawn.width + 6);
+        text.setAttribute('y', 14);
+        text.style.fontSize = '10px';
+        text.style.fill = text.dataset.fill = wish.ink || '#777';
+        text.textContent = wish.label;
+        drawn.element.appendChild(text);
     }
 })();

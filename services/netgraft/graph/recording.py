@@ -82,6 +82,8 @@ class Recording:
     outputs: tuple[tuple[str, Value | Weight], ...]
     """By the names under which the model returns them."""
     steps: tuple[Step, ...] = field(default=(), repr=False)
+    examples: int = 0
+    """In the batch that ran, where shapes are plain numbers; 0 where they hold "N"."""
 
 
 def tensors(argument: Argument) -> Iterator[Value | Weight]:

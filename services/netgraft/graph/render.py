@@ -2,19 +2,24 @@
 
 Nothing listens on a port: the browser's requests are answered from memory, and any
 that is not for the viewer's own files fails. Needs the extra `render` and a Chromium,
-which are not installed by default.
+which are not installed by default. The browser is started once and kept.
 """
 
 import base64
 import os
 import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from netgraft.errors import CannotDraw, NotFound
 from netgraft.graph import viewer
+from netgraft.graph.view import View
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Playwright, Route
+    from playwright.sync_api import Browser, Route
 
 ORIGIN = "http://netgraft.invalid"
 PATIENCE = 60_000
@@ -41,55 +46,108 @@ EXPORT = """async (name) => {
 """Takes what Netron would download (its unofficial handles; see netgraft.js)."""
 
 
-def render(document: bytes, title: str, kind: str, focus: str = "") -> bytes:
+def render(document: bytes, lens: bytes, title: str, kind: str, view: View) -> bytes:
     """The picture of a document as "svg" or "png". Raises CannotDraw.
 
-    With `focus`, the modules around that module are open, as on the page.
+    `lens` are the numbers that a lens colours by; see `lens`.
     """
     try:
-        from playwright.sync_api import Error, sync_playwright
+        import playwright.sync_api  # noqa: F401
     except ImportError as error:
         raise CannotDraw(model=title, problem=INSTALL) from error
+    files = {viewer.DOCUMENT: document, viewer.LENS: lens}
+    return _studio.run(lambda browser: _picture(browser, files, title, kind, view), title)
+
+
+class _Studio:
+    """A browser and the one thread that may use it; Playwright is bound to its thread."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[tuple[Callable[[Browser], bytes], str, Future[bytes]]]
+        self._queue = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def run(self, work: "Callable[[Browser], bytes]", title: str) -> bytes:
+        """Let `work` use the browser. Raises CannotDraw."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                # A daemon: when the process ends, so does the browser that hangs on it.
+                self._thread = threading.Thread(target=self._serve, name="render", daemon=True)
+                self._thread.start()
+        result: Future[bytes] = Future()
+        self._queue.put((work, title, result))
+        return result.result()
+
+    def _serve(self) -> None:
+        """Take orders until the browser fails; the next order starts another."""
+        from playwright.sync_api import Error, sync_playwright
+
+        work, title, result = self._queue.get()
+        try:
+            with sync_playwright() as playwright:
+                # Chromium's sandbox does not work for root, as whom containers often run.
+                arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+                found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+                browser = playwright.chromium.launch(executable_path=found, args=arguments)
+                while browser.is_connected():
+                    try:
+                        result.set_result(work(browser))
+                    except CannotDraw as error:
+                        result.set_exception(error)
+                    work, title, result = self._queue.get()
+                self._queue.put((work, title, result))
+        except Error as error:
+            missing = "Executable doesn't exist" in error.message
+            problem = INSTALL if missing else error.message.splitlines()[0]
+            result.set_exception(_cannot(title, problem, error))
+
+
+def _cannot(title: str, problem: str, cause: Exception) -> CannotDraw:
+    error = CannotDraw(model=title, problem=problem)
+    error.__cause__ = cause
+    return error
+
+
+_studio = _Studio()
+
+
+def _picture(
+    browser: "Browser", files: dict[str, bytes], title: str, kind: str, view: View
+) -> bytes:
+    scheme: Any = view.theme
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
     try:
-        with sync_playwright() as playwright:
-            return _picture(playwright, document, title, kind, focus)
-    except Error as error:
-        problem = INSTALL if "Executable doesn't exist" in error.message else error.message
-        raise CannotDraw(model=title, problem=problem.splitlines()[0]) from error
+
+        def answer(route: "Route") -> None:
+            _answer(route, files, title)
+
+        page.route("**/*", answer)
+        query = "&".join(filter(None, (view.query(), "bar=none", "language=en")))
+        page.goto(f"{ORIGIN}/viz/model/?{query}")
+        done = page.wait_for_selector(
+            "html[data-netgraft=drawn], html[data-netgraft=failed]",
+            state="attached",
+            timeout=PATIENCE,
+        )
+        if done is None or done.get_attribute("data-netgraft") == "failed":
+            problem = done.get_attribute("data-netgraft-error") if done else "no answer"
+            raise CannotDraw(model=title, problem=problem)
+        encoded: Any = page.evaluate(EXPORT, f"graph.{kind}")
+        return base64.b64decode(encoded)
+    finally:
+        page.close()
 
 
-def _picture(playwright: "Playwright", document: bytes, title: str, kind: str, focus: str) -> bytes:
-    # Chromium's sandbox does not work for root, as whom containers often run.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    browser = playwright.chromium.launch(executable_path=found, args=arguments)
-    page = browser.new_page()
-
-    def answer(route: "Route") -> None:
-        _answer(route, document, title)
-
-    page.route("**/*", answer)
-    page.goto(f"{ORIGIN}/viz/model/" + (f"?focus={focus}" if focus else ""))
-    done = page.wait_for_selector(
-        "html[data-netgraft=drawn], html[data-netgraft=failed]", state="attached", timeout=PATIENCE
-    )
-    if done is None or done.get_attribute("data-netgraft") == "failed":
-        problem = done.get_attribute("data-netgraft-error") if done else "no answer"
-        raise CannotDraw(model=title, problem=problem)
-    encoded: Any = page.evaluate(EXPORT, f"graph.{kind}")
-    browser.close()
-    return base64.b64decode(encoded)
-
-
-def _answer(route: "Route", document: bytes, title: str) -> None:
+def _answer(route: "Route", files: dict[str, bytes], title: str) -> None:
     _, _, owner, path = route.request.url.removeprefix(ORIGIN).partition("?")[0].split("/", 3)
     try:
         if owner == viewer.STATIC:
             file = viewer.static_file(path)
         elif path == "":
             file = viewer.page(title)
-        elif path == viewer.DOCUMENT:
-            file = viewer.model_file(path, document)
+        elif path in files:
+            file = viewer.model_file(path, files[path])
         else:
             raise NotFound(what=path)
     except NotFound:

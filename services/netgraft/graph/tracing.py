@@ -29,8 +29,11 @@ FUNCTION = "function"
 """Stands in a class's place where a function is no module's forward."""
 
 
-def trace(module: nn.Module, inputs: tuple[Any, ...]) -> Recording:
-    """Record `module(*inputs)` on the device of both. Raises whatever the forward raises."""
+def trace(module: nn.Module, inputs: tuple[Any, ...], examples: int = 1) -> Recording:
+    """Record `module(*inputs)`, a batch of so many examples, on the device of both.
+
+    Raises whatever the forward raises.
+    """
     watcher = _Watcher(module)
     leaves = pytree.tree_leaves(inputs)
     names = [f"input_{index}" if len(leaves) > 1 else "input" for index in range(len(leaves))]
@@ -49,6 +52,7 @@ def trace(module: nn.Module, inputs: tuple[Any, ...]) -> Recording:
         arguments,
         tuple((name, leaf) for name, leaf in outputs if isinstance(leaf, Value | Weight)),
         tuple(watcher.steps),
+        examples,
     )
 
 

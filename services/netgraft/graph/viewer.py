@@ -20,9 +20,11 @@ STATIC = "static"
 """The word that stands in a model id's place for the shared files."""
 DOCUMENT = "model.onnx"
 HIERARCHY = "model.json"
-PICTURES = ("graph.svg", "graph.png")
+LENS = "lens.json"
+PICTURES = ("graph.svg", "graph.png", "graph.html")
 """Files under a model's prefix, beside the page itself."""
-OWN = "netgraft.js"
+FILES = (DOCUMENT, HIERARCHY, LENS, *PICTURES)
+OWN = ("netgraft.js", "lens.js")
 NETRON_FILES = (
     "base.js",
     "browser.js",
@@ -102,11 +104,16 @@ def _shared() -> _Shared:
     assert spec.submodule_search_locations is not None
     netron = Path(spec.submodule_search_locations[0])
     files = {name: (netron / name).read_bytes() for name in NETRON_FILES}
-    files[OWN] = Path(__file__).with_name(OWN).read_bytes()
+    files |= {name: Path(__file__).with_name(name).read_bytes() for name in OWN}
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + files[name])
     return _Shared(digest.hexdigest()[:16], files, (netron / "index.html").read_text("utf-8"))
+
+
+def shared_files() -> dict[str, bytes]:
+    """All files that models share, by name."""
+    return _shared().files
 
 
 def static_file(path: str) -> File:
@@ -119,7 +126,7 @@ def static_file(path: str) -> File:
 
 
 def model_file(name: str, data: bytes) -> File:
-    """A file under a model's prefix: DOCUMENT, HIERARCHY or one of PICTURES."""
+    """A file under a model's prefix: DOCUMENT, HIERARCHY, LENS or one of PICTURES."""
     return File(data, content_type(name))
 
 
@@ -127,6 +134,14 @@ def page(title: str) -> File:
     """The page that shows a model; it stands at a path that ends in "/"."""
     shared = _shared()
     base = f"../{STATIC}/{shared.folder}/"
+    html = dressed(title, POLICY)
+    html = re.sub(r'(href|src)="([\w.-]+\.(?:css|js|ico|png))"', rf'\1="{base}\2"', html)
+    return File(html.encode(), CONTENT_TYPES[".html"])
+
+
+def dressed(title: str, policy: str) -> str:
+    """Netron's own page with our scripts beside its, and what it must be told."""
+    shared = _shared()
     # Netron refuses to work when its date is half a year old, and reports to its
     # maker unless its version is 0.0.0 (netron 9.3.3, browser.js).
     metas = {
@@ -137,7 +152,7 @@ def page(title: str) -> File:
         "identifier": DOCUMENT,
         "name": title,
     }
-    lines = [f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">']
+    lines = [f'<meta http-equiv="Content-Security-Policy" content="{policy}">']
     lines += [f'<meta name="{name}" content="{escape(text)}">' for name, text in metas.items()]
     html = re.sub(
         r'<meta (http-equiv="Content-Security|name="(version|date)).*?>\n', "", shared.index
@@ -145,10 +160,8 @@ def page(title: str) -> File:
     html = html.replace(
         "<title>Netron</title>", "\n".join([*lines, f"<title>{escape(title)}</title>"])
     )
-    html = re.sub(r'(href|src)="([\w.-]+\.(?:css|js|ico|png))"', rf'\1="{base}\2"', html)
-    own = f'<script type="text/javascript" src="{base}{OWN}"></script>'
-    html = html.replace("</script>", f"</script>\n{own}", 1)
-    return File(html.encode(), CONTENT_TYPES[".html"])
+    own = "\n".join(f'<script type="text/javascript" src="{name}"></script>' for name in OWN)
+    return html.replace("</script>", f"</script>\n{own}", 1)
 
 
 def content_type(name: str) -> str:

@@ -16,6 +16,7 @@ MODEL = re.compile(r"[0-9a-f]{64}|static")
 PATH = re.compile(r"(?:[\w@+-][\w@+.-]*(?:/[\w@+-][\w@+.-]*)*)?", re.ASCII)
 """Names joined by slashes, none of them beginning with a dot."""
 LONGEST = 200
+LONGEST_QUERY = 8000
 
 FOR_EVER = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
@@ -52,7 +53,9 @@ class Viewer:
         if not MODEL.fullmatch(model) or len(path) > LONGEST or not PATH.fullmatch(path):
             return _nothing(request)
         client = self.backend.client(language_of(request))
-        wish = graph_pb2.GetViewerFileRequest(model_id=model, path=path)
+        wish = graph_pb2.GetViewerFileRequest(
+            model_id=model, path=path, query=request.url.query[:LONGEST_QUERY] if path else ""
+        )
         try:
             file = await client.graphs.GetViewerFile(wish)
         except NetgraftError as error:

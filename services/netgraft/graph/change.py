@@ -1,0 +1,24 @@
+"""How far training moved each parameter of a model."""
+
+from netgraft.graph.lens import Change
+from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.store import Store
+
+
+def changes(recipe: Recipe, store: Store) -> dict[str, Change]:
+    """By parameter, what the last training of the recipe moved; {} when it was never trained.
+
+    Reads the weights from before and after. Raises WeightsUnavailable.
+    """
+    from netgraft.models.build import build
+
+    while recipe.edits and not isinstance(recipe.edits[-1], Tuned):
+        recipe = recipe.parent
+    if not recipe.edits:
+        return {}
+    before, after = (dict(build(r, store).named_parameters()) for r in (recipe.parent, recipe))
+    found = {}
+    for name, parameter in before.items():
+        old, new = (p.detach().double() for p in (parameter, after[name]))
+        found[name] = Change(float((new - old).square().sum()), float(old.square().sum()))
+    return found

@@ -1,0 +1,66 @@
+"""The page as one file that opens offline: scripts, styles, document and numbers inside of it.
+
+Netron's modules import each other by relative names, which a page without an origin cannot
+resolve; here each is a data: URL, and an import map gives the names.
+"""
+
+import base64
+import json
+import re
+from html import escape
+
+from netgraft.graph import viewer
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'unsafe-inline' data:",
+        "style-src 'unsafe-inline'",
+        "img-src data: blob:",
+        "connect-src data: blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
+"""Nothing is loaded from anywhere."""
+
+PREFIX = "netron/"
+"""What an import map's name begins with."""
+
+
+def write(document: bytes, lens: bytes, title: str, query: str) -> bytes:
+    """The page of a document as one HTML file, seen as the query says. UTF-8."""
+    files = viewer.shared_files()
+    modules = {name: data for name, data in files.items() if name.endswith(".js")}
+    own = {name: modules.pop(name) for name in ("index.js", *viewer.OWN)}
+    imports = {PREFIX + name: _url(name, _named(data)) for name, data in modules.items()}
+    data = {name: _url(name, files[name]) for name in files if name.endswith(".json")}
+    data[viewer.DOCUMENT] = _url(viewer.DOCUMENT, document)
+    head = [
+        f'<meta name="view" content="{escape(query)}">',
+        f"<style>{files['grapher.css'].decode()}</style>",
+        _json("importmap", "", {"imports": imports}),
+        _json("application/json", "netgraft-files", data),
+        _json("application/json", "netgraft-lens", json.loads(lens)),
+    ]
+    html = re.sub(r"<link [^>]*>\n?", "", viewer.dressed(title, POLICY))
+    html = html.replace("</title>", "</title>\n" + "\n".join(head), 1)
+    for name, script in own.items():
+        tag = f'<script type="text/javascript" src="{name}"></script>'
+        html = html.replace(tag, f"<script>{script.decode()}</script>", 1)
+    return html.encode()
+
+
+def _named(script: bytes) -> bytes:
+    """A module whose imports are names of the import map."""
+    return re.sub(rb"""(from |import\()(['"])\./""", rb"\1\2" + PREFIX.encode(), script)
+
+
+def _url(name: str, data: bytes) -> str:
+    kind = viewer.content_type(name).partition(";")[0]
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _json(kind: str, id_: str, value: object) -> str:
+    text = json.dumps(value).replace("<", "\\u003c")
+    return f'<script type="{kind}" id="{id_}">{text}</script>'

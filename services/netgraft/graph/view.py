@@ -1,0 +1,66 @@
+"""How a picture is seen: what is selected, open and coloured. The query of a permalink."""
+
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import parse_qsl, urlencode
+
+from netgraft.errors import InvalidValue
+from netgraft.graph.lens import LENSES
+
+THEMES = ("light", "dark")
+LARGEST_BATCH = 1_000_000
+MOST_OPEN = 200
+
+
+@dataclass(frozen=True)
+class View:
+    """`/viz/{id}/?focus=layer4.1.conv2&lens=flops&open=layer4`"""
+
+    focus: str = ""
+    """Path of the module that is selected."""
+    lens: str = ""
+    """One of LENSES; empty: boxes have Netron's own colours."""
+    open: tuple[str, ...] = ()
+    """Paths of modules that are expanded."""
+    batch: int = 1
+    """Examples that operations and activations are counted for."""
+    theme: str = "light"
+
+    @classmethod
+    def parse(cls, query: str) -> Self:
+        """Read a query; what is unknown in it is passed over. Raises InvalidValue."""
+        pairs = parse_qsl(query, max_num_fields=MOST_OPEN + 8) if query else []
+        said = dict(pairs)
+        opened = tuple(value for name, value in pairs if name == "open")
+        view = cls(
+            focus=said.get("focus", ""),
+            lens=said.get("lens", ""),
+            open=opened[:MOST_OPEN],
+            batch=_whole(said.get("batch", "1")),
+            theme=said.get("theme", "light"),
+        )
+        view.check()
+        return view
+
+    def check(self) -> None:
+        """Raises InvalidValue."""
+        if self.lens and self.lens not in LENSES:
+            expected = f"one of {', '.join(LENSES)}"
+            raise InvalidValue(name="lens", value=repr(self.lens), expected=expected)
+        if self.theme not in THEMES:
+            raise InvalidValue(name="theme", value=repr(self.theme), expected="light or dark")
+        if not 1 <= self.batch <= LARGEST_BATCH:
+            expected = f"a whole number from 1 to {LARGEST_BATCH:,}"
+            raise InvalidValue(name="batch", value=self.batch, expected=expected)
+
+    def query(self) -> str:
+        """The query that `parse` reads back; what is as usual is left out."""
+        pairs = [("focus", self.focus), ("lens", self.lens)]
+        pairs += [("open", path) for path in self.open]
+        pairs += [("batch", str(self.batch) if self.batch != 1 else "")]
+        pairs += [("theme", self.theme if self.theme != "light" else "")]
+        return urlencode([pair for pair in pairs if pair[1]])
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -1,0 +1,69 @@
+"""Operations and bytes, counted from shapes, held to what torch itself counts."""
+
+import pytest
+import torch
+from tests.graph.conftest import graph_of
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from netgraft.graph.capture import capture, sizes
+from netgraft.graph.cost import Cost, size_of
+from netgraft.graph.drawings import RecipeSubject
+from netgraft.graph.lens import cost_of
+from netgraft.graph.nesting import Graph, nest
+from netgraft.models.store import Store
+from netgraft.models.zoo import example_inputs, resolve
+
+MODELS = (
+    "resnet18", "mobilenet_v3_small", "vit_b_16", "swin_v2_t", "convnext_tiny", "regnet_y_400mf",
+    "deeplabv3_mobilenet_v3_large", "r3d_18", "timm/test_vit", "timm/test_efficientnet",
+    "timm/mixer_s32_224", "timm/coat_tiny",
+)  # fmt: skip
+
+
+def total(graph: Graph, batch: int = 1) -> Cost:
+    return sum((cost_of(graph, o.step, batch) for o in graph.operations()), Cost())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_operations_of_a_model_are_those_that_torch_counts(name: str, store: Store) -> None:
+    recipe = resolve(name, "none", store).recipe
+    recording, module = capture(RecipeSubject(recipe, store))
+    counter = FlopCounterMode(display=False)
+    with counter:
+        module(*example_inputs(recipe.base, batch=1))
+    graph = nest(recording, sizes(module))
+    assert total(graph).flops == pytest.approx(counter.get_total_flops(), rel=0.01)
+    assert total(graph, 8).flops == pytest.approx(8 * counter.get_total_flops(), rel=0.01)
+
+
+def test_a_transposed_convolution_and_a_grouped_one_count_as_torch_counts_them() -> None:
+    module = nn.Sequential(
+        nn.Conv2d(3, 6, 3, groups=3), nn.ConvTranspose2d(6, 4, 3, stride=2), nn.Conv2d(4, 4, 1)
+    )
+    counter = FlopCounterMode(display=False)
+    with counter:
+        module(torch.zeros(1, 3, 8, 8))
+    assert total(graph_of(module)).flops == counter.get_total_flops()
+
+
+def test_views_and_writes_in_place_take_no_memory() -> None:
+    class Shuffle(nn.Module):
+        def forward(self, x_NCHW: Tensor) -> Tensor:
+            return x_NCHW.permute(0, 2, 3, 1)[:, 1:].add(1).relu_().mul(2)
+
+    made = 7 * 8 * 3 * 4  # the sum and the product, each once
+    assert total(graph_of(Shuffle())).bytes == 2 * made
+    assert total(graph_of(Shuffle()), 5).bytes == 5 * 2 * made
+
+
+@pytest.mark.parametrize(
+    ("formula", "number"),
+    [("N", 4), ("12·N", 48), ("N//2+1", 3), ("((N+1)//2)", 2), ("floor(N/3)", 1), ("Mod(N,3)", 1)],
+)
+def test_a_formula_over_the_batch_is_a_number(formula: str, number: int) -> None:
+    assert size_of(formula, 4) == number
+
+
+def test_a_formula_is_read_not_run() -> None:
+    assert size_of("__import__('os').getpid()", 4) == 1
