@@ -10,7 +10,8 @@
     │   ├── UnknownModel
     │   ├── UnknownModule
     │   ├── UnknownJob
-    │   └── DataNotFound
+    │   ├── DataNotFound
+    │   └── NoSuchFile
     ├── NotPossible               FAILED_PRECONDITION
     │   ├── WeightsUnavailable
     │   ├── HeadMismatch
@@ -24,10 +25,12 @@
     │   ├── ConsentNeeded
     │   ├── StepUnavailable
     │   ├── WouldOverwrite
-    │   └── NothingCurrent
+    │   ├── NothingCurrent
+    │   └── OnlyDrawn
     ├── NotAllowed
     │   ├── Unauthenticated       UNAUTHENTICATED
-    │   └── OutsideDataRoots      PERMISSION_DENIED
+    │   ├── OutsideDataRoots      PERMISSION_DENIED
+    │   └── UnsafeFile            PERMISSION_DENIED
     ├── Exhausted                 RESOURCE_EXHAUSTED
     │   ├── DiskFull
     │   ├── TooLarge
@@ -132,6 +135,12 @@ class DataNotFound(NotFound):
     zh = "没有数据集或文件夹 {data!r}。请给出 {roots} 下的文件夹，或使用 `digits`。"
 
 
+class NoSuchFile(NotFound):
+    reason = "NO_SUCH_FILE"
+    en = "There is no file {data!r}. Give a model's file below {roots}."
+    zh = "没有文件 {data!r}。请给出 {roots} 下的模型文件。"
+
+
 class NotPossible(NetgraftError):
     reason = "NOT_POSSIBLE"
     en = "That is not possible now: {problem}"
@@ -229,6 +238,18 @@ class NothingCurrent(NotPossible):
     zh = "哪一个{what}？本次对话中还没有：请指明。"
 
 
+class OnlyDrawn(NotPossible):
+    reason = "ONLY_DRAWN"
+    en = (
+        "{name} ({kind}) can be shown, but not edited, trained or exported. For that, give the "
+        "whole model or its state_dict, saved by torch.save or as .safetensors."
+    )
+    zh = (
+        "{name}（{kind}）只能查看，不能编辑、训练或导出。如有需要，请提供由 torch.save "
+        "保存的完整模型或 state_dict，或 .safetensors 文件。"
+    )
+
+
 class NotAllowed(NetgraftError):
     reason = "NOT_ALLOWED"
     en = "That is not allowed: {problem}"
@@ -245,6 +266,19 @@ class OutsideDataRoots(NotAllowed):
     reason = "OUTSIDE_DATA_ROOTS"
     en = "{path!r} is outside the folders that the server may read ({roots})."
     zh = "{path!r} 不在服务器允许读取的文件夹内（{roots}）。"
+
+
+class UnsafeFile(NotAllowed):
+    reason = "UNSAFE_FILE"
+    en = (
+        "{name} was not opened: it asks for {classes}, and a pickle may only ask for what is known "
+        "to be safe in torch, torchvision and timm. Save the state_dict instead: "
+        "torch.save(model.state_dict(), FILE)."
+    )
+    zh = (
+        "没有打开 {name}：它要求加载 {classes}，而 pickle 只能使用 torch、torchvision 和 timm 中"
+        "已知安全的类。请改存 state_dict：torch.save(model.state_dict(), FILE)。"
+    )
 
 
 class Exhausted(NetgraftError):
