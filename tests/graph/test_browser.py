@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +12,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from netgraft.errors import NetgraftError
 from netgraft.graph.edge import GraphsServicer
+from netgraft.models.recipe import Freeze, Recipe
 from netgraft.models.store import Store
+from netgraft.models.zoo import resolve
 from netgraft.v1 import graph_pb2
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -93,8 +95,10 @@ def page(browser: Browser, site: Site) -> Iterator[Page]:
     assert site.missing == []
 
 
-def open_drawn(page: Page, site: Site, model: str, focus: str = "") -> None:
-    request = graph_pb2.DrawGraphRequest(model=model, focus=focus)
+def open_drawn(
+    page: Page, site: Site, model: str, focus: str = "", lens: str = "", opened: Sequence[str] = ()
+) -> None:
+    request = graph_pb2.DrawGraphRequest(model=model, focus=focus, lens=lens, open=opened)
     page.goto(site.origin + site.graphs.DrawGraph(request).page)
     expect(page.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
 
@@ -153,3 +157,81 @@ def test_a_document_that_cannot_be_had_is_said_to_have_failed(browser: Browser, 
 def test_the_viewer_needs_no_cookie(page: Page, site: Site) -> None:
     open_drawn(page, site, "squeezenet1_1")
     assert page.context.cookies() == []
+
+
+def fills(page: Page) -> dict[str, str]:
+    """The colour of every box that a lens has painted, by the name of the box."""
+    found: dict[str, str] = page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll('g.graph-node')].map((node) => [
+            node.id.replace('node-name-', ''),
+            node.querySelector(':scope > g.node-item > path')?.dataset.fill
+        ]).filter(([, fill]) => fill))"""
+    )
+    return found
+
+
+def frozen_but_the_head(site: Site) -> str:
+    """The id of a resnet18 whose backbone is frozen."""
+    recipe = resolve("resnet18", "none", site.graphs.store).recipe
+    edits = (Freeze(("",), trainable=False), Freeze(("fc",), trainable=True))
+    frozen = Recipe(recipe.base, edits)
+    site.graphs.store.put_recipe(Recipe(recipe.base, edits[:1]))
+    site.graphs.store.put_recipe(frozen)
+    return frozen.id
+
+
+def test_the_lens_of_training_colours_exactly_what_trains(page: Page, site: Site) -> None:
+    open_drawn(page, site, frozen_but_the_head(site), lens="trainable", opened=["layer1.0"])
+    painted = fills(page)
+    trains, frozen, nothing = "#1b7f4b", "#3f6fa8", "#d5d9de"
+    assert painted["fc"] == trains
+    assert painted["conv1"] == painted["layer1"] == painted["layer1.0.conv2"] == frozen
+    assert painted["maxpool"] == painted["layer1.0.relu"] == nothing
+    assert [name for name, fill in painted.items() if fill == trains] == ["fc"]
+    expect(page.get_by_text("frozen", exact=True).first).to_be_visible()
+
+
+def test_a_lens_is_chosen_on_the_page_and_the_address_remembers_all(page: Page, site: Site) -> None:
+    open_drawn(page, site, "resnet18")
+    assert fills(page) == {}
+    page.locator("#netgraft-bar select").select_option("flops")
+    expect(page.get_by_text("236 MFLOPs")).to_be_visible()  # 2 · 64·112·112 · 3·7·7
+    page.locator("#netgraft-bar input").fill("10")
+    page.locator("#netgraft-bar input").press("Enter")
+    expect(page.get_by_text("2.4 GFLOPs").first).to_be_visible()
+    page.get_by_text("+", exact=True).first.click()
+    expect(page.locator(".node-block")).to_have_count(1)
+    pool = page.locator("[id='node-name-maxpool']")
+    expect(pool).to_have_count(1)  # while it opens a module, Netron holds two pictures
+    pool.click()
+    expect(page.locator("#canvas .graph-node.select")).to_have_count(1)
+    painted = fills(page)
+
+    again = page.context.new_page()
+    again.set_viewport_size({"width": 1000, "height": 1400})
+    again.goto(page.url)
+    expect(again.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
+    assert fills(again) == painted
+    assert again.locator(".node-block").count() == 1
+    selected = again.locator("#canvas .graph-node.select")
+    assert selected.get_attribute("id") == "node-name-maxpool"
+    assert again.locator("#netgraft-bar input").input_value() == "10"
+
+
+def test_the_page_as_one_file_opens_offline(browser: Browser, site: Site, tmp_path: Path) -> None:
+    graph = site.graphs.DrawGraph(graph_pb2.DrawGraphRequest(model="resnet18"))
+    wish = graph_pb2.GetViewerFileRequest(
+        model_id=graph.model_id, path="graph.html", query="lens=parameters&open=layer4"
+    )
+    file = tmp_path / "resnet18.html"
+    file.write_bytes(site.graphs.GetViewerFile(wish).data)
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition(":")[0]))
+    page.goto(file.as_uri())
+    expect(page.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
+    assert set(asked) <= {"file", "data"}
+    assert page.locator(".node-block").count() == 1
+    assert "layer4.0" in fills(page)
+    context.close()

@@ -1,7 +1,6 @@
 """The Graphs service in-process."""
 
 import json
-import time
 
 import pytest
 from onnx import ModelProto
@@ -43,9 +42,7 @@ def test_a_model_is_drawn_without_its_weights_and_told_in_numbers(graphs: Graphs
 def test_a_drawing_is_kept_in_memory_and_in_the_store(graphs: GraphsServicer, store: Store) -> None:
     first = draw(graphs, "squeezenet1_1")
     for servicer in (graphs, GraphsServicer(store)):
-        start = time.perf_counter()
         again = draw(servicer, "squeezenet1_1")
-        assert time.perf_counter() - start < 0.5
         assert again.seconds == 0
         again.seconds = first.seconds
         assert again == first

@@ -140,7 +140,7 @@ class GetViewerFileRequest(_message.Message):
     """
     query: _builtins.str
     """How a picture is seen, as in the page's address: focus, lens, open (once
-    for each module), batch, theme ("light" or "dark"), URL-encoded.
+    for each module), batch, URL-encoded.
     """
     def __init__(
         self,

@@ -46,9 +46,6 @@ NETRON = "https://netron.app"
 @click.option("--open", "opened", multiple=True, metavar="PATH", help="Module to open; repeatable.")
 @click.option("--lens", type=click.Choice(LENSES), default=None, help="What colours the boxes.")
 @click.option("--batch", type=INT64, default=1, metavar="N", help="Examples a lens counts for.")
-@click.option(
-    "--theme", type=click.Choice(("light", "dark")), default="light", help="Of a picture."
-)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @weights_option
 @pass_session
@@ -61,7 +58,6 @@ def show_command(
     opened: tuple[str, ...],
     lens: str | None,
     batch: int,
-    theme: str,
     force: bool,
     weights: str | None,
 ) -> None:
@@ -82,7 +78,7 @@ def show_command(
     graph = door.graphs.DrawGraph(request)
     if output:
         seen = graph.page.partition("?")[2]
-        extra = urlencode({"batch": batch, "theme": theme})
+        extra = urlencode({"batch": batch})
         _write(door, graph, output, "&".join(filter(None, (seen, extra))))
     if session.json:
         emit(graph)

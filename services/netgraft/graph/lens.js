@@ -58,15 +58,14 @@
         return TRAINING[box.trainable === box.parameters ? 'trains' : box.trainable ? 'partly' : 'frozen'];
     }
 
-    /* Pale to deep by the logarithm of a box's share of the largest; text is legible on both. */
+    /* Pale to deep orange by the logarithm of a box's share of the largest; its text is legible. */
     function shade(value, largest) {
         if (!value || !largest) {
             return QUIET;
         }
         const part = lens === 'change' ? value / largest : 1 + Math.log10(value / largest) / 4;
-        const depth = Math.max(0, Math.min(1, part));
-        const lightness = 86 - 56 * depth;
-        return { fill: `hsl(${210 - 195 * depth}, 62%, ${lightness}%)`, text: lightness > 58 ? '#222' : '#fff' };
+        const lightness = 90 - 58 * Math.max(0, Math.min(1, part));
+        return { fill: `hsl(24, 85%, ${lightness}%)`, text: lightness > 55 ? '#222' : '#fff' };
     }
 
     async function apply() {

@@ -282,6 +282,9 @@
         text.setAttribute('x', drawn.width + 6);
         text.setAttribute('y', 14);
         text.style.fontSize = '10px';
+        text.style.paintOrder = 'stroke'; // a halo, for what lies beneath
+        text.style.stroke = window.getComputedStyle(document.body).backgroundColor;
+        text.style.strokeWidth = '3px';
         text.style.fill = text.dataset.fill = wish.ink || '#777';
         text.textContent = wish.label;
         drawn.element.appendChild(text);

@@ -24,6 +24,8 @@ POLICY = "; ".join(
 )
 """Nothing is loaded from anywhere."""
 
+METADATA = "onnx-metadata.json"
+
 PREFIX = "netron/"
 """What an import map's name begins with."""
 
@@ -34,7 +36,8 @@ def write(document: bytes, lens: bytes, title: str, query: str) -> bytes:
     modules = {name: data for name, data in files.items() if name.endswith(".js")}
     own = {name: modules.pop(name) for name in ("index.js", *viewer.OWN)}
     imports = {PREFIX + name: _url(name, _named(data)) for name, data in modules.items()}
-    data = {name: _url(name, files[name]) for name in files if name.endswith(".json")}
+    described = _described(files[METADATA], document)
+    data = {METADATA: _url(METADATA, described)}
     data[viewer.DOCUMENT] = _url(viewer.DOCUMENT, document)
     head = [
         f'<meta name="view" content="{escape(query)}">',
@@ -49,6 +52,12 @@ def write(document: bytes, lens: bytes, title: str, query: str) -> bytes:
         tag = f'<script type="text/javascript" src="{name}"></script>'
         html = html.replace(tag, f"<script>{script.decode()}</script>", 1)
     return html.encode()
+
+
+def _described(metadata: bytes, document: bytes) -> bytes:
+    """Netron's descriptions of just those operators that the document may hold."""
+    described = [item for item in json.loads(metadata) if item["name"].encode() in document]
+    return json.dumps(described).encode()
 
 
 def _named(script: bytes) -> bytes:

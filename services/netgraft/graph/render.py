@@ -115,8 +115,7 @@ _studio = _Studio()
 def _picture(
     browser: "Browser", files: dict[str, bytes], title: str, kind: str, view: View
 ) -> bytes:
-    scheme: Any = view.theme
-    page = browser.new_page(color_scheme=scheme, viewport={"width": 1200, "height": 900})
+    page = browser.new_page(color_scheme="light", viewport={"width": 1200, "height": 900})
     try:
 
         def answer(route: "Route") -> None:

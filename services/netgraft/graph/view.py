@@ -7,7 +7,6 @@ from urllib.parse import parse_qsl, urlencode
 from netgraft.errors import InvalidValue
 from netgraft.graph.lens import LENSES
 
-THEMES = ("light", "dark")
 LARGEST_BATCH = 1_000_000
 MOST_OPEN = 200
 
@@ -24,7 +23,6 @@ class View:
     """Paths of modules that are expanded."""
     batch: int = 1
     """Examples that operations and activations are counted for."""
-    theme: str = "light"
 
     @classmethod
     def parse(cls, query: str) -> Self:
@@ -37,7 +35,6 @@ class View:
             lens=said.get("lens", ""),
             open=opened[:MOST_OPEN],
             batch=_whole(said.get("batch", "1")),
-            theme=said.get("theme", "light"),
         )
         view.check()
         return view
@@ -47,8 +44,6 @@ class View:
         if self.lens and self.lens not in LENSES:
             expected = f"one of {', '.join(LENSES)}"
             raise InvalidValue(name="lens", value=repr(self.lens), expected=expected)
-        if self.theme not in THEMES:
-            raise InvalidValue(name="theme", value=repr(self.theme), expected="light or dark")
         if not 1 <= self.batch <= LARGEST_BATCH:
             expected = f"a whole number from 1 to {LARGEST_BATCH:,}"
             raise InvalidValue(name="batch", value=self.batch, expected=expected)
@@ -58,7 +53,6 @@ class View:
         pairs = [("focus", self.focus), ("lens", self.lens)]
         pairs += [("open", path) for path in self.open]
         pairs += [("batch", str(self.batch) if self.batch != 1 else "")]
-        pairs += [("theme", self.theme if self.theme != "light" else "")]
         return urlencode([pair for pair in pairs if pair[1]])
 
 
