@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAY   ?= 1
+SHARD  ?= 1/1
+OUT    ?= coverage_graphs.jsonl
 
-.PHONY: help install demo up test ready images-test check format proto catalogue clean
+.PHONY: help install demo up test ready images-test check format proto catalogue coverage-zoo clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +47,9 @@ ready: install   ## a browser, fonts and weights for the tests, where they are m
 
 images-test: install ## build both container images and start them (needs an engine)
 	$(BIN)/pytest -m images tests/docker
+
+coverage-zoo: install ## draw every model of the zoo (SHARD=1/4: every fourth; goes on where it stopped)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/coverage_graphs.py --shard $(SHARD) -o $(OUT)
 
 catalogue: install ## write the model zoo's index anew from torchvision and timm
 	$(BIN)/python -m netgraft.models.catalogue

@@ -24,7 +24,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(RAY_ENVIRONMENT)
 
 
-HEAVY = ("e2e", "graph/test_browser", "graph/test_render", "tuning/test_ray", "ui/test_page")
+HEAVY = (
+    "e2e",
+    "graph/test_browser",
+    "graph/test_huge",
+    "graph/test_render",
+    "tuning/test_ray",
+    "ui/test_page",
+)
 """Tests that start Ray or a browser: with `pytest -n` they run one after another."""
 
 
