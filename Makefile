@@ -40,7 +40,7 @@ format: install  ## format the code and mend what lint can mend
 
 test: install    ## everything that CI runs
 	$(MAKE) --no-print-directory -j2 check ready
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not slow and not gpu and not images"
+	$(BIN)/pytest -m "not slow and not gpu and not images"
 
 ready: install   ## a browser, fonts and weights for the tests, where they are missing
 	$(BIN)/python tests/prepare.py

@@ -24,24 +24,6 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(RAY_ENVIRONMENT)
 
 
-HEAVY = (
-    "e2e",
-    "graph/test_browser",
-    "graph/test_huge",
-    "graph/test_render",
-    "tuning/test_ray",
-    "ui/test_page",
-)
-"""Tests that start Ray or a browser: with `pytest -n` they run one after another."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    for item in items:
-        if str(item.path.relative_to(here)).startswith(HEAVY):
-            item.add_marker(pytest.mark.xdist_group("heavy"))
-
-
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(os.environ["NETGRAFT_STATE"], ignore_errors=True)
 
