@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from netgraft.client import Client
 from netgraft.errors import AddressInUse, Unreachable
-from netgraft.ray_patches import import_serve, own_agent_port
+from netgraft.ray_patches import free_port, import_serve, start_ray
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, models_pb2
 
@@ -152,13 +152,10 @@ def _services(stop: threading.Event) -> Iterator[None]:
     from ray import serve
     from ray.serve.config import HTTPOptions, gRPCOptions
 
-    own_agent_port(_free_port())
-    ray.init(
-        address="local",
+    start_ray(
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=True,  # its jobs API runs the tuning jobs
         dashboard_host="127.0.0.1",
-        dashboard_port=_free_port(),
         log_to_driver=False,
         logging_level=logging.ERROR,
         runtime_env={"worker_process_setup_hook": "netgraft.ray_patches.install"},
@@ -168,7 +165,7 @@ def _services(stop: threading.Event) -> Iterator[None]:
     _stop_when_told(stop)
     try:
         serve.start(
-            http_options=HTTPOptions(host="127.0.0.1", port=_free_port()),
+            http_options=HTTPOptions(host="127.0.0.1", port=free_port()),
             grpc_options=gRPCOptions(
                 port=settings().grpc_port,
                 grpc_servicer_functions=SERVICER_FUNCTIONS,
@@ -240,8 +237,3 @@ def _wait_for_gateway(process: "subprocess.Popen[bytes]", url: str, stop: thread
     if not stop.is_set():
         raise Unreachable(address=url)
 
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,11 +1,12 @@
 """What Ray 2.60 has no setting for: where Serve's gRPC binds, a port of one's own for jobs,
-and an import that costs every process a second and more.
+patience with a busy machine, and an import that costs every process a second and more.
 
 Serve's proxy and replicas are worker processes, so `install` is given to Ray as the
 hook that each worker calls at its start. tests/e2e proves that the gRPC port answers
 on loopback only.
 """
 
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,30 @@ def _without(module: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[module]
+
+
+def start_ray(tries: int = 3, **options: Any) -> None:
+    """`ray.init(**options)` of a cluster of this process's own, tried again when it came up late.
+
+    Ray gives its node 30 s, which a busy machine may not meet.
+    """
+    import ray
+
+    own_agent_port(free_port())
+    try:
+        ray.init(address="local", dashboard_port=free_port(), **options)
+    except Exception as error:  # Ray raises nothing narrower here
+        ray.shutdown()
+        if tries == 1 or "timed out during startup" not in str(error):
+            raise
+        start_ray(tries - 1, **options)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def own_agent_port(port: int) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import torch
 
 from netgraft.models.recipe import Tuned
 from netgraft.models.store import default_store
-from netgraft.ray_patches import own_agent_port
+from netgraft.ray_patches import start_ray
 from netgraft.settings import settings
 from netgraft.surgery.edge import SurgeryServicer
 from netgraft.tuning import checkpoint
@@ -58,41 +57,19 @@ def service(state: Path) -> Iterator[TuningServicer]:
     """The real service beside a local Ray with two cores."""
     import ray
 
-    start_ray(state)
+    start_ray(
+        num_cpus=2,
+        object_store_memory=256 * 2**20,
+        dashboard_host="127.0.0.1",
+        log_to_driver=False,
+        _temp_dir=str(state / "r"),
+    )
     try:
         servicer = TuningServicer()
         Reconciler(servicer.jobs, servicer.launcher, SILENT_SECONDS).start()
         yield servicer
     finally:
         ray.shutdown()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def start_ray(state: Path, tries: int = 3) -> None:
-    """A local Ray. It gives its node 30 s to come up, which a busy machine may not meet."""
-    import ray
-
-    own_agent_port(free_port())
-    try:
-        ray.init(
-            address="local",
-            num_cpus=2,
-            object_store_memory=256 * 2**20,
-            dashboard_host="127.0.0.1",
-            dashboard_port=free_port(),
-            log_to_driver=False,
-            _temp_dir=str(state / "r"),
-        )
-    except Exception as error:
-        ray.shutdown()
-        if tries == 1 or "timed out during startup" not in str(error):
-            raise
-        start_ray(state, tries - 1)
 
 
 @pytest.fixture(scope="module")

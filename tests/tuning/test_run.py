@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from netgraft.errors import InvalidData, TrainingFailed
+from netgraft.models import gradients
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe, Retarget, Tuned
 from netgraft.models.store import Store
@@ -66,6 +67,9 @@ def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
     assert measured(store, tuned, 32) == pytest.approx(done.metrics["accuracy"])
     files = [path.name for path in board.folder(job.id).iterdir()]
     assert any("tfevents" in name for name in files)
+    norms = gradients.read(store, tuned.id)
+    assert norms.keys() == {name for name, _ in build(tuned, store).named_parameters()}
+    assert sum(norms.values()) > 0
 
 
 def measured(store: Store, recipe: Recipe, side: int) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TASKS = ("classification", "segmentation", "detection", "video", "optical_flow")
 PICTURES = (".svg", ".png", ".html")
 DOCUMENTS = (".onnx", ".json", *PICTURES)
-LENSES = ("trainable", "parameters", "flops", "activations", "change")
+LENSES = ("trainable", "parameters", "flops", "activations", "change", "gradient")
 NETRON = "https://netron.app"
 
 

@@ -1,12 +1,13 @@
-"""How far training moved each parameter of a model."""
+"""What training did to each parameter of a model."""
 
 from netgraft.graph.lens import Change
+from netgraft.models import gradients
 from netgraft.models.recipe import Recipe, Tuned
 from netgraft.models.store import Store
 
 
 def changes(recipe: Recipe, store: Store) -> dict[str, Change]:
-    """By parameter, what the last training of the recipe moved; {} when it was never trained.
+    """By parameter, what the last training of the recipe did; {} when it was never trained.
 
     Reads the weights from before and after. Raises WeightsUnavailable.
     """
@@ -16,9 +17,11 @@ def changes(recipe: Recipe, store: Store) -> dict[str, Change]:
         recipe = recipe.parent
     if not recipe.edits:
         return {}
+    norms = gradients.read(store, recipe.id)
     before, after = (dict(build(r, store).named_parameters()) for r in (recipe.parent, recipe))
     found = {}
     for name, parameter in before.items():
         old, new = (p.detach().double() for p in (parameter, after[name]))
-        found[name] = Change(float((new - old).square().sum()), float(old.square().sum()))
+        moved, size = float((new - old).square().sum()), float(old.square().sum())
+        found[name] = Change(moved, size, norms.get(name))
     return found

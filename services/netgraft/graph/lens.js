@@ -11,7 +11,8 @@
         parameters: say('parameters', '参数量'),
         flops: 'FLOPs',
         activations: say('activations', '激活内存'),
-        change: say('change in training', '训练变化')
+        change: say('change in training', '训练变化'),
+        gradient: say('gradient norm', '梯度范数')
     };
     const TRAINING = {
         trains: { fill: '#1b7f4b', text: '#fff', label: say('trains', '训练') },
@@ -43,6 +44,9 @@
     function write(value) {
         if (lens === 'change') {
             return `${(100 * value).toPrecision(2)} %`;
+        }
+        if (lens === 'gradient') {
+            return value.toPrecision(2);
         }
         const base = lens === 'activations' ? 1024 : 1000;
         const units = lens === 'activations' ? ['B', 'KiB', 'MiB', 'GiB', 'TiB'] : ['', 'k', 'M', 'G', 'T', 'P'];

@@ -16,7 +16,7 @@ from netgraft.graph.cost import Cost, cost
 from netgraft.graph.nesting import Graph, Group, Node, Operation, operations
 from netgraft.graph.recording import Step, Weight, tensors
 
-LENSES = ("trainable", "parameters", "flops", "activations", "change")
+LENSES = ("trainable", "parameters", "flops", "activations", "change", "gradient")
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Change:
-    """How far training moved a parameter: squares, so that modules can be summed."""
+    """What the last training did to a parameter: squares, so that modules can be summed."""
 
     moved: float
     """‖ΔW‖²"""
     before: float
     """‖W‖²"""
+    gradient: float | None = None
+    """‖∂loss/∂W‖² in the last step; None when it was not kept, as of what is frozen."""
 
 
 Parameters = Mapping[str, Parameter]
@@ -47,7 +49,7 @@ def write(graph: Graph, parameters: Parameters, changes: Changes) -> bytes:
     """The numbers of every box by its name, as JSON."""
     boxes = {node.name: _box(node, graph, parameters, changes) for node in _every(graph.nodes)}
     total = _numbers(parameters, parameters, changes) | _costs(graph, list(graph.operations()))
-    lenses = [name for name in LENSES if name != "change" or changes]
+    lenses = [name for name in LENSES if name in total]
     document = {"lenses": lenses, "total": total, "boxes": boxes}
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -86,6 +88,9 @@ def _numbers(names: object, parameters: Parameters, changes: Changes) -> dict[st
     before = sum(change.before for change in moved)
     if before:
         found["change"] = math.sqrt(sum(change.moved for change in moved) / before)
+    gradients = [change.gradient for change in moved if change.gradient is not None]
+    if gradients:
+        found["gradient"] = math.sqrt(sum(gradients))
     return found
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import TrainingFailed
-from netgraft.models import zoo
+from netgraft.models import gradients, zoo
 from netgraft.models.build import build
 from netgraft.models.losses import make_loss
 from netgraft.models.recipe import Tuned
@@ -255,7 +255,9 @@ class Run:
             class_names=self.data.class_names,
             metrics=tuple(sorted(self.metrics.items())),
         )
-        return self.store.put_recipe(self.recipe.with_edit(tuned))
+        result = self.store.put_recipe(self.recipe.with_edit(tuned))
+        gradients.keep(self.store, result, self.learner.gradients())
+        return result
 
     # Making
 

@@ -135,6 +135,15 @@ class Learner:
             tally.loss += float(self.loss(logits_NK, labels_N)) * len(labels_N)
         return tally
 
+    def gradients(self) -> dict[str, float]:
+        """‖∂loss/∂W‖² of each parameter in the last step, as it was applied; {} before any."""
+        named = self.module.named_parameters()
+        return {
+            name: float(parameter.grad.double().square().sum())
+            for name, parameter in named
+            if parameter.grad is not None
+        }
+
     def state(self) -> dict[str, Any]:
         """All that a resumed run needs, tensors and plain values only."""
         return {

@@ -1,0 +1,19 @@
+"""What training leaves beside a tuned recipe: the size of each parameter's last gradient."""
+
+import json
+
+from netgraft.models.store import Store
+
+KIND = "gradients"
+
+
+def keep(store: Store, recipe_id: str, squares: dict[str, float]) -> None:
+    """Keep ‖∂loss/∂W‖² by parameter name."""
+    store.put_file(KIND, f"{recipe_id}.json", json.dumps(squares).encode())
+
+
+def read(store: Store, recipe_id: str) -> dict[str, float]:
+    """What was kept; {} when nothing was."""
+    kept = store.get_file(KIND, f"{recipe_id}.json")
+    squares: dict[str, float] = json.loads(kept) if kept else {}
+    return squares
