@@ -53,6 +53,7 @@ coverage-zoo: install ## draw every model of the zoo (SHARD=1/4: every fourth; g
 
 catalogue: install ## write the model zoo's index anew from torchvision and timm
 	$(BIN)/python -m netgraft.models.catalogue
+	$(BIN)/python -m netgraft.models.signatures
 
 clean:           ## remove what was made here (not your models: those are in ~/.netgraft)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     """fsspec URL of the folder of tensors and cached files; empty: `state`/store."""
     data_roots: str = ""
     """Folders that data may be read from, separated by ":"; empty: the folder at start."""
+    file_mib: int = Field(default=512, ge=1, le=2000)
+    """Largest model file that is opened, also when unpacked, in MiB."""
     token: str = ""
     """The bearer token; empty: the one in `state`/token, made at first start."""
     web_hosts: str = ""
@@ -73,6 +75,11 @@ class Settings(BaseSettings):
         """Data roots with symbolic links resolved."""
         named = [part for part in self.data_roots.split(":") if part]
         return tuple(Path(part).expanduser().resolve() for part in named or [str(Path.cwd())])
+
+    @property
+    def file_bytes(self) -> int:
+        """`file_mib` in bytes."""
+        return self.file_mib * 2**20
 
     def read_token(self) -> str:
         """The token, or "" when none has been made."""

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torchvision
 
-from netgraft.errors import UnknownModel, UnsupportedFile, WeightsUnavailable
+from netgraft.errors import OutsideDataRoots, UnknownModel, WeightsUnavailable
 from netgraft.models import zoo
 from netgraft.models.build import build
 from netgraft.models.catalogue import Query, by_name, entries, search
@@ -80,7 +80,7 @@ def test_an_unknown_name_is_never_corrected_but_neighbours_are_named(store: Stor
         zoo.resolve("resnet500", "pretrained", store)
     with pytest.raises(UnknownModel, match="IMAGENET1K_V2"):
         zoo.resolve("resnet50@V7", "pretrained", store)
-    with pytest.raises(UnsupportedFile):
+    with pytest.raises(OutsideDataRoots):
         zoo.resolve("/etc/passwd.pth", "pretrained", store)
 
 

@@ -20,11 +20,12 @@ def build(
     """The recipe's module in training mode, frozen layers with requires_grad False.
 
     On "meta" no weights are read (the default there) and none are needed. Raises
-    WeightsUnavailable, and FileNotFoundError when the store lost a delta.
+    WeightsUnavailable, OnlyDrawn for a file that holds no module, and FileNotFoundError when
+    the store lost a delta or a file.
     """
     real = torch.device(device).type != "meta"
     load = real if with_weights is None else with_weights
-    module = base_module(recipe.base, device=device, load_weights=load)
+    module = base_module(recipe.base, device=device, load_weights=load, store=store)
     for edit in recipe.edits:
         module = apply_structure(module, edit)
         if load and isinstance(edit, Retarget | Tuned):

@@ -2,15 +2,14 @@
 
 from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
 
-LIBRARIES = {"torchvision": "torchvision", "timm": "timm"}
+LIBRARIES = {"torchvision": "import torchvision\n", "timm": "import timm\n", "file": ""}
 
 HEADER = '''"""{title}: rebuilt from netgraft recipe {id}.
 
 `netgraft export {short} --format safetensors -o {weights}` writes the weights file.
 """
 
-import {library}
-import torch
+{library}import torch
 from safetensors.torch import load_file
 from torch import nn
 
@@ -63,6 +62,7 @@ def train(model, path, trainable):
 def python(recipe: Recipe, weights: str) -> str:
     """The code. `weights` is the name of the safetensors file that it loads."""
     heads = [head for edit in recipe.edits if isinstance(edit, Retarget) for head in edit.heads]
+    heads += recipe.base.file.heads if recipe.base.file else ()
     text = HEADER.format(
         title=recipe.title,
         id=recipe.id,
@@ -82,6 +82,16 @@ def python(recipe: Recipe, weights: str) -> str:
 
 
 def _base(base: Base) -> list[str]:
+    if base.source == "file" and base.file:
+        # Torch's own loader runs what is in the file; netgraft has looked at this very one.
+        return [
+            f"# The SHA-256 of the file is {base.file.sha256}.",
+            f"model = torch.load({base.name!r}, weights_only=False)",
+        ]
+    return [*_library(base), *(_head(head) for head in (base.file.heads if base.file else ()))]
+
+
+def _library(base: Base) -> list[str]:
     if base.source == "timm":
         name = f"{base.name}.{base.weights}" if base.weights else base.name
         return [f'model = timm.create_model("{name}", pretrained=False)']

@@ -8,8 +8,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.models import zoo
 from netgraft.models.catalogue import Entry, Query, search
+from netgraft.models.files import LANGUAGES
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store, default_store
+from netgraft.serving import caller
 from netgraft.v1 import models_pb2
 
 CHUNK = 2**20
@@ -75,10 +77,16 @@ def model_message(recipe: Recipe, store: Store) -> models_pb2.Model:
         classes=recipe.classes or 0,
         class_names=recipe.class_names,
         loss=recipe.loss,
-        notices=notices.splitlines(),
+        notices=[_read(notice) for notice in notices.splitlines()],
         create_time=created,
         metrics=recipe.metrics,
     )
+
+
+def _read(notice: str) -> str:
+    """A notice in the language of the caller, where it was written in both."""
+    english, _, chinese = notice.partition(LANGUAGES)
+    return chinese if chinese and caller().language == "zh" else english
 
 
 def _entry_message(entry: Entry) -> models_pb2.ZooEntry:

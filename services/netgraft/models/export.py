@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from netgraft.errors import CannotExport, InvalidValue
 from netgraft.models import code
 from netgraft.models.build import build
+from netgraft.models.file_source import stem
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
 from netgraft.models.zoo import example_inputs
@@ -32,7 +33,7 @@ Inputs = tuple[Tensor | list[Tensor], ...]
 
 def file_name(recipe: Recipe, kind: str) -> str:
     """Name for the user's file, such as "resnet50-1a2b3c4d5e6f.onnx"."""
-    return f"{recipe.base.name}-{recipe.id[:12]}.{SUFFIXES[kind]}"
+    return f"{stem(recipe.base)}-{recipe.id[:12]}.{SUFFIXES[kind]}"
 
 
 def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:

@@ -15,22 +15,6 @@ from netgraft.errors import NothingToUndo
 
 
 @dataclass(frozen=True)
-class Base:
-    """Where a model starts: a name of a library's zoo and its weights."""
-
-    source: str
-    """ "torchvision" or "timm"."""
-    name: str
-    """The library's own name, such as "resnet50"."""
-    weights: str | None
-    """Name of the pretrained weights, such as "IMAGENET1K_V2"; None: random from `seed`."""
-    seed: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.source}/{self.name}@{self.weights or 'none'}"
-
-
-@dataclass(frozen=True)
 class HeadEdit:
     """One layer whose output dimension an edit changes."""
 
@@ -52,6 +36,46 @@ class HeadEdit:
             f"{self.type}({self.in_features} → {n})" for n in (self.before, self.after)
         )
         return f"{self.path}: {before} → {after}"
+
+
+@dataclass(frozen=True)
+class UserFile:
+    """What a base takes from a file of the user's: named by content, never by path."""
+
+    sha256: str
+    """Of the file's bytes; the store keeps them under it."""
+    kind: str
+    """As `formats` tells it by content, such as "state_dict", "module" or "onnx"."""
+    name: str
+    """The file's own name, cleaned, for people only."""
+    task: str = ""
+    """As the catalogue says it, where the file is a module of its own; else ""."""
+    input_shape: tuple[int, ...] = ()
+    """One example without the batch, where the file is a module of its own; else ()."""
+    heads: tuple[HeadEdit, ...] = ()
+    """Layers whose outputs the file's tensors count otherwise than the zoo's."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """Where a model starts: a name of a library's zoo and its weights, or a user's file."""
+
+    source: str
+    """ "torchvision", "timm", or "file" for what is in no zoo."""
+    name: str
+    """The library's own name, such as "resnet50"; of a file, its own name, cleaned."""
+    weights: str | None
+    """Name of the pretrained weights, such as "IMAGENET1K_V2"; None: random from `seed`.
+
+    With a `file` it says only whose structure the model has.
+    """
+    seed: int = 0
+    file: UserFile | None = None
+    """Where the tensors come from, when they are a user's."""
+
+    def __str__(self) -> str:
+        weights = f"file:{self.file.sha256[:12]}" if self.file else self.weights or "none"
+        return f"{self.source}/{self.name}@{weights}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +146,10 @@ class Recipe:
     def canonical(self) -> str:
         """The JSON that the id is the hash of: sorted keys, no spaces, defaults written."""
         edits = [{"op": edit.op, **_plain(edit)} for edit in self.edits]
-        document = {"version": 1, "base": _plain(self.base), "edits": edits}
+        base = _plain(self.base)
+        if self.base.file is None:  # what has no file reads, and hashes, as before there were any
+            del base["file"]
+        document = {"version": 1, "base": base, "edits": edits}
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @cached_property
@@ -135,7 +162,7 @@ class Recipe:
         """Read the canonical form back."""
         document = json.loads(text)
         edits = tuple(_edit(dict(item)) for item in document["edits"])
-        return cls(base=Base(**document["base"]), edits=edits)
+        return cls(base=_base(document["base"]), edits=edits)
 
     def with_edit(self, edit: Edit) -> "Recipe":
         return Recipe(self.base, (*self.edits, edit))
@@ -153,8 +180,10 @@ class Recipe:
 
     @property
     def classes(self) -> int | None:
-        """Class count of the newest retarget; None when the base's own heads stand."""
-        return next((edit.classes for edit in self.edits_of(Retarget)), None)
+        """Class count of the newest retarget; None when the zoo's own heads stand."""
+        heads = self.base.file.heads if self.base.file else ()
+        own = heads[0].after if heads else None
+        return next((edit.classes for edit in self.edits_of(Retarget)), own)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -180,9 +209,12 @@ class Recipe:
     @property
     def title(self) -> str:
         """One line for people."""
-        parts = [self.base.name if self.base.source == "torchvision" else f"timm/{self.base.name}"]
-        if self.base.weights is None:
+        base = self.base
+        parts = [f"timm/{base.name}" if base.source == "timm" else base.name]
+        if base.file is None and base.weights is None:
             parts.append("random weights")
+        elif base.file and base.source != "file":
+            parts.append(f"weights of {base.file.name}")
         if self.classes is not None:
             parts.append(f"{self.classes} classes")
         if self.loss:
@@ -194,6 +226,15 @@ class Recipe:
 
 def _plain(value: Any) -> dict[str, Any]:
     return asdict(value)
+
+
+def _base(item: dict[str, Any]) -> Base:
+    file = item.get("file")
+    if file is None:
+        return Base(**item)
+    heads = tuple(HeadEdit(**head) for head in file["heads"])
+    kept = UserFile(**file | {"heads": heads, "input_shape": tuple(file["input_shape"])})
+    return Base(**item | {"file": kept})
 
 
 def _edit(item: dict[str, Any]) -> Edit:

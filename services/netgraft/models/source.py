@@ -59,6 +59,7 @@ class Source(Protocol):
 SOURCES = {
     "torchvision": "netgraft.models.torchvision_source:TorchvisionSource",
     "timm": "netgraft.models.timm_source:TimmSource",
+    "file": "netgraft.models.file_source:FileSource",
 }
 """The libraries by the name that recipes use. Each is imported when first asked for."""
 

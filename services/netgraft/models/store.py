@@ -12,7 +12,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import fsspec
 from sqlalchemy import Engine, create_engine, event, select
@@ -118,14 +119,34 @@ class Store:
         if self.files.exists(path):
             return
         partial = f"{path}.{uuid.uuid4().hex}.part"
-        try:
-            self.files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        with self._room(path):
             self.files.pipe_file(partial, data)
             self.files.mv(partial, path)
+
+    @contextmanager
+    def _room(self, path: str) -> Iterator[None]:
+        """The folder of a path is there, and a full disk is told as such."""
+        try:
+            self.files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            yield
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise DiskFull(folder=self.folder) from error
             raise
+
+    def put_path(self, kind: str, name: str, source: Path) -> None:
+        """As `put_file`, with the bytes of a local file."""
+        path = self._path(kind, name)
+        if self.files.exists(path):
+            return
+        partial = f"{path}.{uuid.uuid4().hex}.part"
+        with self._room(path):
+            self.files.put_file(str(source), partial)
+            self.files.mv(partial, path)
+
+    def open(self, kind: str, name: str) -> BinaryIO:
+        """A file of the store, to read from. Raises FileNotFoundError."""
+        return cast("BinaryIO", self.files.open(self._path(kind, name), "rb"))
 
     def get_file(self, kind: str, name: str) -> bytes | None:
         """The bytes of a file, or None."""

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Literal
 
 from rapidfuzz import process
 
-from netgraft.errors import UnknownModel, UnsupportedFile, WeightsUnavailable
+from netgraft.errors import UnknownModel, WeightsUnavailable
 from netgraft.models.catalogue import Entry, by_name
+from netgraft.models.formats import PATH_SUFFIXES
 from netgraft.models.recipe import Base, Recipe
 from netgraft.models.store import Store, is_model_id
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 Policy = Literal["pretrained", "none", "preferred"]
 
-FILE_SUFFIXES = (".pth", ".pt", ".pt2", ".safetensors", ".onnx", ".keras", ".h5")
-
 
 @dataclass(frozen=True)
 class Resolved:
@@ -30,26 +29,36 @@ class Resolved:
 
 
 def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
-    """The model that a reference means: a zoo name, "NAME@WEIGHTS" or a model id.
+    """The model that a reference means: a zoo name, "NAME@WEIGHTS", a file or a model id.
 
     A name alone means the library's default weights; where those are not on this machine
     and others of the same name are, it means those, and a notice says so. "preferred"
     downloads what is missing and falls back to random weights. The recipe of a zoo name
-    is stored. Raises UnknownModel and UnsupportedFile.
+    or of a file is stored. Raises UnknownModel, and for a file what `files.open_file` does.
     """
     text = reference.strip()
     if is_model_id(text) and text.lower() not in by_name():
         row = store.get_row(text)
         notices = tuple(row.notices.splitlines())
         return Resolved(Recipe.from_json(row.canonical), notices)
-    if text.lower().endswith(FILE_SUFFIXES):
-        problem = "this version opens names of the zoo and model ids, not files yet."
-        raise UnsupportedFile(path=text, problem=problem)
-    name, _, weights = text.partition("@")
-    entry = _entry(name)
-    resolved = _resolved(entry, weights, policy)
+    if names_file(text):
+        from netgraft.models.files import open_file
+
+        resolved = Resolved(*open_file(text, store))
+    else:
+        name, _, weights = text.partition("@")
+        resolved = _resolved(_entry(name), weights, policy)
     store.put_recipe(resolved.recipe, resolved.notices)
     return resolved
+
+
+def names_file(text: str) -> bool:
+    """Whether a reference is a path: it looks like one, and no name of the zoo is so called."""
+    name = text.partition("@")[0].lower()
+    if name.replace("-", "_").removeprefix("torchvision/") in by_name():
+        return False
+    paths = ("/", "./", "../", "~", ".\\", "\\")
+    return text.startswith(paths) or text.lower().endswith(PATH_SUFFIXES)
 
 
 def _entry(name: str) -> Entry:
@@ -115,20 +124,30 @@ def fetch(base: Base) -> None:
     """Make sure that the weights of a base are on this machine. Raises WeightsUnavailable."""
     from netgraft.models.source import source
 
-    if base.weights is not None:
+    if base.weights is not None and base.file is None:
         source(base.source).fetch(base)
 
 
 def base_module(
-    base: Base, *, device: "torch.device | str" = "cpu", load_weights: bool = True
+    base: Base,
+    *,
+    device: "torch.device | str" = "cpu",
+    load_weights: bool = True,
+    store: Store | None = None,
 ) -> "nn.Module":
     """The base's module in training mode. On "meta" it costs no memory and needs no weights.
 
     With `load_weights=False` on a real device, parameters are uninitialised in value
-    (random from the base's seed). Raises WeightsUnavailable.
+    (random from the base's seed). A base with a user's file needs the store that has it.
+    Raises WeightsUnavailable, and OnlyDrawn for a file that holds no module.
     """
     import torch
 
+    if base.file is not None:
+        from netgraft.models.adoption import adopt
+
+        assert store is not None
+        return adopt(base, store, device, load_weights=load_weights)
     from netgraft.models.source import source
     from netgraft.models.weightless import construct_weightless
 
@@ -167,7 +186,9 @@ def entry_of(base: Base) -> Entry:
 
 
 def task(base: Base) -> str:
-    """As the catalogue has it, such as "classification"."""
+    """As the catalogue has it, such as "classification"; of a file "unknown" where it is so."""
+    if base.source == "file":
+        return (base.file and base.file.task) or "unknown"
     return entry_of(base).task
 
 
@@ -180,6 +201,8 @@ def input_shape(base: Base) -> tuple[int, ...]:
 
 def class_names(base: Base) -> tuple[str, ...]:
     """Names of the classes that the pretrained weights know; () when unknown."""
+    if base.file is not None:
+        return ()
     from netgraft.models.source import source
 
     return source(base.source).class_names(base)

@@ -57,7 +57,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
     facts = recipes.Facts(
         examples=subject.data.size("train"),
         classes=len(subject.data.class_names),
-        pretrained=subject.recipe.base.weights is not None,
+        pretrained=subject.recipe.base.weights is not None or subject.recipe.base.file is not None,
         batch_norm=any(isinstance(m, _BatchNorm) for m in subject.module.modules()),
         gpu=device == "gpu",
         workers=workers,

@@ -1,0 +1,70 @@
+"""Models that lie in a user's file and in no zoo, as a source.
+
+What is asked of a library by name is answered from the recipe's own `UserFile`; the
+module itself comes through `adoption`, which has the store.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from netgraft.errors import OnlyDrawn
+from netgraft.models.catalogue import Entry
+from netgraft.models.formats import format_of
+from netgraft.models.recipe import Base, UserFile
+from netgraft.models.source import Preprocessing
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's: a file does not say what its model was trained with."""
+
+
+class FileSource:
+    """See `source.Source`. It has no names of its own."""
+
+    def names(self) -> Iterable[str]:
+        return ()
+
+    def entry(self, name: str) -> Entry:
+        raise KeyError(name)
+
+    def construct(self, base: Base) -> nn.Module:
+        raise only_drawn(base)
+
+    def weights(self, base: Base) -> dict[str, Tensor]:
+        raise only_drawn(base)
+
+    def fetch(self, base: Base) -> None:
+        """The store has what a recipe of a file names."""
+
+    def on_disk(self, base: Base) -> bool:
+        return True
+
+    def class_names(self, base: Base) -> tuple[str, ...]:
+        return ()
+
+    def preprocessing(self, base: Base) -> Preprocessing:
+        return Preprocessing(self.input_shape(base)[-1], MEAN, STD)
+
+    def input_shape(self, base: Base) -> tuple[int, ...]:
+        """Raises OnlyDrawn when it is not known."""
+        file = user_file(base)
+        if not file.input_shape:
+            raise only_drawn(base)
+        return file.input_shape
+
+
+def user_file(base: Base) -> UserFile:
+    """The file of a base that has one."""
+    assert base.file is not None
+    return base.file
+
+
+def only_drawn(base: Base) -> OnlyDrawn:
+    """The error for what asks more of a file than its picture."""
+    return OnlyDrawn(name=base.name, kind=format_of(user_file(base).kind).label)
+
+
+def stem(base: Base) -> str:
+    """Beginning of the name of a file made from a base."""
+    return Path(base.name).stem if base.source == "file" else base.name
