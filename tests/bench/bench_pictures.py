@@ -113,6 +113,10 @@ MADE: dict[str, tuple[torch.nn.Module, tuple[object, ...]]] = {}
 """Built before the clock starts: the peers need a model in memory."""
 
 
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=MODELS)
@@ -128,9 +132,7 @@ def main() -> None:
         MADE["squeezenet1_1"] = built("squeezenet1_1")
         netgraft(browser, "squeezenet1_1")  # imports are not counted
         peer(browser, "squeezenet1_1", onnx, "model.onnx")
-        print(
-            "           model netgraft s  onnx s  save s  /onnx  /save   kB sent  share of weights"
-        )  # noqa: E501, T201
+        say("           model netgraft s  onnx s  save s  /onnx  /save   kB sent  share of weights")
         for model in options.models:
             MADE[model] = built(model)
             weights = sum(p.numel() * p.element_size() for p in MADE[model][0].parameters())
@@ -143,10 +145,9 @@ def main() -> None:
                 for _ in range(options.repeat)
             ]
             ours, size, by_onnx, by_save = (median(column) for column in zip(*rows, strict=True))
-            print(  # noqa: T201
+            say(
                 f"{model:>16} {ours:10.2f} {by_onnx:7.2f} {by_save:7.2f} {ours / by_onnx:6.2f} "
-                f"{ours / by_save:6.2f} {size / 1e3:9.0f} {size / weights:17.3%}",
-                flush=True,
+                f"{ours / by_save:6.2f} {size / 1e3:9.0f} {size / weights:17.3%}"
             )
             del MADE[model]
         browser.close()

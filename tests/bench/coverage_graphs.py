@@ -16,11 +16,14 @@ from netgraft.errors import NetgraftError
 from netgraft.graph.capture import capture, sizes
 from netgraft.graph.document import write
 from netgraft.graph.drawings import RecipeSubject
+from netgraft.graph.lens import cost_of
 from netgraft.graph.nesting import nest
 from netgraft.graph.recording import Argument, Recording, Step, Value, Weight, tensors, values_of
 from netgraft.models.catalogue import Entry
+from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
 from netgraft.models.zoo import resolve
+from netgraft.surgery.inspection import flops
 
 
 def main() -> None:
@@ -28,6 +31,9 @@ def main() -> None:
     counts = Counter((str(r["source"]), str(r["outcome"]), str(r.get("method"))) for r in results)
     for (source, outcome, method), count in sorted(counts.items()):
         print(f"{source:12} {outcome:9} {method:9} {count}")  # noqa: T201
+    known = [result for result in results if result.get("flops_by_torch")]
+    exact = sum(0.99 <= share(result) <= 1.01 for result in known)
+    print(f"operations within 1 % of torch's: {exact} of {len(known)} that torch can count")  # noqa: T201
     for result in results:
         if result["outcome"] != "real":
             print(f"{result['name']}: {said(result)}")  # noqa: T201
@@ -40,11 +46,13 @@ def examine(entry: Entry) -> zoo_run.Result:
         try:
             recipe = resolve(entry.name, "none", store).recipe
             recording, module = capture(RecipeSubject(recipe, store))
+            counted = torchs_flops(recipe, store)
         except NetgraftError as error:
             return {"outcome": "failed", "why": str(error)}
         finally:
             store.engine.dispose()
     graph = nest(recording, sizes(module))
+    ours = sum(cost_of(graph, operation.step, 1).flops for operation in graph.operations())
     parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     drawn = {weight.name for weight in weights(recording)} & parameters
     loose = [name for name, value in recording.outputs if not joined(value, recording)]
@@ -57,9 +65,19 @@ def examine(entry: Entry) -> zoo_run.Result:
         "undrawn": sorted(parameters - drawn)[:8],
         "undrawn_count": len(parameters - drawn),
         "loose_outputs": loose,
+        "flops": ours,
+        "flops_by_torch": counted,
     }
     whole = not loose and recording.outputs and len(drawn) >= 0.5 * len(parameters)
     return result | {"outcome": "real" if whole else "partial"}
+
+
+def torchs_flops(recipe: Recipe, store: Store) -> int:
+    """What `torch.utils.flop_counter` counts; 0 where it cannot."""
+    try:
+        return flops(recipe, store)
+    except (NetgraftError, RuntimeError, TypeError, ValueError):
+        return 0
 
 
 def weights(recording: Recording) -> Iterator[Weight]:
@@ -84,12 +102,19 @@ def joined(output: Argument, recording: Recording) -> bool:
     return False
 
 
+def share(result: zoo_run.Result) -> float:
+    """Our operations as a share of torch's."""
+    return result["flops"] / result["flops_by_torch"]  # type: ignore[no-any-return, operator]
+
+
 def said(result: zoo_run.Result) -> str:
     if "why" in result:
         return str(result["why"])
     notes = [f"{result['method']}, {result['operators']} operators"]
     if result["undrawn_count"]:
         notes.append(f"{result['undrawn_count']} parameters take no part: {result['undrawn']}")
+    if result["flops_by_torch"] and not 0.99 <= share(result) <= 1.01:
+        notes.append(f"operations are {share(result):.3f} of what torch counts")
     if result["loose_outputs"]:
         notes.append(f"outputs that no input reaches: {result['loose_outputs']}")
     return "; ".join(notes)

@@ -98,6 +98,12 @@ def test_one_line_shows_the_graph_then_the_new_head(page: Page) -> None:
     assert drawn_nodes(page) >= 10
     page.wait_for_timeout(1500)
     shot(page, "retarget")
+    [address] = [frame.url for frame in page.frames if "/viz/" in frame.url]
+    picture = page.request.get(address.partition("?")[0] + "graph.svg?lens=flops&open=layer4")
+    assert picture.status == 200
+    assert picture.headers["content-type"] == "image/svg+xml"
+    for text in ("GFLOPs", "Bottleneck", "N×2048×7×7"):
+        assert text in picture.text()
 
 
 def test_a_run_asks_first_survives_a_reload_and_ends_with_a_model(

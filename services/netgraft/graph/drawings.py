@@ -14,9 +14,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netgraft.errors import CannotDraw
 from netgraft.graph.lens import Parameter
 from netgraft.graph.nesting import Graph
 from netgraft.graph.view import View
+from netgraft.graph.viewer import DOCUMENT
+from netgraft.models.files import content, document_format, facts, own_document
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
 
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 KIND = "graphs"
 """Where the store keeps drawings."""
 IN_MEMORY = 64
+AS_IT_IS = "file"
+"""The method of a drawing that is the user's own file."""
 CAPTURED = 8
 
 
@@ -34,7 +39,7 @@ class Summary:
     """What is said of a drawing without opening it."""
 
     method: str
-    """ "export" or "modules"; see `capture`."""
+    """ "export" or "modules"; see `capture`. "file": the user's own file, as it is."""
     top_level_nodes: int
     operators: int
     parameters: int
@@ -138,13 +143,20 @@ class Drawings:
 
         def make() -> bytes:
             document = self.draw(recipe).document
+            name = self.document_name(recipe)
             if kind == "html":
                 return write(document, self.lens(recipe), recipe.title, view.query())
             lens = self.lens(recipe) if view.lens else b""
-            return render(document, lens, recipe.title, kind, view)
+            return render(document, lens, recipe.title, kind, view, name)
 
         seen = hashlib.sha256(view.query().encode()).hexdigest()[:16]
         return self._file(f"{_name(recipe.id)}.{seen}.{kind}", make)
+
+    def document_name(self, recipe: Recipe) -> str:
+        """The name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""
+        if recipe.base.source == "file" and self.draw(recipe).summary.method == AS_IT_IS:
+            return own_document(recipe.base)
+        return DOCUMENT
 
     def captured(self, recipe: Recipe) -> Captured:
         """The graph of a recipe; the latest few are kept in memory. Raises CannotDraw."""
@@ -168,7 +180,14 @@ class Drawings:
     def _draw(self, recipe: Recipe) -> Drawing:
         from netgraft.graph import document
 
-        captured = self.captured(recipe)
+        if document_format(recipe.base):
+            return self._as_it_is(recipe)
+        try:
+            captured = self.captured(recipe)
+        except CannotDraw:
+            if recipe.base.source != "file":
+                raise
+            return self._as_it_is(recipe)
         summary = _summary(captured)
         properties = _properties(recipe, captured.graph)
         drawing = Drawing(summary, document.write(captured.graph, recipe.title, properties))
@@ -176,6 +195,12 @@ class Drawings:
         self.store.put_file(KIND, f"{_name(recipe.id)}.onnx", drawing.document)
         self.store.put_file(KIND, f"{_name(recipe.id)}.json", json.dumps(asdict(summary)).encode())
         return drawing
+
+    def _as_it_is(self, recipe: Recipe) -> Drawing:
+        """A user's file for Netron to read, and what is known of it without reading it."""
+        found = facts(recipe.base, self.store)
+        summary = Summary(AS_IT_IS, found.top_level, found.nodes, found.parameters, 0, ())
+        return Drawing(summary, content(recipe.base, self.store))
 
     def _load(self, model_id: str) -> Drawing | None:
         text = self.store.get_file(KIND, f"{_name(model_id)}.json")
@@ -186,6 +211,8 @@ class Drawings:
         return Drawing(Summary(**fields | {"modules": tuple(fields["modules"])}), data)
 
     def _keep(self, model_id: str, drawing: Drawing) -> Drawing:
+        if drawing.summary.method == AS_IT_IS:  # it may be large, and is read, not made
+            return drawing
         with self._lock:
             self._memory[model_id] = drawing
             while len(self._memory) > IN_MEMORY:

@@ -9,6 +9,8 @@ from netgraft.graph.difference import Kind, ModuleDifference, compare
 from netgraft.graph.drawings import Drawings, Summary
 from netgraft.graph.table import Row, rows
 from netgraft.graph.view import View
+from netgraft.models.file_source import only_drawn
+from netgraft.models.files import own_document
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store, default_store
 from netgraft.models.zoo import resolve
@@ -62,17 +64,20 @@ class GraphsServicer:
     def _file(self, model_id: str, path: str, view: View) -> viewer.File:
         if model_id == viewer.STATIC:
             return viewer.static_file(path)
-        if path not in ("", *viewer.FILES):
-            raise NotFound(what=f"the file {path!r}")
         recipe = self.store.get_recipe(model_id)
+        own = own_document(recipe.base) if recipe.base.source == "file" else ""
+        if path not in ("", own, *viewer.FILES):
+            raise NotFound(what=f"the file {path!r}")
         if path == "":
-            return viewer.page(recipe.title)
+            return viewer.page(recipe.title, self.drawings.document_name(recipe))
         if path in viewer.PICTURES:
             data = self.drawings.picture(recipe, path.rpartition(".")[2], view)
         elif path == viewer.LENS:
             data = self.drawings.lens(recipe)
         elif path == viewer.HIERARCHY:
             data = self.drawings.hierarchy(recipe)
+        elif path != self.drawings.document_name(recipe):
+            raise NotFound(what=f"the file {path!r}") if path == own else only_drawn(recipe.base)
         else:
             data = self.drawings.draw(recipe).document
         return viewer.model_file(path, data)

@@ -148,7 +148,9 @@
     picture.onDraw(async () => {
         if (!built) {
             built = true;
-            if (picture.query.get('bar') !== 'none') {
+            // A user's own file, shown as it is, has no numbers.
+            const ours = document.querySelector('meta[name=file]').content === 'model.onnx';
+            if (ours && picture.query.get('bar') !== 'none') {
                 await build().catch(() => bar.remove()); // files of other kinds have no numbers
             }
             await apply().catch(() => undefined);

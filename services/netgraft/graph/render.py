@@ -46,16 +46,24 @@ EXPORT = """async (name) => {
 """Takes what Netron would download (its unofficial handles; see netgraft.js)."""
 
 
-def render(document: bytes, lens: bytes, title: str, kind: str, view: View) -> bytes:
+def render(
+    document: bytes,
+    lens: bytes,
+    title: str,
+    kind: str,
+    view: View,
+    name: str = viewer.DOCUMENT,
+) -> bytes:
     """The picture of a document as "svg" or "png". Raises CannotDraw.
 
-    `lens` are the numbers that a lens colours by; see `lens`.
+    `lens` are the numbers that a lens colours by; see `lens`. `name` is the document's.
     """
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError as error:
         raise CannotDraw(model=title, problem=INSTALL) from error
-    files = {viewer.DOCUMENT: document, viewer.LENS: lens}
+    page = viewer.page(title, name).data
+    files = {"": page, name: document, viewer.LENS: lens}
     return _studio.run(lambda browser: _picture(browser, files, title, kind, view), title)
 
 
@@ -119,7 +127,7 @@ def _picture(
     try:
 
         def answer(route: "Route") -> None:
-            _answer(route, files, title)
+            _answer(route, files)
 
         page.route("**/*", answer)
         query = "&".join(filter(None, (view.query(), "bar=none", "language=en")))
@@ -138,15 +146,13 @@ def _picture(
         page.close()
 
 
-def _answer(route: "Route", files: dict[str, bytes], title: str) -> None:
+def _answer(route: "Route", files: dict[str, bytes]) -> None:
     _, _, owner, path = route.request.url.removeprefix(ORIGIN).partition("?")[0].split("/", 3)
     try:
         if owner == viewer.STATIC:
             file = viewer.static_file(path)
-        elif path == "":
-            file = viewer.page(title)
         elif path in files:
-            file = viewer.model_file(path, files[path])
+            file = viewer.model_file(path or "index.html", files[path])
         else:
             raise NotFound(what=path)
     except NotFound:

@@ -51,7 +51,9 @@ NETRON_FILES = (
     "xml.js",
     "zip.js",
 )
-"""What Netron loads to draw an ONNX document; nothing else is served."""
+"""What Netron loads to draw an ONNX document."""
+READERS = re.compile(r"[a-z0-9]+(-(proto|schema))?\.js|[a-z0-9]+-metadata\.json")
+"""Netron's own files for other formats; with these and ours, all that is served."""
 
 CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -93,6 +95,8 @@ class _Shared:
     folder: str
     """Path of the shared files under the static prefix: their hash."""
     files: dict[str, bytes]
+    readers: dict[str, Path]
+    """What few pages need is read when it is asked for: together 20 MB."""
     index: str
     """Netron's own page."""
 
@@ -108,7 +112,15 @@ def _shared() -> _Shared:
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + files[name])
-    return _Shared(digest.hexdigest()[:16], files, (netron / "index.html").read_text("utf-8"))
+    readers = {
+        path.name: path
+        for path in sorted(netron.iterdir())
+        if READERS.fullmatch(path.name) and path.name not in files
+    }
+    for name, path in readers.items():  # a release of Netron that differs in one, differs in size
+        digest.update(f"{name} {path.stat().st_size}".encode())
+    index = (netron / "index.html").read_text("utf-8")
+    return _Shared(digest.hexdigest()[:16], files, readers, index)
 
 
 def shared_files() -> dict[str, bytes]:
@@ -120,9 +132,10 @@ def static_file(path: str) -> File:
     """A file that all models share, by its path under the static prefix. Raises NotFound."""
     shared = _shared()
     folder, _, name = path.partition("/")
-    if folder != shared.folder or name not in shared.files:
+    if folder != shared.folder or name not in shared.files.keys() | shared.readers.keys():
         raise NotFound(what=f"the file {path!r}")
-    return File(shared.files[name], content_type(name), immutable=True)
+    data = shared.files.get(name) or shared.readers[name].read_bytes()
+    return File(data, content_type(name), immutable=True)
 
 
 def model_file(name: str, data: bytes) -> File:
@@ -130,16 +143,19 @@ def model_file(name: str, data: bytes) -> File:
     return File(data, content_type(name))
 
 
-def page(title: str) -> File:
-    """The page that shows a model; it stands at a path that ends in "/"."""
+def page(title: str, document: str = DOCUMENT) -> File:
+    """The page that shows a model; it stands at a path that ends in "/".
+
+    `document` is the name of what Netron is to open; its suffix tells Netron how.
+    """
     shared = _shared()
     base = f"../{STATIC}/{shared.folder}/"
-    html = dressed(title, POLICY)
+    html = dressed(title, POLICY, document)
     html = re.sub(r'(href|src)="([\w.-]+\.(?:css|js|ico|png))"', rf'\1="{base}\2"', html)
     return File(html.encode(), CONTENT_TYPES[".html"])
 
 
-def dressed(title: str, policy: str) -> str:
+def dressed(title: str, policy: str, document: str = DOCUMENT) -> str:
     """Netron's own page with our scripts beside its, and what it must be told."""
     shared = _shared()
     # Netron refuses to work when its date is half a year old, and reports to its
@@ -148,8 +164,8 @@ def dressed(title: str, policy: str) -> str:
         "type": "netgraft",
         "version": "0.0.0",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
-        "file": DOCUMENT,
-        "identifier": DOCUMENT,
+        "file": document,
+        "identifier": document,
         "name": title,
     }
     lines = [f'<meta http-equiv="Content-Security-Policy" content="{policy}">']
@@ -166,4 +182,4 @@ def dressed(title: str, policy: str) -> str:
 
 def content_type(name: str) -> str:
     """MIME type of a file that this module hands out."""
-    return CONTENT_TYPES[Path(name).suffix]
+    return CONTENT_TYPES.get(Path(name).suffix, "application/octet-stream")
