@@ -93,6 +93,13 @@ async def test_a_step_takes_the_model_of_the_step_that_it_names(agent: AgentServ
     assert exported.export.page == f"/export/{retargeted.edit.model.id}/onnx"
 
 
+async def test_a_picture_is_drawn_before_it_is_offered(agent: AgentServicer, store: Store) -> None:
+    plan = [{"export": {"model": "squeezenet1_1", "format": "svg"}}]
+    finished = (await run(agent, plan))[-1].finished
+    assert finished.export.page == f"/viz/{finished.model_id}/graph.svg"
+    assert [name for name in store.files.find(f"{store.root}/graphs") if name.endswith(".svg")]
+
+
 async def test_a_step_without_a_model_takes_the_current_one(agent: AgentServicer) -> None:
     first = (await run(agent, [{"retarget": {"model": "squeezenet1_1", "classes": 3}}]))[-1]
     second = (await run(agent, [{"inspect": {}}]))[-1]

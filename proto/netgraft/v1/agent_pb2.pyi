@@ -1018,9 +1018,11 @@ class ExportReady(_message.Message):
     model_id: _builtins.str
     """The model to be downloaded."""
     format: _builtins.str
-    """As ExportModelRequest.format."""
+    """As ExportModelRequest.format, or "svg" or "png" for its picture."""
     page: _builtins.str
-    """Path under the gateway's origin: "/export/{id}/{format}"."""
+    """Path under the gateway's origin: "/export/{id}/{format}", or a picture's
+    "/viz/{id}/graph.svg".
+    """
     def __init__(
         self,
         *,

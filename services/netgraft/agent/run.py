@@ -33,6 +33,10 @@ _JOB_STEPS = ("finetune", "resume")
 _UNAVAILABLE = ("evaluate", "predict")
 
 
+PICTURES = ("svg", "png")
+"""Formats that the graph service draws; the others are exports of the model."""
+
+
 @dataclass(frozen=True)
 class Stopped(Exception):
     """The job that a step followed did not succeed; the plan stops here."""
@@ -86,7 +90,7 @@ class Run:
         finished.index = index
         finished.model_id = self.model_id
         finished.seconds = seconds
-        fresh = [notice for notice in self._notices if notice not in self._told]
+        fresh = [notice for notice in dict.fromkeys(self._notices) if notice not in self._told]
         self._told.update(fresh)
         self._notices.clear()
         finished.summary = "\n".join([finished.summary, *fresh])
@@ -168,6 +172,11 @@ class Run:
         model_id = self._use(await self._resolve(fields.get("model")))
         form = fields.get("format", "onnx")
         page = f"/export/{model_id}/{form}"
+        if form in PICTURES:
+            picture = f"graph.{form}"
+            page = f"/viz/{model_id}/{picture}"
+            wish = graph_pb2.GetViewerFileRequest(model_id=model_id, path=picture)
+            await self.client.graphs.GetViewerFile(wish)  # drawn now, or said why not
         ready = agent_pb2.ExportReady(model_id=model_id, format=form, page=page)
         return Finished(summary=self.teller.exported(ready), export=ready)
 

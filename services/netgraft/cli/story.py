@@ -155,7 +155,10 @@ class PlainTelling:
         if result == "job" and step.job.result_model:
             return [figures(step.job.metrics), model]
         if result == "export":
-            command = f"netgraft export {step.export.model_id} --format {step.export.format}"
+            model, form = step.export.model_id, step.export.format
+            command = f"netgraft export {model} --format {form}"
+            if form in ("svg", "png"):
+                command = f"netgraft show {model} -o graph.{form}"
             return [self._web(step.export.page), f"{tr('or', '或')}: {command}"]
         return []
 

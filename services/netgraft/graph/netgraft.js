@@ -85,14 +85,18 @@
             if (this._page === 'default' && this._target && html.dataset.netgraft === 'loading') {
                 html.dataset.netgraft = 'placing';
                 current = this;
+                watch();
                 place(this).then(tell).then(() => say('drawn'), (error) => say('failed', error.message));
             }
         };
         const refresh = view.refresh;
-        view.refresh = async function (...rest) {
-            await refresh.apply(this, rest);
+        view.refresh = async function (anchor) { // what the reader has opened or closed
+            await refresh.call(this, anchor);
             if (html.dataset.netgraft === 'drawn') {
                 await tell();
+                if (anchor) {
+                    setTimeout(moved, GLIDE, true);
+                }
             }
         };
         // Netron writes its style sheet over our colours in the copy that it exports.
@@ -123,12 +127,19 @@
         const groups = opened.flat().concat(way.slice(0, -1)).map(graphOf).filter(Boolean);
         groups.forEach((graph) => view._target.blocks.add(graph));
         if (groups.length > 0) {
-            await view.refresh();
+            await redraw(view);
         }
         if (way.length > 0) {
             selected = way[way.length - 1].name;
             scrollTo(selected, 'instant');
         }
+    }
+
+    /* Netron lets boxes glide from where they were. Here they stand at once, so that the window
+     * can be put where they are. */
+    async function redraw(view) {
+        view._target.nodes.forEach((entry) => delete entry.label.x);
+        await view.refresh();
     }
 
     /* The nodes from the top down to the module at a path; where it has no box of its own, to
@@ -153,8 +164,9 @@
         return [];
     }
 
+    /* Also true of an operator of a module, such as "layer1.0/add". */
     function holds(outer, inner) {
-        return inner === outer || inner.startsWith(`${outer}.`);
+        return inner === outer || inner.startsWith(`${outer}.`) || inner.startsWith(`${outer}/`);
     }
 
     function weightsOf(node) {
@@ -176,7 +188,7 @@
 
     let current = null;
     let selected = '';
-    const listeners = { draw: [], select: [] };
+    const listeners = { draw: [], select: [], move: [] };
 
     async function tell() {
         for (const listener of listeners.draw) {
@@ -206,8 +218,80 @@
         }
     }
 
+    // Where the window stands. `gone` is where `go` has put it: that is not the reader's doing.
+
+    let gone = '';
+    const GLIDE = 500; // milliseconds in which the boxes come to stand, and some
+
+    const position = () => [container().scrollLeft, container().scrollTop, current._target.zoom].join();
+
+    function container() {
+        return document.getElementById('target');
+    }
+
+    function watch() {
+        container().addEventListener('scroll', () => moved(), { passive: true });
+        new ResizeObserver(() => moved()).observe(document.getElementById('canvas'));
+    }
+
+    function moved(surely) {
+        if (html.dataset.netgraft === 'drawn' && (surely || position() !== gone)) {
+            gone = '';
+            listeners.move.forEach((listener) => listener());
+        }
+    }
+
+    function middle() {
+        const { left, top } = container().getBoundingClientRect();
+        return [left + container().clientWidth / 2, top + container().clientHeight / 2];
+    }
+
+    /* The box next to a point, the inmost of those around it. */
+    function nearest(x, y, has) {
+        let best = null;
+        for (const [node, drawn] of boxes(current._target)) {
+            if (has(node.name)) {
+                const rect = drawn.element.getBoundingClientRect();
+                const away = Math.hypot(
+                    Math.max(rect.left - x, 0, x - rect.right), Math.max(rect.top - y, 0, y - rect.bottom)
+                );
+                const size = rect.width * rect.height;
+                if (!best || away < best.away || (away === best.away && size < best.size)) {
+                    best = { name: node.name, rect, away, size };
+                }
+            }
+        }
+        return best;
+    }
+
     window.netgraft = {
         query,
+        /* Calls back when the reader has scrolled or zoomed. */
+        onMove: (listener) => listeners.move.push(listener),
+        /* The window's middle in the picture's own units, from the corner of the box next to it
+         * of those whose name `has` is true of, or else from the picture's; and the zoom. */
+        where(has) {
+            const [x, y] = middle();
+            const box = nearest(x, y, has);
+            const { left, top } = box ? box.rect : document.getElementById('canvas').getBoundingClientRect();
+            const zoom = current._target.zoom;
+            return { name: box ? box.name : '', x: (x - left) / zoom, y: (y - top) / zoom, zoom };
+        },
+        /* Goes where another picture's `where` says. */
+        go({ name, x, y, zoom }) {
+            const target = current._target;
+            target.zoom = zoom;
+            const [, box] = [...boxes(target)].find(([node]) => node.name === name) || [];
+            const element = box ? box.element : document.getElementById('canvas');
+            const { left, top } = element.getBoundingClientRect();
+            const [middleX, middleY] = middle();
+            container().scrollBy({
+                left: left + x * target.zoom - middleX, top: top + y * target.zoom - middleY, behavior: 'instant'
+            });
+            delete target._scrollLeft; // where Netron believes it to be
+            delete target._scrollTop;
+            gone = position();
+        },
         /* Calls back when the picture was drawn, and again when it was drawn anew. */
         onDraw: (listener) => listeners.draw.push(listener),
         onSelect: (listener) => listeners.select.push(listener),
@@ -223,7 +307,7 @@
             const closed = way.slice(0, -1).map(graphOf).filter((graph) => !current._target.blocks.has(graph));
             closed.forEach((graph) => current._target.blocks.add(graph));
             if (closed.length > 0) {
-                await current.refresh();
+                await redraw(current);
             }
             if (way.length > 0) {
                 selected = way[way.length - 1].name;
@@ -236,7 +320,7 @@
             const graph = node && graphOf(node);
             if (graph && current._target.blocks.has(graph) !== open) {
                 current._target.blocks[open ? 'add' : 'delete'](graph);
-                await current.refresh();
+                await redraw(current);
             }
         },
         get zoom() {
@@ -245,11 +329,12 @@
         set zoom(value) {
             current._target.zoom = value;
         },
-        /* Paints boxes: `style(name, module)` gives { fill, text, label, tip }, or null for
-         * Netron's own colours. The data- attributes keep it in exported pictures. */
+        /* Paints boxes: `style(name, module, weights)` gives { fill, text, label, tip }, or null
+         * for Netron's own colours; `weights` are the names of those that the box reads. The
+         * data- attributes keep it in exported pictures. */
         paint(style) {
             for (const [node, drawn] of boxes(current._target)) {
-                const wish = style(node.name, moduleOf(node));
+                const wish = style(node.name, moduleOf(node), weightsOf(node));
                 for (const part of drawn.element.querySelectorAll(':scope > g.node-item')) {
                     colour(part.querySelector('path'), wish && wish.fill);
                     colour(part.querySelector('text'), wish && wish.text);

@@ -96,6 +96,12 @@ def document_format(base: Base) -> Format | None:
     return format_of(base.file.kind) if drawn and base.file else None
 
 
+def own_document(base: Base) -> str:
+    """The name under which Netron gets a base's file, whatever its user called it."""
+    assert base.file is not None
+    return f"file{format_of(base.file.kind).suffix}"
+
+
 # Reading
 
 

@@ -168,7 +168,7 @@ def edit_lines(edit: surgery_pb2.EditReply, say: Words) -> list[str]:
 
 def _export_link(ready: agent_pb2.ExportReady, say: Words) -> str:
     text = plain(say.download_as.format(format=ready.format))
-    return f"[{text}](/export/{ready.model_id}/{ready.format})"
+    return f"[{text}]({ready.page})"
 
 
 def downloads(model: str, say: Words) -> str:
