@@ -241,12 +241,13 @@ class NothingCurrent(NotPossible):
 class OnlyDrawn(NotPossible):
     reason = "ONLY_DRAWN"
     en = (
-        "{name} ({kind}) can be shown, but not edited, trained or exported. For that, give the "
-        "whole model or its state_dict, saved by torch.save or as .safetensors."
+        "{name} ({kind}) can be shown, but not edited, trained or exported. For that, give a whole "
+        "model whose layers are torch's, torchvision's or timm's, or a state_dict that fits a "
+        "model of the zoo."
     )
     zh = (
-        "{name}（{kind}）只能查看，不能编辑、训练或导出。如有需要，请提供由 torch.save "
-        "保存的完整模型或 state_dict，或 .safetensors 文件。"
+        "{name}（{kind}）只能查看，不能编辑、训练或导出。如有需要，请提供由 torch、torchvision "
+        "或 timm 的层组成的完整模型，或与模型库中某个模型一致的 state_dict。"
     )
 
 

@@ -63,7 +63,7 @@ def test_the_page_may_change_and_the_shared_files_may_not() -> None:
     assert not viewer.model_file(viewer.DOCUMENT, b"").immutable
 
 
-@pytest.mark.parametrize("name", ["server.py", "__init__.py", "pytorch.js", "index.html", ""])
+@pytest.mark.parametrize("name", ["server.py", "__init__.py", "pytorch.py", "index.html", ""])
 def test_what_is_not_listed_is_not_served(name: str) -> None:
     folder = links().found[0].split("/")[2]
     with pytest.raises(NotFound):
