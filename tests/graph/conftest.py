@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,15 +11,41 @@ from torch import Tensor, nn
 
 from netgraft.graph import document
 from netgraft.graph.capture import sizes
+from netgraft.graph.edge import GraphsServicer
 from netgraft.graph.exporting import export
 from netgraft.graph.nesting import Graph, nest
 from netgraft.graph.recording import Recording
 from netgraft.models.store import Store
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+    from tests.graph.site import Site
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"), f"sqlite:///{tmp_path / 'netgraft.db'}")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Site]":
+    from tests.graph.site import Site
+
+    folder = tmp_path_factory.mktemp("viewer")
+    store = Store(str(folder / "store"), f"sqlite:///{folder / 'db'}")
+    with Site(GraphsServicer(store)).serving() as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    from playwright.sync_api import sync_playwright
+    from tests.graph.site import CHROMIUM
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
 
 
 class Block(nn.Module):

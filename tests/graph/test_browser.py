@@ -1,98 +1,23 @@
 """The viewer in a real Chromium: Netron really draws, and talks to nobody else."""
 
-import shutil
-import threading
 from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from tests.graph.site import Site, needs_chromium, watched
 
-from netgraft.errors import NetgraftError
-from netgraft.graph.edge import GraphsServicer
 from netgraft.models.recipe import Freeze, Recipe
-from netgraft.models.store import Store
 from netgraft.models.zoo import resolve
 from netgraft.v1 import graph_pb2
 
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-pytestmark = pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason="needs chromium")
-
-
-class Site:
-    """The viewer's files on a port of this machine, as the gateway relays them."""
-
-    def __init__(self, graphs: GraphsServicer) -> None:
-        self.graphs = graphs
-        self.missing: list[str] = []
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                site.answer(self)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.origin = f"http://127.0.0.1:{self.server.server_port}"
-
-    def answer(self, request: BaseHTTPRequestHandler) -> None:
-        _, _, model_id, path = urlsplit(request.path).path.split("/", 3)
-        wish = graph_pb2.GetViewerFileRequest(model_id=model_id, path=path)
-        try:
-            file = self.graphs.GetViewerFile(wish)
-        except NetgraftError:
-            self.missing.append(request.path)
-            request.send_error(404)
-            return
-        request.send_response(200)
-        request.send_header("content-type", file.content_type)
-        request.send_header("content-length", str(len(file.data)))
-        request.end_headers()
-        request.wfile.write(file.data)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("viewer")
-    site = Site(GraphsServicer(Store(str(folder / "store"), f"sqlite:///{folder / 'db'}")))
-    threading.Thread(target=site.server.serve_forever, daemon=True).start()
-    yield site
-    site.server.shutdown()
-    site.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A page that fails the test when anything leaves the origin or goes wrong in it."""
-    context = browser.new_context(viewport={"width": 1000, "height": 1400})
-    page = context.new_page()
-    elsewhere: list[str] = []
-    wrong: list[str] = []
-
-    def look(url: str) -> None:
-        if not url.startswith((f"{site.origin}/", "data:", "blob:")):
-            elsewhere.append(url)
-
-    context.on("request", lambda request: look(request.url))
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda line: wrong.append(line.text) if line.type == "error" else None)
-    yield page
-    context.close()
-    assert elsewhere == []
-    assert wrong == []
-    assert site.missing == []
+    with watched(browser, site, viewport={"width": 1000, "height": 1400}) as page:
+        yield page
 
 
 def open_drawn(

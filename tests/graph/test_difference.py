@@ -4,7 +4,15 @@ import torch
 import torchvision
 from torch import nn
 
-from netgraft.graph.difference import Kind, ModuleDifference, compare, compare_modules, describe
+from netgraft.graph.difference import (
+    Kind,
+    ModuleDifference,
+    WeightDifference,
+    compare,
+    compare_modules,
+    describe,
+)
+from netgraft.models.build import Appended
 from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget, SetLoss
 from netgraft.models.store import Store
 
@@ -21,7 +29,16 @@ def test_a_retargeted_model_differs_in_its_head_and_nothing_else(store: Store) -
     found = compare(BASE, RETARGETED, store)
     assert found.modules == (
         ModuleDifference(
-            "fc", Kind.CHANGED, "Linear(512 → 1000)", "Linear(512 → 10)", 513_000, 5_130
+            "fc",
+            Kind.CHANGED,
+            "Linear(512 → 1000)",
+            "Linear(512 → 10)",
+            513_000,
+            5_130,
+            (
+                WeightDifference("weight", "1000×512", "10×512"),
+                WeightDifference("bias", "1000", "10"),
+            ),
         ),
     )
     assert (found.a_parameters, found.b_parameters) == (11_689_512, 11_181_642)
@@ -63,6 +80,34 @@ def test_a_setting_without_parameters_is_a_difference() -> None:
     (item,) = compare_modules(a, b).modules
     assert "p=0.1" in item.before
     assert "p=0.5" in item.after
+
+
+def test_a_changed_module_that_was_also_frozen_says_both(store: Store) -> None:
+    frozen = BASE.with_edit(Freeze(("fc",), trainable=False))
+    both = frozen.with_edit(Retarget(10, (), (HEAD,), (), "0" * 64))
+    (item,) = compare(BASE, both, store).modules
+    assert (item.before, item.after) == (
+        "Linear(512 → 1000), trainable",
+        "Linear(512 → 10), frozen",
+    )
+    assert [item.before for item in compare(frozen, both, store).modules] == ["Linear(512 → 1000)"]
+
+
+def test_a_head_that_was_appended_is_all_that_differs() -> None:
+    body = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU())
+    whole = Appended(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), nn.Linear(8, 5))
+    found = compare_modules(body, whole)
+    assert (found.a_root, found.b_root) == ("", "body")
+    conv, head = found.modules
+    assert (conv.path_before, conv.path, conv.kind) == ("0", "body.0", Kind.CHANGED)
+    assert conv.weights == (WeightDifference("weight", "8×3×1×1", "8×3×3×3"),)
+    assert (head.path, head.kind, head.after) == ("head", Kind.ADDED, "Linear(8 → 5)")
+    assert head.weights[1] == WeightDifference("bias", "", "5")
+    back = compare_modules(whole, body)
+    assert [(item.path_before, item.path) for item in back.modules] == [
+        ("body.0", "0"),
+        (None, "head"),
+    ]
 
 
 def test_an_added_module_stands_after_its_neighbour() -> None:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17netgraft/v1/graph.proto\x12\x0bnetgraft.v1\"L\n\x10\x44rawGraphRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x66ocus\x18\x02 \x01(\t\x12\x0c\n\x04lens\x18\x03 \x01(\t\x12\x0c\n\x04open\x18\x04 \x03(\t\"\xcd\x01\n\x05Graph\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04page\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x17\n\x0ftop_level_nodes\x18\x05 \x01(\x03\x12\x11\n\toperators\x18\x06 \x01(\x03\x12\x12\n\nparameters\x18\x07 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x08 \x01(\x03\x12\x16\n\x0e\x64ocument_bytes\x18\t \x01(\x03\x12\x0f\n\x07seconds\x18\n \x01(\x01\"E\n\x14GetViewerFileRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\"C\n\nViewerFile\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x11\n\timmutable\x18\x03 \x01(\x08\"A\n\x12ListModulesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x03\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x03\"c\n\x0bModuleTable\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x03\x12$\n\x04rows\x18\x04 \x03(\x0b\x32\x16.netgraft.v1.ModuleRow\"\xb7\x01\n\tModuleRow\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x03\x12\x15\n\routput_shapes\x18\x04 \x03(\t\x12\x12\n\nparameters\x18\x05 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x06 \x01(\x03\x12\r\n\x05\x66lops\x18\x07 \x01(\x03\x12\x18\n\x10\x61\x63tivation_bytes\x18\x08 \x01(\x03\x12\r\n\x05\x63\x61lls\x18\t \x01(\x03\",\n\x14\x43ompareGraphsRequest\x12\t\n\x01\x61\x18\x01 \x01(\t\x12\t\n\x01\x62\x18\x02 \x01(\t\"\x87\x01\n\tGraphDiff\x12\x0c\n\x04\x61_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62_id\x18\x02 \x01(\t\x12\x32\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1d.netgraft.v1.ModuleDifference\x12\x14\n\x0c\x61_parameters\x18\x04 \x01(\x03\x12\x14\n\x0c\x62_parameters\x18\x05 \x01(\x03\"\x8c\x02\n\x10ModuleDifference\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".netgraft.v1.ModuleDifference.Kind\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\x12\x19\n\x11parameters_before\x18\x05 \x01(\x03\x12\x18\n\x10parameters_after\x18\x06 \x01(\x03\"d\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_ADDED\x10\x01\x12\x10\n\x0cKIND_REMOVED\x10\x02\x12\x10\n\x0cKIND_CHANGED\x10\x03\x12\x12\n\x0eKIND_TRAINABLE\x10\x04\x32\xab\x02\n\x06Graphs\x12>\n\tDrawGraph\x12\x1d.netgraft.v1.DrawGraphRequest\x1a\x12.netgraft.v1.Graph\x12K\n\rGetViewerFile\x12!.netgraft.v1.GetViewerFileRequest\x1a\x17.netgraft.v1.ViewerFile\x12J\n\rCompareGraphs\x12!.netgraft.v1.CompareGraphsRequest\x1a\x16.netgraft.v1.GraphDiff\x12H\n\x0bListModules\x12\x1f.netgraft.v1.ListModulesRequest\x1a\x18.netgraft.v1.ModuleTableb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17netgraft/v1/graph.proto\x12\x0bnetgraft.v1\"L\n\x10\x44rawGraphRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x66ocus\x18\x02 \x01(\t\x12\x0c\n\x04lens\x18\x03 \x01(\t\x12\x0c\n\x04open\x18\x04 \x03(\t\"\xcd\x01\n\x05Graph\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04page\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x17\n\x0ftop_level_nodes\x18\x05 \x01(\x03\x12\x11\n\toperators\x18\x06 \x01(\x03\x12\x12\n\nparameters\x18\x07 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x08 \x01(\x03\x12\x16\n\x0e\x64ocument_bytes\x18\t \x01(\x03\x12\x0f\n\x07seconds\x18\n \x01(\x01\"W\n\x14GetViewerFileRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\r\n\x05query\x18\x03 \x01(\t\x12\x10\n\x08other_id\x18\x04 \x01(\t\"C\n\nViewerFile\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x11\n\timmutable\x18\x03 \x01(\x08\"A\n\x12ListModulesRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x02 \x01(\x03\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x03\"c\n\x0bModuleTable\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x03\x12$\n\x04rows\x18\x04 \x03(\x0b\x32\x16.netgraft.v1.ModuleRow\"\xb7\x01\n\tModuleRow\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x03\x12\x15\n\routput_shapes\x18\x04 \x03(\t\x12\x12\n\nparameters\x18\x05 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x06 \x01(\x03\x12\r\n\x05\x66lops\x18\x07 \x01(\x03\x12\x18\n\x10\x61\x63tivation_bytes\x18\x08 \x01(\x03\x12\r\n\x05\x63\x61lls\x18\t \x01(\x03\",\n\x14\x43ompareGraphsRequest\x12\t\n\x01\x61\x18\x01 \x01(\t\x12\t\n\x01\x62\x18\x02 \x01(\t\"\x95\x01\n\tGraphDiff\x12\x0c\n\x04\x61_id\x18\x01 \x01(\t\x12\x0c\n\x04\x62_id\x18\x02 \x01(\t\x12\x32\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1d.netgraft.v1.ModuleDifference\x12\x14\n\x0c\x61_parameters\x18\x04 \x01(\x03\x12\x14\n\x0c\x62_parameters\x18\x05 \x01(\x03\x12\x0c\n\x04page\x18\x06 \x01(\t\"\xd1\x02\n\x10ModuleDifference\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".netgraft.v1.ModuleDifference.Kind\x12\x0e\n\x06\x62\x65\x66ore\x18\x03 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\x12\x19\n\x11parameters_before\x18\x05 \x01(\x03\x12\x18\n\x10parameters_after\x18\x06 \x01(\x03\x12.\n\x07weights\x18\x07 \x03(\x0b\x32\x1d.netgraft.v1.WeightDifference\x12\x13\n\x0bpath_before\x18\x08 \x01(\t\"d\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x0e\n\nKIND_ADDED\x10\x01\x12\x10\n\x0cKIND_REMOVED\x10\x02\x12\x10\n\x0cKIND_CHANGED\x10\x03\x12\x12\n\x0eKIND_TRAINABLE\x10\x04\"?\n\x10WeightDifference\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x62\x65\x66ore\x18\x02 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x03 \x01(\t2\xab\x02\n\x06Graphs\x12>\n\tDrawGraph\x12\x1d.netgraft.v1.DrawGraphRequest\x1a\x12.netgraft.v1.Graph\x12K\n\rGetViewerFile\x12!.netgraft.v1.GetViewerFileRequest\x1a\x17.netgraft.v1.ViewerFile\x12J\n\rCompareGraphs\x12!.netgraft.v1.CompareGraphsRequest\x1a\x16.netgraft.v1.GraphDiff\x12H\n\x0bListModules\x12\x1f.netgraft.v1.ListModulesRequest\x1a\x18.netgraft.v1.ModuleTableb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,23 +36,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRAPH']._serialized_start=119
   _globals['_GRAPH']._serialized_end=324
   _globals['_GETVIEWERFILEREQUEST']._serialized_start=326
-  _globals['_GETVIEWERFILEREQUEST']._serialized_end=395
-  _globals['_VIEWERFILE']._serialized_start=397
-  _globals['_VIEWERFILE']._serialized_end=464
-  _globals['_LISTMODULESREQUEST']._serialized_start=466
-  _globals['_LISTMODULESREQUEST']._serialized_end=531
-  _globals['_MODULETABLE']._serialized_start=533
-  _globals['_MODULETABLE']._serialized_end=632
-  _globals['_MODULEROW']._serialized_start=635
-  _globals['_MODULEROW']._serialized_end=818
-  _globals['_COMPAREGRAPHSREQUEST']._serialized_start=820
-  _globals['_COMPAREGRAPHSREQUEST']._serialized_end=864
-  _globals['_GRAPHDIFF']._serialized_start=867
-  _globals['_GRAPHDIFF']._serialized_end=1002
-  _globals['_MODULEDIFFERENCE']._serialized_start=1005
-  _globals['_MODULEDIFFERENCE']._serialized_end=1273
-  _globals['_MODULEDIFFERENCE_KIND']._serialized_start=1173
-  _globals['_MODULEDIFFERENCE_KIND']._serialized_end=1273
-  _globals['_GRAPHS']._serialized_start=1276
-  _globals['_GRAPHS']._serialized_end=1575
+  _globals['_GETVIEWERFILEREQUEST']._serialized_end=413
+  _globals['_VIEWERFILE']._serialized_start=415
+  _globals['_VIEWERFILE']._serialized_end=482
+  _globals['_LISTMODULESREQUEST']._serialized_start=484
+  _globals['_LISTMODULESREQUEST']._serialized_end=549
+  _globals['_MODULETABLE']._serialized_start=551
+  _globals['_MODULETABLE']._serialized_end=650
+  _globals['_MODULEROW']._serialized_start=653
+  _globals['_MODULEROW']._serialized_end=836
+  _globals['_COMPAREGRAPHSREQUEST']._serialized_start=838
+  _globals['_COMPAREGRAPHSREQUEST']._serialized_end=882
+  _globals['_GRAPHDIFF']._serialized_start=885
+  _globals['_GRAPHDIFF']._serialized_end=1034
+  _globals['_MODULEDIFFERENCE']._serialized_start=1037
+  _globals['_MODULEDIFFERENCE']._serialized_end=1374
+  _globals['_MODULEDIFFERENCE_KIND']._serialized_start=1274
+  _globals['_MODULEDIFFERENCE_KIND']._serialized_end=1374
+  _globals['_WEIGHTDIFFERENCE']._serialized_start=1376
+  _globals['_WEIGHTDIFFERENCE']._serialized_end=1439
+  _globals['_GRAPHS']._serialized_start=1442
+  _globals['_GRAPHS']._serialized_end=1741
 # @@protoc_insertion_point(module_scope)

@@ -37,8 +37,8 @@ class DrawGraphRequest(_message.Message):
     """
     lens: _builtins.str
     """What colours the boxes when the page opens: "trainable", "parameters",
-    "flops", "activations" or, of a trained model, "change" (‖ΔW‖ / ‖W‖);
-    empty: what they do.
+    "flops", "activations" or, of a trained model, "change" (‖ΔW‖ / ‖W‖) and
+    "gradient" (its norm in the last step); empty: what they do.
     """
     @_builtins.property
     def open(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -129,6 +129,7 @@ class GetViewerFileRequest(_message.Message):
     MODEL_ID_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
+    OTHER_ID_FIELD_NUMBER: _builtins.int
     model_id: _builtins.str
     """Full model id, or the word "static" for files that all pages share."""
     path: _builtins.str
@@ -142,16 +143,21 @@ class GetViewerFileRequest(_message.Message):
     """How a picture is seen, as in the page's address: focus, lens, open (once
     for each module), batch, URL-encoded.
     """
+    other_id: _builtins.str
+    """Full id of a second model. Then the file is one of the page that compares
+    model_id with it: "" (the page) or "diff.json" (what differs).
+    """
     def __init__(
         self,
         *,
         model_id: _builtins.str = ...,
         path: _builtins.str = ...,
         query: _builtins.str = ...,
+        other_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "path", b"path", "query", b"query"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_id", b"model_id", "other_id", b"other_id", "path", b"path", "query", b"query"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -348,6 +354,7 @@ class GraphDiff(_message.Message):
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     A_PARAMETERS_FIELD_NUMBER: _builtins.int
     B_PARAMETERS_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
     a_id: _builtins.str
     """The model compared from."""
     b_id: _builtins.str
@@ -356,6 +363,10 @@ class GraphDiff(_message.Message):
     """Exact number of parameters of a."""
     b_parameters: _builtins.int
     """Exact number of parameters of b."""
+    page: _builtins.str
+    """Path of the page that shows both side by side, under the gateway's
+    origin: "/viz/compare/{a}/{b}/".
+    """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModuleDifference]:
         """Only modules that differ, in the order of the model."""
@@ -368,10 +379,11 @@ class GraphDiff(_message.Message):
         differences: _abc.Iterable[Global___ModuleDifference] | None = ...,
         a_parameters: _builtins.int = ...,
         b_parameters: _builtins.int = ...,
+        page: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["a_id", b"a_id", "a_parameters", b"a_parameters", "b_id", b"b_id", "b_parameters", b"b_parameters", "differences", b"differences"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["a_id", b"a_id", "a_parameters", b"a_parameters", "b_id", b"b_id", "b_parameters", b"b_parameters", "differences", b"differences", "page", b"page"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -420,8 +432,12 @@ class ModuleDifference(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     PARAMETERS_BEFORE_FIELD_NUMBER: _builtins.int
     PARAMETERS_AFTER_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    PATH_BEFORE_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Module path, such as "fc"; empty: the model as a whole (its loss)."""
+    """Module path in b, or in a where b has no such module, such as "fc";
+    empty: the model as a whole (its loss, or parameters of its very own).
+    """
     kind: Global___ModuleDifference.Kind.ValueType
     """In what way it differs."""
     before: _builtins.str
@@ -432,6 +448,14 @@ class ModuleDifference(_message.Message):
     """Parameters of the module in a; 0 where there is none."""
     parameters_after: _builtins.int
     """As `parameters_before`, in b."""
+    path_before: _builtins.str
+    """Module path in a where it is another than in b: a head that was appended
+    to a model puts the model itself into a module "body". Empty: as in b.
+    """
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightDifference]:
+        """The parameters whose shapes differ."""
+
     def __init__(
         self,
         *,
@@ -441,11 +465,45 @@ class ModuleDifference(_message.Message):
         after: _builtins.str = ...,
         parameters_before: _builtins.int = ...,
         parameters_after: _builtins.int = ...,
+        weights: _abc.Iterable[Global___WeightDifference] | None = ...,
+        path_before: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "kind", b"kind", "parameters_after", b"parameters_after", "parameters_before", b"parameters_before", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "kind", b"kind", "parameters_after", b"parameters_after", "parameters_before", b"parameters_before", "path", b"path", "path_before", b"path_before", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModuleDifference: _TypeAlias = ModuleDifference  # noqa: Y015
+
+@_typing.final
+class WeightDifference(_message.Message):
+    """A parameter that is not shaped alike in both models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name in the module, such as "weight"."""
+    before: _builtins.str
+    """Its shape in a, such as "1000×2048"; "()": a single number; empty where
+    there is none.
+    """
+    after: _builtins.str
+    """As `before`, in b."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeightDifference: _TypeAlias = WeightDifference  # noqa: Y015

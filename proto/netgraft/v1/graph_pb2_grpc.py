@@ -71,6 +71,7 @@ class GraphsServicer:
     def GetViewerFile(self, request, context):
         """Hands out one file of a model's viewer: the page, its scripts, the
         document and pictures of it. Only these exist under a model's prefix.
+        Given two models, a file of the page that shows them side by side.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

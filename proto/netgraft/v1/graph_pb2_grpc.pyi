@@ -38,6 +38,7 @@ class GraphsStub:
     GetViewerFile: _grpc.UnaryUnaryMultiCallable[_graph_pb2.GetViewerFileRequest, _graph_pb2.ViewerFile]
     """Hands out one file of a model's viewer: the page, its scripts, the
     document and pictures of it. Only these exist under a model's prefix.
+    Given two models, a file of the page that shows them side by side.
     """
     CompareGraphs: _grpc.UnaryUnaryMultiCallable[_graph_pb2.CompareGraphsRequest, _graph_pb2.GraphDiff]
     """Says module by module how two models differ."""
@@ -54,6 +55,7 @@ class GraphsAsyncStub(GraphsStub):
     GetViewerFile: _aio.UnaryUnaryMultiCallable[_graph_pb2.GetViewerFileRequest, _graph_pb2.ViewerFile]  # type: ignore[assignment]
     """Hands out one file of a model's viewer: the page, its scripts, the
     document and pictures of it. Only these exist under a model's prefix.
+    Given two models, a file of the page that shows them side by side.
     """
     CompareGraphs: _aio.UnaryUnaryMultiCallable[_graph_pb2.CompareGraphsRequest, _graph_pb2.GraphDiff]  # type: ignore[assignment]
     """Says module by module how two models differ."""
@@ -79,6 +81,7 @@ class GraphsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_graph_pb2.ViewerFile, _abc.Awaitable[_graph_pb2.ViewerFile]]:
         """Hands out one file of a model's viewer: the page, its scripts, the
         document and pictures of it. Only these exist under a model's prefix.
+        Given two models, a file of the page that shows them side by side.
         """
 
     @_abc_1.abstractmethod

@@ -28,14 +28,29 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
+class WeightDifference:
+    """One parameter of a module that is not shaped alike in both models."""
+
+    name: str
+    before: str
+    """Its shape, such as "1000×2048"; "()" of a single number; "" where there is none."""
+    after: str
+
+
+@dataclass(frozen=True)
 class ModuleDifference:
     path: str
-    """ "" is the model as a whole (its loss)."""
+    """In b, or in a where b has no such module; "" is the model as a whole: its loss, or
+    parameters that lie in no module of it."""
     kind: Kind
     before: str
     after: str
     parameters_before: int = 0
     parameters_after: int = 0
+    weights: tuple[WeightDifference, ...] = ()
+    """Only those that differ."""
+    path_before: str | None = None
+    """In a, where it is another than in b; see `Difference.a_root`."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +59,19 @@ class Difference:
     """In the order of the model."""
     a_parameters: int
     b_parameters: int
+    a_root: str = ""
+    """Path in a of what is compared with b: a head that was appended to a model puts
+    the model itself into a module of its own."""
+    b_root: str = ""
 
 
 @dataclass(frozen=True)
 class _Leaf:
     """What is compared of a module."""
 
+    path: str
     text: str
-    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+    shapes: dict[str, tuple[int, ...]]
     trains: tuple[bool, ...]
     parameters: int
 
@@ -61,6 +81,17 @@ class _Leaf:
         if trained in (0, len(self.trains)):
             return "trainable" if trained else "frozen"
         return f"{trained} of {len(self.trains)} parameters trainable"
+
+    def beside(self, other: "_Leaf | None") -> str:
+        """The text, with what trains where the other does not train alike."""
+        usual = other.training if other and other.trains else "trainable"
+        if not self.trains or self.training == usual:
+            return self.text
+        return f"{self.text}, {self.training}"
+
+
+_Key = tuple[bool, str]
+"""Whether a module lies under its model's root, and its path from there."""
 
 
 def compare(a: Recipe, b: Recipe, store: Store) -> Difference:
@@ -72,50 +103,89 @@ def compare(a: Recipe, b: Recipe, store: Store) -> Difference:
     if a.loss == b.loss:
         return found
     loss = ModuleDifference("", Kind.CHANGED, _loss(a), _loss(b))
-    return Difference((loss, *found.modules), found.a_parameters, found.b_parameters)
+    totals = (found.a_parameters, found.b_parameters)
+    return Difference((loss, *found.modules), *totals, found.a_root, found.b_root)
 
 
 def compare_modules(a: "nn.Module", b: "nn.Module") -> Difference:
     """As `compare`, for modules."""
-    before, after = _leaves(a), _leaves(b)
-    # a's order, and what only b has where b has it: after its neighbour.
-    paths = list(before)
-    for index, path in enumerate(after):
-        if path not in before:
-            previous = list(after)[index - 1] if index else None
-            paths.insert(paths.index(previous) + 1 if previous else 0, path)
-    found = (_difference(path, before.get(path), after.get(path)) for path in paths)
+    roots = _roots(a, b)
+    before, after = _leaves(a, roots[0]), _leaves(b, roots[1])
+    found = (_difference(before.get(key), after.get(key)) for key in _order(before, after))
     totals = (sum(p.numel() for p in module.parameters()) for module in (a, b))
-    return Difference(tuple(item for item in found if item), *totals)
+    return Difference(tuple(item for item in found if item), *totals, *roots)
 
 
-def _difference(path: str, before: _Leaf | None, after: _Leaf | None) -> ModuleDifference | None:
+def _roots(a: "nn.Module", b: "nn.Module") -> tuple[str, str]:
+    from netgraft.models.build import Appended
+
+    appended = isinstance(a, Appended), isinstance(b, Appended)
+    if appended[0] == appended[1]:
+        return "", ""
+    return ("body", "") if appended[0] else ("", "body")
+
+
+def _order(before: dict[_Key, _Leaf], after: dict[_Key, _Leaf]) -> list[_Key]:
+    """a's order, and what only b has where b has it: after its neighbour."""
+    behind: dict[_Key | None, list[_Key]] = {None: []}
+    neighbour: _Key | None = None
+    for key in after:
+        if key in before:
+            neighbour = key
+        else:
+            behind.setdefault(neighbour, []).append(key)
+    return behind[None] + [late for key in before for late in (key, *behind.get(key, ()))]
+
+
+def _difference(before: _Leaf | None, after: _Leaf | None) -> ModuleDifference | None:
+    weights = _weights(before, after)
     if before is None:
         assert after is not None
-        return ModuleDifference(path, Kind.ADDED, "", after.text, 0, after.parameters)
+        text = after.beside(None)
+        return ModuleDifference(after.path, Kind.ADDED, "", text, 0, after.parameters, weights)
     if after is None:
-        return ModuleDifference(path, Kind.REMOVED, before.text, "", before.parameters, 0)
+        text = before.beside(None)
+        return ModuleDifference(before.path, Kind.REMOVED, text, "", before.parameters, 0, weights)
     counts = (before.parameters, after.parameters)
-    if (before.text, before.shapes) != (after.text, after.shapes):
-        return ModuleDifference(path, Kind.CHANGED, before.text, after.text, *counts)
+    moved = before.path if before.path != after.path else None
+    if before.text != after.text or weights:
+        texts = (before.beside(after), after.beside(before))
+        return ModuleDifference(after.path, Kind.CHANGED, *texts, *counts, weights, moved)
     if before.trains != after.trains:
-        return ModuleDifference(path, Kind.TRAINABLE, before.training, after.training, *counts)
+        texts = (before.training, after.training)
+        return ModuleDifference(after.path, Kind.TRAINABLE, *texts, *counts, (), moved)
     return None
 
 
-def _leaves(model: "nn.Module") -> dict[str, _Leaf]:
+def _weights(before: _Leaf | None, after: _Leaf | None) -> tuple[WeightDifference, ...]:
+    old = before.shapes if before else {}
+    new = after.shapes if after else {}
+    return tuple(
+        WeightDifference(name, _shape(old.get(name)), _shape(new.get(name)))
+        for name in {**old, **new}
+        if old.get(name) != new.get(name)
+    )
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "" if shape is None else "×".join(map(str, shape)) or "()"
+
+
+def _leaves(model: "nn.Module", root: str) -> dict[_Key, _Leaf]:
+    inside = f"{root}." if root else ""
     return {
-        path: _leaf(module)
+        (path.startswith(inside), path.removeprefix(inside)): _leaf(path, module)
         for path, module in model.named_modules(remove_duplicate=False)
         if not any(module.children()) or any(True for _ in module.parameters(recurse=False))
     }
 
 
-def _leaf(module: "nn.Module") -> _Leaf:
+def _leaf(path: str, module: "nn.Module") -> _Leaf:
     own = list(module.named_parameters(recurse=False))
     return _Leaf(
+        path=path,
         text=describe(module),
-        shapes=tuple((name, tuple(parameter.shape)) for name, parameter in own),
+        shapes={name: tuple(parameter.shape) for name, parameter in own},
         trains=tuple(parameter.requires_grad for _, parameter in own),
         parameters=sum(parameter.numel() for _, parameter in own),
     )

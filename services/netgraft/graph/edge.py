@@ -4,7 +4,7 @@ import time
 from difflib import get_close_matches
 
 from netgraft.errors import NotFound, UnknownModule
-from netgraft.graph import viewer
+from netgraft.graph import comparison, viewer
 from netgraft.graph.difference import Kind, ModuleDifference, compare
 from netgraft.graph.drawings import Drawings, Summary
 from netgraft.graph.table import Row, rows
@@ -56,7 +56,10 @@ class GraphsServicer:
         )
 
     def GetViewerFile(self, request: graph_pb2.GetViewerFileRequest) -> graph_pb2.ViewerFile:
-        file = self._file(request.model_id, request.path, View.parse(request.query))
+        if request.other_id:
+            file = self._comparison(request.model_id, request.other_id, request.path)
+        else:
+            file = self._file(request.model_id, request.path, View.parse(request.query))
         return graph_pb2.ViewerFile(
             data=file.data, content_type=file.content_type, immutable=file.immutable
         )
@@ -82,6 +85,14 @@ class GraphsServicer:
             data = self.drawings.draw(recipe).document
         return viewer.model_file(path, data)
 
+    def _comparison(self, a_id: str, b_id: str, path: str) -> viewer.File:
+        if path not in comparison.FILES:
+            raise NotFound(what=f"the file {path!r}")
+        a, b = self.store.get_recipe(a_id), self.store.get_recipe(b_id)
+        if path == comparison.DIFFERENCES:
+            return comparison.differences(compare(a, b, self.store))
+        return comparison.page(a, b)
+
     def CompareGraphs(self, request: graph_pb2.CompareGraphsRequest) -> graph_pb2.GraphDiff:
         a, b = self._resolve(request.a), self._resolve(request.b)
         found = compare(a, b, self.store)
@@ -91,6 +102,7 @@ class GraphsServicer:
             differences=[_message(item) for item in found.modules],
             a_parameters=found.a_parameters,
             b_parameters=found.b_parameters,
+            page=comparison.address(a, b),
         )
 
     def ListModules(self, request: graph_pb2.ListModulesRequest) -> graph_pb2.ModuleTable:
@@ -118,6 +130,11 @@ def _message(item: ModuleDifference) -> graph_pb2.ModuleDifference:
         after=item.after,
         parameters_before=item.parameters_before,
         parameters_after=item.parameters_after,
+        weights=[
+            graph_pb2.WeightDifference(name=weight.name, before=weight.before, after=weight.after)
+            for weight in item.weights
+        ],
+        path_before=item.path_before or "",
     )
 
 

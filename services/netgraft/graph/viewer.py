@@ -25,6 +25,8 @@ PICTURES = ("graph.svg", "graph.png", "graph.html")
 """Files under a model's prefix, beside the page itself."""
 FILES = (DOCUMENT, HIERARCHY, LENS, *PICTURES)
 OWN = ("netgraft.js", "lens.js")
+COMPARE = ("compare.js", "compare.css")
+"""Our files of the compare page."""
 NETRON_FILES = (
     "base.js",
     "browser.js",
@@ -108,7 +110,7 @@ def _shared() -> _Shared:
     assert spec.submodule_search_locations is not None
     netron = Path(spec.submodule_search_locations[0])
     files = {name: (netron / name).read_bytes() for name in NETRON_FILES}
-    files |= {name: Path(__file__).with_name(name).read_bytes() for name in OWN}
+    files |= {name: Path(__file__).with_name(name).read_bytes() for name in (*OWN, *COMPARE)}
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + files[name])
@@ -124,8 +126,13 @@ def _shared() -> _Shared:
 
 
 def shared_files() -> dict[str, bytes]:
-    """All files that models share, by name."""
-    return _shared().files
+    """All files that the page of a model may load, by name."""
+    return {name: data for name, data in _shared().files.items() if name not in COMPARE}
+
+
+def shared_folder() -> str:
+    """Path of the shared files, as under `/viz/`."""
+    return f"{STATIC}/{_shared().folder}/"
 
 
 def static_file(path: str) -> File:
@@ -148,8 +155,7 @@ def page(title: str, document: str = DOCUMENT) -> File:
 
     `document` is the name of what Netron is to open; its suffix tells Netron how.
     """
-    shared = _shared()
-    base = f"../{STATIC}/{shared.folder}/"
+    base = f"../{shared_folder()}"
     html = dressed(title, POLICY, document)
     html = re.sub(r'(href|src)="([\w.-]+\.(?:css|js|ico|png))"', rf'\1="{base}\2"', html)
     return File(html.encode(), CONTENT_TYPES[".html"])
