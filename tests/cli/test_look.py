@@ -96,3 +96,15 @@ def test_at_a_server_show_prints_the_pages_address(run: Run, state: Path) -> Non
     assert shown.exit_code == 0, shown.output
     page = f"http://127.0.0.1:7860/viz/{graph['model_id']}/?focus=layer4"
     assert page in shown.stdout
+
+
+def test_at_a_server_diff_prints_the_compare_pages_address(
+    run: Run, reply: Reply, state: Path
+) -> None:
+    with serving("models", "graphs", "surgery") as address:
+        found = reply("diff", "resnet18", "resnet34", "--server", address)
+        shown = run("diff", "resnet18", "resnet34", "--server", address)
+    assert shown.exit_code == 0, shown.output
+    assert f"http://127.0.0.1:7860{found['page']}" in shown.stdout
+    assert found["page"] == f"/viz/compare/{found['a_id']}/{found['b_id']}/"
+    assert "/viz/" not in run("diff", "resnet18", "resnet34").stdout

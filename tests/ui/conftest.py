@@ -112,6 +112,9 @@ class Graphs(graph_pb2_grpc.GraphsServicer):
     def GetViewerFile(self, request: graph_pb2.GetViewerFileRequest, context: Any) -> Any:
         if request.model_id not in {BASE, GRAFTED, TUNED, "static"}:
             tell(context, UnknownModel(name=request.model_id, hint=""))
+        if request.other_id:
+            data = f"{request.model_id} {request.other_id} {request.path}".encode()
+            return graph_pb2.ViewerFile(data=data, content_type="text/plain")
         return self.files.get(request.path) or tell(context, UnknownModel(name="file", hint=""))
 
 
@@ -236,7 +239,7 @@ class Tuning(tuning_pb2_grpc.TuningServicer):
 
 
 class Agent(agent_pb2_grpc.AgentServicer):
-    """Knows six sentences, and keeps conversations as the real one does."""
+    """Knows seven sentences, and keeps conversations as the real one does."""
 
     def __init__(self, tuning: Tuning) -> None:
         self.tuning = tuning
@@ -259,10 +262,11 @@ class Agent(agent_pb2_grpc.AgentServicer):
             return agent_pb2.PlannerReply(
                 kind="plan", steps=[finetune], assumptions=["lr 0.01: the service's default"]
             )
-        if "retarget" in text:
-            return agent_pb2.PlannerReply(kind="plan", steps=[show, retarget])
-        if "fails" in text:
-            return agent_pb2.PlannerReply(kind="plan", steps=[show, Step(undo={})])
+        compare = Step(compare=agent_pb2.CompareStep(a="resnet50", b=TUNED))
+        plans = {"retarget": [show, retarget], "fails": [show, Step(undo={})], "compare": [compare]}
+        for word, steps in plans.items():
+            if word in text:
+                return agent_pb2.PlannerReply(kind="plan", steps=steps)
         if "which" in text:
             return agent_pb2.PlannerReply(
                 kind="clarify", question="Which one?", options=["retarget resnet50", "neither"]
@@ -310,6 +314,10 @@ class Agent(agent_pb2_grpc.AgentServicer):
                 parameters_after=23_712_932,
             )
             done.MergeFrom(agent_pb2.StepFinished(summary=SUMMARY, model_id=GRAFTED, edit=edit))
+        elif kind == "compare":
+            page = f"/viz/compare/{BASE}/{TUNED}/"
+            diff = graph_pb2.GraphDiff(a_id=BASE, b_id=TUNED, page=page)
+            done.MergeFrom(agent_pb2.StepFinished(summary="alike", model_id=TUNED, diff=diff))
         elif kind == "finetune":
             if request.consent_token not in self.consents:
                 failed = agent_pb2.StepFailed(index=index, reason="CONSENT_NEEDED", message="no")

@@ -319,6 +319,24 @@ async def test_only_model_ids_have_a_viewer(
     assert shared.seen.calls == []
 
 
+async def test_a_compare_page_is_relayed_with_both_ids(friend: httpx.AsyncClient) -> None:
+    pair = f"/viz/compare/{BASE}/{'b' * 64}"
+    assert (await friend.get(pair)).headers["location"] == f"{pair}/"
+    assert (await friend.get(f"{pair}/")).text == f"{BASE} {'b' * 64} "
+    assert (await friend.get(f"{pair}/diff.json")).text == f"{BASE} {'b' * 64} diff.json"
+
+
+@pytest.mark.parametrize(
+    "path", [f"{BASE}/resnet50/", f"../{BASE}/", f"{BASE}/static/", f"{BASE}/{BASE}/../x", BASE]
+)
+async def test_only_two_ids_have_a_compare_page(
+    friend: httpx.AsyncClient, shared: Any, path: str
+) -> None:
+    shared.seen.calls.clear()
+    assert (await friend.get(exactly(f"/viz/compare/{path}"))).status_code == 404
+    assert shared.seen.calls == []
+
+
 async def test_an_export_is_a_download_of_exactly_the_file(friend: httpx.AsyncClient) -> None:
     answer = await friend.get(f"/export/{BASE}/safetensors")
     assert answer.status_code == 200

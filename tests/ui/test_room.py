@@ -10,6 +10,7 @@ from netgraft.settings import settings
 from netgraft.ui.backend import Backend
 from netgraft.ui.exchange import Exchange, State, merged
 from netgraft.ui.messages import messages, plain
+from netgraft.ui.panels import picture
 from netgraft.ui.room import Room, Rooms, is_name, new_name
 from netgraft.ui.words import ENGLISH
 from netgraft.v1 import agent_pb2
@@ -45,8 +46,20 @@ async def test_a_plan_without_costly_steps_runs_at_once(rooms: Rooms) -> None:
     room.say("show resnet50, retarget to 100 classes", "en")
     await settled(room)
     assert room.model_id == "b" * 64
-    assert room.pictures == (f"/viz/{room.model_id}/",)
+    assert room.picture == f"/viz/{room.model_id}/"
     assert "25,557,032 → 23,712,932" in shown(room)
+
+
+async def test_a_comparison_shows_the_page_with_both_models(rooms: Rooms) -> None:
+    room = rooms.open("r")
+    room.say("compare resnet50 with the tuned one", "en")
+    await settled(room)
+    page = f"/viz/compare/{'a' * 64}/{TUNED}/"
+    assert room.picture == page
+    assert f"]({page})" in shown(room)
+    framed = picture(room.picture, ENGLISH)
+    assert f'src="{page}"' in framed
+    assert 'title="Comparison of the models aaaaaaaaaaaa and cccccccccccc"' in framed
 
 
 async def test_things_said_quickly_are_taken_up_in_their_order(rooms: Rooms, here: Any) -> None:

@@ -186,7 +186,7 @@ def inspect_command(
 def diff_command(session: Session, a: str, b: str) -> None:
     """Say what differs between models A and B, module by module."""
     from netgraft.cli.output import console, emit
-    from netgraft.cli.view import diff_view
+    from netgraft.cli.view import diff_view, facts
     from netgraft.v1 import graph_pb2
 
     reply = session.door().graphs.CompareGraphs(graph_pb2.CompareGraphsRequest(a=a, b=b))
@@ -195,6 +195,9 @@ def diff_command(session: Session, a: str, b: str) -> None:
         return
     for part in diff_view(reply):
         console().print(part)
+    if session.address:
+        page = (tr("page", "页面"), session.web(reply.page))
+        console().print(facts([page]), soft_wrap=True)
 
 
 @click.command(

@@ -112,8 +112,8 @@ def compare_modules(a: "nn.Module", b: "nn.Module") -> Difference:
     roots = _roots(a, b)
     before, after = _leaves(a, roots[0]), _leaves(b, roots[1])
     found = (_difference(before.get(key), after.get(key)) for key in _order(before, after))
-    totals = (sum(p.numel() for p in module.parameters()) for module in (a, b))
-    return Difference(tuple(item for item in found if item), *totals, *roots)
+    a_parameters, b_parameters = (sum(p.numel() for p in m.parameters()) for m in (a, b))
+    return Difference(tuple(item for item in found if item), a_parameters, b_parameters, *roots)
 
 
 def _roots(a: "nn.Module", b: "nn.Module") -> tuple[str, str]:

@@ -36,6 +36,8 @@ def application() -> Starlette:
     routes = [
         Route(HEALTH, healthz),
         Route(LOGIN, login, methods=["GET", "POST"]),
+        Route("/viz/compare/{a}/{b}", viewer.redirect),
+        Route("/viz/compare/{a}/{b}/{path:path}", viewer.comparison),
         Route("/viz/{model}", viewer.redirect),
         Route("/viz/{model}/{path:path}", viewer.file),
         Route("/export/{model}/{format}", Download(backend).__call__),

@@ -135,7 +135,7 @@ def show(room: Room, seen: Seen, language: str, *, first: bool = False) -> list[
         updates["tabs"] = gr.Tabs(selected=tab)
     if updates:
         job = room.job_id if _is_live(room) else known.get("job", "")
-        updates["seen"] = {**digests, "job": job, "pictures": _digest(room.pictures)}
+        updates["seen"] = {**digests, "job": job, "page": room.picture}
     return [updates.get(part, gr.skip()) for part in PARTS]
 
 
@@ -147,7 +147,7 @@ def describe(room: Room, say: Words) -> dict[str, Any]:
         "chat": [asdict(message) for message in messages(room, say)],
         "card": pending is not None,
         "card_text": plan_card(pending.reply, say) if pending and pending.reply else "",
-        "picture": panels.picture(room.pictures, say),
+        "picture": panels.picture(room.picture, say),
         "state": panels.job_state(view, say),
         "progress": panels.progress(view, say),
         "curve": panels.curve(view, say),
@@ -180,10 +180,10 @@ def _tab_to_open(room: Room, seen: Seen) -> str:
         return "training" if seen.get("job") != room.job_id else ""
     if not seen and room.exchanges and room.exchanges[-1].job_id:
         return "training"
-    if seen.get("pictures") == _digest(room.pictures):
+    if seen.get("page") == room.picture:
         return ""
     view = room.jobs.view(room.job_id) if room.job_id else None
-    just_tuned = view and view.result_model and any(view.result_model in p for p in room.pictures)
+    just_tuned = view and view.result_model and view.result_model in room.picture
     return "" if just_tuned and seen else "picture"
 
 

@@ -132,7 +132,8 @@ def _detail(event: RunEvent, begun: agent_pb2.StepStarted, say: Words) -> str:
         lines.append("- " + plain(f"{part.path}: {part.before or '–'} → {part.after or '–'}"))
     if model := event.finished.model_id:
         lines.append(f"- {say.identifier}: `{model}`")
-        lines.append(f"- [{say.open_picture}](/viz/{model}/)")
+        page = event.finished.diff.page or f"/viz/{model}/"
+        lines.append(f"- [{say.open_picture}]({page})")
     return "\n".join(line for line in lines if line)
 
 

@@ -10,7 +10,7 @@ What tests and style sheets may rely on, by id:
     consent-run        … the button that agrees
     consent-cancel     … the button that declines
     panel              tabs: picture, training, model
-    picture-frame      the iframe with Netron (picture-frame-2: the second of a comparison)
+    picture-frame      the iframe with Netron, or with the page that compares two models
     training-progress  progress bar with role and aria-valuenow
     job-state          state in words; data-state on its first paragraph: queued, running, …
     loss-curve         the live plot

@@ -13,6 +13,10 @@ from netgraft.v1 import surgery_pb2, tuning_pb2
 TRAINING_COLOUR = "#14b8a6"
 VALIDATION_COLOUR = "#f97316"
 
+SHORT = 12
+ID_LENGTH = 64
+"""Digits of a model's id: those that are shown, and all."""
+
 MOST_DRAWN = 400
 """Points of a curve that are sent to the browser."""
 
@@ -27,19 +31,14 @@ STATE_NAMES = {
 """Constant names for style sheets and tests."""
 
 
-def picture(pages: tuple[str, ...], say: Words) -> str:
-    """Netron's pages side by side, each in a frame. The first has the id `picture-frame`."""
-    if not pages:
+def picture(page: str, say: Words) -> str:
+    """A page of the viewer in a frame with the id `picture-frame`."""
+    if not page:
         return _empty(say.picture_empty)
-    frames = "".join(_frame(page, number, say) for number, page in enumerate(pages))
-    return f'<div class="ng-pictures">{frames}</div>'
-
-
-def _frame(page: str, number: int, say: Words) -> str:
-    model = page.removeprefix("/viz/").partition("/")[0][:12]
-    title = escape(say.picture_of.format(model=model))
-    own_id = 'id="picture-frame"' if number == 0 else f'id="picture-frame-{number + 1}"'
-    return f'<iframe {own_id} title="{title}" src="{escape(page)}"></iframe>'
+    models = [part[:SHORT] for part in page.split("/") if len(part) == ID_LENGTH]
+    title = (say.picture_of if len(models) == 1 else say.comparison_of).format(*models)
+    frame = f'<iframe id="picture-frame" title="{escape(title)}" src="{escape(page)}"></iframe>'
+    return f'<div class="ng-picture">{frame}</div>'
 
 
 def progress(view: JobView | None, say: Words) -> str:

@@ -36,8 +36,8 @@ class Room:
         self.exchanges: list[Exchange] = []
         self.model_id = ""
         self.job_id = ""
-        self.pictures: tuple[str, ...] = ()
-        """Paths of the viewer pages to show side by side."""
+        self.picture = ""
+        """Path of the page to show: a model's, or the one that compares two."""
         self.inspection: surgery_pb2.Inspection | None = None
         self.edit: surgery_pb2.EditReply | None = None
         """What the last edit did, when it made the current model."""
@@ -230,11 +230,9 @@ class Room:
     def _take_result(self, exchange: Exchange, finished: agent_pb2.StepFinished) -> None:
         kind = finished.WhichOneof("result")
         if kind == "graph":
-            self.pictures = (finished.graph.page,)
+            self.picture = finished.graph.page
         elif kind == "diff":
-            self.pictures = tuple(
-                f"/viz/{id_}/" for id_ in (finished.diff.a_id, finished.diff.b_id)
-            )
+            self.picture = finished.diff.page
         elif kind == "edit":
             self.edit = finished.edit
         elif kind == "job":
@@ -246,8 +244,8 @@ class Room:
         if not model or model == self.model_id:
             return
         self.model_id = model
-        if not any(model in page for page in self.pictures):
-            self.pictures = (f"/viz/{model}/",)
+        if model not in self.picture:
+            self.picture = f"/viz/{model}/"
 
     def _look_at_model(self, language: str) -> None:
         if self.model_id and (not self.inspection or self.inspection.model.id != self.model_id):

@@ -1,4 +1,4 @@
-"""/viz/{id}/{path}: relays the files of a model's Netron page from the graph service."""
+"""/viz/…: relays the files of Netron's pages, and of the compare page, from the graph service."""
 
 import hashlib
 import re
@@ -12,7 +12,9 @@ from netgraft.ui.pages import error_response
 from netgraft.ui.words import language_of
 from netgraft.v1 import graph_pb2
 
-MODEL = re.compile(r"[0-9a-f]{64}|static")
+MODEL = re.compile(r"[0-9a-f]{64}")
+STATIC = "static"
+"""Stands in a model's place for the files that all pages share."""
 PATH = re.compile(r"(?:[\w@+-][\w@+.-]*(?:/[\w@+-][\w@+.-]*)*)?", re.ASCII)
 """Names joined by slashes, none of them beginning with a dot."""
 LONGEST = 200
@@ -36,26 +38,41 @@ VIEWER_POLICY = "; ".join(
 
 
 class Viewer:
-    """The endpoint. Knows which paths may be asked for, and nothing of Netron."""
+    """/viz/{model}/{path} and /viz/compare/{a}/{b}/{path}.
+
+    Knows which paths may be asked for, and nothing of Netron.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
 
     async def redirect(self, request: Request) -> Response:
         """The page's relative addresses need the closing slash."""
-        model = request.path_params["model"]
-        if not MODEL.fullmatch(model):
+        models = list(request.path_params.values())
+        if not all(map(MODEL.fullmatch, models)):
             return _nothing(request)
-        return RedirectResponse(f"/viz/{model}/", 308)
+        prefix = "/viz/compare" if len(models) == 2 else "/viz"
+        return RedirectResponse("/".join([prefix, *models, ""]), 308)
 
     async def file(self, request: Request) -> Response:
         model, path = request.path_params["model"], request.path_params["path"]
-        if not MODEL.fullmatch(model) or len(path) > LONGEST or not PATH.fullmatch(path):
+        if model != STATIC and not MODEL.fullmatch(model):
+            return _nothing(request)
+        query = request.url.query[:LONGEST_QUERY] if path else ""
+        wish = graph_pb2.GetViewerFileRequest(model_id=model, path=path, query=query)
+        return await self._relay(request, wish)
+
+    async def comparison(self, request: Request) -> Response:
+        a, b, path = (request.path_params[name] for name in ("a", "b", "path"))
+        if not (MODEL.fullmatch(a) and MODEL.fullmatch(b)):
+            return _nothing(request)
+        wish = graph_pb2.GetViewerFileRequest(model_id=a, other_id=b, path=path)
+        return await self._relay(request, wish)
+
+    async def _relay(self, request: Request, wish: graph_pb2.GetViewerFileRequest) -> Response:
+        if len(wish.path) > LONGEST or not PATH.fullmatch(wish.path):
             return _nothing(request)
         client = self.backend.client(language_of(request))
-        wish = graph_pb2.GetViewerFileRequest(
-            model_id=model, path=path, query=request.url.query[:LONGEST_QUERY] if path else ""
-        )
         try:
             file = await client.graphs.GetViewerFile(wish)
         except NetgraftError as error:

@@ -26,6 +26,7 @@ class Words:
     training: str
     model: str
     picture_of: str
+    comparison_of: str
     picture_empty: str
     training_empty: str
     model_empty: str
@@ -202,7 +203,8 @@ ENGLISH = Words(
     picture="Picture",
     training="Training",
     model="Model",
-    picture_of="Picture of the model {model}",
+    picture_of="Picture of the model {}",
+    comparison_of="Comparison of the models {} and {}",
     picture_empty="The model's graph appears here.",
     training_empty="Nothing trains yet. Ask for it, such as “fine-tune it on digits for 1 epoch”.",
     model_empty="The model's heads and figures appear here.",
@@ -290,7 +292,8 @@ CHINESE = Words(
     picture="结构图",
     training="训练",
     model="模型",
-    picture_of="模型 {model} 的结构图",
+    picture_of="模型 {} 的结构图",
+    comparison_of="模型 {} 与 {} 的对比",
     picture_empty="模型的结构图会显示在这里。",
     training_empty="还没有训练任务。可以说“把它在 digits 上微调 1 轮”。",
     model_empty="模型的分类头和各项数据会显示在这里。",
