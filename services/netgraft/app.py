@@ -236,4 +236,3 @@ def _wait_for_gateway(process: "subprocess.Popen[bytes]", url: str, stop: thread
             return
     if not stop.is_set():
         raise Unreachable(address=url)
-

@@ -7,6 +7,9 @@ Wall-clock seconds until Netron has drawn in Chromium, medians, side by side in 
     netgraft      the first drawing by a warm service, opened from its page
     onnx          torch.onnx.export(dynamo=True) of a built model, opened by netron
     save          torch.save of the model, opened by netron (which draws no edges)
+    explorer      torch.export of a built model, opened by Model Explorer; with
+                  --explorer PYTHON, the interpreter of an environment that has
+                  `ai-edge-model-explorer`, torch and torchvision of the same versions
 
 and the bytes of the model that go to the browser, as a share of the weights' bytes. Each
 drawing has a fresh browser context and, at netgraft, a store of its own.
@@ -14,14 +17,19 @@ drawing has a fresh browser context and, at netgraft, a store of its own.
 
 import argparse
 import logging
+import socket
+import subprocess
 import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from math import nan
 from pathlib import Path
 from statistics import median
+from subprocess import DEVNULL, PIPE
+from typing import Any
 from urllib.parse import urlsplit
 
 import netron
@@ -35,17 +43,20 @@ from netgraft.models.zoo import base_module, example_inputs, resolve
 from netgraft.v1 import graph_pb2
 
 MODELS = ("mobilenet_v2", "resnet50", "vit_b_16", "convnext_large", "vit_h_14")
-DRAWN = "document.querySelectorAll('#canvas g.graph-node').length > 0"
-OURS = "document.documentElement.dataset.netgraft === 'drawn'"
+DRAWN = (("#canvas g.graph-node", "attached"),)
+OURS = (("html[data-netgraft=drawn]", "attached"),)
 PATIENCE = 300_000
+Signs = tuple[tuple[str, Any], ...]
+"""Selectors, and the state in which each must be when the picture is there."""
 
 
-def shown(browser: Browser, address: str, done: str) -> None:
+def shown(browser: Browser, address: str, done: Signs) -> None:
     context = browser.new_context(viewport={"width": 1200, "height": 900})
     page = context.new_page()
     context.add_cookies([{"name": "consent", "value": "1", "url": address}])
     page.goto(address)
-    page.wait_for_function(done, timeout=PATIENCE)
+    for selector, state in done:
+        page.wait_for_selector(selector, state=state, timeout=PATIENCE)
     context.close()
 
 
@@ -109,6 +120,46 @@ def save(model: str, file: Path) -> None:
     torch.save(MADE[model][0], file)
 
 
+EXPLORER = """
+import sys, webbrowser
+import torch, torchvision, model_explorer
+name, port = sys.argv[1], int(sys.argv[2])
+module = torchvision.models.get_model(name, weights=None).eval()
+webbrowser.open = webbrowser.open_new_tab = lambda url, *_: print("URL", url, flush=True)
+print("READY", flush=True)
+sys.stdin.readline()
+side = 518 if name == "vit_h_14" else 224
+program = torch.export.export(module, (torch.zeros(2, 3, side, side),))
+config = model_explorer.config()
+config.add_model_from_pytorch(name, exported_program=program)
+model_explorer.visualize_from_config(config, port=port)
+sys.stdin.readline()
+"""
+EXPLORED = (("canvas.main", "attached"), ("mat-spinner", "detached"))
+
+
+def explorer(browser: Browser, model: str, python: str) -> float:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [python, "-c", EXPLORER, model, str(port)]
+    with subprocess.Popen(command, text=True, stdin=PIPE, stdout=PIPE, stderr=DEVNULL) as child:
+        assert child.stdin
+        assert child.stdout
+        heard(child.stdout, "READY")
+        start = time.perf_counter()
+        child.stdin.write("go\n")
+        child.stdin.flush()
+        shown(browser, heard(child.stdout, "URL "), EXPLORED)
+        spent = time.perf_counter() - start
+        child.kill()
+    return spent
+
+
+def heard(lines: Iterable[str], word: str) -> str:
+    return next(line.removeprefix(word).strip() for line in lines if line.startswith(word))
+
+
 MADE: dict[str, tuple[torch.nn.Module, tuple[object, ...]]] = {}
 """Built before the clock starts: the peers need a model in memory."""
 
@@ -121,18 +172,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--explorer", default="", help="see above")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     warm()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+            executable_path="/usr/bin/chromium",
+            args=["--no-sandbox", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"],
         )
         MADE["squeezenet1_1"] = built("squeezenet1_1")
         netgraft(browser, "squeezenet1_1")  # imports are not counted
         peer(browser, "squeezenet1_1", onnx, "model.onnx")
-        say("           model netgraft s  onnx s  save s  /onnx  /save   kB sent  share of weights")
+        say("seconds until drawn; then netgraft as a share of each; then what is sent")
+        say(f"{'model':>16} {'netgraft':>8} {'onnx':>6} {'save':>6} {'explorer':>8}")
         for model in options.models:
             MADE[model] = built(model)
             weights = sum(p.numel() * p.element_size() for p in MADE[model][0].parameters())
@@ -141,14 +195,14 @@ def main() -> None:
                     *netgraft(browser, model),
                     peer(browser, model, onnx, "model.onnx")[0],
                     peer(browser, model, save, "model.pth")[0],
+                    explorer(browser, model, options.explorer) if options.explorer else nan,
                 )
                 for _ in range(options.repeat)
             ]
-            ours, size, by_onnx, by_save = (median(column) for column in zip(*rows, strict=True))
-            say(
-                f"{model:>16} {ours:10.2f} {by_onnx:7.2f} {by_save:7.2f} {ours / by_onnx:6.2f} "
-                f"{ours / by_save:6.2f} {size / 1e3:9.0f} {size / weights:17.3%}"
-            )
+            ours, size, *peers = (median(column) for column in zip(*rows, strict=True))
+            times = f"{model:>16} {ours:8.2f} {peers[0]:6.2f} {peers[1]:6.2f} {peers[2]:8.2f}"
+            shares = "  ".join(f"{ours / theirs:.2f}" for theirs in peers)
+            say(f"{times}   {shares}   {size / 1e3:.0f} kB, {size / weights:.3%} of the weights")
             del MADE[model]
         browser.close()
 
