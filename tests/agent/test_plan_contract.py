@@ -38,6 +38,18 @@ CASES: list[tuple[list[str], list[dict[str, Any]]]] = [
         ],
     ),
     ([ADAPT], TRAINED[:2]),
+    (["show ./net.onnx"], [{"show": {"model": "./net.onnx"}}]),
+    (["显示 ./我的模型.pth"], [{"show": {"model": "./我的模型.pth"}}]),
+    (
+        ["retarget ./best.pth to 5 classes, fine-tune on digits"],
+        [
+            {"retarget": {"model": "./best.pth", "classes": 5}},
+            {"finetune": {"model": "$1", "data": "digits"}},
+        ],
+    ),
+    (["compare ./a.pth with ./b.pth"], [{"compare": {"a": "./a.pth", "b": "./b.pth"}}]),
+    (["export ./a.pth as onnx"], [{"export": {"model": "./a.pth", "format": "onnx"}}]),
+    (["save resnet50 as net.onnx"], [{"export": {"model": "resnet50", "format": "onnx"}}]),
     (
         [ADAPT + ", fine-tune on ./flowers"],
         [*TRAINED[:2], {"finetune": {"model": "$2", "data": "./flowers"}}],

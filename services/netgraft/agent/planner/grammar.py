@@ -300,12 +300,30 @@ VERBS: tuple[Rule, ...] = (
 
 def itemise(tokens: list[Token]) -> list[Token]:
     """Items of a sentence's tokens, words without meaning left out."""
-    tokens = [_with_model_value(token) for token in tokens if _means(token)]
+    tokens = _with_files([_with_model_value(token) for token in tokens if _means(token)])
     tokens = rewrite(tokens, REFERENCES)
     tokens = [mended(token) for token in tokens]
     tokens = [token for token in tokens if _means(token)]
     tokens = rewrite(tokens, SLOTS)
     return [t for t in rewrite(tokens, VERBS) if not t.has("a", "please")]
+
+
+def _with_files(tokens: list[Token]) -> list[Token]:
+    """A model's file is a model, but where it is written to, or trained on."""
+    comparing = any(token.has("compare") for token in tokens)
+    formatted = any(token.has("formatname") for token in tokens)
+    elsewhere = ["on", *([] if comparing else ["to"]), *([] if formatted else ["export"])]
+    found: list[Token] = []
+    for token in tokens:
+        other = bool(found) and found[-1].has(*elsewhere)
+        found.append(token if other else _file_as_model(token))
+    return found
+
+
+def _file_as_model(token: Token) -> Token:
+    if token.tag != "model_file" or "://" in str(token.value):
+        return token
+    return Token((("MODEL", ""),), token.text, token.start, token.end, token.value, token.spaced)
 
 
 def _with_model_value(token: Token) -> Token:
