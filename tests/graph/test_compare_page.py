@@ -10,7 +10,8 @@ from tests.graph.site import Site, needs_chromium, watched
 from netgraft.graph.edge import GraphsServicer
 from netgraft.models.recipe import Freeze, HeadEdit, Retarget, SetLoss
 from netgraft.models.zoo import resolve
-from netgraft.v1 import graph_pb2
+from netgraft.surgery.edge import SurgeryServicer
+from netgraft.v1 import graph_pb2, surgery_pb2
 
 pytestmark = needs_chromium
 
@@ -141,6 +142,23 @@ def test_a_deeper_model_has_blocks_that_only_its_view_shows(page: Page, site: Si
     expect(a.locator(".node-block")).to_have_count(1)  # layer3; it has no block 4
     expect(a.locator("[id='node-name-layer3.1']").first).to_be_in_viewport()
     page.screenshot(path=OUTPUT / "compare-added.png")
+
+
+def test_behind_an_appended_head_both_views_still_go_together(page: Page, site: Site) -> None:
+    name = "timm/eva02_tiny_patch14_224@none"
+    wish = surgery_pb2.RetargetModelRequest(model=name, classes=7)
+    edit = SurgeryServicer(site.graphs.store).RetargetModel(wish)
+    compare(page, site, name, edit.model.id)
+    a, b = views(page)
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("button", name="head").click()
+    expect(b.locator("[id='node-name-head'].select")).to_be_in_viewport()
+    assert box(b, "head") == ADDED
+    page.locator("#b").evaluate("frame => frame.contentWindow.netgraft.toggle('body', true)")
+    page.locator("#b").evaluate("frame => frame.contentWindow.netgraft.toggle('body.blocks', true)")
+    expect(a.locator("[id='node-name-blocks.0']").first).to_be_visible()
+    a.locator("[id='node-name-blocks.1']").first.click()
+    expect(b.locator("[id='node-name-body.blocks.1'].select")).to_be_in_viewport()
 
 
 def test_equal_models_are_alike_in_the_readers_language(browser: Browser, site: Site) -> None:

@@ -84,7 +84,9 @@ class Graph(_message.Message):
     """Path of the viewer's page under the gateway's origin: "/viz/{id}/"."""
     method: _builtins.str
     """How the graph was had: "export" (torch.export, with a symbolic batch) or
-    "modules" (a forward watched module by module, where export cannot).
+    "modules" (a forward watched module by module, where export cannot), or
+    "file" (the user's own file, which Netron reads as it is: counts that only
+    Netron can tell are then 0).
     """
     top_level_nodes: _builtins.int
     """Boxes at the top level of the picture."""
@@ -450,7 +452,7 @@ class ModuleDifference(_message.Message):
     """As `parameters_before`, in b."""
     path_before: _builtins.str
     """Module path in a where it is another than in b: a head that was appended
-    to a model puts the model itself into a module "body". Empty: as in b.
+    to a model puts the model itself into a module "body".
     """
     @_builtins.property
     def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightDifference]:
@@ -466,13 +468,15 @@ class ModuleDifference(_message.Message):
         parameters_before: _builtins.int = ...,
         parameters_after: _builtins.int = ...,
         weights: _abc.Iterable[Global___WeightDifference] | None = ...,
-        path_before: _builtins.str = ...,
+        path_before: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_path_before", b"_path_before", "path_before", b"path_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "kind", b"kind", "parameters_after", b"parameters_after", "parameters_before", b"parameters_before", "path", b"path", "path_before", b"path_before", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_path_before", b"_path_before", "after", b"after", "before", b"before", "kind", b"kind", "parameters_after", b"parameters_after", "parameters_before", b"parameters_before", "path", b"path", "path_before", b"path_before", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__path_before: _TypeAlias = _typing.Literal["path_before"]  # noqa: Y015
+    _WhichOneofArgType__path_before: _TypeAlias = _typing.Literal["_path_before", b"_path_before"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__path_before) -> _WhichOneofReturnType__path_before | None: ...
 
 Global___ModuleDifference: _TypeAlias = ModuleDifference  # noqa: Y015
 

@@ -92,8 +92,9 @@
         const { path, kind } = difference;
         const weights = difference.weights.map((weight) => element('li', {}, element('code', {},
             `${weight.name} ${[weight.before, weight.after].filter(Boolean).join(' → ')}`)));
+        const parts = path.split('.').flatMap((part, depth) => depth ? ['.', element('wbr'), part] : [part]);
         const made = element('tr', { className: kind },
-            element('th', { scope: 'row' }, element('button', { type: 'button' }, path || say('model'))),
+            element('th', { scope: 'row' }, element('button', { type: 'button' }, ...(path ? parts : [say('model')]))),
             element('td', {}, element('span', { className: `kind ${kind}` }, word(difference, difference.after))),
             element('td', {}, translated(difference.before) || '–'),
             element('td', {}, translated(difference.after) || '–'),

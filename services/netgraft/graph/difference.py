@@ -172,12 +172,18 @@ def _shape(shape: tuple[int, ...] | None) -> str:
 
 
 def _leaves(model: "nn.Module", root: str) -> dict[_Key, _Leaf]:
-    inside = f"{root}." if root else ""
     return {
-        (path.startswith(inside), path.removeprefix(inside)): _leaf(path, module)
+        _key(path, root): _leaf(path, module)
         for path, module in model.named_modules(remove_duplicate=False)
         if not any(module.children()) or any(True for _ in module.parameters(recurse=False))
     }
+
+
+def _key(path: str, root: str) -> _Key:
+    if not root or path == root:
+        return True, path.removeprefix(root)
+    inside = f"{root}."
+    return path.startswith(inside), path.removeprefix(inside)
 
 
 def _leaf(path: str, module: "nn.Module") -> _Leaf:

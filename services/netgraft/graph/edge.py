@@ -134,7 +134,7 @@ def _message(item: ModuleDifference) -> graph_pb2.ModuleDifference:
             graph_pb2.WeightDifference(name=weight.name, before=weight.before, after=weight.after)
             for weight in item.weights
         ],
-        path_before=item.path_before or "",
+        path_before=item.path_before,
     )
 
 
