@@ -44,11 +44,17 @@ class Caller:
 
 
 _caller: ContextVar[Caller] = ContextVar("caller")
+_spoken: ContextVar[str] = ContextVar("spoken", default="en")
 
 
 def caller() -> Caller:
     """The caller of the rpc being served; in-process, the owner of the local token."""
-    return _caller.get(None) or Caller(settings().read_token())
+    return _caller.get(None) or Caller(settings().read_token(), _spoken.get())
+
+
+def speak(language: str) -> None:
+    """Say which language an in-process caller reads, "en" or "zh"."""
+    _spoken.set(language)
 
 
 def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> type:

@@ -73,7 +73,8 @@ class ResolveModelRequest(_message.Message):
     WEIGHTS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """A torchvision name ("resnet50", optionally "resnet50@IMAGENET1K_V1" or
-    "resnet50@none"), "timm/NAME", or a model id.
+    "resnet50@none"), "timm/NAME", a model id, or the path of a model's file
+    below the server's data roots ("./net.pth").
     """
     weights: Global___WeightsPolicy.ValueType
     """For a zoo name without "@": which weights to take."""

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from netgraft.cli.language import spoken
+
 if TYPE_CHECKING:
     from netgraft.v1 import (
         agent_pb2_grpc,
@@ -62,6 +64,9 @@ class _Edge:
 
     @cached_property
     def _servicer(self) -> Any:
+        from netgraft import serving
+
+        serving.speak(spoken())
         return getattr(importlib.import_module(self._module), self._name)()
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:

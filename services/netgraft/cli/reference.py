@@ -1,9 +1,12 @@
 """MODEL arguments: completion of names, and the policy about pretrained weights."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from netgraft.cli.session import Session
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -49,18 +52,30 @@ def policy(weights: str | None) -> int:
 
 
 def resolve(door: "Door", model: str, weights: str | None) -> str:
-    """The reference to send on: the model's id when a policy was named, else as typed.
+    """The reference to send on: the id of a file or where a policy was named, else as typed.
 
     Says on stderr what the user must be told once, such as that the weights are random.
     """
-    if weights is None:
+    from netgraft.models.formats import names_file
+
+    file = names_file(model)
+    if weights is None and not file:
         return model
     from netgraft.v1 import models_pb2
 
-    request = models_pb2.ResolveModelRequest(model=model, weights=policy(weights))  # type: ignore[arg-type]
+    named = _located(model) if file else model
+    request = models_pb2.ResolveModelRequest(model=named, weights=policy(weights))  # type: ignore[arg-type]
     found: models_pb2.Model = door.models.ResolveModel(request)
     tell(found.notices)
     return found.id
+
+
+def _located(path: str) -> str:
+    """A file's whole path when the server is this machine: it may stand in another folder."""
+    session = click.get_current_context().find_object(Session)
+    found = Path(path).expanduser()
+    here = session is not None and session.here
+    return str(found.absolute()) if here and found.exists() else path
 
 
 def tell(notices: Iterable[str]) -> None:

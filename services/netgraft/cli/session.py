@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from netgraft.cli.door import Door
     from netgraft.client import Client
 
+LOOPBACK = ("", "127.0.0.1", "localhost", "::1")
+
 
 @dataclass
 class Session:
@@ -51,6 +53,11 @@ class Session:
         client = Client(self.address, language=spoken())
         click.get_current_context().call_on_close(client.close)
         return client
+
+    @property
+    def here(self) -> bool:
+        """Whether the services read this machine's files."""
+        return self.address.rpartition(":")[0] in LOOPBACK
 
     def web(self, page: str) -> str:
         """Address of a page of the web gateway beside the server."""

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from netgraft.cli.door import Door
     from netgraft.v1 import tuning_pb2
 
-LOOPBACK = ("", "127.0.0.1", "localhost", "::1")
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 
 
@@ -80,8 +79,7 @@ def locate(session: Session, data: str) -> str:
     """
     is_path = "/" in data or data.startswith(("~", "."))
     path = Path(data).expanduser()
-    here = session.address.rpartition(":")[0] in LOOPBACK
-    return str(path.resolve()) if is_path and here and path.exists() else data
+    return str(path.resolve()) if is_path and session.here and path.exists() else data
 
 
 @click.command("jobs", cls=Word, examples=("netgraft jobs", "netgraft jobs --state running --json"))

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from netgraft.errors import UnsupportedFile
 from netgraft.models import bounds
+from netgraft.models.catalogue import by_name
 
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """How torch.save began before it wrote archives (torch/serialization.py: MAGIC_NUMBER)."""
@@ -171,6 +172,15 @@ def display_name(name: str) -> str:
     stem, dot, suffix = shown.rpartition(".")
     ending = dot + suffix if stem and len(suffix) <= 12 else ""
     return shown[: LONGEST_NAME - len(ending) - 1] + "…" + ending
+
+
+def names_file(text: str) -> bool:
+    """Whether a reference is a path: it looks like one, and no name of the zoo is so called."""
+    name = text.partition("@")[0].lower()
+    if name.replace("-", "_").removeprefix("torchvision/") in by_name():
+        return False
+    paths = ("/", "./", "../", "~", ".\\", "\\")
+    return text.startswith(paths) or text.lower().endswith(PATH_SUFFIXES)
 
 
 def tell(file: BinaryIO, size: int, name: str) -> str:

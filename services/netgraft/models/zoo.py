@@ -7,7 +7,7 @@ from rapidfuzz import process
 
 from netgraft.errors import UnknownModel, WeightsUnavailable
 from netgraft.models.catalogue import Entry, by_name
-from netgraft.models.formats import PATH_SUFFIXES
+from netgraft.models.formats import names_file
 from netgraft.models.recipe import Base, Recipe
 from netgraft.models.store import Store, is_model_id
 
@@ -50,15 +50,6 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
         resolved = _resolved(_entry(name), weights, policy)
     store.put_recipe(resolved.recipe, resolved.notices)
     return resolved
-
-
-def names_file(text: str) -> bool:
-    """Whether a reference is a path: it looks like one, and no name of the zoo is so called."""
-    name = text.partition("@")[0].lower()
-    if name.replace("-", "_").removeprefix("torchvision/") in by_name():
-        return False
-    paths = ("/", "./", "../", "~", ".\\", "\\")
-    return text.startswith(paths) or text.lower().endswith(PATH_SUFFIXES)
 
 
 def _entry(name: str) -> Entry:
