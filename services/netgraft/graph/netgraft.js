@@ -364,13 +364,22 @@
         }
         const text = document.createElementNS('http://www.w3.org/2000/svg', 'text');
         text.setAttribute('class', 'netgraft-label');
-        text.setAttribute('x', drawn.width + 6);
         text.setAttribute('y', 14);
         text.style.fontSize = '10px';
-        text.style.paintOrder = 'stroke'; // a halo, for what lies beneath
-        text.style.stroke = window.getComputedStyle(document.body).backgroundColor;
-        text.style.strokeWidth = '3px';
-        text.style.fill = text.dataset.fill = wish.ink || '#777';
+        const title = drawn.element.querySelector(':scope > g.node-item > text');
+        const room = drawn.width - (title ? title.getBBox().width : 0) - 20;
+        const inside = room > 6 * wish.label.length;
+        const ink = inside && wish.text ? wish.text : wish.ink || '#8a8a8a';
+        text.style.fill = text.dataset.fill = ink;
+        if (inside) {
+            text.setAttribute('x', drawn.width - 6);
+            text.style.textAnchor = 'end';
+        } else {
+            text.setAttribute('x', drawn.width + 6);
+            text.style.paintOrder = 'stroke'; // a halo, for what lies beneath
+            text.style.stroke = window.getComputedStyle(document.body).backgroundColor;
+            text.style.strokeWidth = '3px';
+        }
         text.textContent = wish.label;
         drawn.element.appendChild(text);
     }
