@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from netgraft.v1.tuning_pb2_grpc import TuningAsyncStub
 
 OPTIONS = [
-    ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.max_send_message_length", 64 * 2**20),
     # A server that comes back is found within seconds, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
@@ -51,7 +50,10 @@ def _options(address: str) -> list[tuple[str, int]]:
     """Options of a channel. gRPC asks $http_proxy for every address, even this machine's."""
     host = address.rpartition(":")[0].strip("[]")
     near = host in ("localhost", "::1") or host.startswith("127.")
-    return [*OPTIONS, ("grpc.enable_http_proxy", 0)] if near else OPTIONS
+    # A user's file travels to the page that shows it in one message.
+    largest = max(64 * 2**20, settings().file_bytes + 2**20)
+    common = [*OPTIONS, ("grpc.max_receive_message_length", largest)]
+    return [*common, ("grpc.enable_http_proxy", 0)] if near else common
 
 
 STUBS: dict[str, Any] = {

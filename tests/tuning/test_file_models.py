@@ -1,0 +1,56 @@
+"""A user's own module, and a user's state dict, trained like a name of the zoo."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+from netgraft.models.build import build
+from netgraft.models.store import Store
+from netgraft.settings import settings
+from netgraft.tuning import planning
+from netgraft.tuning.group import Group
+from netgraft.tuning.job import State
+from netgraft.tuning.jobs import Jobs
+from netgraft.tuning.launch import Capacity
+from netgraft.tuning.run import run
+from netgraft.tuning.spec import Wish
+
+
+def own() -> object:
+    layers = (nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(*layers, nn.Linear(8, 10))
+
+
+def state_dict() -> object:
+    return timm.create_model("test_resnet", num_classes=10).state_dict()
+
+
+@pytest.fixture
+def root(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path))
+    settings.cache_clear()
+    torch.set_num_threads(1)
+    yield tmp_path
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+@pytest.mark.parametrize("make", [own, state_dict])
+def test_what_lies_in_a_file_is_trained(
+    store: Store, jobs: Jobs, root: Path, make: Callable[[], object]
+) -> None:
+    torch.save(make(), root / "net.pth")
+    wish = Wish("./net.pth", "digits", epochs=1, image_size=16, batch_size=64, workers=1)
+    job = jobs.create(planning.order(wish, Capacity(2, 0), store))
+    (root / "net.pth").unlink()  # the recipe needs it no more
+    run(job.id, Group(0, 1, torch.device("cpu")), store)
+    done = jobs.get(job.id)
+    assert done.state is State.SUCCEEDED
+    tuned = store.get_recipe(done.result_model)
+    assert tuned.base.file is not None
+    changed, plain = (build(recipe, store).state_dict() for recipe in (tuned, tuned.parent))
+    assert any(not torch.equal(changed[key], plain[key]) for key in plain)
