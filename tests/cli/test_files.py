@@ -76,3 +76,13 @@ def test_a_server_opens_files_below_its_roots_only(
         refused = run("show", "../outside.pth", *there)
         assert refused.exit_code != 0
         assert "OUTSIDE_DATA_ROOTS" in refused.stderr
+
+
+def test_a_sentence_shows_a_file(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(folder))
+    settings.cache_clear()
+    with serving("models", "graphs", "surgery", "agent") as address:
+        told = run("do", "show ./net.onnx, then show ./best.pth", "--server", address)
+    assert told.exit_code == 0, told.output
+    assert "net.onnx" in told.output
+    assert "squeezenet1_1" in told.output
