@@ -6,7 +6,7 @@ STAY   ?= 1
 SHARD  ?= 1/1
 OUT    ?= coverage_graphs.jsonl
 
-.PHONY: help install demo up test ready images-test check format proto catalogue coverage-zoo clean
+.PHONY: help install demo up test suite ready images-test check format proto catalogue coverage-zoo clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,7 +39,9 @@ format: install  ## format the code and mend what lint can mend
 	$(BIN)/ruff format .
 
 test: install    ## everything that CI runs
-	$(MAKE) --no-print-directory -j2 check ready
+	$(MAKE) --no-print-directory -j2 check suite
+
+suite: ready     ## the tests alone
 	$(BIN)/pytest -m "not slow and not gpu and not images"
 
 ready: install   ## a browser, fonts and weights for the tests, where they are missing
