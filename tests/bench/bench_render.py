@@ -42,9 +42,8 @@ def main() -> None:
         document, lens = file("model.onnx")[0], file("lens.json")[0]
         view = View(lens="flops")
         drawn = {render(document, lens, "model", "svg", view) for _ in range(options.repeat)}
-    print(
-        f"{options.model}: first {first:.2f} s, another {another:.2f} s, kept {1e3 * kept:.1f} ms"
-    )  # noqa: E501, T201
+    times = f"first {first:.2f} s, another {another:.2f} s, kept {1e3 * kept:.1f} ms"
+    print(f"{options.model}: {times}")  # noqa: T201
     print(f"{options.repeat} renders, {len(drawn)} different")  # noqa: T201
 
 

@@ -47,6 +47,23 @@ def test_a_transposed_convolution_and_a_grouped_one_count_as_torch_counts_them()
     assert total(graph_of(module)).flops == counter.get_total_flops()
 
 
+def test_a_recurrent_layer_counts_every_gate_of_every_token() -> None:
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.LSTM(6, 5, num_layers=2, bidirectional=True, batch_first=True)
+
+        def forward(self, x_NTC: Tensor) -> Tensor:
+            return self.rnn(x_NTC)[0]  # type: ignore[no-any-return]
+
+    module = Reader().to("meta")
+    counter = FlopCounterMode(display=False)
+    with counter:
+        module(torch.zeros(1, 7, 6, device="meta"))
+    graph = graph_of(module, (torch.empty(2, 7, 6, device="meta"),))
+    assert total(graph).flops == counter.get_total_flops() > 0
+
+
 def test_views_and_writes_in_place_take_no_memory() -> None:
     class Shuffle(nn.Module):
         def forward(self, x_NCHW: Tensor) -> Tensor:

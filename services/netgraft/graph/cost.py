@@ -103,6 +103,12 @@ def _attention(_: Step, read: Shapes, made: tuple[int, ...]) -> int:
     return 2 * scores * (q[-1] + made[-1])
 
 
+def _recurrent(_: Step, read: Shapes, made: tuple[int, ...]) -> int:
+    """x_NTC through every gate's matrix, and each state through its own: once per token."""
+    tokens = math.prod(read[0][:-1])
+    return 2 * tokens * sum(math.prod(shape) for shape in read[1:] if len(shape) == 2)
+
+
 def _einsum(step: Step, read: Shapes, made: tuple[int, ...]) -> int:
     equation = str(next(iter(step.arguments.values()))).replace(" ", "")
     terms = equation.partition("->")[0].split(",")
@@ -123,6 +129,7 @@ FORMULAS: dict[str, Formula] = {
     ),
     "aten.scaled_dot_product_attention": _attention,
     "aten.einsum": _einsum,
+    **dict.fromkeys(("aten.lstm", "aten.gru", "aten.rnn_tanh", "aten.rnn_relu"), _recurrent),
 }  # fmt: skip
 
 
