@@ -9,7 +9,7 @@ change       ‖ΔW‖ / ‖W‖ of the weights since before the last training
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from netgraft.graph.cost import Cost, cost
@@ -78,8 +78,8 @@ def _read(step: Step, parameters: Parameters) -> Iterator[str]:
                 yield tensor.name
 
 
-def _numbers(names: object, parameters: Parameters, changes: Changes) -> dict[str, object]:
-    held = {parameters[name].key: (name, parameters[name]) for name in names}  # type: ignore[attr-defined]
+def _numbers(names: Iterable[str], parameters: Parameters, changes: Changes) -> dict[str, object]:
+    held = {parameters[name].key: (name, parameters[name]) for name in names}
     found: dict[str, object] = {
         "parameters": sum(parameter.size for _, parameter in held.values()),
         "trainable": sum(p.size for _, p in held.values() if p.trainable),

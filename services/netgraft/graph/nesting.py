@@ -101,7 +101,7 @@ def operations(nodes: Sequence[Node]) -> Iterator[Operation]:
 def nest(recording: Recording, sizes: Mapping[str, Size] | None = None) -> Graph:
     """The graph of a recording; `sizes` say how large its modules are."""
     steps, outputs = _without_identities(recording)
-    reads = _last_reads(steps, outputs)
+    reads = last_reads(steps, outputs)
     root = next((step.frames[0].type for step in steps if step.frames), "")
     nodes = _Nester(steps, reads).nodes(0, len(steps), depth=1)
     return Graph(
@@ -151,7 +151,7 @@ def _changes_nothing(step: Step, source: object) -> bool:
     return alike and (step.operator in IDENTITIES or moves)
 
 
-def _last_reads(
+def last_reads(
     steps: Sequence[Step], outputs: Sequence[tuple[str, Value | Weight]]
 ) -> dict[Value, int]:
     """Where each value is read last; the model's outputs are read after the end."""

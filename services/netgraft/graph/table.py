@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from netgraft.graph.cost import Cost
 from netgraft.graph.lens import Parameters, cost_of
-from netgraft.graph.nesting import Graph
-from netgraft.graph.recording import Dim, Step, Value, values_of
+from netgraft.graph.nesting import Graph, last_reads
+from netgraft.graph.recording import Dim, Step, Value
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +48,7 @@ def rows(graph: Graph, module: "nn.Module", parameters: Parameters, batch: int) 
     """A row for every module, in the order of the model, for a batch of so many examples."""
     steps = [operation.step for operation in graph.operations()]
     seen = _watch(graph, steps, batch)
-    reads = _last_reads(graph, steps)
+    reads = last_reads(steps, graph.outputs)
     return tuple(_rows(module, parameters, seen, steps, reads))
 
 
@@ -62,11 +62,6 @@ def _watch(graph: Graph, steps: list[Step], batch: int) -> dict[str, _Seen]:
             found.cost += spent
             found.calls.setdefault(key, []).append(index)
     return seen
-
-
-def _last_reads(graph: Graph, steps: list[Step]) -> dict[Value, int]:
-    reads = {value: index for index, step in enumerate(steps) for value in values_of(step)}
-    return reads | {value: len(steps) for _, value in graph.outputs if isinstance(value, Value)}
 
 
 def _rows(
