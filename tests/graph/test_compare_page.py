@@ -161,6 +161,29 @@ def test_behind_an_appended_head_both_views_still_go_together(page: Page, site: 
     expect(b.locator("[id='node-name-body.blocks.1'].select")).to_be_in_viewport()
 
 
+CLICK_AS_SOON_AS_THERE = """async () => {
+  const side = (id) => document.getElementById(id);
+  const target = side('b').contentWindow.netgraft.toggle('layer3', true);
+  let box = null;
+  while (!box) {
+    await new Promise((go) => setTimeout(go, 0));
+    box = side('a').contentDocument.getElementById('node-name-layer3.5');
+  }
+  box.scrollIntoView();
+  box.querySelector('g.node-item').dispatchEvent(new MouseEvent('click', { bubbles: true }));
+  await target;
+}"""
+
+
+def test_what_is_clicked_while_a_view_still_follows_the_other_is_in_sight_in_both(
+    page: Page, site: Site
+) -> None:
+    compare(page, site, "resnet50@none", edited(site.graphs))
+    page.evaluate(CLICK_AS_SOON_AS_THERE)
+    for view in views(page):
+        expect(view.locator("[id='node-name-layer3.5'].select")).to_be_in_viewport()
+
+
 def test_equal_models_are_alike_in_the_readers_language(browser: Browser, site: Site) -> None:
     with watched(browser, site, locale="zh-CN", color_scheme="dark") as page:
         compare(page, site, "squeezenet1_1@none", "squeezenet1_1@none")

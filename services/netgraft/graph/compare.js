@@ -259,6 +259,9 @@
         const to = other(from);
         mark(moduleOf(from === a ? across(name, a) : name));
         if (name && to.ready) {
+            if (!from.picture.inSight(name)) { // it followed the other since it was clicked
+                await select(from, name);
+            }
             await select(to, across(name, from));
             align(from);
         }

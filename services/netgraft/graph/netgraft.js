@@ -301,6 +301,15 @@
         opened: () => [...boxes(current._target)].map(([node]) => node)
             .filter((node) => current._target.blocks.has(graphOf(node))).map((node) => node.name),
         selected: () => selected,
+        /* Whether the window shows something of the box of this name. */
+        inSight(name) {
+            const frame = container().getBoundingClientRect();
+            return [...boxes(current._target)].some(([node, { element }]) => {
+                const rect = node.name === name ? element.getBoundingClientRect() : null;
+                return rect && rect.left < frame.right && rect.right > frame.left
+                    && rect.top < frame.bottom && rect.bottom > frame.top;
+            });
+        },
         /* Selects the box of a module; opens what is around it. Says whether there is one. */
         async select(path, behavior) {
             const way = find(current.activeTarget.nodes, path);
