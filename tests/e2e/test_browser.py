@@ -54,6 +54,7 @@ def say(page: Page, text: str) -> None:
     box = page.locator("#message-box textarea")
     box.fill(text)
     box.press("Enter")
+    expect(box).to_have_value("")
 
 
 def shot(page: Page, name: str) -> None:

@@ -239,16 +239,22 @@ class Tuning(tuning_pb2_grpc.TuningServicer):
 
 
 class Agent(agent_pb2_grpc.AgentServicer):
-    """Knows seven sentences, and keeps conversations as the real one does."""
+    """Knows seven sentences, and keeps conversations as the real one does.
+
+    What is said "slowly" is planned once `patience` is set.
+    """
 
     def __init__(self, tuning: Tuning) -> None:
         self.tuning = tuning
+        self.patience = threading.Event()
         self.conversations: dict[str, agent_pb2.Conversation] = {}
         self.consents: set[str] = set()
 
     def Plan(self, request: agent_pb2.PlanRequest, context: Any) -> Any:
         if "broken" in request.text:
             tell(context, UnknownModel(name="broken", hint="Did you mean resnet50?"))
+        if "slowly" in request.text:
+            self.patience.wait(30)
         reply = self._reply(request.text)
         conversation = self.conversation(request.conversation_id)
         conversation.turns.add(text=request.text, reply=reply)
@@ -375,6 +381,7 @@ def serving() -> Iterator[Server]:
         yield Server(port, seen, agent, tuning, hold)
     finally:
         hold.set()
+        agent.patience.set()
         grpc_server.stop(grace=None).wait(5)
 
 

@@ -58,8 +58,10 @@ def requests_of(context: BrowserContext) -> set[str]:
 
 
 def say(page: Page, text: str) -> None:
-    page.locator("#message-box textarea").fill(text)
-    page.keyboard.press("Enter")
+    box = page.locator("#message-box textarea")
+    box.fill(text)
+    box.press("Enter")
+    expect(box).to_have_value("")  # at once, and never again by itself
 
 
 def curve_points(page: Page) -> int:
@@ -154,6 +156,33 @@ def test_a_sentence_that_is_sent_while_the_page_loads_is_not_lost(
     expect(answer).to_be_visible()
     page.wait_for_timeout(4000)  # the first event has come by now
     expect(answer).to_be_visible()
+    context.close()
+
+
+def test_what_is_typed_while_something_is_carried_out_stays_and_can_be_sent(
+    server: Any, site: str, browser: Browser
+) -> None:
+    context = browser.new_context()
+    page = enter(context, site)
+    server.agent.patience.clear()
+    box, chat = page.locator("#message-box textarea"), page.locator("#chat")
+    say(page, "retarget slowly")
+    expect(chat).to_contain_text("retarget slowly")
+    box.fill("hello you")
+    server.agent.patience.set()
+    expect(chat).to_contain_text("Parameters 25,557,032 → 23,712,932")
+    page.wait_for_timeout(1000)  # the last news of the first sentence have come by now
+    expect(box).to_have_value("hello you")
+    box.press("Enter")
+    expect(chat).to_contain_text("hello you")
+    expect(chat).to_contain_text("I can show and retarget models.")
+
+    server.agent.patience.clear()
+    for text in ("write a poem slowly", "which one?", "retarget at last"):
+        say(page, text)  # one upon the other
+    server.agent.patience.set()
+    for text in ("No <b>poems</b>", "Which one?", "retarget at last"):
+        expect(chat).to_contain_text(text)
     context.close()
 
 

@@ -70,12 +70,12 @@ class Handlers:
         self, name: str, seen: Seen, text: str, request: gr.Request
     ) -> AsyncIterator[list[Any]]:
         if not text.strip():
-            yield [gr.skip()] * (len(PARTS) + 1)
+            yield [gr.skip()] * len(PARTS)
             return
         room = self._room(name)
         room.say(text.strip(), language_of(request))
         async for changes in follow(room, seen, language_of(request)):
-            yield [*changes, ""]
+            yield changes
 
     async def choose(
         self, name: str, seen: Seen, picked: gr.SelectData, request: gr.Request

@@ -49,17 +49,24 @@ window.netgraft = (() => {
   };
   const kept = () => { try { return localStorage.getItem(key); } catch { return null; } };
   let name = null;
+  const said = [];
   return {
     name: () => name ??= kept() ?? keep(made()),
     fresh: () => name = keep(made()),
+    say: (text) => { said.push(text); return ""; },
+    said: () => said.shift() ?? "",
   };
 })();
 </script>"""
 """The conversation's name is the browser's, and is there before the first event: with
 `gr.BrowserState` a sentence that was sent while the page loaded went to a room that
-nobody found again."""
+nobody found again.
+
+What is sent leaves the text field here as well, at once: emptied by the server, the field
+would lose what was typed meanwhile."""
 
 FRESH = "(name, seen) => [netgraft.fresh(), seen]"
+SAID = "(name, seen) => [netgraft.name(), seen, netgraft.said()]"
 
 
 def build(rooms: Rooms) -> gr.Blocks:
@@ -67,7 +74,7 @@ def build(rooms: Rooms) -> gr.Blocks:
     say = i18n()
     page: gr.Blocks
     with gr.Blocks(title="netgraft", analytics_enabled=False, fill_width=True) as page:
-        name = gr.Textbox(visible=False)  # the browser fills it: see NAMING
+        name, said = gr.Textbox(visible=False), gr.Textbox(visible=False)  # filled by NAMING
         fresh = _header(say)
         with gr.Row(elem_id="desk"):
             with gr.Column(scale=5, min_width=320, elem_id="talk"):
@@ -87,14 +94,9 @@ def build(rooms: Rooms) -> gr.Blocks:
         page.load(handlers.load, here, out, **named)
         fresh.click(handlers.load, here, out, **{**named, "js": FRESH})
         timer.tick(handlers.look, here, out, queue=False, **named)
-        gr.on(
-            [box.submit, send.click],
-            handlers.say,
-            [*here, box],
-            [*out, box],
-            js="(name, seen, text) => [netgraft.name(), seen, text]",
-            **talking,
-            **PRIVATE,
+        sent = [box.submit, send.click]
+        gr.on(sent, None, box, box, js="netgraft.say", trigger_mode="multiple", **PRIVATE).then(
+            handlers.say, [*here, said], out, js=SAID, **talking, **PRIVATE
         )
         chat.option_select(handlers.choose, here, out, **talking, **named)
         chat.example_select(handlers.choose, here, out, **talking, **named)
