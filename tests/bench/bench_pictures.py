@@ -4,7 +4,7 @@
 
 Wall-clock seconds until Netron has drawn in Chromium, medians, side by side in one run:
 
-    netgraft      the first drawing by a warm service, opened from its page
+    netgraft      the first drawing by a warm service, which draws while its page starts
     onnx          torch.onnx.export(dynamo=True) of a built model, opened by netron
     save          torch.save of the model, opened by netron (which draws no edges)
     explorer      torch.export of a built model, opened by Model Explorer; with
@@ -66,11 +66,11 @@ def netgraft(browser: Browser, model: str) -> tuple[float, int]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), relay(graphs))
         threading.Thread(target=server.serve_forever, daemon=True).start()
         start = time.perf_counter()
-        graph = graphs.DrawGraph(graph_pb2.DrawGraphRequest(model=f"{model}@none"))
-        shown(browser, f"http://127.0.0.1:{server.server_port}{graph.page}", OURS)
+        recipe = resolve(f"{model}@none", "none", graphs.store).recipe
+        shown(browser, f"http://127.0.0.1:{server.server_port}/viz/{recipe.id}/", OURS)
         spent = time.perf_counter() - start
         server.shutdown()
-        return spent, graph.document_bytes
+        return spent, len(graphs.drawings.draw(recipe).document)
 
 
 def relay(graphs: GraphsServicer) -> type[BaseHTTPRequestHandler]:

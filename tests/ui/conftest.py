@@ -241,7 +241,7 @@ class Tuning(tuning_pb2_grpc.TuningServicer):
 class Agent(agent_pb2_grpc.AgentServicer):
     """Knows seven sentences, and keeps conversations as the real one does.
 
-    What is said "slowly" is planned once `patience` is set.
+    What is said "slowly" is planned, and what is "vast" fails, once `patience` is set.
     """
 
     def __init__(self, tuning: Tuning) -> None:
@@ -269,7 +269,13 @@ class Agent(agent_pb2_grpc.AgentServicer):
                 kind="plan", steps=[finetune], assumptions=["lr 0.01: the service's default"]
             )
         compare = Step(compare=agent_pb2.CompareStep(a="resnet50", b=TUNED))
-        plans = {"retarget": [show, retarget], "fails": [show, Step(undo={})], "compare": [compare]}
+        vast = Step(show=agent_pb2.ShowStep(model="vast"))
+        plans = {
+            "vast": [vast],
+            "retarget": [show, retarget],
+            "fails": [show, Step(undo={})],
+            "compare": [compare],
+        }
         for word, steps in plans.items():
             if word in text:
                 return agent_pb2.PlannerReply(kind="plan", steps=steps)
@@ -309,7 +315,15 @@ class Agent(agent_pb2_grpc.AgentServicer):
         started = agent_pb2.StepStarted(index=index, total=total, step=step, title=f"Do {kind}")
         yield RunEvent(started=started)
         done = agent_pb2.StepFinished(index=index, seconds=0.4)
+        if step.show.model == "vast":
+            yield RunEvent(progress=agent_pb2.StepProgress(index=index, page=f"/viz/{'d' * 64}/"))
+            self.patience.wait(30)
+            failed = agent_pb2.StepFailed(index=index, reason="CANNOT_DRAW", message="too vast")
+            yield RunEvent(failed=failed)
+            return
         if kind == "show":
+            early = agent_pb2.StepProgress(index=index, page=f"/viz/{BASE}/")
+            yield RunEvent(progress=early)
             graph = graph_pb2.Graph(model_id=BASE, page=f"/viz/{BASE}/")
             done.MergeFrom(agent_pb2.StepFinished(summary="resnet50", model_id=BASE, graph=graph))
         elif kind == "retarget":

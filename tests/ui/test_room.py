@@ -50,6 +50,23 @@ async def test_a_plan_without_costly_steps_runs_at_once(rooms: Rooms) -> None:
     assert "25,557,032 → 23,712,932" in shown(room)
 
 
+async def test_a_picture_is_opened_while_it_is_drawn_and_left_if_it_cannot_be(
+    rooms: Rooms, here: Any
+) -> None:
+    room = rooms.open("r")
+    room.say("retarget resnet50", "en")
+    await settled(room)
+    before = room.picture
+    room.say("show something vast", "en")
+    while room.is_busy and room.picture == before:
+        await room.change(room.version, timeout=5)
+    assert room.picture == f"/viz/{'d' * 64}/"
+    here.agent.patience.set()
+    await settled(room)
+    assert room.picture == before
+    assert "too vast" in shown(room)
+
+
 async def test_a_comparison_shows_the_page_with_both_models(rooms: Rooms) -> None:
     room = rooms.open("r")
     room.say("compare resnet50 with the tuned one", "en")

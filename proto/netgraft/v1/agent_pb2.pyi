@@ -908,17 +908,22 @@ Global___StepStarted: _TypeAlias = StepStarted  # noqa: Y015
 
 @_typing.final
 class StepProgress(_message.Message):
-    """News of a job that a step waits for."""
+    """News of a step that takes its time: of its job, or where its picture is about to be."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     INDEX_FIELD_NUMBER: _builtins.int
     JOB_ID_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
+    PAGE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """As StepStarted.index."""
     job_id: _builtins.str
-    """As Job.id."""
+    """As Job.id; empty for a step without a job."""
+    page: _builtins.str
+    """As Graph.page, for a step that draws. The page can be opened at once, and gets the
+    graph as soon as it is drawn; if it cannot be drawn, StepFailed follows.
+    """
     @_builtins.property
     def event(self) -> _tuning_pb2.JobEvent:
         """What happened in the job."""
@@ -929,10 +934,11 @@ class StepProgress(_message.Message):
         index: _builtins.int = ...,
         job_id: _builtins.str = ...,
         event: _tuning_pb2.JobEvent | None = ...,
+        page: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "index", b"index", "job_id", b"job_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "index", b"index", "job_id", b"job_id", "page", b"page"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

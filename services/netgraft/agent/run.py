@@ -104,6 +104,10 @@ class Run:
             async for event in self._train(index, action, fields):
                 yield event
             return
+        if action == "show":
+            async for event in self._show(index, fields):
+                yield event
+            return
         finished = await self._call(action)(fields)
         if action in _EDITS:
             self._made[index] = self.model_id
@@ -137,12 +141,16 @@ class Run:
         self.conversations.set_current(self.conversation_id, model_id=model_id)
         return model_id
 
-    async def _show(self, fields: Fields) -> Finished:
+    async def _show(self, index: int, fields: Fields) -> AsyncIterator[agent_pb2.RunEvent]:
         model_id = await self._resolve(fields.get("model"))
-        request = graph_pb2.DrawGraphRequest(model=model_id, focus=fields.get("focus", ""))
+        focus = fields.get("focus", "")
+        if not focus:  # whoever watches can open the page while the graph is drawn
+            early = agent_pb2.StepProgress(index=index, page=f"/viz/{model_id}/")
+            yield agent_pb2.RunEvent(progress=early)
+        request = graph_pb2.DrawGraphRequest(model=model_id, focus=focus)
         graph = await self.client.graphs.DrawGraph(request)
         self._use(model_id)
-        return Finished(summary=self.teller.drawn(graph), graph=graph)
+        yield agent_pb2.RunEvent(finished=Finished(summary=self.teller.drawn(graph), graph=graph))
 
     async def _compare(self, fields: Fields) -> Finished:
         a, b = await self._resolve(fields.get("a")), await self._resolve(fields.get("b"))

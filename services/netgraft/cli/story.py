@@ -41,7 +41,7 @@ class Outcome:
     def add(self, event: "agent_pb2.RunEvent") -> None:
         kind = event.WhichOneof("event")
         if kind == "progress":
-            self.job_id = event.progress.job_id
+            self.job_id = event.progress.job_id or self.job_id
         elif kind == "failed":
             self.failure = event.failed
         elif kind == "finished":
@@ -131,6 +131,8 @@ class PlainTelling:
         self._job = None
 
     def _advance(self, progress: "agent_pb2.StepProgress") -> None:
+        if not progress.job_id:
+            return
         if self._job is None:
             self._job = self._open.enter_context(job_view(self._out, progress.job_id))
         self._job.add(progress.event)

@@ -96,6 +96,7 @@ class Drawings:
         self._captured: OrderedDict[str, Captured] = OrderedDict()
         self._lock = threading.Lock()
         self._drawing = threading.Lock()
+        self._capturing = threading.Lock()
 
     def find(self, recipe: Recipe) -> Drawing | None:
         """The drawing of a recipe when there is one."""
@@ -160,15 +161,13 @@ class Drawings:
 
     def captured(self, recipe: Recipe) -> Captured:
         """The graph of a recipe; the latest few are kept in memory. Raises CannotDraw."""
-        with self._lock:
+        with self._capturing:  # the page asks for a picture and its numbers at once
             if found := self._captured.get(recipe.id):
                 return found
-        made = _capture(recipe, self.store)
-        with self._lock:
-            self._captured[recipe.id] = made
+            made = self._captured[recipe.id] = _capture(recipe, self.store)
             while len(self._captured) > CAPTURED:
                 self._captured.popitem(last=False)
-        return made
+            return made
 
     def _file(self, name: str, make: Callable[[], bytes]) -> bytes:
         found = self.store.get_file(KIND, name)

@@ -24,11 +24,10 @@
     let batch = Math.max(1, parseInt(picture.query.get('batch'), 10) || 1);
     let numbers = null;
 
-    async function load() {
-        if (!numbers) {
-            const held = document.getElementById('netgraft-lens');
-            numbers = held ? JSON.parse(held.textContent) : await (await fetch('lens.json')).json();
-        }
+    function load() {
+        const held = document.getElementById('netgraft-lens');
+        const read = async () => held ? JSON.parse(held.textContent) : (await fetch('lens.json')).json();
+        numbers = numbers || read();
         return numbers;
     }
 
@@ -144,13 +143,17 @@
         document.body.append(bar);
     }
 
+    // A user's own file, shown as it is, has no numbers.
+    const ours = document.querySelector('meta[name=file]').content === 'model.onnx';
+    const barred = picture.query.get('bar') === 'none';
+    if (ours && !barred) {
+        load().catch(() => undefined); // whoever needs them meets the error
+    }
     let built = false;
     picture.onDraw(async () => {
         if (!built) {
             built = true;
-            // A user's own file, shown as it is, has no numbers.
-            const ours = document.querySelector('meta[name=file]').content === 'model.onnx';
-            if (ours && picture.query.get('bar') !== 'none') {
+            if (ours && !barred) {
                 await build().catch(() => bar.remove()); // files of other kinds have no numbers
             }
             await apply().catch(() => undefined);

@@ -54,6 +54,11 @@ NETRON_FILES = (
     "zip.js",
 )
 """What Netron loads to draw an ONNX document."""
+EARLY = (
+    *("base", "text", "flatbuffers", "flexbuffers", "zip", "tar", "python"),
+    *("json", "xml", "protobuf", "hdf5", "grapher", "browser", "view", "onnx", "onnx-proto"),
+)
+"""Scripts that Netron asks for one wave after the other, each when the last has come."""
 READERS = re.compile(r"[a-z0-9]+(-(proto|schema))?\.js|[a-z0-9]+-metadata\.json")
 """Netron's own files for other formats; with these and ours, all that is served."""
 
@@ -158,7 +163,17 @@ def page(title: str, document: str = DOCUMENT) -> File:
     base = f"../{shared_folder()}"
     html = dressed(title, POLICY, document)
     html = re.sub(r'(href|src)="([\w.-]+\.(?:css|js|ico|png))"', rf'\1="{base}\2"', html)
+    html = html.replace("</head>", f"{_early(base, document)}\n</head>", 1)
     return File(html.encode(), CONTENT_TYPES[".html"])
+
+
+def _early(base: str, document: str) -> str:
+    """Links that let the browser ask for all at once, the document first: the model is
+    drawn while Netron starts."""
+    fetched = [document, *([f"{base}onnx-metadata.json"] if document == DOCUMENT else [])]
+    lines = [f'<link rel="preload" as="fetch" crossorigin href="{escape(it)}">' for it in fetched]
+    lines += [f'<link rel="modulepreload" href="{base}{name}.js">' for name in EARLY]
+    return "\n".join(lines)
 
 
 def dressed(title: str, policy: str, document: str = DOCUMENT) -> str:

@@ -38,6 +38,8 @@ class Exchange:
     """The job that its plan started or resumed."""
     problem: str = ""
     """The sentence of the error that ended it."""
+    picture_before: str | None = None
+    """What the room showed before the picture that its step is drawing; None: it draws none."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the next thing said may be taken up: all done, or only training is left."""
 

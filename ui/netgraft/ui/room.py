@@ -211,7 +211,11 @@ class Room:
 
     def _take(self, exchange: Exchange, event: RunEvent, language: str) -> None:
         if event.WhichOneof("event") == "progress":
-            if exchange.job_id != event.progress.job_id:
+            if event.progress.page:
+                exchange.picture_before = self.picture
+                self.picture = event.progress.page
+                self._touch()
+            elif exchange.job_id != event.progress.job_id:
                 exchange.job_id = self.job_id = event.progress.job_id
                 self.jobs.follow(self.job_id, language)
                 exchange.settled.set()
@@ -219,6 +223,9 @@ class Room:
                 self._touch()
             return
         exchange.events.append(event)
+        if event.HasField("failed") and exchange.picture_before is not None:
+            self.picture = exchange.picture_before
+        exchange.picture_before = None
         if event.HasField("finished"):
             self._take_result(exchange, event.finished)
             if event.finished.HasField("job"):
