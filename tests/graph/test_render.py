@@ -52,8 +52,23 @@ def test_a_png_is_kept_once_drawn(store: Store) -> None:
     recipe = resolve("squeezenet1_1", "none", store).recipe
     picture = Drawings(store).picture(recipe, "png", View())
     assert picture.startswith(b"\x89PNG")
-    kept = [name for name in store.files.find(f"{store.root}/graphs") if name.endswith(".png")]
+    kept = store.files.find(f"{store.root}/pictures")
     assert len(kept) == 1
+
+
+def test_of_too_many_pictures_the_oldest_go_and_are_drawn_again_the_same(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, drawings = resolve("squeezenet1_1", "none", store).recipe, Drawings(store)
+    first = drawings.picture(recipe, "html", View(focus="features.0"))
+    monkeypatch.setattr("netgraft.graph.drawings.MOST_VIEW_BYTES", int(2.5 * len(first)))
+    folder = f"{store.root}/pictures"
+    [oldest] = store.files.find(folder)
+    for focus in ("features.3", "features.4"):
+        drawings.picture(recipe, "html", View(focus=focus))
+    assert len(store.files.find(folder)) == 2
+    assert oldest not in store.files.find(folder)
+    assert drawings.picture(recipe, "html", View(focus="features.0")) == first
 
 
 def test_without_playwright_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 KIND = "graphs"
 """Where the store keeps drawings."""
+VIEWS = "pictures"
+"""Where it keeps pictures as files: each view of a drawing is one, and views are endless."""
+MOST_VIEW_BYTES = 2**30
+"""The oldest go first. What has gone is drawn again, the same."""
 IN_MEMORY = 64
 AS_IT_IS = "file"
 """The method of a drawing that is the user's own file."""
@@ -151,7 +155,13 @@ class Drawings:
             return render(document, lens, recipe.title, kind, view, name)
 
         seen = hashlib.sha256(view.query().encode()).hexdigest()[:16]
-        return self._file(f"{_name(recipe.id)}.{seen}.{kind}", make)
+        name = f"{_name(recipe.id)}.{seen}.{kind}"
+        found = self.store.get_file(VIEWS, name)
+        if found is None:
+            found = make()
+            self.store.put_file(VIEWS, name, found)
+            self.store.trim(VIEWS, MOST_VIEW_BYTES)
+        return found
 
     def document_name(self, recipe: Recipe) -> str:
         """The name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""

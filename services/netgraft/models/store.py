@@ -10,7 +10,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -133,6 +133,19 @@ class Store:
             if error.errno == errno.ENOSPC:
                 raise DiskFull(folder=self.folder) from error
             raise
+
+    def trim(self, kind: str, most_bytes: int) -> None:
+        """Remove the oldest files under `kind` until the rest takes at most `most_bytes`."""
+        sizes = self.files.find(f"{self.root}/{kind}", detail=True)
+        excess = sum(item["size"] for item in sizes.values()) - most_bytes
+        if excess <= 0:
+            return
+        for path in sorted(sizes, key=self.files.modified):
+            with suppress(FileNotFoundError):  # another process trims too
+                self.files.rm_file(path)
+            excess -= sizes[path]["size"]
+            if excess <= 0:
+                return
 
     def put_path(self, kind: str, name: str, source: Path) -> None:
         """As `put_file`, with the bytes of a local file."""
