@@ -73,12 +73,18 @@ def netgraft(browser: Browser, model: str) -> tuple[float, int]:
         return spent, len(graphs.drawings.draw(recipe).document)
 
 
+KEPT: dict[str, graph_pb2.ViewerFile] = {}
+"""As the gateway keeps the files that all pages share."""
+
+
 def relay(graphs: GraphsServicer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             _, _, model_id, path = urlsplit(self.path).path.split("/", 3)
             wish = graph_pb2.GetViewerFileRequest(model_id=model_id, path=path)
-            file = graphs.GetViewerFile(wish)
+            file = KEPT.get(path) or graphs.GetViewerFile(wish)
+            if file.immutable:
+                KEPT[path] = file
             self.send_response(200)
             self.send_header("content-type", file.content_type)
             self.send_header("content-length", str(len(file.data)))

@@ -284,6 +284,14 @@ async def test_immutable_viewer_files_are_kept_for_ever(friend: httpx.AsyncClien
     assert known.headers["etag"] == script.headers["etag"]
 
 
+async def test_files_that_all_pages_share_are_asked_of_the_service_once(
+    friend: httpx.AsyncClient, here: Any
+) -> None:
+    first, second = [await friend.get("/viz/static/index.js") for _ in range(2)]
+    assert first.content == second.content != b""
+    assert len(here.seen.languages("GetViewerFile")) == 1
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -19,6 +19,8 @@ PATH = re.compile(r"(?:[\w@+-][\w@+.-]*(?:/[\w@+-][\w@+.-]*)*)?", re.ASCII)
 """Names joined by slashes, none of them beginning with a dot."""
 LONGEST = 200
 LONGEST_QUERY = 8000
+MOST_KEPT = 64
+"""Shared files kept here: the graph service may be busy drawing what the page is for."""
 
 FOR_EVER = "private, max-age=31536000, immutable"
 ASK_AGAIN = "private, no-cache"
@@ -45,6 +47,7 @@ class Viewer:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self._kept: dict[str, graph_pb2.ViewerFile] = {}
 
     async def redirect(self, request: Request) -> Response:
         """The page's relative addresses need the closing slash."""
@@ -73,10 +76,13 @@ class Viewer:
         if len(wish.path) > LONGEST or not PATH.fullmatch(wish.path):
             return _nothing(request)
         client = self.backend.client(language_of(request))
+        key = wish.path if wish.model_id == STATIC else ""
         try:
-            file = await client.graphs.GetViewerFile(wish)
+            file = self._kept.get(key) or await client.graphs.GetViewerFile(wish)
         except NetgraftError as error:
             return error_response(request, error)
+        if key and file.immutable and len(self._kept) < MOST_KEPT:
+            self._kept[key] = file
         return _answer(request, file)
 
 
