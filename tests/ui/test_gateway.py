@@ -285,11 +285,13 @@ async def test_immutable_viewer_files_are_kept_for_ever(friend: httpx.AsyncClien
 
 
 async def test_files_that_all_pages_share_are_asked_of_the_service_once(
-    friend: httpx.AsyncClient, here: Any
+    friend: httpx.AsyncClient, shared: Any
 ) -> None:
-    first, second = [await friend.get("/viz/static/index.js") for _ in range(2)]
+    first = await friend.get("/viz/static/index.js")
+    asked = len(shared.seen.languages("GetViewerFile"))
+    second = await friend.get("/viz/static/index.js")
     assert first.content == second.content != b""
-    assert len(here.seen.languages("GetViewerFile")) == 1
+    assert len(shared.seen.languages("GetViewerFile")) == asked > 0
 
 
 @pytest.mark.parametrize(
