@@ -63,8 +63,11 @@ def _every(nodes: tuple[Node, ...]) -> Iterator[Node]:
 
 def _box(node: Node, graph: Graph, parameters: Parameters, changes: Changes) -> dict[str, object]:
     if isinstance(node, Group):
-        held = [name for name in parameters if name.startswith(f"{node.module}.")]
         ran = list(operations(node.nodes))
+        # A function's box, or a round's, is no module: what it reads is what it is about.
+        held = [name for name in parameters if name.startswith(f"{node.module}.")] or [
+            name for operation in ran for name in _read(operation.step, parameters)
+        ]
     else:
         held, ran = list(_read(node.step, parameters)), [node]
     return {"module": node.module} | _numbers(held, parameters, changes) | _costs(graph, ran)

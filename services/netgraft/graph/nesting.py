@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netgraft.graph.recording import Frame, Recording, Step, Value, Weight, values_of
+from netgraft.graph.rounds import with_rounds
 from netgraft.graph.words import Operator, translate
 
 IDENTITIES = frozenset(
@@ -101,6 +102,7 @@ def operations(nodes: Sequence[Node]) -> Iterator[Operation]:
 def nest(recording: Recording, sizes: Mapping[str, Size] | None = None) -> Graph:
     """The graph of a recording; `sizes` say how large its modules are."""
     steps, outputs = _without_identities(recording)
+    steps = with_rounds(steps)
     reads = last_reads(steps, outputs)
     root = next((step.frames[0].type for step in steps if step.frames), "")
     nodes = _Nester(steps, reads).nodes(0, len(steps), depth=1)

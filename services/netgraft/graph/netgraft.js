@@ -161,7 +161,9 @@
                 return [node];
             }
         }
-        return [];
+        // What a loop calls lies in its rounds, which are no modules.
+        const ways = nodes.filter(graphOf).map((node) => [node, ...find(graphOf(node).nodes, path)]);
+        return ways.find((way) => way.length > 1) || [];
     }
 
     /* Also true of an operator of a module, such as "layer1.0/add". */
