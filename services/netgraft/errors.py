@@ -9,6 +9,7 @@
     ├── NotFound                  NOT_FOUND
     │   ├── UnknownModel
     │   ├── UnknownModule
+    │   ├── UnknownClass
     │   ├── UnknownJob
     │   ├── DataNotFound
     │   └── NoSuchFile
@@ -121,6 +122,18 @@ class UnknownModule(NotFound):
     reason = "UNKNOWN_MODULE"
     en = "The model has no module {path!r}. Nearest: {nearest}."
     zh = "模型中没有模块 {path!r}。最接近的是：{nearest}。"
+
+
+class UnknownClass(NotFound):
+    reason = "UNKNOWN_CLASS"
+    en = (
+        "{model} knows no class {name!r}. Nearest: {nearest}. A class may also be given by its "
+        "place, #0 to #{last}."
+    )
+    zh = (
+        "{model} 没有名为 {name!r} 的类别。最接近的是：{nearest}。"
+        "也可以用序号指定类别：#0 到 #{last}。"
+    )
 
 
 class UnknownJob(NotFound):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,19 @@ def test_an_edited_model_is_edited_further_and_back(reply: Reply) -> None:
     focal = reply("set-loss", freed["model"]["id"], "focal")
     assert focal["model"]["loss"] == "focal"
     assert reply("undo", focal["model"]["id"])["model"]["id"] == freed["model"]["id"]
+
+
+def test_classes_that_the_model_knows_keep_their_weights(
+    run: Run, torch_home_with_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(torch_home_with_weights))
+    words = ("retarget", "mobilenet_v2", "--class-names", "tabby,beagle,fox")
+    assert "2 of 3 classes keep their weights (tabby, beagle)." in run(*words).stdout
+    mapped = run(*words, "--map", "fox=red_fox", "--init", "zeros")
+    assert "3 of 3 classes keep their weights (tabby, beagle, fox from red fox)." in mapped.stdout
+    zh = run(*words, "--language", "zh")
+    assert "3 个类别中有 2 个保留权重" in zh.stdout
+    assert run(*words, "--map", "fox").exit_code == 2
 
 
 def test_people_read_the_head_before_and_after(run: Run) -> None:
@@ -64,6 +78,9 @@ def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None
         (["retarget", "resnet18", "--classes", "0"], "INVALID_CLASSES"),
         (["retarget", "resnet18", "--classes=-5"], "INVALID_CLASSES"),
         (["retarget", "resnet18", "--classes", "1000000000"], "INVALID_CLASSES"),
+        (["retarget", "resnet18", "--class-names", "a,b", "--map", "a=lion cub"], "UNKNOWN_CLASS"),
+        (["retarget", "resnet18", "--class-names", "a,b", "--map", "c=lion"], "INVALID_VALUE"),
+        (["retarget", "resnet18", "--classes", "2", "--init", "ones"], "INVALID_VALUE"),
         (["retarget", "resnet500", "--classes", "10"], "UNKNOWN_MODEL"),
         (["inspect", "deadbeefdeadbeef"], "UNKNOWN_MODEL"),
         (["freeze", "resnet18", "layer9"], "UNKNOWN_MODULE"),

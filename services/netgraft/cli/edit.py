@@ -18,34 +18,74 @@ if TYPE_CHECKING:
     cls=Word,
     examples=(
         "netgraft retarget resnet50 --classes 100",
-        "netgraft retarget vit_b_16 --names cat,dog,bird --json",
+        "netgraft retarget vit_b_16 --class-names cat,dog,bird --json",
+        "netgraft retarget mobilenet_v2 --class-names tabby,beagle,fox --map fox=red_fox",
+        "netgraft retarget 1a2b3c4d --class-names cat,dog,fox --init zeros",
     ),
 )
 @model_argument()
 @click.option("--classes", type=INT64, metavar="N", help="Classes of the new head.")
-@click.option("--names", help="Names of the classes in index order, separated by commas.")
+@click.option(
+    "--class-names",
+    "--names",
+    "names",
+    metavar="A,B,…",
+    help="Names of the classes in index order, separated by commas.",
+)
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="NEW=OLD",
+    help="The class NEW takes the weights of the model's class OLD: a name, or a place as #277.",
+)
+@click.option(
+    "--init",
+    metavar="HOW",
+    help="How classes start that keep no weights: library (default) or zeros. fresh: none "
+    "keeps its weights.",
+)
 @weights_option
 @pass_session
 def retarget_command(
-    session: Session, model: str, classes: int | None, names: str | None, weights: str | None
+    session: Session,
+    model: str,
+    classes: int | None,
+    names: str | None,
+    mapped: tuple[str, ...],
+    init: str | None,
+    weights: str | None,
 ) -> None:
     """Replace the head or heads of MODEL so that it tells N classes apart.
 
-    The size that each head reads is read off the model. MODEL itself is never changed: the
-    result is a new model, and its id is printed.
+    The size that each head reads is read off the model. Classes whose names the model knows
+    keep their weights. MODEL itself is never changed: the result is a new model, and its id is
+    printed.
     """
     from netgraft.v1 import surgery_pb2
 
     named = [name.strip() for name in (names or "").split(",") if name.strip()]
     if classes is None and not named:
-        raise click.UsageError("Say how many classes: --classes N, or --names a,b,c.")
+        raise click.UsageError("Say how many classes: --classes N, or --class-names a,b,c.")
     if classes == 0:
         raise InvalidClasses(classes=0)  # on the wire 0 means that no number was said
     door = session.door()
     request = surgery_pb2.RetargetModelRequest(
-        model=resolve(door, model, weights), classes=classes or 0, class_names=named
+        model=resolve(door, model, weights),
+        classes=classes or 0,
+        class_names=named,
+        init=init or "",
+        class_map=dict(_pair(text, "--map") for text in mapped),
     )
     _print(session, door.surgery.RetargetModel(request))
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    """The two sides of KEY=VALUE."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not (key and equals and value):
+        raise click.UsageError(f"{option} takes two names with = between them, not {text!r}.")
+    return key, value
 
 
 @click.command(

@@ -70,6 +70,10 @@ def resize_head(module: nn.Module, path: str, out: int) -> None:
             setattr(layer, attribute, out)
 
 
+APPENDED_TO = "body"
+"""Name, in an `Appended`, of the model that stands before the new head."""
+
+
 class Appended(nn.Module):
     """A model without a head, and a Linear behind its pooled features."""
 

@@ -6,6 +6,8 @@ from netgraft.models import zoo
 from netgraft.models.edge import model_message
 from netgraft.models.recipe import HeadEdit, Recipe, Retarget
 from netgraft.models.store import Store, default_store
+from netgraft.serving import caller
+from netgraft.surgery.words import Words
 from netgraft.v1 import surgery_pb2
 
 
@@ -45,14 +47,19 @@ class SurgeryServicer:
 
     def RetargetModel(self, request: surgery_pb2.RetargetModelRequest) -> surgery_pb2.EditReply:
         from netgraft.surgery.retarget import retarget
+        from netgraft.surgery.warm import Start, matched
 
         recipe = self._recipe(request.model)
-        edited = retarget(recipe, request.classes, tuple(request.class_names), self.anatomies)
+        start = Start(request.init or "library", dict(request.class_map))
+        names = tuple(request.class_names)
+        edited = retarget(recipe, request.classes, names, self.anatomies, start)
         edit = edited.edits[-1]
         assert isinstance(edit, Retarget)
         said = [str(head) for head in edit.heads]
         if self.anatomies.of(edited).trace.detector:
             said.append(f"{edit.classes:,} classes and the background")
+        warm = matched(recipe, edit.class_names, start, self.anatomies.of(recipe).trace)
+        said += _words().kept(edit.kept, edit.classes, warm)
         return self._reply(recipe, edited, said, edit.heads)
 
     def FreezeLayers(self, request: surgery_pb2.FreezeLayersRequest) -> surgery_pb2.EditReply:
@@ -115,6 +122,14 @@ class SurgeryServicer:
             parameters_after=new.parameters,
             trainable_before=old.trainable,
             trainable_after=new.trainable,
-            summary=". ".join(said) + ".",
+            summary=_words().summary(said),
             stored_bytes=stored,
+            kept_classes=[
+                surgery_pb2.KeptClass(name=new, old_name=old)
+                for new, old in (edit.kept if isinstance(edit, Retarget) else ())
+            ],
         )
+
+
+def _words() -> Words:
+    return Words(caller().language)
