@@ -17,6 +17,7 @@
     │   ├── WeightsUnavailable
     │   ├── HeadMismatch
     │   ├── SurgeryFailed
+    │   ├── EditFailed
     │   ├── CannotDraw
     │   ├── CannotExport
     │   ├── NothingToUndo
@@ -189,6 +190,12 @@ class SurgeryFailed(NotPossible):
     reason = "SURGERY_FAILED"
     en = "The head of {model} could not be replaced, and nothing was changed: {problem}"
     zh = "无法替换 {model} 的分类头，模型未被改动：{problem}"
+
+
+class EditFailed(NotPossible):
+    reason = "EDIT_FAILED"
+    en = "{what} cannot be done to {model}, and nothing was changed: {problem}"
+    zh = "无法对 {model} 执行 {what}，模型未被改动：{problem}"
 
 
 class CannotDraw(NotPossible):

@@ -46,6 +46,22 @@ def test_classes_that_the_model_knows_keep_their_weights(
     assert run(*words, "--map", "fox").exit_code == 2
 
 
+def test_a_layer_is_put_in_a_modules_place(run: Run, reply: Reply) -> None:
+    words = ("replace", "resnet18", "layer1.0.relu", "GELU", "--arg", "approximate=tanh")
+    assert "layer1.0.relu: ReLU → GELU(approximate='tanh')." in run(*words).stdout
+    norm = reply(
+        "replace",
+        "resnet18",
+        "bn1",
+        "GroupNorm",
+        "--arg",
+        "num_groups=8",
+        "--arg",
+        "num_channels=64",
+    )
+    assert norm["parameters_after"] == norm["parameters_before"]
+
+
 def test_people_read_the_head_before_and_after(run: Run) -> None:
     result = run("retarget", "mobilenet_v2", "--classes", "10")
     assert result.exit_code == 0
@@ -84,6 +100,8 @@ def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None
         (["retarget", "resnet500", "--classes", "10"], "UNKNOWN_MODEL"),
         (["inspect", "deadbeefdeadbeef"], "UNKNOWN_MODEL"),
         (["freeze", "resnet18", "layer9"], "UNKNOWN_MODULE"),
+        (["replace", "resnet18", "fc", "Identity"], "EDIT_FAILED"),
+        (["replace", "resnet18", "bn1", "GroupNorn"], "INVALID_VALUE"),
         (["set-loss", "resnet18", "wishful"], "INVALID_VALUE"),
         (["undo", "resnet18"], "NOTHING_TO_UNDO"),
     ],

@@ -10,6 +10,7 @@ fails its verification stores nothing.
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from netgraft.v1 import models_pb2 as _models_pb2
 import builtins as _builtins
@@ -307,6 +308,67 @@ class SetLossRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetLossRequest: _TypeAlias = SetLossRequest  # noqa: Y015
+
+@_typing.final
+class ReplaceModuleRequest(_message.Message):
+    """A model, and the layer that shall stand in the place of one of its modules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Any model reference that ResolveModel takes."""
+    path: _builtins.str
+    """Path of the module, such as "layer1.0.relu"."""
+    type: _builtins.str
+    """Class of torch.nn, such as "GELU", "Identity" or "GroupNorm". Containers,
+    losses, recurrent and transformer modules and lazy ones are not taken.
+    """
+    @_builtins.property
+    def arguments(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
+        """Arguments of its constructor by name: numbers, strings, booleans and null.
+        `device` and `dtype` follow the model.
+        """
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        path: _builtins.str = ...,
+        type: _builtins.str = ...,
+        arguments: _abc.Mapping[_builtins.str, _struct_pb2.Value] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "model", b"model", "path", b"path", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceModuleRequest: _TypeAlias = ReplaceModuleRequest  # noqa: Y015
 
 @_typing.final
 class UndoEditRequest(_message.Message):

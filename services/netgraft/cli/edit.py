@@ -1,4 +1,4 @@
-"""retarget, freeze, unfreeze, set-loss, undo: each makes a new model and prints its id."""
+"""retarget, freeze, unfreeze, set-loss, replace, undo: each makes a new model and prints its id."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.errors import InvalidClasses
 
 if TYPE_CHECKING:
+    from google.protobuf.struct_pb2 import Value
+
     from netgraft.v1 import surgery_pb2
 
 
@@ -147,6 +149,64 @@ def set_loss_command(session: Session, model: str, loss: str, weights: str | Non
     door = session.door()
     request = surgery_pb2.SetLossRequest(model=resolve(door, model, weights), loss=loss)
     _print(session, door.surgery.SetLoss(request))
+
+
+@click.command(
+    "replace",
+    cls=Word,
+    examples=(
+        "netgraft replace resnet18 layer1.0.relu GELU --arg approximate=tanh",
+        "netgraft replace resnet18 bn1 GroupNorm --arg num_groups=8 --arg num_channels=64",
+    ),
+)
+@model_argument()
+@click.argument("path")
+@click.argument("layer", metavar="CLASS")
+@click.option(
+    "--arg",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument of the layer: a number, true, false, null, or a word.",
+)
+@weights_option
+@pass_session
+def replace_command(
+    session: Session,
+    model: str,
+    path: str,
+    layer: str,
+    arguments: tuple[str, ...],
+    weights: str | None,
+) -> None:
+    """Put the layer CLASS of torch.nn in the place of the module at PATH of MODEL.
+
+    The model is run again: where an output would change its shape, nothing is changed.
+    """
+    from netgraft.v1 import surgery_pb2
+
+    given = dict(_pair(text, "--arg") for text in arguments)
+    door = session.door()
+    request = surgery_pb2.ReplaceModuleRequest(
+        model=resolve(door, model, weights),
+        path=path,
+        type=layer,
+        arguments={name: _value(text) for name, text in given.items()},
+    )
+    _print(session, door.surgery.ReplaceModule(request))
+
+
+def _value(text: str) -> "Value":
+    """What a word means in JSON; a string where it is no JSON."""
+    import json
+
+    from google.protobuf import json_format
+    from google.protobuf.struct_pb2 import Value
+
+    try:
+        return json_format.ParseDict(json.loads(text), Value())
+    except ValueError:
+        return Value(string_value=text)
 
 
 @click.command("undo", cls=Word, examples=("netgraft undo 1a2b3c4d",))

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from netgraft.models.recipe import Edit, Freeze, HeadEdit, Recipe, Retarget, Tuned
+from netgraft.models.layers import put_layer
+from netgraft.models.recipe import Edit, Freeze, HeadEdit, Recipe, Replace, Retarget, delta
 from netgraft.models.store import Store
 from netgraft.models.zoo import base_module
 
@@ -28,8 +29,8 @@ def build(
     module = base_module(recipe.base, device=device, load_weights=load, store=store)
     for edit in recipe.edits:
         module = apply_structure(module, edit)
-        if load and isinstance(edit, Retarget | Tuned):
-            load_delta(module, store.get_tensors(edit.tensors))
+        if load and (digest := delta(edit)):
+            load_delta(module, store.get_tensors(digest))
     return module.train()
 
 
@@ -50,6 +51,8 @@ def apply_structure(module: nn.Module, edit: Edit) -> nn.Module:
                 resize_head(module, head.path, head.after)
         for patch in edit.patches:
             setattr(module.get_submodule(patch.path), patch.attribute, patch.value)
+    elif isinstance(edit, Replace):
+        put_layer(module, edit)
     elif isinstance(edit, Freeze):
         for path in edit.paths:
             _set_trainable(module, path, edit.trainable)

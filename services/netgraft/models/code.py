@@ -1,6 +1,6 @@
 """A recipe as plain PyTorch code that needs only torch, its library and safetensors."""
 
-from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
+from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Replace, Retarget
 
 LIBRARIES = {"torchvision": "import torchvision\n", "timm": "import timm\n", "file": ""}
 
@@ -106,6 +106,8 @@ def _edits(recipe: Recipe) -> list[str]:
         if isinstance(edit, Retarget):
             lines += [_head(head) for head in edit.heads]
             lines += [f"{_at(p.path)}.{p.attribute} = {p.value}" for p in edit.patches]
+        elif isinstance(edit, Replace):
+            lines.append(f'model.set_submodule("{edit.path}", nn.{edit.layer})')
         elif isinstance(edit, Freeze):
             lines += [_freeze(path, edit.trainable) for path in edit.paths]
     return lines

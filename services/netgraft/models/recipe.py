@@ -87,6 +87,8 @@ class OwnerPatch:
     value: int
 
 
+Scalar = str | int | float | bool | None
+
 LATER = {"later": True}
 """Marks a field that was added after recipes were stored: at its default it is not written,
 so that what was stored before keeps its id."""
@@ -140,9 +142,35 @@ class Tuned(Edit):
     metrics: tuple[tuple[str, float], ...] = ()
 
 
+@dataclass(frozen=True)
+class Replace(Edit):
+    """A layer of torch.nn in the place of the module at `path`."""
+
+    op: ClassVar[str] = "replace"
+    path: str
+    type: str
+    """Class of torch.nn, such as "GELU"."""
+    arguments: tuple[tuple[str, Scalar], ...]
+    """Of its constructor, by keyword, sorted."""
+    tensors: str
+    """The delta with its parameters and buffers; "" when it has none."""
+
+    @property
+    def layer(self) -> str:
+        """The layer as code, such as "GELU(approximate='tanh')"."""
+        arguments = (f"{name}={value!r}" for name, value in self.arguments)
+        return f"{self.type}({', '.join(arguments)})"
+
+
 E = TypeVar("E", bound=Edit)
 
-EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in (Retarget, Freeze, SetLoss, Tuned)}
+KINDS: tuple[type[Edit], ...] = (Retarget, Freeze, SetLoss, Tuned, Replace)
+EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in KINDS}
+
+
+def delta(edit: Edit) -> str:
+    """Name of the tensors that an edit changes; "" when it changes none."""
+    return edit.tensors if isinstance(edit, Retarget | Tuned | Replace) else ""
 
 
 @dataclass(frozen=True)

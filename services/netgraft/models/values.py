@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 from netgraft.models.build import APPENDED_TO
-from netgraft.models.recipe import Base, Edit, Recipe, Retarget, Tuned
+from netgraft.models.recipe import Base, Edit, Recipe, Replace, Retarget, Tuned, delta
 from netgraft.models.source import source
 from netgraft.models.store import Store
 
@@ -27,8 +27,8 @@ def values(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Tens
     wanted = {name: name for name in names}  # name in the part that is looked at → name asked for
     found: dict[str, Tensor] = {}
     for edit in reversed(recipe.edits):
-        if isinstance(edit, Retarget | Tuned):
-            held = store.get_some_tensors(edit.tensors, wanted)
+        if digest := delta(edit):
+            held = store.get_some_tensors(digest, wanted)
             found |= {wanted.pop(name): value for name, value in held.items()}
         wanted = _before(edit, wanted)
     if wanted:
@@ -46,6 +46,9 @@ def _before(edit: Edit, wanted: dict[str, str]) -> dict[str, str]:
             for name, asked in wanted.items()
             if name.startswith(prefix)
         }
+    if isinstance(edit, Replace):
+        inside = f"{edit.path}."
+        return {name: asked for name, asked in wanted.items() if not name.startswith(inside)}
     return wanted
 
 

@@ -30,7 +30,7 @@ def new_tensors(
     """
     heads = [head for head in seen.heads if head.classes]
     layers = {head: module.get_submodule(head.path) for head in heads}
-    _must_fit([p for layer in layers.values() for p in layer.parameters()])
+    must_fit([p for layer in layers.values() for p in layer.parameters()])
     tensors: dict[str, Tensor] = {}
     for head, layer in layers.items():
         generator = torch.Generator().manual_seed(_seed(parent, edit.classes, head.path))
@@ -68,9 +68,10 @@ def _seed(parent: Recipe, classes: int, path: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1  # Generator takes 63 bits
 
 
-def _must_fit(parameters: Sequence[Tensor]) -> None:
+def must_fit(parameters: Sequence[Tensor]) -> None:
+    """Raise TooLarge when new tensors of these sizes do not fit into memory."""
     size = sum(p.numel() * p.element_size() for p in parameters)
     room = psutil.virtual_memory().available // COPIES
     if size > room:
-        what = f"A head of {size / 1e9:.1f} GB"
+        what = f"A new layer of {size / 1e9:.1f} GB"
         raise TooLarge(what=what, limit=f"{room / 1e9:.1f} GB fit into memory now")

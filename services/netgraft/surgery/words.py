@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from netgraft.models.recipe import Replace
     from netgraft.surgery.warm import Warm
 
 MOST_NAMES = 8
@@ -62,6 +63,12 @@ class Words:
                 )
             )
         return said
+
+    def replaced(self, edit: "Replace", old: str) -> str:
+        """Which layer stands where another stood."""
+        change = f"{edit.path}: {old} → {edit.layer}"
+        anew = self._say("; its weights start anew", "；其权重重新初始化")
+        return change + anew if edit.tensors else change
 
     def _class(self, new: str, old: str) -> str:
         if new.casefold() == old.casefold():
