@@ -62,6 +62,13 @@ def test_a_layer_is_put_in_a_modules_place(run: Run, reply: Reply) -> None:
     assert norm["parameters_after"] == norm["parameters_before"]
 
 
+def test_dropout_stands_before_the_head(run: Run) -> None:
+    assert "Dropout(0.3) before fc." in run("dropout", "resnet18", "0.3").stdout
+    assert (
+        "fc 之前加入 Dropout(0.3)。" in run("dropout", "resnet18", "0.3", "--language", "zh").stdout
+    )
+
+
 def test_people_read_the_head_before_and_after(run: Run) -> None:
     result = run("retarget", "mobilenet_v2", "--classes", "10")
     assert result.exit_code == 0
@@ -102,6 +109,7 @@ def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None
         (["freeze", "resnet18", "layer9"], "UNKNOWN_MODULE"),
         (["replace", "resnet18", "fc", "Identity"], "EDIT_FAILED"),
         (["replace", "resnet18", "bn1", "GroupNorn"], "INVALID_VALUE"),
+        (["dropout", "resnet18", "1.5"], "INVALID_VALUE"),
         (["set-loss", "resnet18", "wishful"], "INVALID_VALUE"),
         (["undo", "resnet18"], "NOTHING_TO_UNDO"),
     ],

@@ -371,6 +371,35 @@ class ReplaceModuleRequest(_message.Message):
 Global___ReplaceModuleRequest: _TypeAlias = ReplaceModuleRequest  # noqa: Y015
 
 @_typing.final
+class SetDropoutRequest(_message.Message):
+    """A model and how much its heads shall not see while it trains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    P_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Any model reference that ResolveModel takes."""
+    p: _builtins.float
+    """Probability with which each value that a head reads is 0 in training;
+    0 ≤ p < 1. An nn.Dropout of the model's own directly before a head gets it;
+    other heads get one. No tensor changes its name.
+    """
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        p: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "p", b"p"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDropoutRequest: _TypeAlias = SetDropoutRequest  # noqa: Y015
+
+@_typing.final
 class UndoEditRequest(_message.Message):
     """A model whose last edit is to be undone."""
 

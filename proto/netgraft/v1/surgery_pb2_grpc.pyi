@@ -51,6 +51,8 @@ class SurgeryStub:
     """Puts a layer of torch.nn in the place of a module, where every output of the
     model keeps its shape.
     """
+    SetDropout: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.SetDropoutRequest, _surgery_pb2.EditReply]
+    """Sets the dropout before the heads that tell classes apart."""
     UndoEdit: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.UndoEditRequest, _surgery_pb2.EditReply]
     """Goes back to the model before the last edit."""
 
@@ -73,6 +75,8 @@ class SurgeryAsyncStub(SurgeryStub):
     """Puts a layer of torch.nn in the place of a module, where every output of the
     model keeps its shape.
     """
+    SetDropout: _aio.UnaryUnaryMultiCallable[_surgery_pb2.SetDropoutRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
+    """Sets the dropout before the heads that tell classes apart."""
     UndoEdit: _aio.UnaryUnaryMultiCallable[_surgery_pb2.UndoEditRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
     """Goes back to the model before the last edit."""
 
@@ -128,6 +132,14 @@ class SurgeryServicer(metaclass=_abc_1.ABCMeta):
         """Puts a layer of torch.nn in the place of a module, where every output of the
         model keeps its shape.
         """
+
+    @_abc_1.abstractmethod
+    def SetDropout(
+        self,
+        request: _surgery_pb2.SetDropoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_surgery_pb2.EditReply, _abc.Awaitable[_surgery_pb2.EditReply]]:
+        """Sets the dropout before the heads that tell classes apart."""
 
     @_abc_1.abstractmethod
     def UndoEdit(

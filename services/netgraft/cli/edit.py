@@ -1,4 +1,4 @@
-"""retarget, freeze, unfreeze, set-loss, replace, undo: each makes a new model and prints its id."""
+"""The edits, from retarget to undo: each makes a new model and prints its id."""
 
 from typing import TYPE_CHECKING
 
@@ -207,6 +207,23 @@ def _value(text: str) -> "Value":
         return json_format.ParseDict(json.loads(text), Value())
     except ValueError:
         return Value(string_value=text)
+
+
+@click.command("dropout", cls=Word, examples=("netgraft dropout resnet50 0.3",))
+@model_argument()
+@click.argument("p", type=float)
+@weights_option
+@pass_session
+def dropout_command(session: Session, model: str, p: float, weights: str | None) -> None:
+    """Set the dropout before each head of MODEL to the probability P.
+
+    It works in training only. No tensor of the model changes its name.
+    """
+    from netgraft.v1 import surgery_pb2
+
+    door = session.door()
+    request = surgery_pb2.SetDropoutRequest(model=resolve(door, model, weights), p=p)
+    _print(session, door.surgery.SetDropout(request))
 
 
 @click.command("undo", cls=Word, examples=("netgraft undo 1a2b3c4d",))

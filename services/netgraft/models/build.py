@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from netgraft.models.dropout import set_dropout
 from netgraft.models.layers import put_layer
-from netgraft.models.recipe import Edit, Freeze, HeadEdit, Recipe, Replace, Retarget, delta
+from netgraft.models.recipe import Dropout, Edit, Freeze, HeadEdit, Recipe, Replace, Retarget, delta
 from netgraft.models.store import Store
 from netgraft.models.zoo import base_module
 
@@ -53,6 +54,8 @@ def apply_structure(module: nn.Module, edit: Edit) -> nn.Module:
             setattr(module.get_submodule(patch.path), patch.attribute, patch.value)
     elif isinstance(edit, Replace):
         put_layer(module, edit)
+    elif isinstance(edit, Dropout):
+        set_dropout(module, edit)
     elif isinstance(edit, Freeze):
         for path in edit.paths:
             _set_trainable(module, path, edit.trainable)

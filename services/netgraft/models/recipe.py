@@ -162,9 +162,21 @@ class Replace(Edit):
         return f"{self.type}({', '.join(arguments)})"
 
 
+@dataclass(frozen=True)
+class Dropout(Edit):
+    """Dropout of probability `p` before heads."""
+
+    op: ClassVar[str] = "dropout"
+    p: float
+    layers: tuple[str, ...]
+    """Heads that have one of their own."""
+    dropouts: tuple[str, ...]
+    """Dropouts of the model that stand before heads already, and get this `p`."""
+
+
 E = TypeVar("E", bound=Edit)
 
-KINDS: tuple[type[Edit], ...] = (Retarget, Freeze, SetLoss, Tuned, Replace)
+KINDS: tuple[type[Edit], ...] = (Retarget, Freeze, SetLoss, Tuned, Replace, Dropout)
 EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in KINDS}
 
 

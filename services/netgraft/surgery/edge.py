@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Value
 from netgraft.errors import InvalidValue
 from netgraft.models import zoo
 from netgraft.models.edge import model_message
-from netgraft.models.recipe import HeadEdit, Recipe, Replace, Retarget, Scalar, delta
+from netgraft.models.recipe import Dropout, HeadEdit, Recipe, Replace, Retarget, Scalar, delta
 from netgraft.models.store import Store, default_store
 from netgraft.serving import caller
 from netgraft.surgery.words import Words
@@ -91,6 +91,15 @@ class SurgeryServicer:
         module = build(recipe, self.store, device="meta").get_submodule(edit.path)
         said = [_words().replaced(edit, type(module).__name__)]
         return self._reply(recipe, edited, said)
+
+    def SetDropout(self, request: surgery_pb2.SetDropoutRequest) -> surgery_pb2.EditReply:
+        from netgraft.surgery.dropout import set_dropout
+
+        recipe = self._recipe(request.model)
+        edited = set_dropout(recipe, request.p, self.anatomies)
+        edit = edited.edits[-1]
+        assert isinstance(edit, Dropout)
+        return self._reply(recipe, edited, _words().dropped(edit))
 
     def UndoEdit(self, request: surgery_pb2.UndoEditRequest) -> surgery_pb2.EditReply:
         recipe = self._recipe(request.model)

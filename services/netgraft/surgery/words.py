@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from netgraft.models.recipe import Replace
+    from netgraft.models.recipe import Dropout, Replace
     from netgraft.surgery.warm import Warm
 
 MOST_NAMES = 8
@@ -69,6 +69,21 @@ class Words:
         change = f"{edit.path}: {old} → {edit.layer}"
         anew = self._say("; its weights start anew", "；其权重重新初始化")
         return change + anew if edit.tensors else change
+
+    def dropped(self, edit: "Dropout") -> list[str]:
+        """Where dropout stands now, in one sentence for what is new and one for what was there."""
+        said = []
+        if edit.layers:
+            where = ", ".join(edit.layers)
+            said.append(
+                self._say(
+                    f"Dropout({edit.p:g}) before {where}", f"{where} 之前加入 Dropout({edit.p:g})"
+                )
+            )
+        if edit.dropouts:
+            where = ", ".join(edit.dropouts)
+            said.append(self._say(f"{where}: Dropout({edit.p:g})", f"{where}：Dropout({edit.p:g})"))
+        return said
 
     def _class(self, new: str, old: str) -> str:
         if new.casefold() == old.casefold():
