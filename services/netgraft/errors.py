@@ -9,6 +9,7 @@
     ├── NotFound                  NOT_FOUND
     │   ├── UnknownModel
     │   ├── UnknownModule
+    │   ├── UnknownClass
     │   ├── UnknownJob
     │   ├── DataNotFound
     │   └── NoSuchFile
@@ -16,6 +17,7 @@
     │   ├── WeightsUnavailable
     │   ├── HeadMismatch
     │   ├── SurgeryFailed
+    │   ├── EditFailed
     │   ├── CannotDraw
     │   ├── CannotExport
     │   ├── NothingToUndo
@@ -123,6 +125,18 @@ class UnknownModule(NotFound):
     zh = "模型中没有模块 {path!r}。最接近的是：{nearest}。"
 
 
+class UnknownClass(NotFound):
+    reason = "UNKNOWN_CLASS"
+    en = (
+        "{model} knows no class {name!r}. Nearest: {nearest}. A class may also be given by its "
+        "place, #0 to #{last}."
+    )
+    zh = (
+        "{model} 没有名为 {name!r} 的类别。最接近的是：{nearest}。"
+        "也可以用序号指定类别：#0 到 #{last}。"
+    )
+
+
 class UnknownJob(NotFound):
     reason = "UNKNOWN_JOB"
     en = "There is no job {job!r}. `netgraft jobs` lists them."
@@ -176,6 +190,12 @@ class SurgeryFailed(NotPossible):
     reason = "SURGERY_FAILED"
     en = "The head of {model} could not be replaced, and nothing was changed: {problem}"
     zh = "无法替换 {model} 的分类头，模型未被改动：{problem}"
+
+
+class EditFailed(NotPossible):
+    reason = "EDIT_FAILED"
+    en = "{what} cannot be done to {model}, and nothing was changed: {problem}"
+    zh = "无法对 {model} 执行 {what}，模型未被改动：{problem}"
 
 
 class CannotDraw(NotPossible):

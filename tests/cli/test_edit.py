@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +31,42 @@ def test_an_edited_model_is_edited_further_and_back(reply: Reply) -> None:
     focal = reply("set-loss", freed["model"]["id"], "focal")
     assert focal["model"]["loss"] == "focal"
     assert reply("undo", focal["model"]["id"])["model"]["id"] == freed["model"]["id"]
+
+
+def test_classes_that_the_model_knows_keep_their_weights(
+    run: Run, torch_home_with_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(torch_home_with_weights))
+    words = ("retarget", "mobilenet_v2", "--class-names", "tabby,beagle,fox")
+    assert "2 of 3 classes keep their weights (tabby, beagle)." in run(*words).stdout
+    mapped = run(*words, "--map", "fox=red_fox", "--init", "zeros")
+    assert "3 of 3 classes keep their weights (tabby, beagle, fox from red fox)." in mapped.stdout
+    zh = run(*words, "--language", "zh")
+    assert "3 个类别中有 2 个保留权重" in zh.stdout
+    assert run(*words, "--map", "fox").exit_code == 2
+
+
+def test_a_layer_is_put_in_a_modules_place(run: Run, reply: Reply) -> None:
+    words = ("replace", "resnet18", "layer1.0.relu", "GELU", "--arg", "approximate=tanh")
+    assert "layer1.0.relu: ReLU → GELU(approximate='tanh')." in run(*words).stdout
+    norm = reply(
+        "replace",
+        "resnet18",
+        "bn1",
+        "GroupNorm",
+        "--arg",
+        "num_groups=8",
+        "--arg",
+        "num_channels=64",
+    )
+    assert norm["parameters_after"] == norm["parameters_before"]
+
+
+def test_dropout_stands_before_the_head(run: Run) -> None:
+    assert "Dropout(0.3) before fc." in run("dropout", "resnet18", "0.3").stdout
+    assert (
+        "fc 之前加入 Dropout(0.3)。" in run("dropout", "resnet18", "0.3", "--language", "zh").stdout
+    )
 
 
 def test_people_read_the_head_before_and_after(run: Run) -> None:
@@ -64,9 +101,15 @@ def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None
         (["retarget", "resnet18", "--classes", "0"], "INVALID_CLASSES"),
         (["retarget", "resnet18", "--classes=-5"], "INVALID_CLASSES"),
         (["retarget", "resnet18", "--classes", "1000000000"], "INVALID_CLASSES"),
+        (["retarget", "resnet18", "--class-names", "a,b", "--map", "a=lion cub"], "UNKNOWN_CLASS"),
+        (["retarget", "resnet18", "--class-names", "a,b", "--map", "c=lion"], "INVALID_VALUE"),
+        (["retarget", "resnet18", "--classes", "2", "--init", "ones"], "INVALID_VALUE"),
         (["retarget", "resnet500", "--classes", "10"], "UNKNOWN_MODEL"),
         (["inspect", "deadbeefdeadbeef"], "UNKNOWN_MODEL"),
         (["freeze", "resnet18", "layer9"], "UNKNOWN_MODULE"),
+        (["replace", "resnet18", "fc", "Identity"], "EDIT_FAILED"),
+        (["replace", "resnet18", "bn1", "GroupNorn"], "INVALID_VALUE"),
+        (["dropout", "resnet18", "1.5"], "INVALID_VALUE"),
         (["set-loss", "resnet18", "wishful"], "INVALID_VALUE"),
         (["undo", "resnet18"], "NOTHING_TO_UNDO"),
     ],

@@ -1,5 +1,7 @@
 """A recipe is a value: equal ones have equal ids, and every change is another recipe."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,20 @@ def test_the_canonical_form_reads_back_as_the_same_recipe(chosen: list) -> None:
     assert again == recipe
     assert again.id == recipe.id
     assert len(recipe.id) == 64
+
+
+def test_fields_that_came_later_change_no_older_recipe() -> None:
+    head = HeadEdit("fc", "Linear", 512, 1000, 2)
+    patch = OwnerPatch("", "num_classes", 2)
+    base = Base("torchvision", "resnet18", "IMAGENET1K_V1")
+    edit = Retarget(2, ("cat", "dog"), (head,), (patch,), "ab" * 32)
+    recipe = Recipe(base, (edit,))
+    # The id that version 0.1 gave it.
+    assert recipe.id == "242b7c13ba16927a2216e53869802a9368550fa906a9eb853bf260484622c1ab"
+    assert Recipe.from_json(recipe.canonical()) == recipe
+    warm = Recipe(base, (replace(edit, init="zeros", kept=(("cat", "tabby"),)),))
+    assert warm.id != recipe.id
+    assert Recipe.from_json(warm.canonical()) == warm
 
 
 @given(st.lists(edits, max_size=4), edits)

@@ -51,6 +51,15 @@ def test_tensors_come_back_bit_exact_and_are_stored_once(store: Store) -> None:
     assert len(store.files.ls(f"{store.root}/tensors")) == 1
 
 
+def test_a_few_tensors_are_read_without_the_others(store: Store) -> None:
+    tensors = {"b": torch.randn(3), "big": torch.zeros(2**20), "a": torch.arange(4)}
+    digest = store.put_tensors(tensors)
+    some = store.get_some_tensors(digest, {"a", "b", "unknown"})
+    assert some.keys() == {"a", "b"}
+    assert all(torch.equal(value, tensors[name]) for name, value in some.items())
+    assert store.get_some_tensors(digest, ()) == {}
+
+
 def test_a_full_disk_is_told_and_leaves_no_half_file(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

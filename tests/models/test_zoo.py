@@ -100,6 +100,23 @@ def test_weights_that_are_needed_and_missing_are_an_error_that_says_what_to_do(
         build(recipe, store)
 
 
+@pytest.mark.parametrize(
+    ("name", "classes", "first"),
+    [
+        ("timm/convnext_tiny@in12k", 11821, "benthos"),
+        ("timm/beit_base_patch16_224@in22k_ft_in22k", 21841, "organism"),
+        ("timm/mobilenetv3_large_100@miil_in21k", 11221, "benthos"),
+        ("timm/resnet18@a1_in1k", 1000, "tench"),
+        ("resnet18", 1000, "tench"),
+    ],
+)
+def test_classes_of_imagenets_larger_lists_have_names(
+    name: str, classes: int, first: str, store: Store
+) -> None:
+    names = zoo.class_names(zoo.resolve(name, "pretrained", store).recipe.base)
+    assert (len(names), names[0]) == (classes, first)
+
+
 def test_weights_on_this_machine_are_used_without_a_network(store: Store, official: None) -> None:
     resolved = zoo.resolve("mobilenet_v2", "preferred", store)
     assert str(resolved.recipe.base) == "torchvision/mobilenet_v2@IMAGENET1K_V1"

@@ -10,6 +10,7 @@ fails its verification stores nothing.
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from netgraft.v1 import models_pb2 as _models_pb2
 import builtins as _builtins
@@ -152,18 +153,57 @@ class RetargetModelRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ClassMapEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_FIELD_NUMBER: _builtins.int
     CLASSES_FIELD_NUMBER: _builtins.int
     CLASS_NAMES_FIELD_NUMBER: _builtins.int
+    INIT_FIELD_NUMBER: _builtins.int
+    CLASS_MAP_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     classes: _builtins.int
     """1 to 1,000,000. May be 0 when class_names are given. A detector keeps its
     background, class 0, besides these: its labels are 1 to `classes`.
     """
+    init: _builtins.str
+    """How the new head starts. "library", or empty: a class whose name the model
+    knows keeps its weights, where they are learned ones and on this machine;
+    the others start as torch resets such a layer. "zeros": these others are 0.
+    "fresh": no class keeps anything.
+
+    The model knows the names that an earlier edit gave, else those of its
+    pretrained classes, ImageNet's synonyms included. They are compared without
+    case, and with "_" read as a space.
+    """
     @_builtins.property
     def class_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names in index order; as many as `classes` when both are given."""
+
+    @_builtins.property
+    def class_map(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """New name → name of the model's class whose weights it takes, where the
+        names differ, such as {"fox": "red fox"}; or the place of that class in the
+        old head, such as "#277".
+        """
 
     def __init__(
         self,
@@ -171,10 +211,12 @@ class RetargetModelRequest(_message.Message):
         model: _builtins.str = ...,
         classes: _builtins.int = ...,
         class_names: _abc.Iterable[_builtins.str] | None = ...,
+        init: _builtins.str = ...,
+        class_map: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "classes", b"classes", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_map", b"class_map", "class_names", b"class_names", "classes", b"classes", "init", b"init", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,6 +310,96 @@ class SetLossRequest(_message.Message):
 Global___SetLossRequest: _TypeAlias = SetLossRequest  # noqa: Y015
 
 @_typing.final
+class ReplaceModuleRequest(_message.Message):
+    """A model, and the layer that shall stand in the place of one of its modules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _struct_pb2.Value: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _struct_pb2.Value | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Any model reference that ResolveModel takes."""
+    path: _builtins.str
+    """Path of the module, such as "layer1.0.relu"."""
+    type: _builtins.str
+    """Class of torch.nn, such as "GELU", "Identity" or "GroupNorm". Containers,
+    losses, recurrent and transformer modules and lazy ones are not taken.
+    """
+    @_builtins.property
+    def arguments(self) -> _containers.MessageMap[_builtins.str, _struct_pb2.Value]:
+        """Arguments of its constructor by name: numbers, strings, booleans and null.
+        `device` and `dtype` follow the model.
+        """
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        path: _builtins.str = ...,
+        type: _builtins.str = ...,
+        arguments: _abc.Mapping[_builtins.str, _struct_pb2.Value] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "model", b"model", "path", b"path", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplaceModuleRequest: _TypeAlias = ReplaceModuleRequest  # noqa: Y015
+
+@_typing.final
+class SetDropoutRequest(_message.Message):
+    """A model and how much its heads shall not see while it trains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    P_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Any model reference that ResolveModel takes."""
+    p: _builtins.float
+    """Probability with which each value that a head reads is 0 in training;
+    0 ≤ p < 1. An nn.Dropout of the model's own directly before a head gets it;
+    other heads get one. No tensor changes its name.
+    """
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        p: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "p", b"p"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetDropoutRequest: _TypeAlias = SetDropoutRequest  # noqa: Y015
+
+@_typing.final
 class UndoEditRequest(_message.Message):
     """A model whose last edit is to be undone."""
 
@@ -303,6 +435,7 @@ class EditReply(_message.Message):
     TRAINABLE_AFTER_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     STORED_BYTES_FIELD_NUMBER: _builtins.int
+    KEPT_CLASSES_FIELD_NUMBER: _builtins.int
     parameters_before: _builtins.int
     """Exact number of parameters of the model that was edited."""
     parameters_after: _builtins.int
@@ -325,6 +458,10 @@ class EditReply(_message.Message):
     def heads(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeadChange]:
         """Heads that were replaced, if any."""
 
+    @_builtins.property
+    def kept_classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___KeptClass]:
+        """Classes of a new head that keep the weights that the model had for them."""
+
     def __init__(
         self,
         *,
@@ -336,14 +473,41 @@ class EditReply(_message.Message):
         trainable_after: _builtins.int = ...,
         summary: _builtins.str = ...,
         stored_bytes: _builtins.int = ...,
+        kept_classes: _abc.Iterable[Global___KeptClass] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["heads", b"heads", "model", b"model", "parameters_after", b"parameters_after", "parameters_before", b"parameters_before", "stored_bytes", b"stored_bytes", "summary", b"summary", "trainable_after", b"trainable_after", "trainable_before", b"trainable_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heads", b"heads", "kept_classes", b"kept_classes", "model", b"model", "parameters_after", b"parameters_after", "parameters_before", b"parameters_before", "stored_bytes", b"stored_bytes", "summary", b"summary", "trainable_after", b"trainable_after", "trainable_before", b"trainable_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EditReply: _TypeAlias = EditReply  # noqa: Y015
+
+@_typing.final
+class KeptClass(_message.Message):
+    """A class that keeps its weights."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OLD_NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name now."""
+    old_name: _builtins.str
+    """The name that the model had for it, or its place, such as "#277"."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        old_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "old_name", b"old_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeptClass: _TypeAlias = KeptClass  # noqa: Y015
 
 @_typing.final
 class HeadChange(_message.Message):

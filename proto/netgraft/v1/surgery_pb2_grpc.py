@@ -60,6 +60,16 @@ class SurgeryStub:
                 request_serializer=netgraft_dot_v1_dot_surgery__pb2.SetLossRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
                 _registered_method=True)
+        self.ReplaceModule = channel.unary_unary(
+                '/netgraft.v1.Surgery/ReplaceModule',
+                request_serializer=netgraft_dot_v1_dot_surgery__pb2.ReplaceModuleRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
+                _registered_method=True)
+        self.SetDropout = channel.unary_unary(
+                '/netgraft.v1.Surgery/SetDropout',
+                request_serializer=netgraft_dot_v1_dot_surgery__pb2.SetDropoutRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
+                _registered_method=True)
         self.UndoEdit = channel.unary_unary(
                 '/netgraft.v1.Surgery/UndoEdit',
                 request_serializer=netgraft_dot_v1_dot_surgery__pb2.UndoEditRequest.SerializeToString,
@@ -106,6 +116,21 @@ class SurgeryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReplaceModule(self, request, context):
+        """Puts a layer of torch.nn in the place of a module, where every output of the
+        model keeps its shape.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetDropout(self, request, context):
+        """Sets the dropout before the heads that tell classes apart.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UndoEdit(self, request, context):
         """Goes back to the model before the last edit.
         """
@@ -139,6 +164,16 @@ def add_SurgeryServicer_to_server(servicer, server):
             'SetLoss': grpc.unary_unary_rpc_method_handler(
                     servicer.SetLoss,
                     request_deserializer=netgraft_dot_v1_dot_surgery__pb2.SetLossRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.SerializeToString,
+            ),
+            'ReplaceModule': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplaceModule,
+                    request_deserializer=netgraft_dot_v1_dot_surgery__pb2.ReplaceModuleRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.SerializeToString,
+            ),
+            'SetDropout': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetDropout,
+                    request_deserializer=netgraft_dot_v1_dot_surgery__pb2.SetDropoutRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.SerializeToString,
             ),
             'UndoEdit': grpc.unary_unary_rpc_method_handler(
@@ -282,6 +317,60 @@ class Surgery:
             target,
             '/netgraft.v1.Surgery/SetLoss',
             netgraft_dot_v1_dot_surgery__pb2.SetLossRequest.SerializeToString,
+            netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplaceModule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Surgery/ReplaceModule',
+            netgraft_dot_v1_dot_surgery__pb2.ReplaceModuleRequest.SerializeToString,
+            netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetDropout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Surgery/SetDropout',
+            netgraft_dot_v1_dot_surgery__pb2.SetDropoutRequest.SerializeToString,
             netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
             options,
             channel_credentials,

@@ -47,6 +47,12 @@ class SurgeryStub:
     """Lets the named layers train again."""
     SetLoss: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.SetLossRequest, _surgery_pb2.EditReply]
     """Chooses the loss that training minimises."""
+    ReplaceModule: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.ReplaceModuleRequest, _surgery_pb2.EditReply]
+    """Puts a layer of torch.nn in the place of a module, where every output of the
+    model keeps its shape.
+    """
+    SetDropout: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.SetDropoutRequest, _surgery_pb2.EditReply]
+    """Sets the dropout before the heads that tell classes apart."""
     UndoEdit: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.UndoEditRequest, _surgery_pb2.EditReply]
     """Goes back to the model before the last edit."""
 
@@ -65,6 +71,12 @@ class SurgeryAsyncStub(SurgeryStub):
     """Lets the named layers train again."""
     SetLoss: _aio.UnaryUnaryMultiCallable[_surgery_pb2.SetLossRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
     """Chooses the loss that training minimises."""
+    ReplaceModule: _aio.UnaryUnaryMultiCallable[_surgery_pb2.ReplaceModuleRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
+    """Puts a layer of torch.nn in the place of a module, where every output of the
+    model keeps its shape.
+    """
+    SetDropout: _aio.UnaryUnaryMultiCallable[_surgery_pb2.SetDropoutRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
+    """Sets the dropout before the heads that tell classes apart."""
     UndoEdit: _aio.UnaryUnaryMultiCallable[_surgery_pb2.UndoEditRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
     """Goes back to the model before the last edit."""
 
@@ -110,6 +122,24 @@ class SurgeryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_surgery_pb2.EditReply, _abc.Awaitable[_surgery_pb2.EditReply]]:
         """Chooses the loss that training minimises."""
+
+    @_abc_1.abstractmethod
+    def ReplaceModule(
+        self,
+        request: _surgery_pb2.ReplaceModuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_surgery_pb2.EditReply, _abc.Awaitable[_surgery_pb2.EditReply]]:
+        """Puts a layer of torch.nn in the place of a module, where every output of the
+        model keeps its shape.
+        """
+
+    @_abc_1.abstractmethod
+    def SetDropout(
+        self,
+        request: _surgery_pb2.SetDropoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_surgery_pb2.EditReply, _abc.Awaitable[_surgery_pb2.EditReply]]:
+        """Sets the dropout before the heads that tell classes apart."""
 
     @_abc_1.abstractmethod
     def UndoEdit(

@@ -9,7 +9,7 @@
     output.py       JSON, tables, numbers for people
     reference.py    MODEL arguments: completion and the weights policy
     look.py         show, inspect, diff, models
-    edit.py         retarget, freeze, unfreeze, set-loss, undo
+    edit.py         retarget, freeze, unfreeze, set-loss, replace, dropout, undo
     take.py         export
     tune.py         finetune, jobs, status, watch, cancel, resume
     talk.py         plan, do

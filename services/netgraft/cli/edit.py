@@ -1,4 +1,4 @@
-"""retarget, freeze, unfreeze, set-loss, undo: each makes a new model and prints its id."""
+"""The edits, from retarget to undo: each makes a new model and prints its id."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,8 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.errors import InvalidClasses
 
 if TYPE_CHECKING:
+    from google.protobuf.struct_pb2 import Value
+
     from netgraft.v1 import surgery_pb2
 
 
@@ -18,34 +20,74 @@ if TYPE_CHECKING:
     cls=Word,
     examples=(
         "netgraft retarget resnet50 --classes 100",
-        "netgraft retarget vit_b_16 --names cat,dog,bird --json",
+        "netgraft retarget vit_b_16 --class-names cat,dog,bird --json",
+        "netgraft retarget mobilenet_v2 --class-names tabby,beagle,fox --map fox=red_fox",
+        "netgraft retarget 1a2b3c4d --class-names cat,dog,fox --init zeros",
     ),
 )
 @model_argument()
 @click.option("--classes", type=INT64, metavar="N", help="Classes of the new head.")
-@click.option("--names", help="Names of the classes in index order, separated by commas.")
+@click.option(
+    "--class-names",
+    "--names",
+    "names",
+    metavar="A,B,…",
+    help="Names of the classes in index order, separated by commas.",
+)
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="NEW=OLD",
+    help="The class NEW takes the weights of the model's class OLD: a name, or a place as #277.",
+)
+@click.option(
+    "--init",
+    metavar="HOW",
+    help="How classes start that keep no weights: library (default) or zeros. fresh: none "
+    "keeps its weights.",
+)
 @weights_option
 @pass_session
 def retarget_command(
-    session: Session, model: str, classes: int | None, names: str | None, weights: str | None
+    session: Session,
+    model: str,
+    classes: int | None,
+    names: str | None,
+    mapped: tuple[str, ...],
+    init: str | None,
+    weights: str | None,
 ) -> None:
     """Replace the head or heads of MODEL so that it tells N classes apart.
 
-    The size that each head reads is read off the model. MODEL itself is never changed: the
-    result is a new model, and its id is printed.
+    The size that each head reads is read off the model. Classes whose names the model knows
+    keep their weights. MODEL itself is never changed: the result is a new model, and its id is
+    printed.
     """
     from netgraft.v1 import surgery_pb2
 
     named = [name.strip() for name in (names or "").split(",") if name.strip()]
     if classes is None and not named:
-        raise click.UsageError("Say how many classes: --classes N, or --names a,b,c.")
+        raise click.UsageError("Say how many classes: --classes N, or --class-names a,b,c.")
     if classes == 0:
         raise InvalidClasses(classes=0)  # on the wire 0 means that no number was said
     door = session.door()
     request = surgery_pb2.RetargetModelRequest(
-        model=resolve(door, model, weights), classes=classes or 0, class_names=named
+        model=resolve(door, model, weights),
+        classes=classes or 0,
+        class_names=named,
+        init=init or "",
+        class_map=dict(_pair(text, "--map") for text in mapped),
     )
     _print(session, door.surgery.RetargetModel(request))
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    """The two sides of KEY=VALUE."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not (key and equals and value):
+        raise click.UsageError(f"{option} takes two names with = between them, not {text!r}.")
+    return key, value
 
 
 @click.command(
@@ -107,6 +149,81 @@ def set_loss_command(session: Session, model: str, loss: str, weights: str | Non
     door = session.door()
     request = surgery_pb2.SetLossRequest(model=resolve(door, model, weights), loss=loss)
     _print(session, door.surgery.SetLoss(request))
+
+
+@click.command(
+    "replace",
+    cls=Word,
+    examples=(
+        "netgraft replace resnet18 layer1.0.relu GELU --arg approximate=tanh",
+        "netgraft replace resnet18 bn1 GroupNorm --arg num_groups=8 --arg num_channels=64",
+    ),
+)
+@model_argument()
+@click.argument("path")
+@click.argument("layer", metavar="CLASS")
+@click.option(
+    "--arg",
+    "arguments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An argument of the layer: a number, true, false, null, or a word.",
+)
+@weights_option
+@pass_session
+def replace_command(
+    session: Session,
+    model: str,
+    path: str,
+    layer: str,
+    arguments: tuple[str, ...],
+    weights: str | None,
+) -> None:
+    """Put the layer CLASS of torch.nn in the place of the module at PATH of MODEL.
+
+    The model is run again: where an output would change its shape, nothing is changed.
+    """
+    from netgraft.v1 import surgery_pb2
+
+    given = dict(_pair(text, "--arg") for text in arguments)
+    door = session.door()
+    request = surgery_pb2.ReplaceModuleRequest(
+        model=resolve(door, model, weights),
+        path=path,
+        type=layer,
+        arguments={name: _value(text) for name, text in given.items()},
+    )
+    _print(session, door.surgery.ReplaceModule(request))
+
+
+def _value(text: str) -> "Value":
+    """What a word means in JSON; a string where it is no JSON."""
+    import json
+
+    from google.protobuf import json_format
+    from google.protobuf.struct_pb2 import Value
+
+    try:
+        return json_format.ParseDict(json.loads(text), Value())
+    except ValueError:
+        return Value(string_value=text)
+
+
+@click.command("dropout", cls=Word, examples=("netgraft dropout resnet50 0.3",))
+@model_argument()
+@click.argument("p", type=float)
+@weights_option
+@pass_session
+def dropout_command(session: Session, model: str, p: float, weights: str | None) -> None:
+    """Set the dropout before each head of MODEL to the probability P.
+
+    It works in training only. No tensor of the model changes its name.
+    """
+    from netgraft.v1 import surgery_pb2
+
+    door = session.door()
+    request = surgery_pb2.SetDropoutRequest(model=resolve(door, model, weights), p=p)
+    _print(session, door.surgery.SetDropout(request))
 
 
 @click.command("undo", cls=Word, examples=("netgraft undo 1a2b3c4d",))

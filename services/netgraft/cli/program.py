@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "freeze": ("edit", "Stop layers from training.", "冻结若干层。"),
     "unfreeze": ("edit", "Let layers train again.", "解冻若干层。"),
     "set-loss": ("edit", "Choose the loss.", "选择损失函数。"),
+    "replace": ("edit", "Put another layer in a module's place.", "用另一种层替换某个模块。"),
+    "dropout": ("edit", "Set the dropout before the head.", "设置分类头之前的 Dropout。"),
     "undo": ("edit", "Back to the model before the last edit.", "撤销上一次修改。"),
     "export": ("take", "Write a model to a file.", "把模型导出为文件。"),
     "finetune": ("tune", "Train a model on data.", "用数据微调模型。"),

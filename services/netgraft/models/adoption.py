@@ -175,6 +175,16 @@ def tensors(file: UserFile, store: "Store", module: nn.Module) -> dict[str, Tens
     raise UnsupportedFile(path=file.name, problem="its tensors do not fit any more.")
 
 
+def values(base: Base, store: "Store") -> dict[str, Tensor]:
+    """The tensors of a base with a user's file, by the names in its module, on the CPU.
+
+    Raises what `adopt` raises.
+    """
+    if base.source == "file":
+        return dict(_whole(base, store, "cpu").state_dict())
+    return tensors(user_file(base), store, adopt(base, store, "meta"))
+
+
 # Whole modules: what they are for
 
 

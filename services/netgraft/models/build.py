@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from netgraft.models.recipe import Edit, Freeze, HeadEdit, Recipe, Retarget, Tuned
+from netgraft.models.dropout import set_dropout
+from netgraft.models.layers import put_layer
+from netgraft.models.recipe import Dropout, Edit, Freeze, HeadEdit, Recipe, Replace, Retarget, delta
 from netgraft.models.store import Store
 from netgraft.models.zoo import base_module
 
@@ -28,8 +30,8 @@ def build(
     module = base_module(recipe.base, device=device, load_weights=load, store=store)
     for edit in recipe.edits:
         module = apply_structure(module, edit)
-        if load and isinstance(edit, Retarget | Tuned):
-            load_delta(module, store.get_tensors(edit.tensors))
+        if load and (digest := delta(edit)):
+            load_delta(module, store.get_tensors(digest))
     return module.train()
 
 
@@ -50,6 +52,10 @@ def apply_structure(module: nn.Module, edit: Edit) -> nn.Module:
                 resize_head(module, head.path, head.after)
         for patch in edit.patches:
             setattr(module.get_submodule(patch.path), patch.attribute, patch.value)
+    elif isinstance(edit, Replace):
+        put_layer(module, edit)
+    elif isinstance(edit, Dropout):
+        set_dropout(module, edit)
     elif isinstance(edit, Freeze):
         for path in edit.paths:
             _set_trainable(module, path, edit.trainable)
@@ -68,6 +74,10 @@ def resize_head(module: nn.Module, path: str, out: int) -> None:
     for attribute in ("out_features", "out_channels"):
         if hasattr(layer, attribute):
             setattr(layer, attribute, out)
+
+
+APPENDED_TO = "body"
+"""Name, in an `Appended`, of the model that stands before the new head."""
 
 
 class Appended(nn.Module):

@@ -1,6 +1,6 @@
 """A recipe as plain PyTorch code that needs only torch, its library and safetensors."""
 
-from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
+from netgraft.models.recipe import Base, Dropout, Freeze, HeadEdit, Recipe, Replace, Retarget
 
 LIBRARIES = {"torchvision": "import torchvision\n", "timm": "import timm\n", "file": ""}
 
@@ -59,6 +59,23 @@ def train(model, path, trainable):
 '''
 
 
+DROPOUT = '''
+def dropout_before(layer, p):
+    """nn.Dropout before a layer, whose parameters keep their names."""
+    kind = type(layer)
+
+    class WithDropout(kind):
+        def forward(self, x):
+            return kind.forward(self, self.dropout(x))
+
+    if not hasattr(layer, "dropout"):
+        layer.__class__ = WithDropout
+    layer.dropout = nn.Dropout(p)
+
+
+'''
+
+
 def python(recipe: Recipe, weights: str) -> str:
     """The code. `weights` is the name of the safetensors file that it loads."""
     heads = [head for edit in recipe.edits if isinstance(edit, Retarget) for head in edit.heads]
@@ -76,6 +93,8 @@ def python(recipe: Recipe, weights: str) -> str:
         text += RESIZE
     if any(isinstance(edit, Freeze) for edit in recipe.edits):
         text += TRAIN
+    if any(edit.layers for edit in recipe.edits_of(Dropout)):
+        text += DROPOUT
     lines = [*_base(recipe.base), *_edits(recipe)]
     lines += [f'model.load_state_dict(load_file("{weights}"))', "model.eval()"]
     return text + "\n".join(lines) + "\n"
@@ -106,6 +125,11 @@ def _edits(recipe: Recipe) -> list[str]:
         if isinstance(edit, Retarget):
             lines += [_head(head) for head in edit.heads]
             lines += [f"{_at(p.path)}.{p.attribute} = {p.value}" for p in edit.patches]
+        elif isinstance(edit, Replace):
+            lines.append(f'model.set_submodule("{edit.path}", nn.{edit.layer})')
+        elif isinstance(edit, Dropout):
+            lines += [f"dropout_before({_at(path)}, {edit.p})" for path in edit.layers]
+            lines += [f"{_at(path)}.p = {edit.p}" for path in edit.dropouts]
         elif isinstance(edit, Freeze):
             lines += [_freeze(path, edit.trainable) for path in edit.paths]
     return lines

@@ -7,7 +7,7 @@ the delta that holds them by its content hash; `build.build` puts both together.
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -87,6 +87,13 @@ class OwnerPatch:
     value: int
 
 
+Scalar = str | int | float | bool | None
+
+LATER = {"later": True}
+"""Marks a field that was added after recipes were stored: at its default it is not written,
+so that what was stored before keeps its id."""
+
+
 class Edit:
     """One step of a recipe. Subclasses are frozen dataclasses with a constant `op`."""
 
@@ -103,6 +110,10 @@ class Retarget(Edit):
     heads: tuple[HeadEdit, ...]
     patches: tuple[OwnerPatch, ...]
     tensors: str
+    init: str = field(default="library", metadata=LATER)
+    """How classes start that are not kept: "library", "zeros"; "fresh": none is kept."""
+    kept: tuple[tuple[str, str], ...] = field(default=(), metadata=LATER)
+    """Classes that keep their weights: the name now, and the parent's name for it."""
 
 
 @dataclass(frozen=True)
@@ -131,9 +142,47 @@ class Tuned(Edit):
     metrics: tuple[tuple[str, float], ...] = ()
 
 
+@dataclass(frozen=True)
+class Replace(Edit):
+    """A layer of torch.nn in the place of the module at `path`."""
+
+    op: ClassVar[str] = "replace"
+    path: str
+    type: str
+    """Class of torch.nn, such as "GELU"."""
+    arguments: tuple[tuple[str, Scalar], ...]
+    """Of its constructor, by keyword, sorted."""
+    tensors: str
+    """The delta with its parameters and buffers; "" when it has none."""
+
+    @property
+    def layer(self) -> str:
+        """The layer as code, such as "GELU(approximate='tanh')"."""
+        arguments = (f"{name}={value!r}" for name, value in self.arguments)
+        return f"{self.type}({', '.join(arguments)})"
+
+
+@dataclass(frozen=True)
+class Dropout(Edit):
+    """Dropout of probability `p` before heads."""
+
+    op: ClassVar[str] = "dropout"
+    p: float
+    layers: tuple[str, ...]
+    """Heads that have one of their own."""
+    dropouts: tuple[str, ...]
+    """Dropouts of the model that stand before heads already, and get this `p`."""
+
+
 E = TypeVar("E", bound=Edit)
 
-EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in (Retarget, Freeze, SetLoss, Tuned)}
+KINDS: tuple[type[Edit], ...] = (Retarget, Freeze, SetLoss, Tuned, Replace, Dropout)
+EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in KINDS}
+
+
+def delta(edit: Edit) -> str:
+    """Name of the tensors that an edit changes; "" when it changes none."""
+    return edit.tensors if isinstance(edit, Retarget | Tuned | Replace) else ""
 
 
 @dataclass(frozen=True)
@@ -145,8 +194,8 @@ class Recipe:
 
     def canonical(self) -> str:
         """The JSON that the id is the hash of: sorted keys, no spaces, defaults written."""
-        edits = [{"op": edit.op, **_plain(edit)} for edit in self.edits]
-        base = _plain(self.base)
+        edits = [{"op": edit.op, **_written(edit)} for edit in self.edits]
+        base = asdict(self.base)
         if self.base.file is None:  # what has no file reads, and hashes, as before there were any
             del base["file"]
         document = {"version": 1, "base": base, "edits": edits}
@@ -224,8 +273,13 @@ class Recipe:
         return " · ".join(parts)
 
 
-def _plain(value: Any) -> dict[str, Any]:
-    return asdict(value)
+def _written(edit: Edit) -> dict[str, Any]:
+    """An edit's fields, without those that came later and say nothing new."""
+    kept: dict[str, Any] = asdict(edit)  # type: ignore[call-overload]
+    for each in fields(edit):  # type: ignore[arg-type]
+        if each.metadata.get("later") and getattr(edit, each.name) == each.default:
+            del kept[each.name]
+    return kept
 
 
 def _base(item: dict[str, Any]) -> Base:
@@ -240,10 +294,9 @@ def _base(item: dict[str, Any]) -> Base:
 def _edit(item: dict[str, Any]) -> Edit:
     kind = EDITS[item.pop("op")]
     nested = {"heads": HeadEdit, "patches": OwnerPatch}
-    for field in fields(kind):  # type: ignore[arg-type]
-        value = item[field.name]
-        if field.name in nested:
-            item[field.name] = tuple(nested[field.name](**part) for part in value)
+    for name, value in item.items():
+        if name in nested:
+            item[name] = tuple(nested[name](**part) for part in value)
         elif isinstance(value, list):
-            item[field.name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
+            item[name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
     return kind(**item)

@@ -9,7 +9,7 @@ import errno
 import hashlib
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -106,6 +106,18 @@ class Store:
         from safetensors.torch import load
 
         return load(self.read("tensors", f"{digest}.safetensors"))
+
+    def get_some_tensors(self, digest: str, names: Container[str]) -> dict[str, "Tensor"]:
+        """Those tensors of a delta that bear one of `names`; only they are read.
+
+        Raises FileNotFoundError.
+        """
+        from safetensors.torch import load
+
+        from netgraft.models.excerpt import excerpt
+
+        with self.open("tensors", f"{digest}.safetensors") as stream:
+            return load(excerpt(stream, names))
 
     def tensors_size(self, digest: str) -> int:
         """Bytes that a delta takes in the store."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from netgraft.errors import WeightsUnavailable
-from netgraft.models import weights
+from netgraft.models import imagenet, weights
 from netgraft.models.catalogue import Entry
 from netgraft.models.recipe import Base
 from netgraft.models.source import Preprocessing
@@ -72,8 +72,10 @@ class TimmSource:
         return any(isinstance(path, str) for path in found)
 
     def class_names(self, base: Base) -> tuple[str, ...]:
-        known = base.weights is not None and _config(base).num_classes == IMAGENET_CLASSES
-        return tuple(_IMAGENET_CATEGORIES) if known else ()
+        count = _config(base).num_classes if base.weights is not None else 0
+        if count == IMAGENET_CLASSES:
+            return tuple(_IMAGENET_CATEGORIES)
+        return tuple(first for first, *_ in imagenet.words(count))
 
     def preprocessing(self, base: Base) -> Preprocessing:
         config = _config(base)

@@ -8,6 +8,7 @@ import os
 import pickle
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -53,10 +54,14 @@ def fetch(url: str, model: str) -> Path:
 def read(file: Path, model: str) -> dict[str, Tensor]:
     """The state dict of a file, on the CPU. Only tensors are unpickled.
 
+    Where torch wrote a zip archive, a tensor's bytes are read when they are first used, so
+    that a few tensors cost what they hold. Files of before torch 1.6 are read whole.
+
     Raises WeightsUnavailable when the file is damaged or holds more than tensors.
     """
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+        lazily = zipfile.is_zipfile(file)
+        state = torch.load(file, map_location="cpu", weights_only=True, mmap=lazily)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise _unavailable(model, file, f"{file.name} is damaged; remove it") from error
     return dict(state)

@@ -2,10 +2,15 @@
 
 from collections.abc import Sequence
 
+from google.protobuf.struct_pb2 import Value
+
+from netgraft.errors import InvalidValue
 from netgraft.models import zoo
 from netgraft.models.edge import model_message
-from netgraft.models.recipe import HeadEdit, Recipe, Retarget
+from netgraft.models.recipe import Dropout, HeadEdit, Recipe, Replace, Retarget, Scalar, delta
 from netgraft.models.store import Store, default_store
+from netgraft.serving import caller
+from netgraft.surgery.words import Words
 from netgraft.v1 import surgery_pb2
 
 
@@ -45,14 +50,19 @@ class SurgeryServicer:
 
     def RetargetModel(self, request: surgery_pb2.RetargetModelRequest) -> surgery_pb2.EditReply:
         from netgraft.surgery.retarget import retarget
+        from netgraft.surgery.warm import Start, matched
 
         recipe = self._recipe(request.model)
-        edited = retarget(recipe, request.classes, tuple(request.class_names), self.anatomies)
+        start = Start(request.init or "library", dict(request.class_map))
+        names = tuple(request.class_names)
+        edited = retarget(recipe, request.classes, names, self.anatomies, start)
         edit = edited.edits[-1]
         assert isinstance(edit, Retarget)
         said = [str(head) for head in edit.heads]
         if self.anatomies.of(edited).trace.detector:
             said.append(f"{edit.classes:,} classes and the background")
+        warm = matched(recipe, edit.class_names, start, self.anatomies.of(recipe).trace)
+        said += _words().kept(edit.kept, edit.classes, warm)
         return self._reply(recipe, edited, said, edit.heads)
 
     def FreezeLayers(self, request: surgery_pb2.FreezeLayersRequest) -> surgery_pb2.EditReply:
@@ -68,6 +78,28 @@ class SurgeryServicer:
         recipe = self._recipe(request.model)
         edited = set_loss(recipe, request.loss, self.store)
         return self._reply(recipe, edited, [f"Loss: {edited.loss} ({LOSSES[edited.loss].says})"])
+
+    def ReplaceModule(self, request: surgery_pb2.ReplaceModuleRequest) -> surgery_pb2.EditReply:
+        from netgraft.models.build import build
+        from netgraft.surgery.replace import replace
+
+        recipe = self._recipe(request.model)
+        arguments = {name: _scalar(name, value) for name, value in request.arguments.items()}
+        edited = replace(recipe, request.path, request.type, arguments, self.anatomies)
+        edit = edited.edits[-1]
+        assert isinstance(edit, Replace)
+        module = build(recipe, self.store, device="meta").get_submodule(edit.path)
+        said = [_words().replaced(edit, type(module).__name__)]
+        return self._reply(recipe, edited, said)
+
+    def SetDropout(self, request: surgery_pb2.SetDropoutRequest) -> surgery_pb2.EditReply:
+        from netgraft.surgery.dropout import set_dropout
+
+        recipe = self._recipe(request.model)
+        edited = set_dropout(recipe, request.p, self.anatomies)
+        edit = edited.edits[-1]
+        assert isinstance(edit, Dropout)
+        return self._reply(recipe, edited, _words().dropped(edit))
 
     def UndoEdit(self, request: surgery_pb2.UndoEditRequest) -> surgery_pb2.EditReply:
         recipe = self._recipe(request.model)
@@ -97,8 +129,9 @@ class SurgeryServicer:
         heads: Sequence[HeadEdit] = (),
     ) -> surgery_pb2.EditReply:
         old, new = self.anatomies.of(before), self.anatomies.of(after)
-        edit = after.edits[-1] if heads else None
-        stored = self.store.tensors_size(edit.tensors) if isinstance(edit, Retarget) else 0
+        edit = after.edits[-1] if len(after.edits) > len(before.edits) else None
+        digest = delta(edit) if edit else ""
+        stored = self.store.tensors_size(digest) if digest else 0
         return surgery_pb2.EditReply(
             model=model_message(after, self.store),
             heads=[
@@ -115,6 +148,29 @@ class SurgeryServicer:
             parameters_after=new.parameters,
             trainable_before=old.trainable,
             trainable_after=new.trainable,
-            summary=". ".join(said) + ".",
+            summary=_words().summary(said),
             stored_bytes=stored,
+            kept_classes=[
+                surgery_pb2.KeptClass(name=new, old_name=old)
+                for new, old in (edit.kept if isinstance(edit, Retarget) else ())
+            ],
         )
+
+
+def _scalar(name: str, value: Value) -> Scalar:
+    """A JSON scalar; JSON's whole numbers are integers. Raises InvalidValue."""
+    match value.WhichOneof("kind"):
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() else number
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "null_value":
+            return None
+    raise InvalidValue(name=name, value="a list or an object", expected="a number or a string")
+
+
+def _words() -> Words:
+    return Words(caller().language)

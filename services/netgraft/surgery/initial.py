@@ -24,24 +24,27 @@ def new_tensors(
 ) -> dict[str, Tensor]:
     """Values of the edited module's heads by parameter name. Raises TooLarge.
 
-    They are what `reset_parameters` of nn.Linear and nn.Conv2d draws, but from a
-    generator of their own, seeded by the parent, the classes and the path.
+    With `init` "zeros" they are 0. Else they are what `reset_parameters` of nn.Linear and
+    nn.Conv2d draws, but from a generator of their own, seeded by the parent, the classes
+    and the path.
     """
     heads = [head for head in seen.heads if head.classes]
     layers = {head: module.get_submodule(head.path) for head in heads}
-    _must_fit([p for layer in layers.values() for p in layer.parameters()])
+    must_fit([p for layer in layers.values() for p in layer.parameters()])
     tensors: dict[str, Tensor] = {}
     for head, layer in layers.items():
         generator = torch.Generator().manual_seed(_seed(parent, edit.classes, head.path))
         rare = seen.detector and head.role == "main" and head.activation == "sigmoid"
+        draw = _zeros if edit.init == "zeros" else _init_rare if rare else _init
         for name, parameter in layer.named_parameters():
             value = torch.empty(parameter.shape, dtype=torch.float32)
-            if rare:
-                _init_rare(value, generator)
-            else:
-                _init(value, layer, generator)
+            draw(value, layer, generator)
             tensors[f"{head.path}.{name}"] = value.to(parameter.dtype)
     return tensors
+
+
+def _zeros(value: Tensor, _layer: nn.Module, _generator: torch.Generator) -> None:
+    nn.init.zeros_(value)
 
 
 def _init(value: Tensor, layer: nn.Module, generator: torch.Generator) -> None:
@@ -52,7 +55,7 @@ def _init(value: Tensor, layer: nn.Module, generator: torch.Generator) -> None:
     nn.init.uniform_(value, -bound, bound, generator=generator)
 
 
-def _init_rare(value: Tensor, generator: torch.Generator) -> None:
+def _init_rare(value: Tensor, _layer: nn.Module, generator: torch.Generator) -> None:
     """As RetinaNet and FCOS start: else the loss of the many empty places drowns all."""
     if value.dim() > 1:
         nn.init.normal_(value, std=PRIOR_STD, generator=generator)
@@ -65,9 +68,10 @@ def _seed(parent: Recipe, classes: int, path: str) -> int:
     return int.from_bytes(digest[:8], "big") >> 1  # Generator takes 63 bits
 
 
-def _must_fit(parameters: Sequence[Tensor]) -> None:
+def must_fit(parameters: Sequence[Tensor]) -> None:
+    """Raise TooLarge when new tensors of these sizes do not fit into memory."""
     size = sum(p.numel() * p.element_size() for p in parameters)
     room = psutil.virtual_memory().available // COPIES
     if size > room:
-        what = f"A head of {size / 1e9:.1f} GB"
+        what = f"A new layer of {size / 1e9:.1f} GB"
         raise TooLarge(what=what, limit=f"{room / 1e9:.1f} GB fit into memory now")

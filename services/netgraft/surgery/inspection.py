@@ -3,7 +3,7 @@
 from torch.utils.flop_counter import FlopCounterMode
 
 from netgraft.models.build import build
-from netgraft.models.recipe import Freeze, Recipe, SetLoss, Tuned
+from netgraft.models.recipe import Dropout, Freeze, Recipe, SetLoss, Tuned
 from netgraft.models.store import Store
 from netgraft.surgery.anatomy import example
 from netgraft.surgery.heads import call
@@ -18,7 +18,7 @@ def flops(recipe: Recipe, store: Store) -> int:
     A detector's are those of a picture on which no box is dropped. Kept in the
     store by the recipe that last changed the structure.
     """
-    while recipe.edits and isinstance(recipe.edits[-1], Freeze | SetLoss | Tuned):
+    while recipe.edits and isinstance(recipe.edits[-1], Freeze | SetLoss | Tuned | Dropout):
         recipe = recipe.parent
     if data := store.get_file(KIND, recipe.id):
         return int(data)

@@ -11,27 +11,40 @@ from netgraft.surgery.anatomy import TASKS, Anatomies
 from netgraft.surgery.heads import Trace
 from netgraft.surgery.initial import new_tensors
 from netgraft.surgery.trial import total_classes, tried
+from netgraft.surgery.warm import Start, copy_rows, matched, old_tensors
 
 MOST_CLASSES = 1_000_000
+DEFAULT = Start()
 
 
 def retarget(
-    recipe: Recipe, classes: int, class_names: Sequence[str], anatomies: Anatomies
+    recipe: Recipe,
+    classes: int,
+    class_names: Sequence[str],
+    anatomies: Anatomies,
+    start: Start = DEFAULT,
 ) -> Recipe:
     """The recipe with heads for `classes` classes; its tensors and itself are stored.
 
-    A detector keeps its background, class 0, besides these. The new tensors follow
-    from the recipe and the classes alone, so that the same edit gives the same id.
-    Raises InvalidClasses, InvalidValue, TooLarge and SurgeryFailed, and stores
-    nothing then.
+    A detector keeps its background, class 0, besides these. Classes whose names the model
+    knows keep their weights, where it has learned ones; `start` says more. The new tensors
+    follow from the recipe, the classes and `start` alone, so that the same edit gives the
+    same id. Raises InvalidClasses, InvalidValue, UnknownClass, TooLarge and SurgeryFailed,
+    and stores nothing then.
     """
     names = checked_names(class_names)
     count = checked_classes(classes, names)
     before = anatomies.of(recipe).trace
-    trial = tried(recipe, _plan(recipe, before, count, names), before, anatomies.store)
+    warm = matched(recipe, names, start, before)
+    plan = replace(_plan(recipe, before, count, names), init=start.init)
+    trial = tried(recipe, plan, before, anatomies.store)
     tensors = new_tensors(trial.module, trial.anatomy.trace, trial.edit, recipe)
+    old = old_tensors(recipe, before, anatomies.store) if warm.kept else {}
+    if old:
+        copy_rows(tensors, old, before, trial.anatomy.trace, warm)
+    kept = tuple(each.names for each in warm.kept) if old else ()
     digest = anatomies.store.put_tensors(tensors)
-    edited = recipe.with_edit(replace(trial.edit, tensors=digest))
+    edited = recipe.with_edit(replace(trial.edit, tensors=digest, kept=kept))
     anatomies.store.put_recipe(edited)
     anatomies.remember(edited, trial.anatomy)
     return edited

@@ -90,6 +90,8 @@ def _layer_norm(
     _func: Any, value: Tensor, normalized: list[int], *_: Any
 ) -> tuple[Tensor, Tensor, Tensor]:
     outer = value.shape[: value.dim() - len(normalized)]
+    if [*value.shape[len(outer) :]] != [*normalized]:
+        raise RuntimeError(f"cannot normalise {tuple(value.shape)} over {tuple(normalized)}")
     rest = value.new_empty((*outer, *[1] * len(normalized)))
     return value.new_empty(value.shape), rest, torch.empty_like(rest)
 
@@ -100,7 +102,9 @@ def _addmm(_func: Any, _bias: Tensor, left: Tensor, right: Tensor, **_: Any) -> 
     return left.new_empty((left.shape[0], right.shape[1]))
 
 
-def _same(_func: Any, value: Tensor, *_: Any, **__: Any) -> Tensor:
+def _gelu(_func: Any, value: Tensor, *, approximate: str = "none") -> Tensor:
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError(f"approximate is none or tanh, not {approximate}")
     return torch.empty_like(value)
 
 
@@ -136,7 +140,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "aten::native_batch_norm": _batch_norm,
     "aten::native_layer_norm": _layer_norm,
     "aten::addmm": _addmm,
-    "aten::gelu": _same,
+    "aten::gelu": _gelu,
     "aten::add.Tensor": _elementwise,
     "aten::sub.Tensor": _elementwise,
     "aten::mul.Tensor": _elementwise,

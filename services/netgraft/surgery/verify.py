@@ -23,7 +23,7 @@ def breach(before: Trace, after: Trace, edits: Iterable[HeadEdit], classes: int)
 def _appended(after: Trace, classes: int) -> str:
     shapes = [output.shape for output in after.outputs]
     if len(shapes) != 1 or shapes[0][1:] != (classes,):
-        return f"with a new layer behind it, it returns {_listed(shapes)}."
+        return f"with a new layer behind it, it returns {listed(shapes)}."
     if [head.classes for head in after.heads] != [classes]:
         return "the new layer does not reach the output."
     return ""
@@ -60,7 +60,7 @@ def _all_outputs(before: Trace, after: Trace, classes: int) -> str:
             if not _fits(before, was, is_now, old, new):
                 return (
                     f"in {mode} output {was.key or 'logits'} changed from "
-                    f"{_listed([was.shape])} to {_listed([is_now.shape])}."
+                    f"{listed([was.shape])} to {listed([is_now.shape])}."
                 )
     return ""
 
@@ -78,5 +78,35 @@ def _fits(trace: Trace, was: Output, now: Output, old: int, new: int) -> bool:
     return changed == [(old, new)]
 
 
-def _listed(shapes: Iterable[tuple[int, ...]]) -> str:
+Moved = tuple[str, tuple[int, ...], tuple[int, ...]]
+"""Key of an output, its shape before, its shape now; () where there is no such output."""
+
+
+def moved(before: Trace, after: Trace) -> list[Moved]:
+    """The outputs whose shapes differ. How many boxes a detector finds is no part of a shape.
+
+    In training mode only what both traces saw is compared.
+    """
+    changes: list[Moved] = []
+    for then, now in (
+        (before.outputs, after.outputs),
+        (before.training_outputs, after.training_outputs),
+    ):
+        if then is before.training_outputs and not (then and now):
+            continue
+        old, new = _shapes(before, then), _shapes(after, now)
+        keys = dict.fromkeys([*old, *new])
+        changes += [
+            (key, old.get(key, ()), new.get(key, ()))
+            for key in keys
+            if old.get(key) != new.get(key)
+        ]
+    return changes
+
+
+def _shapes(trace: Trace, outputs: Iterable[Output]) -> dict[str, tuple[int, ...]]:
+    return {each.key: each.shape[1:] if trace.detector else each.shape for each in outputs}
+
+
+def listed(shapes: Iterable[tuple[int, ...]]) -> str:
     return ", ".join("×".join(map(str, shape)) or "a number" for shape in shapes) or "nothing"

@@ -1,0 +1,33 @@
+"""A few tensors of a safetensors file, as a safetensors file of their own.
+
+The format (https://github.com/huggingface/safetensors#format): the header's length as 8
+bytes, little-endian; the header, a JSON object from a tensor's name to its dtype, shape and
+place among the bytes that follow.
+"""
+
+import json
+from collections.abc import Container
+from typing import BinaryIO
+
+LENGTH = 8
+"""Bytes that hold the header's length."""
+
+
+def excerpt(stream: BinaryIO, names: Container[str]) -> bytes:
+    """The bytes of a file with those tensors of `stream` that bear one of `names`.
+
+    Nothing else of the stream is read. It must be one that can seek.
+    """
+    length = int.from_bytes(stream.read(LENGTH), "little")
+    places = json.loads(stream.read(length))
+    header, parts, end = {}, [], 0
+    for name, place in places.items():
+        if name not in names:
+            continue
+        first, last = place["data_offsets"]
+        stream.seek(LENGTH + length + first)
+        parts.append(stream.read(last - first))
+        header[name] = place | {"data_offsets": [end, end + last - first]}
+        end += last - first
+    text = json.dumps(header).encode()
+    return b"".join((len(text).to_bytes(LENGTH, "little"), text, *parts))

@@ -1,0 +1,25 @@
+"""ImageNet's classes and all the words for them, as WordNet has them.
+
+How many classes a head has tells which list of ImageNet it follows: timm's own rule
+(`timm.data.infer_imagenet_subset`); no two lists are of one length.
+"""
+
+from functools import cache
+
+Words = tuple[str, ...]
+
+
+@cache
+def words(classes: int) -> tuple[Words, ...]:
+    """For each class its words, such as ("tabby", "tabby cat"); () when no list is so long."""
+    from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
+
+    subset = infer_imagenet_subset({"num_classes": classes})
+    if subset is None:
+        return ()
+    return tuple(spoken(line) for line in ImageNetInfo(subset).label_descriptions())
+
+
+def spoken(line: str) -> Words:
+    """The words that a line lists, separated by commas."""
+    return tuple(word.strip() for word in line.split(","))

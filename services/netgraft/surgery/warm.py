@@ -1,0 +1,173 @@
+"""Warm starts: which classes of a new head keep the weights that the model has for them.
+
+Rows of a head are copied for classes of the same name, or as a person maps them; the
+other rows start as `initial` says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rapidfuzz import process
+from torch import Tensor
+
+from netgraft.errors import InvalidValue, UnknownClass
+from netgraft.models.labels import NEAREST, Labels, labels, normal
+from netgraft.models.recipe import Recipe
+from netgraft.models.store import Store
+from netgraft.models.values import learned, values
+from netgraft.surgery.heads import Trace
+from netgraft.surgery.roles import COORDINATES, Head
+
+INITS = ("library", "zeros", "fresh")
+
+Reason = Literal["", "untrained", "unnamed", "unlike"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the rows of a new head start."""
+
+    init: str = "library"
+    """ "library": rows of classes that are not kept as torch resets a layer; "zeros": these
+    rows 0; "fresh": as "library", and no class is kept."""
+    class_map: Mapping[str, str] = field(default_factory=dict)
+    """New name → name of the class whose weights it takes, or its place as "#0", "#1", …"""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One class whose weights are kept."""
+
+    new: int
+    """Its place among the new classes, a detector's background not counted."""
+    old: int
+    """Its place among the classes of the model as it was, the background counted."""
+    names: tuple[str, str]
+    """The name now, and the name before."""
+
+
+@dataclass(frozen=True)
+class Warm:
+    """The classes that keep their weights, and what a person must be told of the others."""
+
+    kept: tuple[Kept, ...] = ()
+    reason: Reason = ""
+    """Why none is kept: the weights are not learned, the model's classes have no known
+    names, or none of them is like a new one. "": some are, or nobody asked."""
+    ambiguous: tuple[str, ...] = ()
+    """New names that several of the model's classes have."""
+
+
+def matched(recipe: Recipe, names: Sequence[str], start: Start, seen: Trace) -> Warm:
+    """Which of the classes `names` the recipe's model knows. Raises InvalidValue, UnknownClass."""
+    _check(names, start)
+    if start.init == "fresh" or not (names and seen.classes):
+        return Warm()
+    known = labels(recipe, seen.classes, detector=seen.detector)
+    mapped = {
+        normal(new): _place(old, known, recipe, seen.classes)
+        for new, old in start.class_map.items()
+    }
+    if not learned(recipe):
+        return Warm(reason="untrained")
+    meant = {
+        name: frozenset((mapped[normal(name)],)) if normal(name) in mapped else known.meant(name)
+        for name in names
+    }
+    kept = tuple(
+        Kept(new, old, (name, known.names[old] if known.names else f"#{old}"))
+        for new, name in enumerate(names)
+        if len(meant[name]) == 1
+        for old in meant[name]
+    )
+    ambiguous = tuple(name for name in names if len(meant[name]) > 1)
+    return Warm(kept, _why(kept, known), ambiguous)
+
+
+def _why(kept: Sequence[Kept], known: Labels) -> Reason:
+    if kept:
+        return ""
+    return "unlike" if known.names else "unnamed"
+
+
+def _check(names: Sequence[str], start: Start) -> None:
+    if start.init not in INITS:
+        expected = f"one of {', '.join(INITS)}"
+        raise InvalidValue(name="init", value=repr(start.init), expected=expected)
+    if start.class_map and start.init == "fresh":
+        expected = "library or zeros where a class_map says what is kept"
+        raise InvalidValue(name="init", value="'fresh'", expected=expected)
+    new = {normal(name) for name in names}
+    for name in start.class_map:
+        if normal(name) not in new:
+            near = [match for match, *_ in process.extract(name, names, limit=NEAREST)]
+            expected = (
+                f"a name of class_names, such as {', '.join(near)}"
+                if near
+                else ("given without class_names, which name the new classes")
+            )
+            raise InvalidValue(name="class_map", value=repr(name), expected=expected)
+
+
+def _place(old: str, known: Labels, recipe: Recipe, classes: int) -> int:
+    """Place of the class that a person means. Raises UnknownClass and InvalidValue."""
+    digits = old.strip().removeprefix("#")
+    if old.strip().startswith("#") and digits.isdecimal() and int(digits) < classes:
+        return int(digits)
+    found = known.meant(old)
+    if not found:
+        near = ", ".join(known.nearest(old)) or "-"
+        raise UnknownClass(model=recipe.title, name=old, nearest=near, last=classes - 1)
+    if len(found) > 1:
+        places = " or ".join(f"#{place}" for place in sorted(found))
+        expected = f"one class: several bear that name, say {places}"
+        raise InvalidValue(name="class_map", value=repr(old), expected=expected)
+    return next(iter(found))
+
+
+# Rows
+
+
+def old_tensors(recipe: Recipe, before: Trace, store: Store) -> dict[str, Tensor]:
+    """The learned weights and biases of a model's heads by name; {} where a head lacks them."""
+    heads = [head for head in before.heads if head.classes]
+    names = [f"{head.path}.{name}" for head in heads for name in ("weight", "bias")]
+    found = values(recipe, names, store)
+    whole = all(
+        f"{head.path}.weight" in found and len(found[f"{head.path}.weight"]) == head.out_features
+        for head in heads
+    )
+    return found if whole else {}
+
+
+def copy_rows(
+    new: dict[str, Tensor], old: Mapping[str, Tensor], before: Trace, after: Trace, warm: Warm
+) -> None:
+    """Copy the rows of the kept classes from the old heads' tensors into the new ones'.
+
+    A detector's background, class 0, is kept with them.
+    """
+    first = 1 if after.detector else 0
+    pairs = [(kept.new + first, kept.old) for kept in warm.kept]
+    if after.detector:
+        pairs.append((0, 0))
+    were = {head.path: head for head in before.heads}
+    for head in after.heads:
+        if not head.classes:
+            continue
+        for name in (f"{head.path}.weight", f"{head.path}.bias"):
+            if name in new:
+                to, out = _by_class(new[name], head), _by_class(old[name], were[head.path])
+                for here, there in pairs:
+                    to[:, here] = out[:, there].to(to.dtype)
+
+
+def _by_class(value: Tensor, head: Head) -> Tensor:
+    """A view of rows_O… as rows_ACB…: anchors, classes, and numbers for each.
+
+    Scores of A anchors are laid out as (A, C) in torchvision's detectors, and boxes of C
+    classes as (C, 4).
+    """
+    numbers = COORDINATES if head.role == "boxes" else 1
+    return value.view(-1, head.classes, numbers, *value.shape[1:])
