@@ -77,5 +77,6 @@ def test_optical_flow_fits_a_screen_and_its_rounds_are_alike(store: Store) -> No
     graph = nest(recording, sizes(module))
     assert len(graph.nodes) <= 60
     assert len(rounds_of(graph)) == 12
+    assert [value.shape[0] for value in graph.inputs] == ["N", "N"]
     assert all(any("update_block" in n.name for n in r.nodes) for r in rounds_of(graph))
     assert graph.size().parameters == sum(p.numel() for p in module.parameters())

@@ -79,6 +79,8 @@ class _Reader:
         self.texts: dict[Any, Size] = {}
         self.memory: dict[int, list[fx.Node]] = {}
         self.batch = ""
+        self.first: Any = None
+        self.others: dict[Any, Any] = {}
 
     def recording(self, method: str) -> Recording:
         specs = {spec.arg.name: spec for spec in self.program.graph_signature.input_specs}
@@ -109,8 +111,12 @@ class _Reader:
 
     def _learn_batch(self, tensor: Tensor) -> None:
         size: Any = tensor.shape[0] if tensor.ndim else 0
-        if not self.batch and isinstance(size, torch.SymInt):
-            self.batch = str(size)
+        if not isinstance(size, torch.SymInt):
+            return
+        if not self.batch:
+            self.batch, self.first = str(size), size.node.expr
+        elif str(size) != self.batch:  # torch keeps a batch for each input; it is the same one
+            self.others[size.node.expr] = self.first
 
     def _call(self, node: fx.Node) -> None:
         if node.target is operator.getitem:
@@ -211,7 +217,7 @@ class _Reader:
     def _size(self, size: Any) -> Argument:
         if not isinstance(size, torch.SymInt | torch.SymFloat | torch.SymBool):
             return size if isinstance(size, int | float | bool) else None
-        formula = str(size)
+        formula = str(size.node.expr.xreplace(self.others) if self.others else size)
         if formula not in self.texts:
             text = formula.replace(self.batch, BATCH) if self.batch else formula
             self.texts[formula] = text.replace("*", "·").replace(" ", "")
