@@ -1,18 +1,25 @@
 """Pickles that mean harm: each is refused by name, before anything in it has run."""
 
+import ast
 import io
 import pickle
 import zipfile
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from netgraft.errors import UnsafeFile, UnsupportedFile
+from netgraft.models.code import python
 from netgraft.models.store import Store
 from netgraft.models.zoo import resolve
 from netgraft.settings import settings
+from netgraft.surgery.anatomy import Anatomies
+from netgraft.surgery.freeze import set_trainable
+from netgraft.surgery.retarget import retarget
 
 CODE = "__import__('os').mkdir({canary!r})"
 SHELL = "mkdir {canary}"
@@ -170,6 +177,27 @@ def test_a_call_is_refused_by_its_name_and_not_carried_out(
 @pytest.mark.parametrize("kind", ODD)
 def test_no_other_way_of_calling_gets_through(kind: str, canary: Path, store: Store) -> None:
     refused(ODD[kind](str(canary)), canary, store)
+
+
+def test_names_in_a_file_never_become_code_in_the_exported_python(
+    canary: Path, store: Store
+) -> None:
+    evil = "fc\nopen('ran', 'w') #\"\"\"\\"
+    net = nn.Sequential(OrderedDict(conv=nn.Conv2d(3, 4, 3), pool=nn.AdaptiveAvgPool2d(1)))
+    net.add_module("flat", nn.Flatten())
+    net.add_module(evil, nn.Linear(4, 10))
+    net.num_classes = 10
+    net.__dict__["class\nopen('ran', 'w')"] = 10
+    name = 'net\'"""; open(chr(114)); .pth'
+    torch.save(net, canary.with_name(name))
+    recipe = resolve(f"./{name}", "pretrained", store).recipe
+    edited = retarget(recipe, 3, (), Anatomies(store))
+    frozen = set_trainable(edited, (evil,), False, Anatomies(store))
+    tree = ast.parse(python(frozen, 'net"\n.safetensors'))
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not called & {"open", "chr"}
+    assert "model.get_submodule" in called
+    assert evil in {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
 
 
 def test_an_archive_within_an_archive_is_no_checkpoint(canary: Path, store: Store) -> None:

@@ -1,6 +1,17 @@
 """A recipe as plain PyTorch code that needs only torch, its library and safetensors."""
 
-from netgraft.models.recipe import Base, Dropout, Freeze, HeadEdit, Recipe, Replace, Retarget
+import json
+
+from netgraft.models.recipe import (
+    Base,
+    Dropout,
+    Freeze,
+    HeadEdit,
+    OwnerPatch,
+    Recipe,
+    Replace,
+    Retarget,
+)
 
 LIBRARIES = {"torchvision": "import torchvision\n", "timm": "import timm\n", "file": ""}
 
@@ -81,10 +92,10 @@ def python(recipe: Recipe, weights: str) -> str:
     heads = [head for edit in recipe.edits if isinstance(edit, Retarget) for head in edit.heads]
     heads += recipe.base.file.heads if recipe.base.file else ()
     text = HEADER.format(
-        title=recipe.title,
+        title=_plain(recipe.title),
         id=recipe.id,
         short=recipe.id[:12],
-        weights=weights,
+        weights=_plain(weights),
         library=LIBRARIES[recipe.base.source],
     )
     if any(head.append for head in heads):
@@ -96,7 +107,7 @@ def python(recipe: Recipe, weights: str) -> str:
     if any(edit.layers for edit in recipe.edits_of(Dropout)):
         text += DROPOUT
     lines = [*_base(recipe.base), *_edits(recipe)]
-    lines += [f'model.load_state_dict(load_file("{weights}"))', "model.eval()"]
+    lines += [f"model.load_state_dict(load_file({_literal(weights)}))", "model.eval()"]
     return text + "\n".join(lines) + "\n"
 
 
@@ -113,10 +124,10 @@ def _base(base: Base) -> list[str]:
 def _library(base: Base) -> list[str]:
     if base.source == "timm":
         name = f"{base.name}.{base.weights}" if base.weights else base.name
-        return [f'model = timm.create_model("{name}", pretrained=False)']
+        return [f"model = timm.create_model({_literal(name)}, pretrained=False)"]
     # The weights' name decides structure too (auxiliary heads, input size).
-    choice = f'"{base.weights}"' if base.weights else "None"
-    return [f'model = torchvision.models.get_model("{base.name}", weights={choice})']
+    choice = _literal(base.weights) if base.weights else "None"
+    return [f"model = torchvision.models.get_model({_literal(base.name)}, weights={choice})"]
 
 
 def _edits(recipe: Recipe) -> list[str]:
@@ -124,9 +135,9 @@ def _edits(recipe: Recipe) -> list[str]:
     for edit in recipe.edits:
         if isinstance(edit, Retarget):
             lines += [_head(head) for head in edit.heads]
-            lines += [f"{_at(p.path)}.{p.attribute} = {p.value}" for p in edit.patches]
+            lines += [_patch(patch) for patch in edit.patches]
         elif isinstance(edit, Replace):
-            lines.append(f'model.set_submodule("{edit.path}", nn.{edit.layer})')
+            lines.append(f"model.set_submodule({_literal(edit.path)}, nn.{edit.layer})")
         elif isinstance(edit, Dropout):
             lines += [f"dropout_before({_at(path)}, {edit.p})" for path in edit.layers]
             lines += [f"{_at(path)}.p = {edit.p}" for path in edit.dropouts]
@@ -138,12 +149,32 @@ def _edits(recipe: Recipe) -> list[str]:
 def _head(head: HeadEdit) -> str:
     if head.append:
         return f"model = Appended(model, nn.Linear({head.in_features}, {head.after}))"
-    return f"resize({_at(head.path)}, {head.after})  # {head}"
+    return f"resize({_at(head.path)}, {head.after})  # {_plain(str(head))}"
+
+
+def _patch(patch: OwnerPatch) -> str:
+    owner, name = _at(patch.path), patch.attribute
+    if name.isidentifier():
+        return f"{owner}.{name} = {patch.value}"
+    return f"setattr({owner}, {_literal(name)}, {patch.value})"
 
 
 def _freeze(path: str, trainable: bool) -> str:
-    return f'train(model, "{path}", {trainable})'
+    return f"train(model, {_literal(path)}, {trainable})"
 
 
 def _at(path: str) -> str:
-    return f'model.get_submodule("{path}")' if path else "model"
+    return f"model.get_submodule({_literal(path)})" if path else "model"
+
+
+# A user's file may call its modules, and itself, whatever it likes: no name may become code.
+
+
+def _literal(text: str) -> str:
+    """A string literal, in JSON's form, which Python reads alike."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _plain(text: str) -> str:
+    """Text for a comment or a docstring: one line that ends neither."""
+    return "".join(c if c.isprintable() and c not in '"\\' else "?" for c in text)
