@@ -134,8 +134,7 @@ module = torchvision.models.get_model(name, weights=None).eval()
 webbrowser.open = webbrowser.open_new_tab = lambda url, *_: print("URL", url, flush=True)
 print("READY", flush=True)
 sys.stdin.readline()
-side = 518 if name == "vit_h_14" else 224
-program = torch.export.export(module, (torch.zeros(2, 3, side, side),))
+program = torch.export.export(module, (torch.zeros(2, 3, 224, 224),))
 config = model_explorer.config()
 config.add_model_from_pytorch(name, exported_program=program)
 model_explorer.visualize_from_config(config, port=port)
@@ -179,7 +178,9 @@ def main() -> None:
     parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--explorer", default="", help="see above")
+    parser.add_argument("--ways", default="onnx,save", help="of these two, the ones to time")
     options = parser.parse_args()
+    ways = options.ways.split(",")
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     warm()
@@ -199,8 +200,8 @@ def main() -> None:
             rows = [
                 (
                     *netgraft(browser, model),
-                    peer(browser, model, onnx, "model.onnx")[0],
-                    peer(browser, model, save, "model.pth")[0],
+                    peer(browser, model, onnx, "model.onnx")[0] if "onnx" in ways else nan,
+                    peer(browser, model, save, "model.pth")[0] if "save" in ways else nan,
                     explorer(browser, model, options.explorer) if options.explorer else nan,
                 )
                 for _ in range(options.repeat)
