@@ -18,6 +18,7 @@
     │   ├── SurgeryFailed
     │   ├── CannotDraw
     │   ├── CannotExport
+    │   ├── DetectorFormat
     │   ├── NothingToUndo
     │   ├── NothingTrains
     │   ├── JobNotRunning
@@ -188,6 +189,18 @@ class CannotExport(NotPossible):
     reason = "CANNOT_EXPORT"
     en = "{model} cannot be exported as {format}: {problem}"
     zh = "无法把 {model} 导出为 {format}：{problem}"
+
+
+class DetectorFormat(NotPossible):
+    reason = "DETECTOR_FORMAT"
+    en = (
+        "{model} finds objects: it takes a list of pictures and gives as many boxes as it sees, "
+        "which a file of the format {format} cannot hold. Take {others} instead."
+    )
+    zh = (
+        "{model} 用于检测目标：输入是图片列表，输出的框数随内容而变，{format} 格式的文件无法表示。"
+        "请改用 {others}。"
+    )
 
 
 class NothingToUndo(NotPossible):

@@ -82,3 +82,24 @@ def test_weights_that_cannot_be_had_are_said_and_nothing_is_written(
     assert "--weights none" in result.stderr
     assert "(WEIGHTS_UNAVAILABLE)" in result.stderr
     assert not file.exists()
+
+
+def test_code_and_cards_are_printed_for_a_dash(run: Run, tmp_path: Path) -> None:
+    words = ("export", "resnet18", "--weights", "none", "--format")
+    code = run(*words, "python", "-o", "-")
+    assert code.exit_code == 0, code.output
+    compile(code.stdout, "rebuild.py", "exec")
+    assert "# resnet18" in run(*words, "card", "-o", "-").stdout
+    file = tmp_path / "README.md"
+    assert run("export", "resnet18", "--weights", "none", "-o", str(file)).exit_code == 0
+    assert file.read_text().startswith("---\nlibrary_name")
+    assert not Path("-").exists()
+
+
+def test_a_detector_is_refused_where_no_file_could_hold_it(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "d.onnx"
+    words = ("export", "ssdlite320_mobilenet_v3_large", "--weights", "none", "-o", str(file))
+    refused = run(*words)
+    assert refused.exit_code == 1
+    assert refused.stderr.endswith("(DETECTOR_FORMAT)\n")
+    assert not file.exists()

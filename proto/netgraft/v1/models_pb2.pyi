@@ -337,8 +337,8 @@ class ExportModelRequest(_message.Message):
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     format: _builtins.str
-    """"safetensors", "state_dict", "pt2", "onnx", "torchscript", "python",
-    "svg" or "png".
+    """"safetensors", "state_dict", "pt2", "onnx", "torchscript", "python" (the
+    code that rebuilds it), "card" (a model card in Markdown), "svg" or "png".
     """
     def __init__(
         self,

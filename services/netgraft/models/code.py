@@ -1,22 +1,22 @@
-"""A recipe as plain PyTorch code that needs only torch, its library and safetensors."""
+"""A recipe as plain PyTorch code that needs only torch and the library of its base."""
 
+from dataclasses import replace
+
+from netgraft.models import loss_code
 from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
+from netgraft.models.source import Plain, source
 
-LIBRARIES = {"torchvision": "import torchvision\n", "timm": "import timm\n", "file": ""}
+HEADER = '''"""{title}
 
-HEADER = '''"""{title}: rebuilt from netgraft recipe {id}.
-
-`netgraft export {short} --format safetensors -o {weights}` writes the weights file.
+Rebuilt from netgraft recipe {id}.
+The weights lie beside this file:
+netgraft export {short} --format state_dict -o {weights}
 """
 
-{library}import torch
-from safetensors.torch import load_file
-from torch import nn
-
+from pathlib import Path
 '''
 
-APPENDED = """
-class Appended(nn.Module):
+APPENDED = """class Appended(nn.Module):
     def __init__(self, body, head):
         super().__init__()
         self.body = body
@@ -33,71 +33,83 @@ class Appended(nn.Module):
         return self.head(features)
 
 
+def append(model, inputs, out):
+    like = next(model.parameters())
+    return Appended(model, nn.Linear(inputs, out, dtype=like.dtype, device=like.device))
 """
 
-RESIZE = '''
-def resize(layer, out):
+RESIZE = '''def resize(layer, out):
     """New parameters with `out` outputs; everything else of the layer stays."""
     for name, old in layer.named_parameters(recurse=False):
-        setattr(layer, name, nn.Parameter(torch.empty(out, *old.shape[1:])))
+        new = torch.empty(out, *old.shape[1:], dtype=old.dtype, device=old.device)
+        setattr(layer, name, nn.Parameter(new, requires_grad=old.requires_grad))
     for attribute in ("out_features", "out_channels"):
         if hasattr(layer, attribute):
             setattr(layer, attribute, out)
-
-
 '''
 
-
-TRAIN = '''
-def train(model, path, trainable):
+TRAIN = '''def train(model, path, trainable):
     """What trains of the module or the single parameter at `path`, "" for the model."""
     for name, parameter in model.named_parameters():
         if not path or name == path or name.startswith(path + "."):
             parameter.requires_grad_(trainable)
-
-
 '''
 
 
 def python(recipe: Recipe, weights: str) -> str:
-    """The code. `weights` is the name of the safetensors file that it loads."""
-    heads = [head for edit in recipe.edits if isinstance(edit, Retarget) for head in edit.heads]
-    heads += recipe.base.file.heads if recipe.base.file else ()
-    text = HEADER.format(
-        title=recipe.title,
-        id=recipe.id,
-        short=recipe.id[:12],
-        weights=weights,
-        library=LIBRARIES[recipe.base.source],
+    """The code. `weights` is the name of the state_dict file that it loads."""
+    base = _base(recipe.base)
+    definitions = _definitions(recipe)
+    lines = [
+        *base.lines,
+        *(_head(head) for head in _own_heads(recipe)),
+        *_edits(recipe),
+        f"weights = Path(__file__).with_name({weights!r})",
+        'model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))',
+        "model.eval()",
+    ]
+    head = HEADER.format(
+        title=_commented(recipe.title), id=recipe.id, short=recipe.id[:12], weights=weights
     )
-    if any(head.append for head in heads):
-        text += APPENDED
-    if any(not head.append for head in heads):
-        text += RESIZE
-    if any(isinstance(edit, Freeze) for edit in recipe.edits):
-        text += TRAIN
-    lines = [*_base(recipe.base), *_edits(recipe)]
-    lines += [f'model.load_state_dict(load_file("{weights}"))', "model.eval()"]
-    return text + "\n".join(lines) + "\n"
+    text = head + _imports(base, recipe) + "".join(f"\n\n{part}" for part in definitions)
+    return text + ("\n\n" if definitions else "\n") + "\n".join(lines) + "\n" + _classes(recipe)
 
 
-def _base(base: Base) -> list[str]:
-    if base.source == "file" and base.file:
-        # Torch's own loader runs what is in the file; netgraft has looked at this very one.
-        return [
-            f"# The SHA-256 of the file is {base.file.sha256}.",
-            f"model = torch.load({base.name!r}, weights_only=False)",
-        ]
-    return [*_library(base), *(_head(head) for head in (base.file.heads if base.file else ()))]
+def _base(base: Base) -> Plain:
+    library = base if base.source == "file" else replace(base, file=None)
+    return source(base.source).plain(library)
 
 
-def _library(base: Base) -> list[str]:
-    if base.source == "timm":
-        name = f"{base.name}.{base.weights}" if base.weights else base.name
-        return [f'model = timm.create_model("{name}", pretrained=False)']
-    # The weights' name decides structure too (auxiliary heads, input size).
-    choice = f'"{base.weights}"' if base.weights else "None"
-    return [f'model = torchvision.models.get_model("{base.name}", weights={choice})']
+def _own_heads(recipe: Recipe) -> tuple[HeadEdit, ...]:
+    """Heads in which a user's file differs from the library's structure."""
+    return recipe.base.file.heads if recipe.base.file else ()
+
+
+def _classes(recipe: Recipe) -> str:
+    """The names of the classes by index, where somebody gave them."""
+    names = "".join(f"    {name!r},\n" for name in recipe.class_names)
+    return f"classes = (\n{names})\n" if names else ""
+
+
+def _imports(base: Plain, recipe: Recipe) -> str:
+    standard = [line for line in base.imports if line.startswith("from unittest")]
+    others = [line for line in base.imports if line not in standard]
+    functional = ["import torch.nn.functional as F"] if recipe.loss else []
+    lines = [*standard, "", "import torch", *functional, *others, "from torch import nn"]
+    return "\n".join(lines) + "\n"
+
+
+def _definitions(recipe: Recipe) -> list[str]:
+    """The functions that this recipe's lines call, and its loss."""
+    heads = [head for edit in recipe.edits_of(Retarget) for head in edit.heads]
+    heads += _own_heads(recipe)
+    needed = (
+        (APPENDED, any(head.append for head in heads)),
+        (RESIZE, any(not head.append for head in heads)),
+        (TRAIN, any(recipe.edits_of(Freeze))),
+        (loss_code.function(recipe.loss) if recipe.loss else "", bool(recipe.loss)),
+    )
+    return [text for text, wanted in needed if wanted]
 
 
 def _edits(recipe: Recipe) -> list[str]:
@@ -107,19 +119,20 @@ def _edits(recipe: Recipe) -> list[str]:
             lines += [_head(head) for head in edit.heads]
             lines += [f"{_at(p.path)}.{p.attribute} = {p.value}" for p in edit.patches]
         elif isinstance(edit, Freeze):
-            lines += [_freeze(path, edit.trainable) for path in edit.paths]
+            lines += [f"train(model, {path!r}, {edit.trainable})" for path in edit.paths]
     return lines
 
 
 def _head(head: HeadEdit) -> str:
     if head.append:
-        return f"model = Appended(model, nn.Linear({head.in_features}, {head.after}))"
-    return f"resize({_at(head.path)}, {head.after})  # {head}"
-
-
-def _freeze(path: str, trainable: bool) -> str:
-    return f'train(model, "{path}", {trainable})'
+        return f"model = append(model, {head.in_features}, {head.after})"
+    return f"resize({_at(head.path)}, {head.after})  # {_commented(str(head))}"
 
 
 def _at(path: str) -> str:
-    return f'model.get_submodule("{path}")' if path else "model"
+    return f"model.get_submodule({path!r})" if path else "model"
+
+
+def _commented(text: str) -> str:
+    """A text that may come from a user's file, on one line that ends no docstring."""
+    return " ".join(text.replace("\\", "/").replace('"', "'").split())

@@ -25,6 +25,17 @@ class Preprocessing:
     std: tuple[float, float, float]
 
 
+@dataclass(frozen=True)
+class Plain:
+    """Plain code that makes a module without its weights: what it imports, and its lines.
+
+    The lines bind the module to the name `model`.
+    """
+
+    imports: tuple[str, ...]
+    lines: tuple[str, ...]
+
+
 class Source(Protocol):
     """A library of models. Methods take the library's own names through a Base."""
 
@@ -54,6 +65,12 @@ class Source(Protocol):
 
     def input_shape(self, base: Base) -> tuple[int, ...]:
         """Shape of one example without the batch, such as (3, 224, 224)."""
+
+    def licence(self, base: Base) -> str:
+        """Licence of the weights in the library's own words; "" where it does not say."""
+
+    def plain(self, base: Base) -> Plain:
+        """The code of a program without netgraft that makes what `construct` makes."""
 
 
 SOURCES = {

@@ -15,12 +15,15 @@ from netgraft.errors import WeightsUnavailable
 from netgraft.models import weights
 from netgraft.models.catalogue import Entry
 from netgraft.models.recipe import Base
-from netgraft.models.source import Preprocessing
+from netgraft.models.source import Plain, Preprocessing
 from netgraft.models.weightless import construct_weightless
 
 logging.getLogger("timm").setLevel(logging.ERROR)
 
 IMAGENET_CLASSES = 1000
+
+UNKNOWN_LICENCE = "unknown"
+"""What timm writes where it does not know."""
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """What timm looks for in a repository of the hub."""
@@ -47,8 +50,7 @@ class TimmSource:
         )
 
     def construct(self, base: Base) -> nn.Module:
-        name = f"{base.name}.{base.weights}" if base.weights else base.name
-        return timm.create_model(name, pretrained=False)
+        return timm.create_model(_full_name(base), pretrained=False)
 
     def weights(self, base: Base) -> dict[str, Tensor]:
         config = _config(base)
@@ -82,6 +84,14 @@ class TimmSource:
     def input_shape(self, base: Base) -> tuple[int, ...]:
         return tuple(_config(base).input_size)
 
+    def licence(self, base: Base) -> str:
+        known = (base.weights and _config(base).license) or ""
+        return "" if known == UNKNOWN_LICENCE else str(known)
+
+    def plain(self, base: Base) -> Plain:
+        call = f"model = timm.create_model({_full_name(base)!r}, pretrained=False)"
+        return Plain(("import timm",), (call,))
+
 
 def _tags(name: str) -> tuple[str, ...]:
     """Tags of the pretrained weights of a name, the default first."""
@@ -91,9 +101,12 @@ def _tags(name: str) -> tuple[str, ...]:
     return tuple(first + [tag for tag in found if tag not in first])
 
 
+def _full_name(base: Base) -> str:
+    return f"{base.name}.{base.weights}" if base.weights else base.name
+
+
 def _config(base: Base) -> Any:
-    name = f"{base.name}.{base.weights}" if base.weights else base.name
-    return timm.get_pretrained_cfg(name)
+    return timm.get_pretrained_cfg(_full_name(base))
 
 
 def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:

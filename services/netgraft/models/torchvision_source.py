@@ -12,7 +12,7 @@ from netgraft.models import weights
 from netgraft.models.catalogue import Entry
 from netgraft.models.override import nothing, override
 from netgraft.models.recipe import Base
-from netgraft.models.source import Preprocessing
+from netgraft.models.source import Plain, Preprocessing
 
 IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -99,6 +99,15 @@ class TorchvisionSource:
             frames = max(16, chosen.meta.get("min_temporal_size", 1) if chosen else 1)
             return (3, frames, side, side)
         return (3, side, side)
+
+    def licence(self, base: Base) -> str:
+        chosen = _chosen(base)
+        return str(chosen.meta.get("license", "")) if chosen else ""
+
+    def plain(self, base: Base) -> Plain:
+        from netgraft.models.torchvision_code import plain
+
+        return plain(base, self.construct)
 
     @staticmethod
     def _chosen(base: Base) -> Any:
