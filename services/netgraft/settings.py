@@ -113,3 +113,17 @@ def settings() -> Settings:
         name = f"NETGRAFT_{first['loc'][0]}".upper()
         expected = first["msg"].removeprefix("Input should be ")
         raise InvalidValue(name=name, value=first["input"], expected=expected) from error
+
+
+def torch_checkpoints() -> Path:
+    """Where torch.hub keeps weights (torch/hub.py: _get_torch_home)."""
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", str(Path(caches) / "torch"))
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def hugging_face_cache() -> Path:
+    """Where huggingface_hub keeps repositories (huggingface_hub/constants.py)."""
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("HF_HOME", str(Path(caches) / "huggingface"))
+    return Path(os.environ.get("HF_HUB_CACHE", str(Path(home) / "hub"))).expanduser()

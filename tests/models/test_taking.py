@@ -276,6 +276,7 @@ def test_a_card_does_not_guess_a_licence_and_takes_names_as_text(house: House) -
     assert "- 1: 猫 \\| \\<b\\>\\`x\\`\\</b\\>" in text
     assert "- 2: \\# \\[a\\]\\(b\\)" in text
     assert "It was not tuned." in text
+    assert "0.602 GFLOPs a picture" in text
 
 
 def test_a_card_states_the_licence_that_the_library_knows(house: House) -> None:

@@ -211,7 +211,10 @@ def _size(recipe: Recipe, store: Store) -> str:
     parameters = list(build(recipe, store, device="meta").parameters())
     total = sum(p.numel() for p in parameters)
     trains = sum(p.numel() for p in parameters if p.requires_grad)
-    return f"{total:,} parameters, of which {trains:,} train."
+    base = recipe.base
+    known = zoo.entry_of(base).flops if base.file is None else 0
+    cost = f" {_shown(known / 1e9)} GFLOPs a picture before it was edited." if known else ""
+    return f"{total:,} parameters, of which {trains:,} train.{cost}"
 
 
 # Loading

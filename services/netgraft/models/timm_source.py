@@ -14,6 +14,7 @@ from torchvision.models._meta import _IMAGENET_CATEGORIES
 from netgraft.errors import WeightsUnavailable
 from netgraft.models import weights
 from netgraft.models.catalogue import Entry
+from netgraft.models.disk import HUB, HUB_FILES
 from netgraft.models.recipe import Base
 from netgraft.models.source import Plain, Preprocessing
 from netgraft.models.weightless import construct_weightless
@@ -24,9 +25,6 @@ IMAGENET_CLASSES = 1000
 
 UNKNOWN_LICENCE = "unknown"
 """What timm writes where it does not know."""
-
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-"""What timm looks for in a repository of the hub."""
 
 
 class TimmSource:
@@ -47,6 +45,8 @@ class TimmSource:
             accuracy=0.0,
             image_size=self.input_shape(base)[-1],
             weights=tags,
+            files=tuple(_file(Base("timm", name, tag)) for tag in tags),
+            licence=self.licence(base),
         )
 
     def construct(self, base: Base) -> nn.Module:
@@ -107,6 +107,14 @@ def _full_name(base: Base) -> str:
 
 def _config(base: Base) -> Any:
     return timm.get_pretrained_cfg(_full_name(base))
+
+
+def _file(base: Base) -> str:
+    """Where the weights lie, as `disk` reads it; "" when the library names no place."""
+    config = _config(base)
+    if config.hf_hub_id:
+        return f"{HUB}{config.hf_hub_id}"
+    return weights.local_file(config.url).name if config.url else ""
 
 
 def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:

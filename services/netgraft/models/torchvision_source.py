@@ -47,6 +47,9 @@ class TorchvisionSource:
             accuracy=float(metrics.get("acc@1", 0.0)),
             image_size=shape[-1],
             weights=tuple(choice.name for choice in choices),
+            files=tuple(weights.local_file(choice.url).name for choice in choices),
+            flops=_flops(default) if default and _task(name) != "optical_flow" else 0,
+            licence=str(default.meta.get("license", "")) if default else "",
         )
 
     def construct(self, base: Base) -> nn.Module:
@@ -143,6 +146,14 @@ def _chosen(base: Base) -> Any:
     if base.weights is None:
         return None
     return next(choice for choice in _choices(base.name) if choice.name == base.weights)
+
+
+def _flops(chosen: Any) -> int:
+    """Torchvision counts multiply-adds, in thousands of millions, and calls them GFLOPS.
+
+    Of optical flow it counts another size of picture than `input_shape`.
+    """
+    return round(float(chosen.meta.get("_ops", 0)) * 2e9)
 
 
 def _side(chosen: Any, task: str) -> int:
