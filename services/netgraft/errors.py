@@ -14,6 +14,7 @@
     │   └── NoSuchFile
     ├── NotPossible               FAILED_PRECONDITION
     │   ├── WeightsUnavailable
+    │   ├── CannotPrefetch
     │   ├── HeadMismatch
     │   ├── SurgeryFailed
     │   ├── CannotDraw
@@ -158,6 +159,21 @@ class WeightsUnavailable(NotPossible):
     zh = (
         "本机没有 {model} 的预训练权重，也无法下载（{problem}）。请连接网络，"
         "或把 {file} 放入 {folder}，或用 `--weights none` 从随机权重开始。"
+    )
+
+
+class CannotPrefetch(NotPossible):
+    reason = "CANNOT_PREFETCH"
+    en = (
+        "The weights of {model} could not be downloaded ({problem}). On disk are: {present}. "
+        "Connect to the network, name a proxy or a mirror (HTTPS_PROXY, HF_ENDPOINT, "
+        "NETGRAFT_TORCH_MIRROR), or put {file} into {folder}; what has arrived is kept, and the "
+        "same command goes on from it."
+    )
+    zh = (
+        "无法下载 {model} 的权重（{problem}）。本机已有：{present}。请连接网络，"
+        "设置代理或镜像（HTTPS_PROXY、HF_ENDPOINT、NETGRAFT_TORCH_MIRROR），"
+        "或把 {file} 放入 {folder}；已下载的部分会保留，重新运行即可续传。"
     )
 
 

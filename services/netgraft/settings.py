@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """Training processes of a job that does not say how many."""
     checkpoint_seconds: float = Field(default=30.0, gt=0)
     """Longest time between two checkpoints of a tuning job."""
+    torch_mirror: str = ""
+    """URL that stands in for https://download.pytorch.org; empty: none."""
     log_level: str = "INFO"
     debug: bool = False
     """Whether the CLI shows a traceback with an error."""

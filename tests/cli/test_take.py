@@ -1,6 +1,9 @@
 """models and export, in this process."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,18 +64,18 @@ def test_the_zoo_says_which_weights_are_on_disk(
     assert row.split()[-1] == "IMAGENET1K_V1"
 
 
-def test_what_is_on_disk_is_what_the_libraries_find(
-    torch_home_with_weights: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import torch
-    from huggingface_hub import constants
-
-    from netgraft.settings import hugging_face_cache, torch_checkpoints
-
-    assert hugging_face_cache() == Path(constants.HF_HUB_CACHE)
-    assert torch_checkpoints() == Path(torch.hub.get_dir()) / "checkpoints"
-    monkeypatch.setenv("TORCH_HOME", str(torch_home_with_weights))
-    assert torch_checkpoints() == Path(torch.hub.get_dir()) / "checkpoints"
+@pytest.mark.parametrize(
+    "named", [{}, {"XDG_CACHE_HOME": "/x"}, {"TORCH_HOME": "/t", "HF_HOME": "/h"}]
+)
+def test_what_is_on_disk_is_looked_for_where_the_libraries_look(named: dict[str, str]) -> None:
+    code = (
+        "import torch.hub, pathlib, huggingface_hub.constants as hub, netgraft.settings as ours;"
+        "assert str(ours.hugging_face_cache()) == hub.HF_HUB_CACHE;"
+        "assert ours.torch_checkpoints() == pathlib.Path(torch.hub.get_dir()) / 'checkpoints'"
+    )
+    caches = {"XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"}
+    environment = {k: v for k, v in os.environ.items() if k not in caches} | named
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 
 
 @pytest.mark.parametrize("bound", ["--limit", "--max-flops", "--image-size", "--min-accuracy"])

@@ -423,3 +423,67 @@ class FileChunk(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FileChunk: _TypeAlias = FileChunk  # noqa: Y015
+
+@_typing.final
+class PrefetchWeightsRequest(_message.Message):
+    """Which weights to bring."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """A zoo name, optionally with its weights ("resnet50@IMAGENET1K_V1"), or the
+    id of a model that began from one.
+    """
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrefetchWeightsRequest: _TypeAlias = PrefetchWeightsRequest  # noqa: Y015
+
+@_typing.final
+class PrefetchProgress(_message.Message):
+    """How a download stands. The last one of a call has `done_bytes` equal to
+    `total_bytes`, also when the weights were there before.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    DONE_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    RESUMED_BYTES_FIELD_NUMBER: _builtins.int
+    base: _builtins.str
+    """The base whose weights these are, as Model.base."""
+    file: _builtins.str
+    """Name of the file."""
+    done_bytes: _builtins.int
+    """Bytes that are there."""
+    total_bytes: _builtins.int
+    """Bytes of the whole file; 0 while unknown."""
+    resumed_bytes: _builtins.int
+    """Bytes that were there before this connection to the source."""
+    def __init__(
+        self,
+        *,
+        base: _builtins.str = ...,
+        file: _builtins.str = ...,
+        done_bytes: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
+        resumed_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "done_bytes", b"done_bytes", "file", b"file", "resumed_bytes", b"resumed_bytes", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrefetchProgress: _TypeAlias = PrefetchProgress  # noqa: Y015

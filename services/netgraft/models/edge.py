@@ -6,10 +6,11 @@ from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from netgraft.errors import InvalidValue
+from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
 from netgraft.models import disk, zoo
-from netgraft.models.catalogue import Entry, Query, search
+from netgraft.models.catalogue import Entry, Query, entries, search
 from netgraft.models.disk import Present
+from netgraft.models.download import sparse
 from netgraft.models.files import LANGUAGES
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store, default_store
@@ -61,6 +62,29 @@ class ModelsServicer:
             with file.open("rb") as stream:
                 while data := stream.read(CHUNK):
                     yield models_pb2.FileChunk(data=data)
+
+    def PrefetchWeights(
+        self, request: models_pb2.PrefetchWeightsRequest
+    ) -> Iterator[models_pb2.PrefetchProgress]:
+        base = zoo.pretrained(request.model, self.store)
+        try:
+            for progress in sparse(zoo.download(base)):
+                yield models_pb2.PrefetchProgress(
+                    base=str(base),
+                    file=progress.file,
+                    done_bytes=progress.done,
+                    total_bytes=progress.total,
+                    resumed_bytes=progress.resumed,
+                )
+        except WeightsUnavailable as error:
+            raise CannotPrefetch(**error.values, present=_present()) from error
+
+
+def _present() -> str:
+    """The zoo's weights that are on disk, as a user may type them."""
+    here = disk.present()
+    found = [f"{e.name}@{weights}" for e in entries() for weights in here.weights_of(e)]
+    return ", ".join(found) or "–"
 
 
 def _check(request: models_pb2.ListModelsRequest) -> None:

@@ -4,13 +4,14 @@ What is asked of a library by name is answered from the recipe's own `UserFile`;
 module itself comes through `adoption`, which has the store.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from netgraft.errors import OnlyDrawn
 from netgraft.models.catalogue import Entry
+from netgraft.models.download import Progress
 from netgraft.models.formats import format_of
 from netgraft.models.recipe import Base, UserFile
 from netgraft.models.source import Plain, Preprocessing
@@ -34,8 +35,9 @@ class FileSource:
     def weights(self, base: Base) -> dict[str, Tensor]:
         raise only_drawn(base)
 
-    def fetch(self, base: Base) -> None:
+    def download(self, base: Base) -> Iterator[Progress]:
         """The store has what a recipe of a file names."""
+        return iter(())
 
     def on_disk(self, base: Base) -> bool:
         return True

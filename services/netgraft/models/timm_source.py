@@ -1,7 +1,7 @@
 """timm's names as a source of models."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import timm
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from netgraft.errors import WeightsUnavailable
-from netgraft.models import weights
+from netgraft.models import hub, weights
 from netgraft.models.catalogue import Entry
 from netgraft.models.disk import HUB, HUB_FILES
+from netgraft.models.download import Progress, WrongContent
 from netgraft.models.recipe import Base
 from netgraft.models.source import Plain, Preprocessing
 from netgraft.models.weightless import construct_weightless
@@ -63,8 +64,15 @@ class TimmSource:
             raise _unavailable(base, error) from error
         return _filtered(base, dict(state))
 
-    def fetch(self, base: Base) -> None:
-        self.weights(base)
+    def download(self, base: Base) -> Iterator[Progress]:
+        config = _config(base)
+        if not config.hf_hub_id:
+            yield from weights.download(config.url, str(base))
+            return
+        try:
+            yield from hub.download(config.hf_hub_id)
+        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+            raise _unavailable(base, error) from error
 
     def on_disk(self, base: Base) -> bool:
         config = _config(base)
@@ -126,7 +134,9 @@ def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _unavailable(base: Base, error: Exception) -> WeightsUnavailable:
-    problem = "no network" if isinstance(error, LocalEntryNotFoundError) else type(error).__name__
+    problem = str(error) if isinstance(error, WrongContent) else type(error).__name__
+    if isinstance(error, LocalEntryNotFoundError):
+        problem = "no network"
     return WeightsUnavailable(
         model=f"timm/{base.name}",
         problem=problem,

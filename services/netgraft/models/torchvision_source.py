@@ -1,7 +1,7 @@
 """torchvision's 121 names as a source of models."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import torchvision
@@ -10,6 +10,7 @@ from torchvision.models import WeightsEnum
 
 from netgraft.models import weights
 from netgraft.models.catalogue import Entry
+from netgraft.models.download import Progress
 from netgraft.models.override import nothing, override
 from netgraft.models.recipe import Base
 from netgraft.models.source import Plain, Preprocessing
@@ -74,8 +75,8 @@ class TorchvisionSource:
     def weights(self, base: Base) -> dict[str, Tensor]:
         return weights.read(weights.fetch(self._chosen(base).url, str(base)), str(base))
 
-    def fetch(self, base: Base) -> None:
-        weights.fetch(self._chosen(base).url, str(base))
+    def download(self, base: Base) -> Iterator[Progress]:
+        return weights.download(self._chosen(base).url, str(base))
 
     def on_disk(self, base: Base) -> bool:
         return weights.local_file(self._chosen(base).url).is_file()
