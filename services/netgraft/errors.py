@@ -15,11 +15,13 @@
     │   └── NoSuchFile
     ├── NotPossible               FAILED_PRECONDITION
     │   ├── WeightsUnavailable
+    │   ├── CannotPrefetch
     │   ├── HeadMismatch
     │   ├── SurgeryFailed
     │   ├── EditFailed
     │   ├── CannotDraw
     │   ├── CannotExport
+    │   ├── DetectorFormat
     │   ├── NothingToUndo
     │   ├── NothingTrains
     │   ├── JobNotRunning
@@ -174,6 +176,21 @@ class WeightsUnavailable(NotPossible):
     )
 
 
+class CannotPrefetch(NotPossible):
+    reason = "CANNOT_PREFETCH"
+    en = (
+        "The weights of {model} could not be downloaded ({problem}). On disk are: {present}. "
+        "Connect to the network, name a proxy or a mirror (HTTPS_PROXY, HF_ENDPOINT, "
+        "NETGRAFT_TORCH_MIRROR), or put {file} into {folder}; what has arrived is kept, and the "
+        "same command goes on from it."
+    )
+    zh = (
+        "无法下载 {model} 的权重（{problem}）。本机已有：{present}。请连接网络，"
+        "设置代理或镜像（HTTPS_PROXY、HF_ENDPOINT、NETGRAFT_TORCH_MIRROR），"
+        "或把 {file} 放入 {folder}；已下载的部分会保留，重新运行即可续传。"
+    )
+
+
 class HeadMismatch(NotPossible):
     reason = "HEAD_MISMATCH"
     en = (
@@ -208,6 +225,18 @@ class CannotExport(NotPossible):
     reason = "CANNOT_EXPORT"
     en = "{model} cannot be exported as {format}: {problem}"
     zh = "无法把 {model} 导出为 {format}：{problem}"
+
+
+class DetectorFormat(NotPossible):
+    reason = "DETECTOR_FORMAT"
+    en = (
+        "{model} finds objects: it takes a list of pictures and gives as many boxes as it sees, "
+        "which a file of the format {format} cannot hold. Take {others} instead."
+    )
+    zh = (
+        "{model} 用于检测目标：输入是图片列表，输出的框数随内容而变，{format} 格式的文件无法表示。"
+        "请改用 {others}。"
+    )
 
 
 class NothingToUndo(NotPossible):

@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     """Training processes of a job that does not say how many."""
     checkpoint_seconds: float = Field(default=30.0, gt=0)
     """Longest time between two checkpoints of a tuning job."""
+    torch_mirror: str = ""
+    """URL that stands in for https://download.pytorch.org; empty: none."""
     log_level: str = "INFO"
     debug: bool = False
     """Whether the CLI shows a traceback with an error."""
@@ -113,3 +115,17 @@ def settings() -> Settings:
         name = f"NETGRAFT_{first['loc'][0]}".upper()
         expected = first["msg"].removeprefix("Input should be ")
         raise InvalidValue(name=name, value=first["input"], expected=expected) from error
+
+
+def torch_checkpoints() -> Path:
+    """Where torch.hub keeps weights (torch/hub.py: _get_torch_home)."""
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME", str(Path(caches) / "torch"))
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def hugging_face_cache() -> Path:
+    """Where huggingface_hub keeps repositories (huggingface_hub/constants.py)."""
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("HF_HOME", str(Path(caches) / "huggingface"))
+    return Path(os.environ.get("HF_HUB_CACHE", str(Path(home) / "hub"))).expanduser()

@@ -1,6 +1,9 @@
 """models and export, in this process."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,67 @@ def test_the_zoo_is_searched_by_words_and_bounds(run: Run, reply: Reply) -> None
     assert "resnet50" not in names
     told = run("models", "resnet18").stdout
     row = next(line for line in told.splitlines() if line.split()[:1] == ["resnet18"])
-    assert row.split() == ["resnet18", "classification", "11.7M", "69.8", "224"]
+    assert row.split()[:6] == ["resnet18", "classification", "11.7M", "3.63G", "69.8", "224"]
+
+
+def test_the_zoo_is_searched_by_what_a_model_costs_takes_and_may_be_used_for(reply: Reply) -> None:
+    cheap = reply("models", "--max-flops", "1000000000", "--limit", "100")["entries"]
+    assert {"mobilenet_v2", "squeezenet1_1"} <= {entry["name"] for entry in cheap}
+    assert all(0 < entry["flops"] <= 1e9 for entry in cheap)
+    sized = reply("models", "vit", "--image-size", "384", "--limit", "200")["entries"]
+    assert {entry["image_size"] for entry in sized} == {384}
+    free = reply("models", "resnet", "--licence", "Apache", "--limit", "200")["entries"]
+    assert {entry["licence"] for entry in free} == {"apache-2.0"}
+    assert "timm/resnet50" in {entry["name"] for entry in free}
+
+
+def test_names_stand_by_nearness_and_then_as_people_count(reply: Reply) -> None:
+    names = [entry["name"] for entry in reply("models", "resnet", "--limit", "200")["entries"]]
+    assert names[:5] == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    assert names.index("timm/resnet50") < names.index("deeplabv3_resnet50")
+    assert reply("models", "resnet50", "--limit", "2")["entries"][1]["name"] == "timm/resnet50"
+
+
+def test_the_zoo_says_which_weights_are_on_disk(
+    run: Run,
+    reply: Reply,
+    torch_home_with_weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(torch_home_with_weights))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    kept = tmp_path / "hub" / "models--timm--resnet18.a1_in1k" / "snapshots" / "1"
+    kept.mkdir(parents=True)
+    (kept / "model.safetensors").touch()
+    here = {entry["name"]: entry["on_disk"] for entry in reply("models", "--on-disk")["entries"]}
+    assert here["mobilenet_v2"] == ["IMAGENET1K_V1"]
+    assert here["timm/resnet18"] == ["a1_in1k"]
+    assert "resnet50" not in here
+    told = run("models", "mobilenet_v2").stdout.splitlines()
+    row = next(line for line in told if line.split()[:1] == ["mobilenet_v2"])
+    assert row.split()[-1] == "IMAGENET1K_V1"
+
+
+@pytest.mark.parametrize(
+    "named", [{}, {"XDG_CACHE_HOME": "/x"}, {"TORCH_HOME": "/t", "HF_HOME": "/h"}]
+)
+def test_what_is_on_disk_is_looked_for_where_the_libraries_look(named: dict[str, str]) -> None:
+    code = (
+        "import torch.hub, pathlib, huggingface_hub.constants as hub, netgraft.settings as ours;"
+        "assert str(ours.hugging_face_cache()) == hub.HF_HUB_CACHE;"
+        "assert ours.torch_checkpoints() == pathlib.Path(torch.hub.get_dir()) / 'checkpoints'"
+    )
+    caches = {"XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"}
+    environment = {k: v for k, v in os.environ.items() if k not in caches} | named
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+@pytest.mark.parametrize("bound", ["--limit", "--max-flops", "--image-size", "--min-accuracy"])
+def test_a_bound_below_nothing_is_refused(run: Run, bound: str) -> None:
+    result = run("models", bound, "-1")
+    assert result.exit_code == 1
+    assert "(INVALID_VALUE)" in result.stderr
 
 
 def test_what_is_not_shown_is_counted(run: Run) -> None:
@@ -81,4 +144,25 @@ def test_weights_that_cannot_be_had_are_said_and_nothing_is_written(
     assert result.exit_code == 1, result.output
     assert "--weights none" in result.stderr
     assert "(WEIGHTS_UNAVAILABLE)" in result.stderr
+    assert not file.exists()
+
+
+def test_code_and_cards_are_printed_for_a_dash(run: Run, tmp_path: Path) -> None:
+    words = ("export", "resnet18", "--weights", "none", "--format")
+    code = run(*words, "python", "-o", "-")
+    assert code.exit_code == 0, code.output
+    compile(code.stdout, "rebuild.py", "exec")
+    assert "# resnet18" in run(*words, "card", "-o", "-").stdout
+    file = tmp_path / "README.md"
+    assert run("export", "resnet18", "--weights", "none", "-o", str(file)).exit_code == 0
+    assert file.read_text().startswith("---\nlibrary_name")
+    assert not Path("-").exists()
+
+
+def test_a_detector_is_refused_where_no_file_could_hold_it(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "d.onnx"
+    words = ("export", "ssdlite320_mobilenet_v3_large", "--weights", "none", "-o", str(file))
+    refused = run(*words)
+    assert refused.exit_code == 1
+    assert refused.stderr.endswith("(DETECTOR_FORMAT)\n")
     assert not file.exists()

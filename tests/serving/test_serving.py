@@ -41,6 +41,9 @@ class Servicer:
             raise UnknownModel(name="later", hint="Hint.")
         yield models_pb2.FileChunk(data=b"b")
 
+    def PrefetchWeights(self, request: models_pb2.PrefetchWeightsRequest) -> Iterator[Any]:
+        yield models_pb2.PrefetchProgress(base=request.model)
+
 
 class Network(models_pb2_grpc.ModelsServicer):
     """The exposed class behind a plain grpc.aio server, as Ray Serve would call it."""

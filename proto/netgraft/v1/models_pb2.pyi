@@ -221,6 +221,10 @@ class ListModelsRequest(_message.Message):
     MAX_PARAMS_FIELD_NUMBER: _builtins.int
     MIN_ACCURACY_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    MAX_FLOPS_FIELD_NUMBER: _builtins.int
+    IMAGE_SIZE_FIELD_NUMBER: _builtins.int
+    LICENCE_FIELD_NUMBER: _builtins.int
+    ON_DISK_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """Words that the name must contain, such as "resnet" or "vit 16"."""
     task: _builtins.str
@@ -233,6 +237,18 @@ class ListModelsRequest(_message.Message):
     """
     limit: _builtins.int
     """At most so many entries; 0: 50."""
+    max_flops: _builtins.int
+    """Upper bound on ZooEntry.flops; 0: none. Models of unknown cost are left
+    out when it is set.
+    """
+    image_size: _builtins.int
+    """Side of the square input in pixels; 0: any."""
+    licence: _builtins.str
+    """How ZooEntry.licence begins, in any case, such as "apache"; empty: any.
+    Models of unknown licence are left out when it is set.
+    """
+    on_disk: _builtins.bool
+    """Whether to list only models with pretrained weights on the server's disk."""
     def __init__(
         self,
         *,
@@ -241,10 +257,14 @@ class ListModelsRequest(_message.Message):
         max_params: _builtins.int = ...,
         min_accuracy: _builtins.float = ...,
         limit: _builtins.int = ...,
+        max_flops: _builtins.int = ...,
+        image_size: _builtins.int = ...,
+        licence: _builtins.str = ...,
+        on_disk: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "max_params", b"max_params", "min_accuracy", b"min_accuracy", "query", b"query", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_size", b"image_size", "licence", b"licence", "limit", b"limit", "max_flops", b"max_flops", "max_params", b"max_params", "min_accuracy", b"min_accuracy", "on_disk", b"on_disk", "query", b"query", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -262,7 +282,9 @@ class ListModelsReply(_message.Message):
     """How many matched, before `limit`."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ZooEntry]:
-        """Best match first."""
+        """Best match first: the most accurate where accuracy is asked for, else names
+        that are or begin with the first word, torchvision's before timm's.
+        """
 
     def __init__(
         self,
@@ -291,6 +313,9 @@ class ZooEntry(_message.Message):
     ACCURACY_FIELD_NUMBER: _builtins.int
     IMAGE_SIZE_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
+    FLOPS_FIELD_NUMBER: _builtins.int
+    LICENCE_FIELD_NUMBER: _builtins.int
+    ON_DISK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """As a user may type it: "resnet50", "timm/convnext_tiny"."""
     source: _builtins.str
@@ -303,9 +328,21 @@ class ZooEntry(_message.Message):
     """ImageNet-1K top-1 in per cent of the default weights; 0 when unknown."""
     image_size: _builtins.int
     """Side of the square input in pixels; 0 when unknown."""
+    flops: _builtins.int
+    """Floating-point operations of one example of `image_size`, a multiplication
+    and its addition being two; 0 when the library does not say.
+    """
+    licence: _builtins.str
+    """Licence of the default weights in the library's own words; empty when it
+    does not say.
+    """
     @_builtins.property
     def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the pretrained weights, the default first."""
+
+    @_builtins.property
+    def on_disk(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those of `weights` that are on the server's disk."""
 
     def __init__(
         self,
@@ -317,10 +354,13 @@ class ZooEntry(_message.Message):
         accuracy: _builtins.float = ...,
         image_size: _builtins.int = ...,
         weights: _abc.Iterable[_builtins.str] | None = ...,
+        flops: _builtins.int = ...,
+        licence: _builtins.str = ...,
+        on_disk: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "image_size", b"image_size", "name", b"name", "params", b"params", "source", b"source", "task", b"task", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "flops", b"flops", "image_size", b"image_size", "licence", b"licence", "name", b"name", "on_disk", b"on_disk", "params", b"params", "source", b"source", "task", b"task", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -337,8 +377,8 @@ class ExportModelRequest(_message.Message):
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     format: _builtins.str
-    """"safetensors", "state_dict", "pt2", "onnx", "torchscript", "python",
-    "svg" or "png".
+    """"safetensors", "state_dict", "pt2", "onnx", "torchscript", "python" (the
+    code that rebuilds it), "card" (a model card in Markdown), "svg" or "png".
     """
     def __init__(
         self,
@@ -383,3 +423,67 @@ class FileChunk(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FileChunk: _TypeAlias = FileChunk  # noqa: Y015
+
+@_typing.final
+class PrefetchWeightsRequest(_message.Message):
+    """Which weights to bring."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """A zoo name, optionally with its weights ("resnet50@IMAGENET1K_V1"), or the
+    id of a model that began from one.
+    """
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrefetchWeightsRequest: _TypeAlias = PrefetchWeightsRequest  # noqa: Y015
+
+@_typing.final
+class PrefetchProgress(_message.Message):
+    """How a download stands. The last one of a call has `done_bytes` equal to
+    `total_bytes`, also when the weights were there before.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    DONE_BYTES_FIELD_NUMBER: _builtins.int
+    TOTAL_BYTES_FIELD_NUMBER: _builtins.int
+    RESUMED_BYTES_FIELD_NUMBER: _builtins.int
+    base: _builtins.str
+    """The base whose weights these are, as Model.base."""
+    file: _builtins.str
+    """Name of the file."""
+    done_bytes: _builtins.int
+    """Bytes that are there."""
+    total_bytes: _builtins.int
+    """Bytes of the whole file; 0 while unknown."""
+    resumed_bytes: _builtins.int
+    """Bytes that were there before this connection to the source."""
+    def __init__(
+        self,
+        *,
+        base: _builtins.str = ...,
+        file: _builtins.str = ...,
+        done_bytes: _builtins.int = ...,
+        total_bytes: _builtins.int = ...,
+        resumed_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "done_bytes", b"done_bytes", "file", b"file", "resumed_bytes", b"resumed_bytes", "total_bytes", b"total_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrefetchProgress: _TypeAlias = PrefetchProgress  # noqa: Y015

@@ -55,6 +55,11 @@ class ModelsStub:
                 request_serializer=netgraft_dot_v1_dot_models__pb2.ExportModelRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_models__pb2.FileChunk.FromString,
                 _registered_method=True)
+        self.PrefetchWeights = channel.unary_stream(
+                '/netgraft.v1.Models/PrefetchWeights',
+                request_serializer=netgraft_dot_v1_dot_models__pb2.PrefetchWeightsRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_models__pb2.PrefetchProgress.FromString,
+                _registered_method=True)
 
 
 class ModelsServicer:
@@ -90,6 +95,14 @@ class ModelsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PrefetchWeights(self, request, context):
+        """Brings a zoo name's pretrained weights to the server's disk and tells how
+        it goes. A broken download goes on where it broke; hashes are checked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +125,11 @@ def add_ModelsServicer_to_server(servicer, server):
                     servicer.ExportModel,
                     request_deserializer=netgraft_dot_v1_dot_models__pb2.ExportModelRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_models__pb2.FileChunk.SerializeToString,
+            ),
+            'PrefetchWeights': grpc.unary_stream_rpc_method_handler(
+                    servicer.PrefetchWeights,
+                    request_deserializer=netgraft_dot_v1_dot_models__pb2.PrefetchWeightsRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_models__pb2.PrefetchProgress.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +241,33 @@ class Models:
             '/netgraft.v1.Models/ExportModel',
             netgraft_dot_v1_dot_models__pb2.ExportModelRequest.SerializeToString,
             netgraft_dot_v1_dot_models__pb2.FileChunk.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PrefetchWeights(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/netgraft.v1.Models/PrefetchWeights',
+            netgraft_dot_v1_dot_models__pb2.PrefetchWeightsRequest.SerializeToString,
+            netgraft_dot_v1_dot_models__pb2.PrefetchProgress.FromString,
             options,
             channel_credentials,
             insecure,

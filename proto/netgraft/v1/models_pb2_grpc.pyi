@@ -54,6 +54,10 @@ class ModelsStub:
     """Searches the model zoo: every torchvision and timm name."""
     ExportModel: _grpc.UnaryStreamMultiCallable[_models_pb2.ExportModelRequest, _models_pb2.FileChunk]
     """Writes the model in a portable format and streams the file."""
+    PrefetchWeights: _grpc.UnaryStreamMultiCallable[_models_pb2.PrefetchWeightsRequest, _models_pb2.PrefetchProgress]
+    """Brings a zoo name's pretrained weights to the server's disk and tells how
+    it goes. A broken download goes on where it broke; hashes are checked.
+    """
 
 @_typing.type_check_only
 class ModelsAsyncStub(ModelsStub):
@@ -70,6 +74,10 @@ class ModelsAsyncStub(ModelsStub):
     """Searches the model zoo: every torchvision and timm name."""
     ExportModel: _aio.UnaryStreamMultiCallable[_models_pb2.ExportModelRequest, _models_pb2.FileChunk]  # type: ignore[assignment]
     """Writes the model in a portable format and streams the file."""
+    PrefetchWeights: _aio.UnaryStreamMultiCallable[_models_pb2.PrefetchWeightsRequest, _models_pb2.PrefetchProgress]  # type: ignore[assignment]
+    """Brings a zoo name's pretrained weights to the server's disk and tells how
+    it goes. A broken download goes on where it broke; hashes are checked.
+    """
 
 class ModelsServicer(metaclass=_abc_1.ABCMeta):
     """Names become recipes here, and recipes become files."""
@@ -107,5 +115,15 @@ class ModelsServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_models_pb2.FileChunk], _abc.AsyncIterator[_models_pb2.FileChunk]]:
         """Writes the model in a portable format and streams the file."""
+
+    @_abc_1.abstractmethod
+    def PrefetchWeights(
+        self,
+        request: _models_pb2.PrefetchWeightsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_models_pb2.PrefetchProgress], _abc.AsyncIterator[_models_pb2.PrefetchProgress]]:
+        """Brings a zoo name's pretrained weights to the server's disk and tells how
+        it goes. A broken download goes on where it broke; hashes are checked.
+        """
 
 def add_ModelsServicer_to_server(servicer: ModelsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -207,6 +207,8 @@ def diff_command(session: Session, a: str, b: str) -> None:
         "netgraft models resnet",
         "netgraft models --task segmentation",
         "netgraft models vit --max-params 30000000 --min-accuracy 80 --json",
+        "netgraft models --max-flops 1000000000 --licence apache",
+        "netgraft models --on-disk",
     ),
 )
 @click.argument("query", nargs=-1, shell_complete=complete_model)
@@ -215,14 +217,29 @@ def diff_command(session: Session, a: str, b: str) -> None:
 @click.option(
     "--min-accuracy", type=float, default=0.0, metavar="PERCENT", help="ImageNet-1K top-1."
 )
+@click.option(
+    "--max-flops", type=INT64, default=0, metavar="N", help="At most so many for one picture."
+)
+@click.option(
+    "--image-size", type=INT64, default=0, metavar="PIXELS", help="Side of the input, such as 224."
+)
+@click.option(
+    "--licence", default="", metavar="TEXT", help="How the weights' licence begins: apache, mit."
+)
+@click.option("--on-disk", is_flag=True, help="Only models whose weights are here already.")
 @click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most so many (50).")
 @pass_session
 def models_command(
     session: Session,
+    *,
     query: tuple[str, ...],
     task: str | None,
     max_params: int,
     min_accuracy: float,
+    max_flops: int,
+    image_size: int,
+    licence: str,
+    on_disk: bool,
     limit: int,
 ) -> None:
     """Search the model zoo for names that hold the words of QUERY."""
@@ -235,6 +252,10 @@ def models_command(
         task=task or "",
         max_params=max_params,
         min_accuracy=min_accuracy,
+        max_flops=max_flops,
+        image_size=image_size,
+        licence=licence,
+        on_disk=on_disk,
         limit=limit,
     )
     reply = session.door().models.ListModels(request)

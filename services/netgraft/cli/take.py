@@ -24,10 +24,13 @@ FORMATS = {
     ".onnx": "onnx",
     ".pt": "torchscript",
     ".py": "python",
+    ".md": "card",
     ".svg": "svg",
     ".png": "png",
 }
 """The format that a file's suffix means."""
+
+STDOUT = Path("-")
 
 
 @click.command(
@@ -36,10 +39,16 @@ FORMATS = {
     examples=(
         "netgraft export resnet50 -o resnet50.onnx",
         "netgraft export 1a2b3c4d --format python -o rebuild.py",
+        "netgraft export 1a2b3c4d --format card -o -",
     ),
 )
 @model_argument()
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="The file.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="The file; `-` prints it.",
+)
 @click.option(
     "--format",
     "kind",
@@ -65,10 +74,13 @@ def export_command(
         raise click.UsageError(
             "Say which format: --format, or -o FILE with one of " + ", ".join(FORMATS)
         )
-    if output:
+    if output and output != STDOUT:
         refuse_overwriting(output, force=force)
     door = session.door()
     request = models_pb2.ExportModelRequest(model=resolve(door, model, weights), format=kind)
+    if output == STDOUT:
+        _print(door.models.ExportModel(request))
+        return
     written, size = _receive(door.models.ExportModel(request), output, force=force)
     _tell(session, written, size, kind)
 
@@ -77,6 +89,12 @@ def refuse_overwriting(file: Path, *, force: bool) -> None:
     """Raises WouldOverwrite when the file is there and may not be replaced."""
     if file.exists() and not force:
         raise WouldOverwrite(path=file)
+
+
+def _print(chunks: "Iterator[models_pb2.FileChunk]") -> None:
+    """Hand the stream on to whoever reads this program's output."""
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk.data)
 
 
 def _receive(

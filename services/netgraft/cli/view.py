@@ -134,15 +134,19 @@ def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
 
 def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
     """Names of the zoo."""
-    numbers = (tr("parameters", "参数"), "top-1 %", tr("input", "输入"))
-    made = table(tr("name", "名称"), tr("task", "任务"), *numbers, right=numbers)
+    numbers = (tr("parameters", "参数"), "FLOPs", "top-1 %", tr("input", "输入"))
+    words = (tr("licence", "许可证"), tr("on disk", "本地权重"))
+    made = table(tr("name", "名称"), tr("task", "任务"), *numbers, *words, right=numbers)
     for entry in reply.entries:
         made.add_row(
             entry.name,
             entry.task,
-            count(entry.params) if entry.params else "",
-            f"{entry.accuracy:.1f}" if entry.accuracy else "",
-            str(entry.image_size or ""),
+            count(entry.params) if entry.params else "–",
+            count(entry.flops) if entry.flops else "–",
+            f"{entry.accuracy:.1f}" if entry.accuracy else "–",
+            str(entry.image_size or "–"),
+            entry.licence or "–",
+            ", ".join(entry.on_disk) or "–",
         )
     yield made
     shown, total = len(reply.entries), reply.total

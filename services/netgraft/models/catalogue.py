@@ -6,13 +6,17 @@ parameters are counted by building each model without weights).
 """
 
 import json
+import re
 import sys
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
+from netgraft.models import disk
+
 FILE = "catalogue.json"
+DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,17 @@ class Entry:
     image_size: int
     weights: tuple[str, ...]
     """Names of the pretrained weights, the default first."""
+    files: tuple[str, ...] = ()
+    """Where each of `weights` lies, as `disk` reads it: a file's name, or "hf:ORG/NAME"."""
+    flops: int = 0
+    """Floating-point operations of one example, a multiplication and its addition being two."""
+    licence: str = ""
+    """Of the default weights, in the library's own words."""
+
+    @property
+    def short(self) -> str:
+        """The library's own name, without what tells the library."""
+        return self.name.rpartition("/")[2]
 
 
 @lru_cache(maxsize=1)
@@ -36,7 +51,10 @@ def entries() -> tuple[Entry, ...]:
     """Every entry, torchvision first, each source sorted by name."""
     lines = resources.files(__package__).joinpath(FILE).read_text().splitlines()
     rows = (json.loads(line) for line in lines)
-    return tuple(Entry(**{**row, "weights": tuple(row["weights"])}) for row in rows)
+    return tuple(
+        Entry(**{**row, "weights": tuple(row["weights"]), "files": tuple(row["files"])})
+        for row in rows
+    )
 
 
 @lru_cache(maxsize=1)
@@ -53,23 +71,56 @@ class Query:
     task: str = ""
     max_params: int = 0
     min_accuracy: float = 0.0
+    max_flops: int = 0
+    image_size: int = 0
+    licence: str = ""
+    """How the licence begins, such as "apache"."""
+    on_disk: bool = False
 
     def matches(self, entry: Entry) -> bool:
-        words = self.words.lower().replace("-", "_").split()
         return (
-            all(word in entry.name for word in words)
+            all(word in entry.name for word in self.parts)
             and self.task in ("", entry.task)
-            and (not self.max_params or 0 < entry.params <= self.max_params)
+            and _at_most(entry.params, self.max_params)
+            and _at_most(entry.flops, self.max_flops)
             and entry.accuracy >= self.min_accuracy
+            and self.image_size in (0, entry.image_size)
+            and entry.licence.lower().startswith(self.licence.lower())
         )
+
+    @property
+    def parts(self) -> list[str]:
+        """The words as names spell them."""
+        return self.words.lower().replace("-", "_").split()
+
+    def rank(self, entry: Entry) -> tuple[object, ...]:
+        """Smaller is the better match: most accurate where accuracy is asked for, else by name."""
+        first = self.parts[0] if self.parts else ""
+        near = (entry.short != first, not entry.short.startswith(first))
+        return (-entry.accuracy if self.min_accuracy else 0.0, *near, entry.source != FIRST)
+
+
+FIRST = "torchvision"
+"""The source whose names stand before others of the same nearness."""
+
+
+def _at_most(value: int, bound: int) -> bool:
+    """Whether a value keeps a bound; what is unknown keeps none."""
+    return not bound or 0 < value <= bound
 
 
 def search(query: Query) -> list[Entry]:
-    """Entries that match. Most accurate first where accuracy is asked for."""
+    """Entries that match, best match first; equal ones by name, resnet18 before resnet101."""
     found = [entry for entry in entries() if query.matches(entry)]
-    if query.min_accuracy:
-        found.sort(key=lambda entry: -entry.accuracy)
-    return found
+    if query.on_disk:
+        here = disk.present()
+        found = [entry for entry in found if here.weights_of(entry)]
+    return sorted(found, key=lambda entry: (*query.rank(entry), _natural(entry.name)))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Runs of digits count as numbers."""
+    return [(int(part or -1), "") if part.isdigit() else (-1, part) for part in DIGITS.split(name)]
 
 
 def generate(file: Path) -> None:

@@ -1,7 +1,9 @@
-"""A recipe as plain PyTorch code that needs only torch, its library and safetensors."""
+"""A recipe as plain PyTorch code that needs only torch and the library of its base."""
 
 import json
+from dataclasses import replace
 
+from netgraft.models import loss_code
 from netgraft.models.recipe import (
     Base,
     Dropout,
@@ -12,22 +14,19 @@ from netgraft.models.recipe import (
     Replace,
     Retarget,
 )
+from netgraft.models.source import Plain, source
 
-LIBRARIES = {"torchvision": "import torchvision\n", "timm": "import timm\n", "file": ""}
+HEADER = '''"""{title}
 
-HEADER = '''"""{title}: rebuilt from netgraft recipe {id}.
-
-`netgraft export {short} --format safetensors -o {weights}` writes the weights file.
+Rebuilt from netgraft recipe {id}.
+The weights lie beside this file:
+netgraft export {short} --format state_dict -o {weights}
 """
 
-{library}import torch
-from safetensors.torch import load_file
-from torch import nn
-
+from pathlib import Path
 '''
 
-APPENDED = """
-class Appended(nn.Module):
+APPENDED = """class Appended(nn.Module):
     def __init__(self, body, head):
         super().__init__()
         self.body = body
@@ -44,34 +43,30 @@ class Appended(nn.Module):
         return self.head(features)
 
 
+def append(model, inputs, out):
+    like = next(model.parameters())
+    return Appended(model, nn.Linear(inputs, out, dtype=like.dtype, device=like.device))
 """
 
-RESIZE = '''
-def resize(layer, out):
+RESIZE = '''def resize(layer, out):
     """New parameters with `out` outputs; everything else of the layer stays."""
     for name, old in layer.named_parameters(recurse=False):
-        setattr(layer, name, nn.Parameter(torch.empty(out, *old.shape[1:])))
+        new = torch.empty(out, *old.shape[1:], dtype=old.dtype, device=old.device)
+        setattr(layer, name, nn.Parameter(new, requires_grad=old.requires_grad))
     for attribute in ("out_features", "out_channels"):
         if hasattr(layer, attribute):
             setattr(layer, attribute, out)
-
-
 '''
 
-
-TRAIN = '''
-def train(model, path, trainable):
+TRAIN = '''def train(model, path, trainable):
     """What trains of the module or the single parameter at `path`, "" for the model."""
     for name, parameter in model.named_parameters():
         if not path or name == path or name.startswith(path + "."):
             parameter.requires_grad_(trainable)
-
-
 '''
 
 
-DROPOUT = '''
-def dropout_before(layer, p):
+DROPOUT = '''def dropout_before(layer, p):
     """nn.Dropout before a layer, whose parameters keep their names."""
     kind = type(layer)
 
@@ -82,52 +77,64 @@ def dropout_before(layer, p):
     if not hasattr(layer, "dropout"):
         layer.__class__ = WithDropout
     layer.dropout = nn.Dropout(p)
-
-
 '''
 
 
 def python(recipe: Recipe, weights: str) -> str:
-    """The code. `weights` is the name of the safetensors file that it loads."""
-    heads = [head for edit in recipe.edits if isinstance(edit, Retarget) for head in edit.heads]
-    heads += recipe.base.file.heads if recipe.base.file else ()
-    text = HEADER.format(
-        title=_plain(recipe.title),
-        id=recipe.id,
-        short=recipe.id[:12],
-        weights=_plain(weights),
-        library=LIBRARIES[recipe.base.source],
+    """The code. `weights` is the name of the state_dict file that it loads."""
+    base = _base(recipe.base)
+    definitions = _definitions(recipe)
+    lines = [
+        *base.lines,
+        *(_head(head) for head in _own_heads(recipe)),
+        *_edits(recipe),
+        f"weights = Path(__file__).with_name({_literal(weights)})",
+        'model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))',
+        "model.eval()",
+    ]
+    head = HEADER.format(
+        title=_plain(recipe.title), id=recipe.id, short=recipe.id[:12], weights=_plain(weights)
     )
-    if any(head.append for head in heads):
-        text += APPENDED
-    if any(not head.append for head in heads):
-        text += RESIZE
-    if any(isinstance(edit, Freeze) for edit in recipe.edits):
-        text += TRAIN
-    if any(edit.layers for edit in recipe.edits_of(Dropout)):
-        text += DROPOUT
-    lines = [*_base(recipe.base), *_edits(recipe)]
-    lines += [f"model.load_state_dict(load_file({_literal(weights)}))", "model.eval()"]
-    return text + "\n".join(lines) + "\n"
+    text = head + _imports(base, recipe) + "".join(f"\n\n{part}" for part in definitions)
+    return text + ("\n\n" if definitions else "\n") + "\n".join(lines) + "\n" + _classes(recipe)
 
 
-def _base(base: Base) -> list[str]:
-    if base.source == "file" and base.file:
-        # Torch's own loader runs what is in the file; netgraft has looked at this very one.
-        return [
-            f"# The SHA-256 of the file is {base.file.sha256}.",
-            f"model = torch.load({base.name!r}, weights_only=False)",
-        ]
-    return [*_library(base), *(_head(head) for head in (base.file.heads if base.file else ()))]
+def _base(base: Base) -> Plain:
+    library = base if base.source == "file" else replace(base, file=None)
+    return source(base.source).plain(library)
 
 
-def _library(base: Base) -> list[str]:
-    if base.source == "timm":
-        name = f"{base.name}.{base.weights}" if base.weights else base.name
-        return [f"model = timm.create_model({_literal(name)}, pretrained=False)"]
-    # The weights' name decides structure too (auxiliary heads, input size).
-    choice = _literal(base.weights) if base.weights else "None"
-    return [f"model = torchvision.models.get_model({_literal(base.name)}, weights={choice})"]
+def _own_heads(recipe: Recipe) -> tuple[HeadEdit, ...]:
+    """Heads in which a user's file differs from the library's structure."""
+    return recipe.base.file.heads if recipe.base.file else ()
+
+
+def _classes(recipe: Recipe) -> str:
+    """The names of the classes by index, where somebody gave them."""
+    names = "".join(f"    {_literal(name)},\n" for name in recipe.class_names)
+    return f"classes = (\n{names})\n" if names else ""
+
+
+def _imports(base: Plain, recipe: Recipe) -> str:
+    standard = [line for line in base.imports if line.startswith("from unittest")]
+    others = [line for line in base.imports if line not in standard]
+    functional = ["import torch.nn.functional as F"] if recipe.loss else []
+    lines = [*standard, "", "import torch", *functional, *others, "from torch import nn"]
+    return "\n".join(lines) + "\n"
+
+
+def _definitions(recipe: Recipe) -> list[str]:
+    """The functions that this recipe's lines call, and its loss."""
+    heads = [head for edit in recipe.edits_of(Retarget) for head in edit.heads]
+    heads += _own_heads(recipe)
+    needed = (
+        (APPENDED, any(head.append for head in heads)),
+        (RESIZE, any(not head.append for head in heads)),
+        (TRAIN, any(recipe.edits_of(Freeze))),
+        (DROPOUT, any(edit.layers for edit in recipe.edits_of(Dropout))),
+        (loss_code.function(recipe.loss) if recipe.loss else "", bool(recipe.loss)),
+    )
+    return [text for text, wanted in needed if wanted]
 
 
 def _edits(recipe: Recipe) -> list[str]:
@@ -148,7 +155,7 @@ def _edits(recipe: Recipe) -> list[str]:
 
 def _head(head: HeadEdit) -> str:
     if head.append:
-        return f"model = Appended(model, nn.Linear({head.in_features}, {head.after}))"
+        return f"model = append(model, {head.in_features}, {head.after})"
     return f"resize({_at(head.path)}, {head.after})  # {_plain(str(head))}"
 
 

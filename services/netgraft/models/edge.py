@@ -6,8 +6,11 @@ from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from netgraft.models import zoo
-from netgraft.models.catalogue import Entry, Query, search
+from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
+from netgraft.models import disk, zoo
+from netgraft.models.catalogue import Entry, Query, entries, search
+from netgraft.models.disk import Present
+from netgraft.models.download import sparse
 from netgraft.models.files import LANGUAGES
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store, default_store
@@ -39,11 +42,12 @@ class ModelsServicer:
         return model_message(self.store.get_recipe(request.id), self.store)
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
-        query = Query(request.query, request.task, request.max_params, request.min_accuracy)
-        found = search(query)
+        _check(request)
+        found = search(_query(request))
         shown = found[: request.limit or DEFAULT_LIMIT]
+        here = disk.present()
         return models_pb2.ListModelsReply(
-            entries=[_entry_message(entry) for entry in shown], total=len(found)
+            entries=[_entry_message(entry, here) for entry in shown], total=len(found)
         )
 
     def ExportModel(self, request: models_pb2.ExportModelRequest) -> Iterator[models_pb2.FileChunk]:
@@ -58,6 +62,50 @@ class ModelsServicer:
             with file.open("rb") as stream:
                 while data := stream.read(CHUNK):
                     yield models_pb2.FileChunk(data=data)
+
+    def PrefetchWeights(
+        self, request: models_pb2.PrefetchWeightsRequest
+    ) -> Iterator[models_pb2.PrefetchProgress]:
+        base = zoo.pretrained(request.model, self.store)
+        try:
+            for progress in sparse(zoo.download(base)):
+                yield models_pb2.PrefetchProgress(
+                    base=str(base),
+                    file=progress.file,
+                    done_bytes=progress.done,
+                    total_bytes=progress.total,
+                    resumed_bytes=progress.resumed,
+                )
+        except WeightsUnavailable as error:
+            raise CannotPrefetch(**error.values, present=_present()) from error
+
+
+def _present() -> str:
+    """The zoo's weights that are on disk, as a user may type them."""
+    here = disk.present()
+    found = [f"{e.name}@{weights}" for e in entries() for weights in here.weights_of(e)]
+    return ", ".join(found) or "–"
+
+
+def _check(request: models_pb2.ListModelsRequest) -> None:
+    """Raises InvalidValue for a bound that nothing could keep."""
+    for name in ("max_params", "min_accuracy", "limit", "max_flops", "image_size"):
+        value = getattr(request, name)
+        if not value >= 0:
+            raise InvalidValue(name=name, value=value, expected="0 (no bound) or more")
+
+
+def _query(request: models_pb2.ListModelsRequest) -> Query:
+    return Query(
+        words=request.query,
+        task=request.task,
+        max_params=request.max_params,
+        min_accuracy=request.min_accuracy,
+        max_flops=request.max_flops,
+        image_size=request.image_size,
+        licence=request.licence,
+        on_disk=request.on_disk,
+    )
 
 
 def model_message(recipe: Recipe, store: Store) -> models_pb2.Model:
@@ -89,7 +137,7 @@ def _read(notice: str) -> str:
     return chinese if chinese and caller().language == "zh" else english
 
 
-def _entry_message(entry: Entry) -> models_pb2.ZooEntry:
+def _entry_message(entry: Entry, here: Present) -> models_pb2.ZooEntry:
     return models_pb2.ZooEntry(
         name=entry.name,
         source=entry.source,
@@ -98,4 +146,7 @@ def _entry_message(entry: Entry) -> models_pb2.ZooEntry:
         accuracy=entry.accuracy,
         image_size=entry.image_size,
         weights=entry.weights,
+        flops=entry.flops,
+        licence=entry.licence,
+        on_disk=here.weights_of(entry),
     )

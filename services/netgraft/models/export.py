@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from netgraft.errors import CannotExport, InvalidValue
-from netgraft.models import code
+from netgraft.errors import CannotExport, DetectorFormat, InvalidValue
+from netgraft.models import card, code
 from netgraft.models.build import build
 from netgraft.models.file_source import stem
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
-from netgraft.models.zoo import example_inputs
+from netgraft.models.zoo import example_inputs, task
 
 SUFFIXES = {
     "safetensors": "safetensors",
@@ -25,8 +25,12 @@ SUFFIXES = {
     "onnx": "onnx",
     "torchscript": "pt",
     "python": "py",
+    "card": "md",
 }
 """Formats and the suffixes of their files."""
+
+FIXED = ("pt2", "onnx")
+"""Formats of one tensor in and tensors of known shapes out: no detector fits them."""
 
 Inputs = tuple[Tensor | list[Tensor], ...]
 
@@ -39,16 +43,30 @@ def file_name(recipe: Recipe, kind: str) -> str:
 def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:
     """Write the model to `file` in one of the formats.
 
-    Raises InvalidValue for another format, CannotExport when the exporter cannot
-    take this model, and WeightsUnavailable.
+    Raises InvalidValue for another format, DetectorFormat and CannotExport when a format
+    cannot take this model, and WeightsUnavailable.
     """
     if kind not in SUFFIXES:
         raise InvalidValue(name="format", value=kind, expected=", ".join(SUFFIXES))
-    if kind == "python":
-        file.write_text(code.python(recipe, file_name(recipe, "safetensors")))
+    if text := _text(recipe, store, kind):
+        file.write_text(text, encoding="utf-8")
         return
+    if kind in FIXED and _detects(recipe):
+        others = ", ".join(other for other in WRITERS if other not in FIXED)
+        raise DetectorFormat(model=recipe.title, format=kind, others=f"python, {others}")
     model = build(recipe, store).eval()
     WRITERS[kind](model, recipe, file)
+
+
+def _text(recipe: Recipe, store: Store, kind: str) -> str:
+    """What is written without building the model; "" for a format that holds it."""
+    if kind == "python":
+        return code.python(recipe, file_name(recipe, "state_dict"))
+    return card.markdown(recipe, store) if kind == "card" else ""
+
+
+def _detects(recipe: Recipe) -> bool:
+    return task(recipe.base) == "detection"
 
 
 def _safetensors(model: nn.Module, recipe: Recipe, file: Path) -> None:
@@ -86,9 +104,21 @@ def _onnx(model: nn.Module, recipe: Recipe, file: Path) -> None:
 
 def _torchscript(model: nn.Module, recipe: Recipe, file: Path) -> None:
     with _explained(recipe, "torchscript"), torch.no_grad():
-        trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
-        traced = trace(model, example_inputs(recipe.base, device="cpu"), strict=False)
-        torch.jit.save(traced, str(file))
+        # A trace would keep the number of boxes that one example gave.
+        make = _scripted if _detects(recipe) else _traced
+        torch.jit.save(make(model, recipe), str(file))
+
+
+def _scripted(model: nn.Module, _recipe: Recipe) -> torch.jit.ScriptModule:
+    script: Callable[..., torch.jit.ScriptModule] = torch.jit.script
+    return script(model)
+
+
+def _traced(model: nn.Module, recipe: Recipe) -> torch.jit.ScriptModule:
+    trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
+    # The check would run the same input again: in evaluation mode that tells nothing.
+    inputs = example_inputs(recipe.base, device="cpu")
+    return trace(model, inputs, strict=False, check_trace=False)
 
 
 WRITERS: dict[str, Callable[[nn.Module, Recipe, Path], None]] = {

@@ -4,16 +4,17 @@ What is asked of a library by name is answered from the recipe's own `UserFile`;
 module itself comes through `adoption`, which has the store.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from netgraft.errors import OnlyDrawn
 from netgraft.models.catalogue import Entry
+from netgraft.models.download import Progress
 from netgraft.models.formats import format_of
 from netgraft.models.recipe import Base, UserFile
-from netgraft.models.source import Preprocessing
+from netgraft.models.source import Plain, Preprocessing
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's: a file does not say what its model was trained with."""
@@ -34,8 +35,9 @@ class FileSource:
     def weights(self, base: Base) -> dict[str, Tensor]:
         raise only_drawn(base)
 
-    def fetch(self, base: Base) -> None:
+    def download(self, base: Base) -> Iterator[Progress]:
         """The store has what a recipe of a file names."""
+        return iter(())
 
     def on_disk(self, base: Base) -> bool:
         return True
@@ -52,6 +54,25 @@ class FileSource:
         if not file.input_shape:
             raise only_drawn(base)
         return file.input_shape
+
+    def licence(self, base: Base) -> str:
+        return ""
+
+    def plain(self, base: Base) -> Plain:
+        file = user_file(base)
+        if file.kind != "module":
+            raise only_drawn(base)
+        # Torch's own loader runs what is in the file; netgraft has looked at this very one.
+        return Plain(
+            (),
+            (
+                f"# The SHA-256 of the file is {file.sha256}.",
+                f"found = torch.load({base.name!r}, map_location='cpu', weights_only=False)",
+                "inside = [found] if isinstance(found, nn.Module) else found.values()",
+                "model = next(part for part in inside if isinstance(part, nn.Module))",
+                "model = model.module if isinstance(model, nn.DataParallel) else model",
+            ),
+        )
 
 
 def user_file(base: Base) -> UserFile:

@@ -4,7 +4,7 @@ To add a source: write a class with these methods, name it in SOURCES, and run
 `make catalogue`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -13,6 +13,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from netgraft.models.catalogue import Entry
+from netgraft.models.download import Progress
 from netgraft.models.recipe import Base
 
 
@@ -23,6 +24,17 @@ class Preprocessing:
     size: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Plain code that makes a module without its weights: what it imports, and its lines.
+
+    The lines bind the module to the name `model`.
+    """
+
+    imports: tuple[str, ...]
+    lines: tuple[str, ...]
 
 
 class Source(Protocol):
@@ -40,8 +52,11 @@ class Source(Protocol):
     def weights(self, base: Base) -> dict[str, Tensor]:
         """The pretrained state dict of `base.weights`. Raises WeightsUnavailable."""
 
-    def fetch(self, base: Base) -> None:
-        """Bring the weights to this machine. Raises WeightsUnavailable."""
+    def download(self, base: Base) -> Iterator[Progress]:
+        """Bring the weights to this machine, telling how it goes. Raises WeightsUnavailable.
+
+        Something is told also when they were here before.
+        """
 
     def on_disk(self, base: Base) -> bool:
         """Whether the weights are on this machine already."""
@@ -54,6 +69,12 @@ class Source(Protocol):
 
     def input_shape(self, base: Base) -> tuple[int, ...]:
         """Shape of one example without the batch, such as (3, 224, 224)."""
+
+    def licence(self, base: Base) -> str:
+        """Licence of the weights in the library's own words; "" where it does not say."""
+
+    def plain(self, base: Base) -> Plain:
+        """The code of a program without netgraft that makes what `construct` makes."""
 
 
 SOURCES = {

@@ -1,7 +1,7 @@
 """timm's names as a source of models."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import timm
@@ -12,18 +12,20 @@ from torch import Tensor, nn
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from netgraft.errors import WeightsUnavailable
-from netgraft.models import imagenet, weights
+from netgraft.models import hub, imagenet, weights
 from netgraft.models.catalogue import Entry
+from netgraft.models.disk import HUB, HUB_FILES
+from netgraft.models.download import Progress, WrongContent
 from netgraft.models.recipe import Base
-from netgraft.models.source import Preprocessing
+from netgraft.models.source import Plain, Preprocessing
 from netgraft.models.weightless import construct_weightless
 
 logging.getLogger("timm").setLevel(logging.ERROR)
 
 IMAGENET_CLASSES = 1000
 
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-"""What timm looks for in a repository of the hub."""
+UNKNOWN_LICENCE = "unknown"
+"""What timm writes where it does not know."""
 
 
 class TimmSource:
@@ -44,11 +46,12 @@ class TimmSource:
             accuracy=0.0,
             image_size=self.input_shape(base)[-1],
             weights=tags,
+            files=tuple(_file(Base("timm", name, tag)) for tag in tags),
+            licence=self.licence(base),
         )
 
     def construct(self, base: Base) -> nn.Module:
-        name = f"{base.name}.{base.weights}" if base.weights else base.name
-        return timm.create_model(name, pretrained=False)
+        return timm.create_model(_full_name(base), pretrained=False)
 
     def weights(self, base: Base) -> dict[str, Tensor]:
         config = _config(base)
@@ -61,8 +64,15 @@ class TimmSource:
             raise _unavailable(base, error) from error
         return _filtered(base, dict(state))
 
-    def fetch(self, base: Base) -> None:
-        self.weights(base)
+    def download(self, base: Base) -> Iterator[Progress]:
+        config = _config(base)
+        if not config.hf_hub_id:
+            yield from weights.download(config.url, str(base))
+            return
+        try:
+            yield from hub.download(config.hf_hub_id)
+        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+            raise _unavailable(base, error) from error
 
     def on_disk(self, base: Base) -> bool:
         config = _config(base)
@@ -84,6 +94,14 @@ class TimmSource:
     def input_shape(self, base: Base) -> tuple[int, ...]:
         return tuple(_config(base).input_size)
 
+    def licence(self, base: Base) -> str:
+        known = (base.weights and _config(base).license) or ""
+        return "" if known == UNKNOWN_LICENCE else str(known)
+
+    def plain(self, base: Base) -> Plain:
+        call = f"model = timm.create_model({_full_name(base)!r}, pretrained=False)"
+        return Plain(("import timm",), (call,))
+
 
 def _tags(name: str) -> tuple[str, ...]:
     """Tags of the pretrained weights of a name, the default first."""
@@ -93,9 +111,20 @@ def _tags(name: str) -> tuple[str, ...]:
     return tuple(first + [tag for tag in found if tag not in first])
 
 
+def _full_name(base: Base) -> str:
+    return f"{base.name}.{base.weights}" if base.weights else base.name
+
+
 def _config(base: Base) -> Any:
-    name = f"{base.name}.{base.weights}" if base.weights else base.name
-    return timm.get_pretrained_cfg(name)
+    return timm.get_pretrained_cfg(_full_name(base))
+
+
+def _file(base: Base) -> str:
+    """Where the weights lie, as `disk` reads it; "" when the library names no place."""
+    config = _config(base)
+    if config.hf_hub_id:
+        return f"{HUB}{config.hf_hub_id}"
+    return weights.local_file(config.url).name if config.url else ""
 
 
 def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -107,7 +136,9 @@ def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _unavailable(base: Base, error: Exception) -> WeightsUnavailable:
-    problem = "no network" if isinstance(error, LocalEntryNotFoundError) else type(error).__name__
+    problem = str(error) if isinstance(error, WrongContent) else type(error).__name__
+    if isinstance(error, LocalEntryNotFoundError):
+        problem = "no network"
     return WeightsUnavailable(
         model=f"timm/{base.name}",
         problem=problem,

@@ -1,7 +1,7 @@
 """torchvision's 121 names as a source of models."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
 import torchvision
@@ -10,9 +10,10 @@ from torchvision.models import WeightsEnum
 
 from netgraft.models import weights
 from netgraft.models.catalogue import Entry
+from netgraft.models.download import Progress
 from netgraft.models.override import nothing, override
 from netgraft.models.recipe import Base
-from netgraft.models.source import Preprocessing
+from netgraft.models.source import Plain, Preprocessing
 
 IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -47,6 +48,9 @@ class TorchvisionSource:
             accuracy=float(metrics.get("acc@1", 0.0)),
             image_size=shape[-1],
             weights=tuple(choice.name for choice in choices),
+            files=tuple(weights.local_file(choice.url).name for choice in choices),
+            flops=_flops(default) if default and _task(name) != "optical_flow" else 0,
+            licence=str(default.meta.get("license", "")) if default else "",
         )
 
     def construct(self, base: Base) -> nn.Module:
@@ -71,8 +75,8 @@ class TorchvisionSource:
     def weights(self, base: Base) -> dict[str, Tensor]:
         return weights.read(weights.fetch(self._chosen(base).url, str(base)), str(base))
 
-    def fetch(self, base: Base) -> None:
-        weights.fetch(self._chosen(base).url, str(base))
+    def download(self, base: Base) -> Iterator[Progress]:
+        return weights.download(self._chosen(base).url, str(base))
 
     def on_disk(self, base: Base) -> bool:
         return weights.local_file(self._chosen(base).url).is_file()
@@ -99,6 +103,15 @@ class TorchvisionSource:
             frames = max(16, chosen.meta.get("min_temporal_size", 1) if chosen else 1)
             return (3, frames, side, side)
         return (3, side, side)
+
+    def licence(self, base: Base) -> str:
+        chosen = _chosen(base)
+        return str(chosen.meta.get("license", "")) if chosen else ""
+
+    def plain(self, base: Base) -> Plain:
+        from netgraft.models.torchvision_code import plain
+
+        return plain(base, self.construct)
 
     @staticmethod
     def _chosen(base: Base) -> Any:
@@ -134,6 +147,14 @@ def _chosen(base: Base) -> Any:
     if base.weights is None:
         return None
     return next(choice for choice in _choices(base.name) if choice.name == base.weights)
+
+
+def _flops(chosen: Any) -> int:
+    """Torchvision counts multiply-adds, in thousands of millions, and calls them GFLOPS.
+
+    Of optical flow it counts another size of picture than `input_shape`.
+    """
+    return round(float(chosen.meta.get("_ops", 0)) * 2e9)
 
 
 def _side(chosen: Any, task: str) -> int:

@@ -6,9 +6,10 @@ Hugging Face cache), so what was downloaded before is found.
 
 import os
 import pickle
+import re
 import urllib.error
-import urllib.request
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -16,8 +17,14 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import DiskFull, WeightsUnavailable
+from netgraft.models import download as downloading
+from netgraft.models.download import Progress
+from netgraft.settings import settings
 
-PROBE_SECONDS = 10
+HASH = re.compile(r"-([a-f0-9]{8,})\.")
+"""As torch.hub.HASH_REGEX, but that "-900e." in a name of another origin is none."""
+
+TORCH_SERVER = "https://download.pytorch.org"
 ENOSPC = 28
 
 
@@ -31,24 +38,34 @@ def fetch(url: str, model: str) -> Path:
 
     Raises WeightsUnavailable when it is not here and cannot be had, and DiskFull.
     """
+    for _ in download(url, model):
+        pass
+    return local_file(url)
+
+
+def download(url: str, model: str) -> Iterator[Progress]:
+    """As `fetch`, telling how it goes. The last is told also when the file was here before."""
     file = local_file(url)
-    if file.is_file():
-        return file
     try:
-        # torch.hub waits without a limit; a short probe first keeps "no network" quick.
-        probe = urllib.request.Request(url, method="HEAD")  # noqa: S310  # torchvision's own URL
-        urllib.request.urlopen(probe, timeout=PROBE_SECONDS).close()  # noqa: S310
-        file.parent.mkdir(parents=True, exist_ok=True)
-        digest = torch.hub.HASH_REGEX.search(file.name)
-        prefix = digest.group(1) if digest else None
-        torch.hub.download_url_to_file(url, str(file), prefix, progress=False)
-    except urllib.error.URLError as error:
+        if not file.is_file():
+            named = HASH.search(file.name)
+            yield from downloading.download(_mirrored(url), file, named[1] if named else "")
+        size = file.stat().st_size
+        yield Progress(file.name, size, size, 0)
+    except urllib.error.URLError as error:  # HTTPError's reason is the server's
         raise _unavailable(model, file, str(error.reason)) from error
-    except (OSError, RuntimeError) as error:  # RuntimeError: torch.hub's wrong hash
-        if isinstance(error, OSError) and error.errno == ENOSPC:
+    except OSError as error:
+        if error.errno == ENOSPC:
             raise DiskFull(folder=hub_folder()) from error
         raise _unavailable(model, file, str(error)) from error
-    return file
+
+
+def _mirrored(url: str) -> str:
+    """The URL at the mirror that the settings name, if torch's server is meant."""
+    mirror = settings().torch_mirror.rstrip("/")
+    if not mirror or not url.startswith(f"{TORCH_SERVER}/"):
+        return url
+    return mirror + url.removeprefix(TORCH_SERVER)
 
 
 def read(file: Path, model: str) -> dict[str, Tensor]:

@@ -5,16 +5,19 @@ from typing import TYPE_CHECKING, Literal
 
 from rapidfuzz import process
 
-from netgraft.errors import UnknownModel, WeightsUnavailable
+from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
 from netgraft.models.catalogue import Entry, by_name
 from netgraft.models.formats import names_file
 from netgraft.models.recipe import Base, Recipe
 from netgraft.models.store import Store, is_model_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import torch
     from torch import Tensor, nn
 
+    from netgraft.models.download import Progress
     from netgraft.models.source import Preprocessing
 
 Policy = Literal["pretrained", "none", "preferred"]
@@ -113,10 +116,34 @@ def _on_disk(base: Base) -> bool:
 
 def fetch(base: Base) -> None:
     """Make sure that the weights of a base are on this machine. Raises WeightsUnavailable."""
+    if base.weights is not None and base.file is None:
+        for _ in download(base):
+            pass
+
+
+def download(base: Base) -> "Iterator[Progress]":
+    """As `fetch` for pretrained weights, telling how it goes."""
     from netgraft.models.source import source
 
-    if base.weights is not None and base.file is None:
-        source(base.source).fetch(base)
+    return source(base.source).download(base)
+
+
+def pretrained(reference: str, store: Store) -> Base:
+    """The base whose weights a reference means, on this machine or not.
+
+    Raises UnknownModel, and InvalidValue for a model without pretrained weights.
+    """
+    text = reference.strip()
+    if names_file(text) or (is_model_id(text) and text.lower() not in by_name()):
+        base = resolve(text, "pretrained", store).recipe.base
+    else:
+        name, _, asked = text.partition("@")
+        entry = _entry(name)
+        base = Base(entry.source, entry.short, _weights(entry, asked))
+    if base.weights is None or base.file is not None:
+        expected = "a name of the zoo that has pretrained weights, such as resnet50"
+        raise InvalidValue(name="model", value=text, expected=expected)
+    return base
 
 
 def base_module(

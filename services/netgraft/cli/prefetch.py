@@ -1,0 +1,84 @@
+"""prefetch: pretrained weights, brought before they are needed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from netgraft.cli.command import Word
+from netgraft.cli.language import tr
+from netgraft.cli.reference import complete_model
+from netgraft.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from netgraft.v1 import models_pb2
+
+
+@click.command(
+    "prefetch",
+    cls=Word,
+    examples=(
+        "netgraft prefetch resnet50 timm/convnext_tiny",
+        "netgraft prefetch resnet50@IMAGENET1K_V1",
+        "HTTPS_PROXY=http://proxy:3128 netgraft prefetch vit_b_16",
+    ),
+)
+@click.argument(
+    "models", metavar="MODEL...", nargs=-1, required=True, shell_complete=complete_model
+)
+@pass_session
+def prefetch_command(session: Session, models: tuple[str, ...]) -> None:
+    """Download the pretrained weights of each MODEL.
+
+    A broken download goes on where it broke, also in a later call, and its hash is checked. With
+    --json each line tells how one stands.
+    """
+    from netgraft.v1 import models_pb2
+
+    door = session.door()
+    for model in models:
+        request = models_pb2.PrefetchWeightsRequest(model=model)
+        _follow(session, model, door.models.PrefetchWeights(request))
+
+
+def _follow(session: Session, model: str, stream: "Iterator[models_pb2.PrefetchProgress]") -> None:
+    from netgraft.cli.output import emit_line, size
+
+    last, first = None, None
+    with _bar(model, shown=not session.json) as show:
+        for last in stream:
+            first = first or last
+            show(last)
+            if session.json:
+                emit_line(last)
+    if last is None or first is None or session.json:
+        return
+    there = first.done_bytes == first.total_bytes
+    how = tr("was there already", "已在本机") if there else tr("downloaded", "已下载")
+    click.echo(f"{last.base}  {size(last.total_bytes)}  {last.file}  {how}")
+
+
+@contextmanager
+def _bar(label: str, *, shown: bool) -> "Iterator[Callable[[models_pb2.PrefetchProgress], None]]":
+    from netgraft.cli.output import console
+
+    out = console(stderr=True)
+    if not (shown and out.is_terminal):
+        yield lambda _: None
+        return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=out) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda at: progress.update(
+            task, completed=at.done_bytes, total=at.total_bytes or None
+        )

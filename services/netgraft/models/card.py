@@ -1,0 +1,233 @@
+"""A model card: what somebody must know who gets a model's file and nothing else, in Markdown.
+
+The front matter is what model hubs read (huggingface.co/docs/hub/model-cards). Whatever a user
+or a file named (class names, module paths, data) is escaped: it stays text.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import PurePath
+from typing import Any
+
+from netgraft.models import zoo
+from netgraft.models.build import build
+from netgraft.models.file_source import stem
+from netgraft.models.markdown import code, escaped, fenced
+from netgraft.models.recipe import Base, Edit, Freeze, Recipe, Retarget, SetLoss, Tuned
+from netgraft.models.schema import JobRow
+from netgraft.models.source import source
+from netgraft.models.store import Store
+
+NOT_STATED = "not stated"
+
+PIPELINES = {
+    "classification": "image-classification",
+    "segmentation": "image-segmentation",
+    "detection": "object-detection",
+    "video": "video-classification",
+}
+"""Tasks as model hubs call them."""
+
+SHOWN_CLASSES = 50
+"""More names than these are folded away."""
+
+LAYERS_NAMED = 8
+
+
+def markdown(recipe: Recipe, store: Store) -> str:
+    """The card. Reads no weights."""
+    parts = chain(
+        _front(recipe),
+        (f"# {escaped(recipe.title)}", f"Made with netgraft. Model {code(recipe.id)}."),
+        ("## How it was made", *_made(recipe)),
+        ("## Task", _task(recipe), *_classes(recipe)),
+        ("## Training", *_training(recipe, store)),
+        ("## Input", _input(recipe, store)),
+        ("## Size", _size(recipe, store)),
+        ("## Licence of the weights", _licence(recipe.base)),
+        ("## How to load it", *_loading(recipe)),
+        ("## Recipe", fenced(recipe.canonical(), "json")),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _front(recipe: Recipe) -> Iterator[str]:
+    base = recipe.base
+    facts = {
+        "library_name": base.source if base.source != "file" else "pytorch",
+        "pipeline_tag": PIPELINES.get(zoo.task(base), ""),
+        "license": _stated(base),
+        "tags": ["netgraft"],
+    }
+    lines = [f"{key}: {json.dumps(value)}" for key, value in facts.items() if value]
+    yield "\n".join(["---", *lines, "---"])
+
+
+def _stated(base: Base) -> str:
+    """The licence of the pretrained weights; of a user's own tensors nobody knows it."""
+    return "" if base.file else source(base.source).licence(base)
+
+
+def _licence(base: Base) -> str:
+    if base.weights is None and base.file is None:
+        return "None apply: it began from random weights."
+    found = _stated(base)
+    if not found:
+        return f"{NOT_STATED.capitalize()} by the library. Ask whoever published the weights."
+    return f"{escaped(found)}, of the weights that it began from ({code(str(base))})."
+
+
+# How it was made
+
+
+def _made(recipe: Recipe) -> Iterator[str]:
+    steps = [_began(recipe.base), *(_told(edit) for edit in recipe.edits)]
+    yield "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
+
+
+def _began(base: Base) -> str:
+    if base.file:
+        structure = "" if base.source == "file" else f", in the structure of {code(base.name)}"
+        sha256 = code(base.file.sha256)
+        return f"Began from the file {escaped(base.file.name)}{structure} (SHA-256 {sha256})."
+    weights = f"its weights {code(base.weights)}" if base.weights else "random weights"
+    return f"Began from {code(base.name)} of {base.source} with {weights}."
+
+
+def _told(edit: Edit) -> str:
+    match edit:
+        case Retarget():
+            heads = ", ".join(code(str(head)) for head in edit.heads)
+            return f"New head for {edit.classes} classes: {heads}."
+        case Freeze():
+            return f"{'Let train' if edit.trainable else 'Froze'}: {_layers(edit.paths)}."
+        case SetLoss():
+            return f"Loss: {code(edit.loss)}."
+        case Tuned():
+            return f"Tuned by job {code(edit.job)}."
+    raise TypeError(edit)
+
+
+def _layers(paths: tuple[str, ...]) -> str:
+    named = [code(path) if path else "the whole model" for path in paths[:LAYERS_NAMED]]
+    rest = len(paths) - len(named)
+    return ", ".join(named) + (f" and {rest} more" if rest else "")
+
+
+# What it is for
+
+
+def _task(recipe: Recipe) -> str:
+    classes = recipe.classes or len(_names(recipe))
+    counted = f", {classes} classes" if classes else ""
+    return f"{zoo.task(recipe.base).replace('_', ' ').capitalize()}{counted}."
+
+
+def _names(recipe: Recipe) -> tuple[str, ...]:
+    """Names of the classes, as far as they are still those that the model tells apart."""
+    own = () if any(recipe.edits_of(Retarget)) else zoo.class_names(recipe.base)
+    return recipe.class_names or own
+
+
+def _classes(recipe: Recipe) -> Iterator[str]:
+    names = _names(recipe)
+    lines = "\n".join(f"- {index}: {escaped(name)}" for index, name in enumerate(names))
+    if len(names) > SHOWN_CLASSES:
+        yield f"<details><summary>{len(names)} class names, by index</summary>"
+        yield lines
+        yield "</details>"
+    elif names:
+        yield lines
+    else:
+        yield "The classes have no names."
+
+
+# Training
+
+
+def _training(recipe: Recipe, store: Store) -> Iterator[str]:
+    tuned = next(recipe.edits_of(Tuned), None)
+    if tuned is None:
+        yield "It was not tuned."
+        return
+    if not isinstance(recipe.edits[-1], Tuned):
+        yield "It was edited after this training, so the figures are not its own."
+    facts = {"job": tuned.job, **_settings(tuned.job, store)}
+    rows = [f"| {escaped(name)} | {escaped(_shown(value))} |" for name, value in facts.items()]
+    yield "\n".join(("| setting | value |", "|---|---|", *rows))
+    figures = [f"| {escaped(name)} | {value:.6g} |" for name, value in tuned.metrics]
+    if figures:
+        yield "\n".join(("| figure | value |", "|---|---:|", *figures))
+
+
+def _settings(job: str, store: Store) -> dict[str, Any]:
+    """What the job was asked for, without what the card says elsewhere; {} when it is gone."""
+    with store.session() as session:
+        row = session.get(JobRow, job)
+        spec: dict[str, Any] = json.loads(row.spec)["spec"] if row else {}
+    spec.pop("model", None)
+    if "data" in spec:
+        spec["data"] = _public(spec["data"])
+    return spec
+
+
+def _public(data: str) -> str:
+    """A data set's name; of a folder its last part, for the rest is this machine's."""
+    return PurePath(data).name if "://" not in data else data
+
+
+def _shown(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+# What goes in, what it costs
+
+
+def _input(recipe: Recipe, store: Store) -> str:
+    shape = zoo.input_shape(recipe.base)
+    tuned = next(recipe.edits_of(Tuned), None)
+    side = _settings(tuned.job, store).get("image_size") if tuned else None
+    if side and len(shape) > 1:
+        shape = (*shape[:-2], side, side)
+    sizes = " × ".join(map(str, shape))
+    if zoo.task(recipe.base) == "detection":
+        return (
+            f"A list of RGB pictures of any size, {shape[0]} × height × width, values from 0 to 1. "
+            "The model scales and normalises them itself."
+        )
+    taste = zoo.preprocessing(recipe.base)
+    return (
+        f"N × {sizes}, RGB, values from 0 to 1, then per channel (value − mean) / std "
+        f"with mean {_triple(taste.mean)} and std {_triple(taste.std)}."
+    )
+
+
+def _triple(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:.6g}" for value in values) + ")"
+
+
+def _size(recipe: Recipe, store: Store) -> str:
+    parameters = list(build(recipe, store, device="meta").parameters())
+    total = sum(p.numel() for p in parameters)
+    trains = sum(p.numel() for p in parameters if p.requires_grad)
+    base = recipe.base
+    known = zoo.entry_of(base).flops if base.file is None else 0
+    cost = f" {_shown(known / 1e9)} GFLOPs a picture before it was edited." if known else ""
+    return f"{total:,} parameters, of which {trains:,} train.{cost}"
+
+
+# Loading
+
+
+def _loading(recipe: Recipe) -> Iterator[str]:
+    short = recipe.id[:12]
+    stemmed = f"{stem(recipe.base)}-{short}"
+    yield "Plain PyTorch, without netgraft: write the code and, beside it, the weights."
+    script = (
+        f"netgraft export {short} --format python -o rebuild.py\n"
+        f"netgraft export {short} --format state_dict -o '{stemmed}.pth'"
+    )
+    yield fenced(script, "console")
+    yield fenced("from rebuild import model  # in evaluation mode", "python")
+    yield f"With netgraft: `netgraft show {short}`."

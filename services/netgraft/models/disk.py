@@ -1,0 +1,51 @@
+"""Which pretrained weights are on this machine, told without torch.
+
+The libraries keep them in `$TORCH_HOME/hub/checkpoints` and in the Hugging Face cache; the
+catalogue says under which name. Looks at folders, never into a file.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netgraft.settings import hugging_face_cache, torch_checkpoints
+
+if TYPE_CHECKING:
+    from netgraft.models.catalogue import Entry
+
+HUB = "hf:"
+"""Before the name of a repository of the Hugging Face hub."""
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""What timm looks for in a repository of the hub."""
+
+
+@dataclass(frozen=True)
+class Present:
+    """Names of weights' files that are here, as the catalogue spells them."""
+
+    files: frozenset[str]
+
+    def weights_of(self, entry: "Entry") -> tuple[str, ...]:
+        """Those of an entry's weights that are here, the default first."""
+        pairs = zip(entry.weights, entry.files, strict=True)
+        return tuple(name for name, file in pairs if file in self.files)
+
+
+def present() -> Present:
+    """What is here at this moment."""
+    return Present(frozenset((*_checkpoints(), *_repositories())))
+
+
+def _checkpoints() -> list[str]:
+    folder = torch_checkpoints()
+    return [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
+
+
+def _repositories() -> list[str]:
+    found = hugging_face_cache().glob("models--*/snapshots/*/*")
+    return [HUB + _repository(file) for file in found if file.name in HUB_FILES and file.exists()]
+
+
+def _repository(file: Path) -> str:
+    """models--timm--resnet50.a1_in1k/snapshots/…/model.safetensors → timm/resnet50.a1_in1k."""
+    return file.parents[2].name.removeprefix("models--").replace("--", "/", 1)

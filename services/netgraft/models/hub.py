@@ -1,0 +1,87 @@
+"""Files of the Hugging Face hub, told as they arrive.
+
+huggingface_hub itself gets them: it goes to $HF_ENDPOINT, through the usual proxies, resumes a
+connection that breaks, and keeps what it got in its own cache, named by its hash.
+"""
+
+import hashlib
+import io
+import queue
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from tqdm.std import tqdm
+
+from netgraft.models.disk import HUB_FILES
+from netgraft.models.download import Progress, WrongContent
+
+Told = queue.SimpleQueue[Progress | Exception | None]
+"""What the thread that downloads says to the one that asked; None: the file is there."""
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def download(repository: str) -> Iterator[Progress]:
+    """Bring a repository's weights into the cache. Raises what huggingface_hub does (OSError)."""
+    told = Told()
+    threading.Thread(target=_bring, args=(repository, told), daemon=True).start()
+    while (item := told.get()) is not None:
+        if isinstance(item, Exception):
+            raise item
+        yield item
+
+
+def _bring(repository: str, told: Told) -> None:
+    try:
+        file = _first(repository, told)
+        _check(file)
+        size = file.stat().st_size
+        told.put(Progress(file.name, size, size))
+        told.put(None)
+    except Exception as error:  # noqa: BLE001  # raised again in the thread that asked
+        told.put(error)
+
+
+def _first(repository: str, told: Told) -> Path:
+    """The first of the files that weights may lie in."""
+    id_, _, revision = repository.partition("@")
+    for name in HUB_FILES[:-1]:
+        try:
+            return _get(id_, revision, name, told)
+        except EntryNotFoundError:
+            continue
+    return _get(id_, revision, HUB_FILES[-1], told)
+
+
+def _get(id_: str, revision: str, name: str, told: Told) -> Path:
+    class Bar(tqdm):  # type: ignore[misc]
+        """A progress bar that draws nothing and tells instead."""
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)  # a word of huggingface_hub's own bars
+            super().__init__(*args, **kwargs | {"disable": False, "file": io.StringIO()})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            drawn: bool | None = super().update(n)
+            told.put(Progress(name, int(self.n), int(self.total or 0), int(self.initial)))
+            return drawn
+
+    return Path(hf_hub_download(id_, name, revision=revision or None, tqdm_class=Bar))
+
+
+def _check(file: Path) -> None:
+    """A large file's place in the cache is named by its SHA-256. Raises WrongContent."""
+    blob = file.resolve()
+    if not SHA256.fullmatch(blob.name):
+        return
+    with blob.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != blob.name:
+        file.unlink()
+        blob.unlink(missing_ok=True)
+        raise WrongContent(f"{file.name} has another SHA-256 than the hub says; it was removed")

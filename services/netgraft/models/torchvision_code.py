@@ -1,0 +1,95 @@
+"""A torchvision name as the plain call that makes its structure, and asks no network.
+
+Torchvision's builders change the structure by the name of the weights (auxiliary heads, sides of
+pictures, frozen BatchNorm), and download them. So options that say the same without weights are
+tried, and compared with the real structure; a name that none of them fits is built with its
+weights named, and what would load them held still.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torchvision
+from torch import nn
+
+from netgraft.models.recipe import Base
+from netgraft.models.source import Plain
+from netgraft.models.weightless import construct_weightless
+
+Look = list[tuple[object, ...]]
+
+HELD_STILL_NEEDS = (
+    "from unittest import mock",
+    "import torchvision",
+    "from torchvision.models import WeightsEnum",
+)
+HELD_STILL = (
+    "# The structure depends on the weights' name; their values come from the file below.",
+    "with (",
+    '    mock.patch.object(WeightsEnum, "get_state_dict", lambda *_, **__: {}),',
+    '    mock.patch.object(nn.Module, "load_state_dict", lambda *_, **__: None),',
+    "):",
+)
+
+
+def plain(base: Base, construct: Callable[[Base], nn.Module]) -> Plain:
+    """The code for a base; `construct` makes its structure."""
+    wanted = _look(construct_weightless(lambda: construct(base)))
+    for options in _options(base):
+        if _structure(base.name, options) == wanted:
+            return Plain(("import torchvision",), (_call(base.name, {"weights": None, **options}),))
+    named = {"weights": base.weights, **_no_backbone(base.name)}
+    return Plain(HELD_STILL_NEEDS, (*HELD_STILL, "    " + _call(base.name, named)))
+
+
+def _structure(name: str, options: dict[str, Any]) -> Look | None:
+    """The structure that a name has with these options; None when it does not know them."""
+
+    def construct() -> nn.Module:
+        made: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+        return made
+
+    try:
+        return _look(construct_weightless(construct))
+    except (TypeError, ValueError):
+        return None
+
+
+def _options(base: Base) -> Iterator[dict[str, Any]]:
+    """What the builders do when weights are named, as options; the usual first."""
+    from netgraft.models.source import source
+
+    if backbone := _no_backbone(base.name):
+        yield backbone
+        yield backbone | {"aux_loss": True}
+        return
+    yield {}
+    yield {"image_size": source(base.source).input_shape(base)[-1]}
+    for auxiliary in (False, True):
+        yield {"transform_input": True, "aux_logits": auxiliary, "init_weights": False}
+
+
+def _no_backbone(name: str) -> dict[str, Any]:
+    """Segmentation and detection download a backbone of their own unless told not to."""
+    accepted = inspect.signature(torchvision.models.get_model_builder(name)).parameters
+    return {"weights_backbone": None} if "weights_backbone" in accepted else {}
+
+
+def _call(name: str, options: dict[str, Any]) -> str:
+    said = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    return f"model = torchvision.models.get_model({name!r}, {said})"
+
+
+def _look(module: nn.Module) -> Look:
+    """All that could tell two structures apart but the values of tensors."""
+    parts: Look = []
+    for path, part in module.named_modules():
+        plain = {key: value for key, value in vars(part).items() if _is_plain(key, value)}
+        parts.append((path, type(part), sorted(plain.items()), part.extra_repr()))
+    parts += [(path, p.shape, p.dtype, p.requires_grad) for path, p in module.named_parameters()]
+    return parts + [(path, b.shape, b.dtype) for path, b in module.named_buffers()]
+
+
+def _is_plain(key: str, value: object) -> bool:
+    return not key.startswith("_") and isinstance(value, bool | int | float | str)

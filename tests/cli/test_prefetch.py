@@ -1,0 +1,281 @@
+"""prefetch: weights from a real server on loopback that breaks, lies, or is not there."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netgraft.settings import settings
+
+from .conftest import Run
+from .server import serving
+
+MODEL = "mobilenet_v2@IMAGENET1K_V1"
+FILE = "mobilenet_v2-b0353104.pth"
+CLOSED = "http://127.0.0.1:9"
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
+
+
+class Server:
+    """Serves one file's bytes under every path; can be told to break off."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.cuts = 0
+        """How many answers end in the middle of what was asked for."""
+        self.status = 0
+        """Instead of the file, when not 0."""
+        self.asked: list[tuple[str, str, str]] = []
+        """Method, path and Range of each request."""
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+
+    @property
+    def ranges(self) -> list[str]:
+        return [wanted for method, _, wanted in self.asked if method == "GET"]
+
+    def handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                wanted = self.headers.get("Range", "")
+                server.asked.append((self.command, self.path, wanted))
+                if server.status:
+                    self.send_error(server.status)
+                    return
+                size = len(server.content)
+                begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+                self.send_response(206 if wanted else 200)
+                if wanted:
+                    self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
+                digest = hashlib.sha256(server.content).hexdigest()
+                self.send_header("Content-Length", str(size - begin))
+                self.send_header("ETag", f'"{digest}"')
+                self.send_header("X-Repo-Commit", "1" * 40)  # as the hub does
+                self.send_header("Connection", "close")
+                self.end_headers()
+                if self.command == "HEAD":
+                    return
+                end = size
+                if server.cuts:
+                    server.cuts -= 1
+                    end = begin + (size - begin) // 2
+                self.wfile.write(server.content[begin:end])
+                self.close_connection = True
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[bytes], Server]]:
+    running: list[Server] = []
+
+    def start(content: bytes) -> Server:
+        running.append(Server(content))
+        threading.Thread(target=running[-1].http.serve_forever).start()
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.http.shutdown()
+        server.http.server_close()
+
+
+@pytest.fixture
+def weights(torch_home_with_weights: Path) -> bytes:
+    return (torch_home_with_weights / "hub" / "checkpoints" / FILE).read_bytes()
+
+
+@pytest.fixture
+def folder(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where torch keeps weights; empty. No proxy is named."""
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "huggingface"))
+    monkeypatch.setattr("netgraft.models.download.PAUSE_SECONDS", 0.01)
+    return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+@pytest.fixture
+def mirror(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def use(url: str) -> None:
+        monkeypatch.setenv("NETGRAFT_TORCH_MIRROR", url)
+        settings.cache_clear()
+
+    return use
+
+
+@pytest.fixture
+def server(
+    serve: Callable[[bytes], Server], weights: bytes, mirror: Callable[[str], None]
+) -> Server:
+    """Serves mobilenet_v2's official weights in place of torch's own server."""
+    started = serve(weights)
+    mirror(started.url)
+    return started
+
+
+def told(run: Run, *words: str) -> list[dict[str, Any]]:
+    result = run("prefetch", *words, "--json")
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_download_that_breaks_goes_on_where_it_broke(
+    run: Run, server: Server, folder: Path, weights: bytes
+) -> None:
+    server.cuts = 1
+    lines = told(run, MODEL)
+    assert lines[-1] == {
+        "base": "torchvision/mobilenet_v2@IMAGENET1K_V1",
+        "file": FILE,
+        "done_bytes": len(weights),
+        "total_bytes": len(weights),
+    }
+    assert server.ranges == ["", f"bytes={len(weights) // 2}-"]
+    assert server.asked[0][1] == f"/models/{FILE}"
+    assert [file.name for file in folder.iterdir()] == [FILE]
+    assert (folder / FILE).read_bytes() == weights
+
+
+def test_what_is_there_is_not_asked_for_again(run: Run, server: Server) -> None:
+    first = run("prefetch", MODEL).stdout
+    again = run("prefetch", MODEL, MODEL).stdout.splitlines()
+    assert "14.2 MB" in first
+    assert "downloaded" in first
+    assert [line.endswith("was there already") for line in again] == [True, True]
+    assert len(server.asked) == 1
+
+
+def test_a_later_call_goes_on_from_what_an_earlier_one_got(
+    run: Run, server: Server, folder: Path, weights: bytes
+) -> None:
+    folder.mkdir(parents=True)
+    (folder / f".{FILE}.part").write_bytes(weights[:1_000_000])
+    lines = told(run, MODEL)
+    assert server.ranges == ["bytes=1000000-"]
+    assert lines[0]["resumed_bytes"] == 1_000_000
+    assert (folder / FILE).read_bytes() == weights
+
+
+def test_pieces_that_do_not_fit_together_are_thrown_away(
+    run: Run, server: Server, folder: Path, weights: bytes
+) -> None:
+    folder.mkdir(parents=True)
+    (folder / f".{FILE}.part").write_bytes(b"another version" * 1000)
+    told(run, MODEL)
+    assert server.ranges == ["bytes=15000-", ""]
+    assert (folder / FILE).read_bytes() == weights
+
+
+def test_what_has_another_hash_than_its_name_says_gets_no_name(
+    run: Run, serve: Callable[[bytes], Server], mirror: Callable[[str], None], folder: Path
+) -> None:
+    mirror(serve(b"not these weights").url)
+    result = run("prefetch", MODEL)
+    assert result.exit_code == 1
+    assert "another SHA-256 than b0353104" in result.stderr
+    assert "(CANNOT_PREFETCH)" in result.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_a_server_that_never_comes_to_the_end_is_given_up_and_its_bytes_are_kept(
+    run: Run, server: Server, folder: Path, weights: bytes
+) -> None:
+    folder.mkdir(parents=True)
+    part = folder / f".{FILE}.part"
+    part.write_bytes(weights[:1000])
+    server.status = 503
+    assert "Service Unavailable" in run("prefetch", MODEL).stderr
+    assert len(server.asked) == 5
+    assert part.read_bytes() == weights[:1000]
+    server.status = 404
+    assert "Not Found" in run("prefetch", MODEL).stderr
+    assert len(server.asked) == 6, "what is not there is not asked for again"
+
+
+def test_without_a_network_it_says_what_is_on_disk(
+    run: Run, mirror: Callable[[str], None], folder: Path, torch_home_with_weights: Path
+) -> None:
+    folder.mkdir(parents=True)
+    shutil.copy(torch_home_with_weights / "hub" / "checkpoints" / FILE, folder)
+    mirror(CLOSED)
+    result = run("prefetch", MODEL, "resnet18")
+    assert result.exit_code == 1
+    assert "mobilenet_v2@IMAGENET1K_V1" in result.stderr
+    assert "resnet18-f37072fd.pth" in result.stderr
+    assert "HTTPS_PROXY" in result.stderr
+    assert "本机已有：" in run("prefetch", "resnet18", "--language", "zh").stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"), [("resnet18@none", "INVALID_VALUE"), ("resnet500", "UNKNOWN_MODEL")]
+)
+def test_what_has_no_weights_is_refused(run: Run, folder: Path, model: str, reason: str) -> None:
+    result = run("prefetch", model)
+    assert result.exit_code == 1
+    assert f"({reason})" in result.stderr
+
+
+def test_the_usual_variables_name_the_proxy(
+    run: Run,
+    server: Server,
+    mirror: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    monkeypatch.setenv("http_proxy", server.url)
+    mirror("http://weights.invalid/torch")
+    told(run, MODEL)
+    assert server.asked[0][1] == f"http://weights.invalid/torch/models/{FILE}"
+
+
+def test_a_server_brings_weights_to_its_own_disk(
+    run: Run, server: Server, folder: Path, state: Path
+) -> None:
+    server.cuts = 1
+    with serving("models") as address:
+        lines = told(run, MODEL, "--server", address)
+        assert lines[-1]["done_bytes"] == lines[-1]["total_bytes"]
+        assert (folder / FILE).is_file()
+        server.status = 404
+        refused = run("prefetch", "resnet18", "--server", address)
+    assert "resnet18@IMAGENET1K_V1 could not be downloaded (Not Found)" in refused.stderr
+
+
+def test_a_mirror_of_the_hub_is_used_and_a_broken_download_mended(
+    serve: Callable[[bytes], Server], folder: Path, tmp_path: Path
+) -> None:
+    import timm
+    from safetensors.torch import save
+
+    content = save(timm.create_model("test_resnet").state_dict())
+    hub = serve(content)
+    hub.cuts = 1
+    command = [Path(sys.executable).with_name("netgraft"), "prefetch", "timm/test_resnet", "--json"]
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["done_bytes"] == last["total_bytes"] == len(content)
+    assert len(hub.ranges) == 2
+    (kept,) = (tmp_path / "huggingface").glob("models--*/snapshots/*/model.safetensors")
+    assert kept.read_bytes() == content
