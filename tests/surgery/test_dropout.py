@@ -1,7 +1,7 @@
 """Dropout before the heads: where it goes, and all that it leaves as it was."""
 
+import runpy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torch import nn
 
 from netgraft.errors import EditFailed, InvalidValue
 from netgraft.models.build import build
-from netgraft.models.export import write
+from netgraft.models.export import file_name, write
 from netgraft.models.recipe import Dropout, Recipe
 from netgraft.surgery.edge import SurgeryServicer
 from netgraft.v1 import surgery_pb2
@@ -102,17 +102,15 @@ def test_a_model_without_classes_has_no_place_for_it(surgery: SurgeryServicer) -
 
 @pytest.mark.parametrize("model", [SMALL, "timm/test_vit@none"])
 def test_every_export_takes_the_model_and_the_code_rebuilds_it(
-    model: str, surgery: SurgeryServicer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: str, surgery: SurgeryServicer, tmp_path: Path
 ) -> None:
     first = dropped(surgery, 0.4, model)
     recipe = recipe_of(surgery, dropped(surgery, 0.2, first.model.id))
-    name = f"{recipe.base.name}-{recipe.id[:12]}.safetensors"
-    for kind, file in (("python", "model.py"), ("safetensors", name), ("pt2", "model.pt2")):
+    weights = file_name(recipe, "state_dict")
+    for kind, file in (("python", "model.py"), ("state_dict", weights), ("pt2", "model.pt2")):
         write(recipe, surgery.store, kind, tmp_path / file)
     write(recipe, surgery.store, "torchscript", tmp_path / "model.pt")
-    monkeypatch.chdir(tmp_path)
-    scope: dict[str, Any] = {}
-    exec((tmp_path / "model.py").read_text(), scope)
+    scope = runpy.run_path(str(tmp_path / "model.py"))
     rebuilt, own = scope["model"], build(recipe, surgery.store).eval()
     # The vision transformer has others, which are at 0.
     assert [m.p for m in rebuilt.modules() if isinstance(m, nn.Dropout) and m.p] == [0.2]

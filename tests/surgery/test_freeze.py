@@ -1,12 +1,11 @@
 """What trains."""
 
+import runpy
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from netgraft.errors import InvalidValue, UnknownModule
@@ -98,17 +97,15 @@ def test_a_frozen_head_stays_frozen_when_it_is_replaced(anatomies: Anatomies) ->
 
 
 def test_the_plain_code_of_a_recipe_freezes_the_same_layers(
-    anatomies: Anatomies, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    anatomies: Anatomies, tmp_path: Path
 ) -> None:
     recipe = retarget(base(anatomies, "timm/test_vit"), 3, (), anatomies)
     frozen = set_trainable(recipe, ["backbone"], False, anatomies)
     frozen = set_trainable(frozen, ["blocks.1"], True, anatomies)
     model = build(frozen, anatomies.store).eval()
-    save_file(model.state_dict(), tmp_path / "weights.safetensors")
-    monkeypatch.chdir(tmp_path)
-    namespace: dict[str, Any] = {}
-    exec(python(frozen, "weights.safetensors"), namespace)
-    again: nn.Module = namespace["model"]
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    (tmp_path / "model.py").write_text(python(frozen, "weights.pth"))
+    again: nn.Module = runpy.run_path(str(tmp_path / "model.py"))["model"]
     assert [(n, p.requires_grad) for n, p in again.named_parameters()] == [
         (n, p.requires_grad) for n, p in model.named_parameters()
     ]

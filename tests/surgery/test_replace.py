@@ -1,5 +1,6 @@
 """Another layer in a module's place: what it makes, and what it refuses."""
 
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from netgraft.errors import EditFailed, InvalidValue, NetgraftError, TooLarge, UnknownModule
 from netgraft.models.build import build
-from netgraft.models.export import write
+from netgraft.models.export import file_name, write
 from netgraft.models.recipe import Recipe
 from netgraft.serving import speak
 from netgraft.surgery import initial
@@ -151,16 +152,13 @@ def test_it_is_said_in_chinese_to_who_reads_it(surgery: SurgeryServicer) -> None
 
 
 def test_the_exported_code_rebuilds_the_replaced_model(
-    surgery: SurgeryServicer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    surgery: SurgeryServicer, tmp_path: Path
 ) -> None:
     first = replaced(surgery, "layer1.0.act1", "PReLU", init=0.3)
     reply = replaced(surgery, "layer1.0.act2", "Softplus", first.model.id, beta=2)
     recipe = recipe_of(surgery, reply)
     write(recipe, surgery.store, "python", tmp_path / "model.py")
-    name = f"test_resnet-{recipe.id[:12]}.safetensors"
-    write(recipe, surgery.store, "safetensors", tmp_path / name)
-    monkeypatch.chdir(tmp_path)
-    scope: dict[str, Any] = {}
-    exec((tmp_path / "model.py").read_text(), scope)  # what a user would run
+    write(recipe, surgery.store, "state_dict", tmp_path / file_name(recipe, "state_dict"))
+    scope = runpy.run_path(str(tmp_path / "model.py"))  # what a user would run
     x: Tensor = torch.rand(1, 3, 64, 64)
     assert torch.equal(scope["model"](x), build(recipe, surgery.store).eval()(x))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHORTEST_PREFIX = 8
+WHOLE_ID = 64
+ROWS_KEPT = 4096
 
 
 class Store:
@@ -38,6 +40,8 @@ class Store:
         self.folder = folder
         self.files, self.root = fsspec.core.url_to_fs(folder)
         self.engine = _engine(database)
+        # Rows never change, so the last that were read are kept.
+        self._row = lru_cache(ROWS_KEPT)(self._read_row)
         Table.metadata.create_all(self.engine)
 
     @contextmanager
@@ -55,24 +59,28 @@ class Store:
 
     def put_recipe(self, recipe: Recipe, notices: tuple[str, ...] = ()) -> str:
         """Store a recipe and its ancestors; returns its id. Storing it again changes nothing."""
-        if recipe.edits:
-            self.put_recipe(recipe.parent)
+        with suppress(UnknownModel):
+            return self._row(recipe.id).id
         row = RecipeRow(
             id=recipe.id,
-            parent_id=recipe.parent.id if recipe.edits else None,
+            parent_id=self.put_recipe(recipe.parent) if recipe.edits else None,
             canonical=recipe.canonical(),
             notices="\n".join(notices),
             created=time.time(),
         )
-        with self.session() as session:
-            if session.get(RecipeRow, recipe.id) is not None:
-                return recipe.id
         try:
             with self.session() as session:
                 session.add(row)
         except IntegrityError:  # another process stored it between the look and the write
             pass
         return recipe.id
+
+    def _read_row(self, recipe_id: str) -> RecipeRow:
+        with Session(self.engine) as session:
+            row = session.get(RecipeRow, recipe_id)
+        if row is None:
+            raise UnknownModel(name=recipe_id, hint="")
+        return row
 
     def get_recipe(self, model_id: str) -> Recipe:
         """The recipe of an id or of a unique prefix (at least 8 digits). Raises UnknownModel."""
@@ -82,6 +90,8 @@ class Store:
         """The stored row of an id or prefix. Raises UnknownModel."""
         if len(model_id) < SHORTEST_PREFIX or not is_model_id(model_id):
             raise UnknownModel(name=model_id, hint="")
+        if len(model_id) == WHOLE_ID:
+            return self._row(model_id.lower())
         query = select(RecipeRow).where(RecipeRow.id.startswith(model_id.lower())).limit(2)
         with Session(self.engine) as session:
             rows = list(session.scalars(query))

@@ -6,10 +6,10 @@ A model is traced once: what was seen is kept in memory and, as JSON of kind
 
 import json
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -28,6 +28,8 @@ REMEMBERED = 1024
 
 TASKS = frozenset({"classification", "segmentation", "detection", "video", "unknown"})
 """Tasks whose models tell classes apart."""
+
+T = TypeVar("T")
 
 FORWARD_ERRORS = (
     ArithmeticError,
@@ -57,25 +59,35 @@ class Anatomies:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._known: OrderedDict[str, Anatomy] = OrderedDict()
+        self._known: OrderedDict[str, Any] = OrderedDict()
         self._lock = Lock()
 
     def of(self, recipe: Recipe) -> Anatomy:
         """The anatomy of a recipe. Raises SurgeryFailed when its model does not run."""
-        with self._lock:
-            if recipe.id in self._known:
-                self._known.move_to_end(recipe.id)
-                return self._known[recipe.id]
-        data = self.store.get_file(KIND, file_name(recipe))
-        anatomy = from_json(data) if data else self._examine(recipe)
-        self.remember(recipe, anatomy)
-        return anatomy
+        return self.kept(file_name(recipe), lambda: to_json(self._examine(recipe)), from_json)
 
     def remember(self, recipe: Recipe, anatomy: Anatomy) -> None:
         """Keep what is known of a recipe."""
         self.store.put_file(KIND, file_name(recipe), to_json(anatomy))
+        self._remember(file_name(recipe), anatomy)
+
+    def kept(self, name: str, make: Callable[[], bytes], read: Callable[[bytes], T]) -> T:
+        """What `read` makes of the file `name`, which `make` makes where there is none."""
         with self._lock:
-            self._known[recipe.id] = anatomy
+            if name in self._known:
+                self._known.move_to_end(name)
+                return cast("T", self._known[name])
+        data = self.store.get_file(KIND, name)
+        if data is None:
+            data = make()
+            self.store.put_file(KIND, name, data)
+        value = read(data)
+        self._remember(name, value)
+        return value
+
+    def _remember(self, name: str, value: object) -> None:
+        with self._lock:
+            self._known[name] = value
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
 
@@ -135,15 +147,21 @@ def to_json(anatomy: Anatomy) -> bytes:
 
 
 def from_json(data: bytes) -> Anatomy:
-    document = json.loads(data)
-    seen = document.pop("trace")
+    return from_document(json.loads(data))
+
+
+def from_document(document: dict[str, Any]) -> Anatomy:
+    """From what `asdict` makes of an anatomy."""
+    seen = document["trace"]
     return Anatomy(
         trace=Trace(
             heads=tuple(Head(**head) for head in seen["heads"]),
             outputs=tuple(_output(item) for item in seen["outputs"]),
             training_outputs=tuple(_output(item) for item in seen["training_outputs"]),
         ),
-        **document,
+        parameters=document["parameters"],
+        trainable=document["trainable"],
+        weight_bytes=document["weight_bytes"],
     )
 
 

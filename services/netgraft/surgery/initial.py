@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from netgraft.errors import TooLarge
 from netgraft.models.recipe import Recipe, Retarget
-from netgraft.surgery.heads import Trace
+from netgraft.surgery.trial import Trial
 
 PRIOR = 0.01
 """How likely a class is before training, for sigmoid detectors (Lin et al. 2017, 4.1)."""
@@ -19,43 +19,42 @@ COPIES = 3
 """Times that a new head is held in memory while it is stored."""
 
 
-def new_tensors(
-    module: nn.Module, seen: Trace, edit: Retarget, parent: Recipe
-) -> dict[str, Tensor]:
-    """Values of the edited module's heads by parameter name. Raises TooLarge.
+def new_tensors(trial: Trial, edit: Retarget, parent: Recipe) -> dict[str, Tensor]:
+    """Values of the edited model's heads by parameter name. Raises TooLarge.
 
     With `init` "zeros" they are 0. Else they are what `reset_parameters` of nn.Linear and
     nn.Conv2d draws, but from a generator of their own, seeded by the parent, the classes
     and the path.
     """
-    heads = [head for head in seen.heads if head.classes]
-    layers = {head: module.get_submodule(head.path) for head in heads}
-    must_fit([p for layer in layers.values() for p in layer.parameters()])
+    seen = trial.anatomy.trace
+    must_fit([blank.meta() for blank in trial.blanks])
     tensors: dict[str, Tensor] = {}
-    for head, layer in layers.items():
+    for head in [head for head in seen.heads if head.classes]:
         generator = torch.Generator().manual_seed(_seed(parent, edit.classes, head.path))
         rare = seen.detector and head.role == "main" and head.activation == "sigmoid"
         draw = _zeros if edit.init == "zeros" else _init_rare if rare else _init
-        for name, parameter in layer.named_parameters():
-            value = torch.empty(parameter.shape, dtype=torch.float32)
-            draw(value, layer, generator)
-            tensors[f"{head.path}.{name}"] = value.to(parameter.dtype)
+        blanks = [blank for blank in trial.blanks if blank.path == head.path]
+        fan_in = next(blank.fan_in for blank in blanks if blank.name == "weight")
+        for blank in blanks:
+            value = torch.empty(blank.shape, dtype=torch.float32)
+            draw(value, fan_in, generator)
+            tensors[blank.full_name] = value.to(blank.torch_dtype)
     return tensors
 
 
-def _zeros(value: Tensor, _layer: nn.Module, _generator: torch.Generator) -> None:
+def _zeros(value: Tensor, _fan_in: int, _generator: torch.Generator) -> None:
     nn.init.zeros_(value)
 
 
-def _init(value: Tensor, layer: nn.Module, generator: torch.Generator) -> None:
+def _init(value: Tensor, fan_in: int, generator: torch.Generator) -> None:
     if value.dim() > 1:
         nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=generator)
         return
-    bound = 1 / math.sqrt(layer.get_parameter("weight")[0].numel())
+    bound = 1 / math.sqrt(fan_in)
     nn.init.uniform_(value, -bound, bound, generator=generator)
 
 
-def _init_rare(value: Tensor, _layer: nn.Module, generator: torch.Generator) -> None:
+def _init_rare(value: Tensor, _fan_in: int, generator: torch.Generator) -> None:
     """As RetinaNet and FCOS start: else the loss of the many empty places drowns all."""
     if value.dim() > 1:
         nn.init.normal_(value, std=PRIOR_STD, generator=generator)

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from netgraft.errors import InvalidClasses, InvalidValue, SurgeryFailed
-from netgraft.models import zoo
-from netgraft.models.recipe import HeadEdit, Recipe, Retarget
-from netgraft.surgery.anatomy import TASKS, Anatomies
-from netgraft.surgery.heads import Trace
+from netgraft.errors import InvalidClasses, InvalidValue
+from netgraft.models.recipe import Recipe
+from netgraft.surgery.anatomy import Anatomies
 from netgraft.surgery.initial import new_tensors
-from netgraft.surgery.trial import total_classes, tried
+from netgraft.surgery.symbolic import tried_symbolically
+from netgraft.surgery.trial import planned
 from netgraft.surgery.warm import Start, copy_rows, matched, old_tensors
 
 MOST_CLASSES = 1_000_000
@@ -36,15 +35,15 @@ def retarget(
     count = checked_classes(classes, names)
     before = anatomies.of(recipe).trace
     warm = matched(recipe, names, start, before)
-    plan = replace(_plan(recipe, before, count, names), init=start.init)
-    trial = tried(recipe, plan, before, anatomies.store)
-    tensors = new_tensors(trial.module, trial.anatomy.trace, trial.edit, recipe)
+    plan = replace(planned(recipe, before, count, names), init=start.init)
+    trial = tried_symbolically(recipe, plan, anatomies)
+    tensors = new_tensors(trial, plan, recipe)
     old = old_tensors(recipe, before, anatomies.store) if warm.kept else {}
     if old:
         copy_rows(tensors, old, before, trial.anatomy.trace, warm)
     kept = tuple(each.names for each in warm.kept) if old else ()
     digest = anatomies.store.put_tensors(tensors)
-    edited = recipe.with_edit(replace(trial.edit, tensors=digest, kept=kept))
+    edited = recipe.with_edit(replace(plan, patches=trial.patches, tensors=digest, kept=kept))
     anatomies.store.put_recipe(edited)
     anatomies.remember(edited, trial.anatomy)
     return edited
@@ -71,30 +70,3 @@ def checked_classes(classes: int, names: Sequence[str]) -> int:
         expected = f"as many names as classes, which are {count:,}"
         raise InvalidValue(name="class_names", value=f"{len(names):,} names", expected=expected)
     return count
-
-
-def _plan(recipe: Recipe, seen: Trace, count: int, names: tuple[str, ...]) -> Retarget:
-    """The edit without its tensors and patches. Raises SurgeryFailed."""
-    task = zoo.task(recipe.base)
-    if task not in TASKS:
-        raise SurgeryFailed(model=recipe.title, problem=f"{task} tells no classes apart.")
-    total = total_classes(count, seen)
-    heads = tuple(
-        HeadEdit(h.path, h.type, h.in_features, h.out_features, h.resized(total), h.role)
-        for h in seen.heads
-        if h.classes
-    )
-    return Retarget(count, names, heads or (_append(recipe, seen, total),), (), "")
-
-
-def _append(recipe: Recipe, seen: Trace, total: int) -> HeadEdit:
-    """A Linear behind the pooled features of a model without a head. Raises SurgeryFailed."""
-    if seen.heads or seen.detector or not seen.outputs:
-        problem = "none of its layers tells classes apart in a way that is understood."
-        raise SurgeryFailed(model=recipe.title, problem=problem)
-    shape = seen.outputs[-1].shape
-    if not 2 <= len(shape) <= 4:
-        problem = f"it has no head, and its features have {len(shape)} dimensions."
-        raise SurgeryFailed(model=recipe.title, problem=problem)
-    features = shape[-1] if len(shape) == 3 else shape[1]
-    return HeadEdit("", "Linear", features, 0, total, append=True)

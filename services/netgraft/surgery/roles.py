@@ -127,20 +127,21 @@ def _detector_classes(candidates: Sequence[Candidate]) -> list[int]:
     classes = max((c.found.width for c in scores if c.found.width > 1), default=0)
     if not classes:
         return [0] * len(candidates)
-    anchors = {c.weight_shape[0] // classes for c in scores if c.found.width == classes}
+    # Lists and no sets: a class count may be a symbol, which cannot be hashed.
+    anchors = [c.weight_shape[0] // classes for c in scores if c.found.width == classes]
     return [_in_detector(c, classes, anchors) for c in candidates]
 
 
-def _in_detector(candidate: Candidate, classes: int, anchors: set[int]) -> int:
+def _in_detector(candidate: Candidate, classes: int, anchors: Sequence[int]) -> int:
     out = candidate.weight_shape[0]
     match _role(candidate):
         case "main":
             counts = candidate.found.width == classes and out % classes == 0
         case "boxes":
             # A box per anchor (A·4) has no class dimension, even where A happens to be C.
-            counts = out not in {COORDINATES * a for a in anchors} and out in {
+            counts = out not in [COORDINATES * a for a in anchors] and out in [
                 COORDINATES * a * classes for a in anchors
-            }
+            ]
         case "mask":
             counts = out == classes
         case _:

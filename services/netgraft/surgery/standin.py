@@ -49,7 +49,9 @@ class StandIn(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's ow
 
 def _scalar(_func: Any, value: Tensor) -> bool | int | float:
     """False for flags (they guard against bad input), 1 for numbers."""
-    return False if value.dtype is torch.bool else torch.ones((), dtype=value.dtype).item()
+    if value.dtype is torch.bool:
+        return False
+    return 1.0 if value.is_floating_point() else 1
 
 
 def _nonzero(_func: Any, value: Tensor) -> Tensor:

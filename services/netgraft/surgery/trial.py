@@ -1,28 +1,60 @@
 """Tries a retarget on meta tensors: applies it, patches class counts, runs it, verifies it."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from netgraft.errors import SurgeryFailed
-from netgraft.models.build import apply_structure, build
-from netgraft.models.recipe import OwnerPatch, Recipe, Retarget
-from netgraft.models.store import Store
-from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomy, first_line, look, measure
+from netgraft.models import zoo
+from netgraft.models.build import apply_structure
+from netgraft.models.recipe import HeadEdit, OwnerPatch, Recipe, Retarget
+from netgraft.surgery.anatomy import FORWARD_ERRORS, TASKS, Anatomy, first_line, look, measure
 from netgraft.surgery.heads import Trace
 from netgraft.surgery.verify import breach
 
 
 @dataclass(frozen=True)
-class Trial:
-    """An edit that did what it should."""
+class Blank:
+    """A parameter of a new head, before it has values."""
 
-    edit: Retarget
-    """With its patches, still without its tensors."""
-    module: nn.Module
-    """The edited module, on meta."""
+    path: str
+    """Of the head."""
+    name: str
+    """In the head: "weight" or "bias"."""
+    shape: tuple[int, ...]
+    dtype: str
+    """Name in torch, such as "float32"."""
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.path}.{self.name}"
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        return cast("torch.dtype", getattr(torch, self.dtype))
+
+    @property
+    def fan_in(self) -> int:
+        """Numbers that each output of a weight reads."""
+        return math.prod(self.shape[1:])
+
+    def meta(self) -> Tensor:
+        return torch.empty(self.shape, dtype=self.torch_dtype, device="meta")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a retarget does that did what it should."""
+
+    patches: tuple[OwnerPatch, ...]
+    """Class counts in the model's own attributes that follow."""
+    blanks: tuple[Blank, ...]
     anatomy: Anatomy
+    """Of the edited model."""
 
 
 def total_classes(classes: int, seen: Trace) -> int:
@@ -30,21 +62,50 @@ def total_classes(classes: int, seen: Trace) -> int:
     return classes + 1 if seen.detector else classes
 
 
-def tried(recipe: Recipe, edit: Retarget, before: Trace, store: Store) -> Trial:
-    """The edit with the patches that its model needs. Raises SurgeryFailed.
+def planned(recipe: Recipe, seen: Trace, count: int, names: tuple[str, ...]) -> Retarget:
+    """The edit without its tensors and patches. Raises SurgeryFailed."""
+    task = zoo.task(recipe.base)
+    if task not in TASKS:
+        raise SurgeryFailed(model=recipe.title, problem=f"{task} tells no classes apart.")
+    total = total_classes(count, seen)
+    heads = tuple(
+        HeadEdit(h.path, h.type, h.in_features, h.out_features, h.resized(total), h.role)
+        for h in seen.heads
+        if h.classes
+    )
+    return Retarget(count, names, heads or (_append(recipe, seen, total),), (), "")
+
+
+def _append(recipe: Recipe, seen: Trace, total: int) -> HeadEdit:
+    """A Linear behind the pooled features of a model without a head. Raises SurgeryFailed."""
+    if seen.heads or seen.detector or not seen.outputs:
+        problem = "none of its layers tells classes apart in a way that is understood."
+        raise SurgeryFailed(model=recipe.title, problem=problem)
+    shape = seen.outputs[-1].shape
+    if not 2 <= len(shape) <= 4:
+        problem = f"it has no head, and its features have {len(shape)} dimensions."
+        raise SurgeryFailed(model=recipe.title, problem=problem)
+    features = shape[-1] if len(shape) == 3 else shape[1]
+    return HeadEdit("", "Linear", features, 0, total, append=True)
+
+
+def tried(recipe: Recipe, edit: Retarget, before: Trace, module: nn.Module) -> Trial:
+    """An edit, carried out on the recipe's module, which is on meta. Raises SurgeryFailed.
+
+    `edit` is without its tensors and patches.
 
     Attributes that say by their name that they count classes are always patched.
     Where the model still does not run as it should, another attribute of the same
     value is its count under another name (SSD keeps it as `num_columns`): one after
     the other is tried, the nearest to the head first.
     """
-    module = build(recipe, store, device="meta")
     _must_be_plain(recipe, edit, module)
     named, others = _counts(module, edit, before)
     edit = replace(edit, patches=named)
     module = _applied(recipe, edit, module)
     problem, after = _verified(recipe, edit, module, before)
     first_problem = problem
+    patches = named
     while problem and others:
         patch = others.pop(0)
         owner = module.get_submodule(patch.path)
@@ -54,10 +115,19 @@ def tried(recipe: Recipe, edit: Retarget, before: Trace, store: Store) -> Trial:
         if problem:
             setattr(owner, patch.attribute, old)
         else:
-            edit = replace(edit, patches=(*named, patch))
+            patches = (*named, patch)
     if problem or after is None:
         raise SurgeryFailed(model=recipe.title, problem=first_problem)
-    return Trial(edit, module, measure(module, after))
+    return Trial(patches, _blanks(module, after), measure(module, after))
+
+
+def _blanks(module: nn.Module, after: Trace) -> tuple[Blank, ...]:
+    return tuple(
+        Blank(head.path, name, tuple(p.shape), str(p.dtype).removeprefix("torch."))
+        for head in after.heads
+        if head.classes
+        for name, p in module.get_submodule(head.path).named_parameters()
+    )
 
 
 def _must_be_plain(recipe: Recipe, edit: Retarget, module: nn.Module) -> None:
