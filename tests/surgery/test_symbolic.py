@@ -1,0 +1,162 @@
+"""A retarget is tried once for every class count, and only where that proves something."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from netgraft.errors import SurgeryFailed
+from netgraft.models.build import build
+from netgraft.models.recipe import Recipe
+from netgraft.models.store import Store
+from netgraft.models.zoo import resolve
+from netgraft.surgery import symbolic
+from netgraft.surgery.anatomy import Anatomies, look, measure
+from netgraft.surgery.freeze import set_trainable
+from netgraft.surgery.retarget import retarget
+
+Register = Callable[..., Recipe]
+
+MODELS = (
+    "googlenet",  # auxiliary heads in training
+    "timm/test_vit",
+    "r3d_18",
+    "lraspp_mobilenet_v3_large",  # resizes its logits
+    "fcos_resnet50_fpn",  # branches on the class count
+    "ssd300_vgg16",  # loops over the classes: followed for no count but its own
+    "keypointrcnn_resnet50_fpn",
+)
+
+
+class Counted(nn.Module):
+    """A small network that counts how often it is built and run."""
+
+    built = ran = 0
+    classes = 5
+
+    def __init__(self) -> None:
+        super().__init__()
+        Counted.built += 1
+        self.fc = nn.Linear(3, self.classes)
+
+    def forward(self, x_NCHW: Tensor) -> Any:
+        Counted.ran += 1
+        return self.ahead(self.fc(x_NCHW.mean((2, 3))))
+
+    def ahead(self, logits_NK: Tensor) -> Any:
+        return logits_NK
+
+
+@pytest.fixture(autouse=True)
+def _count_anew() -> None:
+    Counted.built = Counted.ran = 0
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_what_holds_for_every_count_is_what_a_look_at_each_shows(
+    model: str, anatomies: Anatomies
+) -> None:
+    recipe = resolve(f"{model}@none", "pretrained", anatomies.store).recipe
+    for count in (1, 2, 7, 30, 120):
+        edited = retarget(recipe, count, (), anatomies)
+        module = build(edited, anatomies.store, device="meta")
+        assert anatomies.of(edited) == measure(module, look(edited, module))
+
+
+def test_a_second_count_neither_builds_the_model_nor_runs_it(
+    tiny: Register, anatomies: Anatomies
+) -> None:
+    recipe = tiny(Counted)
+    edited = retarget(recipe, 9, (), anatomies)
+    Counted.built = Counted.ran = 0
+    again = retarget(recipe, 12, (), anatomies)
+    onwards = retarget(edited, 14, (), Anatomies(anatomies.store))  # as another process would
+    assert (Counted.built, Counted.ran) == (0, 0)
+    for model, classes in ((again, 12), (onwards, 14)):
+        assert build(model, anatomies.store)(torch.rand(2, 3, 4, 4)).shape == (2, classes)
+
+
+def test_what_trains_is_counted_for_the_model_as_it_is(store: Store) -> None:
+    anatomies = Anatomies(store)
+    recipe = resolve("timm/test_resnet@none", "pretrained", store).recipe
+    retarget(recipe, 9, (), anatomies)
+    frozen = set_trainable(recipe, ["backbone"], False, anatomies)
+    edited = retarget(frozen, 12, (), anatomies)
+    trains = [p.numel() for p in build(edited, store).parameters() if p.requires_grad]
+    assert anatomies.of(edited).trainable == sum(trains)
+
+
+class Even(Counted):
+    classes = 6
+
+    def ahead(self, logits_NK: Tensor) -> Any:
+        if logits_NK.shape[1] % 2:
+            raise ValueError("an even number of classes is wanted")
+        return logits_NK
+
+
+class Few(Counted):
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_classes = 5
+
+    def ahead(self, logits_NK: Tensor) -> Any:
+        assert self.num_classes <= 50, "at most 50"
+        return logits_NK
+
+
+class Cut(Counted):
+    """Returns other outputs where there are many classes."""
+
+    def ahead(self, logits_NK: Tensor) -> Any:
+        return logits_NK if logits_NK.shape[1] <= 50 else logits_NK[:, :50]
+
+
+class Named(Counted):
+    """Asks whether its class count is one of a set, which takes no symbol."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_classes = 5
+
+    def ahead(self, logits_NK: Tensor) -> Any:
+        assert self.num_classes in {5, 8, 12}, "5, 8 or 12"
+        return logits_NK
+
+
+@pytest.mark.parametrize(
+    ("kind", "fine", "refused"),
+    [(Few, (8, 50), (51, 900)), (Cut, (8, 50), (51, 900)), (Named, (8, 12), (9, 13))],
+)
+def test_a_count_that_the_models_code_treats_otherwise_is_tried_on_its_own(
+    kind: type[Counted],
+    fine: tuple[int, ...],
+    refused: tuple[int, ...],
+    tiny: Register,
+    anatomies: Anatomies,
+) -> None:
+    recipe = tiny(kind)
+    for count in fine:
+        edited = retarget(recipe, count, (), anatomies)
+        assert build(edited, anatomies.store)(torch.rand(2, 3, 4, 4)).shape == (2, count)
+    for count in refused:
+        with pytest.raises(SurgeryFailed):
+            retarget(recipe, count, (), anatomies)
+
+
+def test_a_condition_that_is_not_linear_in_the_count_proves_nothing(
+    tiny: Register, anatomies: Anatomies
+) -> None:
+    recipe = tiny(Even)
+    for count in (8, 10):
+        retarget(recipe, count, (), anatomies)
+    for count in (7, 9):
+        with pytest.raises(SurgeryFailed, match="even number"):
+            retarget(recipe, count, (), anatomies)
+
+
+def test_guards_are_linear_conditions() -> None:
+    guard = symbolic.Guard(times=49, plus=-1000, relation=">=")
+    assert [count for count in range(19, 23) if guard.holds(count)] == [21, 22]
