@@ -7,6 +7,8 @@ half a file. Torch is imported only where tensors are read or written.
 
 import errno
 import hashlib
+import os
+import tempfile
 import time
 import uuid
 from collections.abc import Container, Iterator, Mapping
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 from sqlalchemy import Engine, create_engine, event, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
@@ -32,6 +35,8 @@ SHORTEST_PREFIX = 8
 WHOLE_ID = 64
 ROWS_KEPT = 4096
 
+FULL = os.strerror(errno.ENOSPC)
+
 
 class Store:
     """One store of recipes, tensors and cached files. Safe for use from several processes."""
@@ -39,6 +44,7 @@ class Store:
     def __init__(self, folder: str, database: str) -> None:
         self.folder = folder
         self.files, self.root = fsspec.core.url_to_fs(folder)
+        self._local = isinstance(self.files, LocalFileSystem)
         self.engine = _engine(database)
         # Rows never change, so the last that were read are kept.
         self._row = lru_cache(ROWS_KEPT)(self._read_row)
@@ -104,12 +110,27 @@ class Store:
 
     def put_tensors(self, tensors: Mapping[str, "Tensor"]) -> str:
         """Store named tensors as one safetensors file; returns its SHA-256. Raises DiskFull."""
-        from safetensors.torch import save
+        from safetensors import SafetensorError
+        from safetensors.torch import save_file
 
-        data = save({name: value.detach().cpu().contiguous() for name, value in tensors.items()})
-        digest = hashlib.sha256(data).hexdigest()
-        self.put_file("tensors", f"{digest}.safetensors", data)
+        values = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        # By way of a file, and not of bytes: these would cost as much memory as the tensors.
+        with self._room(self._path("tensors", "")), self._workshop() as folder:
+            file = Path(folder) / "tensors"
+            try:
+                save_file(values, file)
+            except SafetensorError as error:
+                if FULL in str(error):
+                    raise DiskFull(folder=self.folder) from error
+                raise
+            with file.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            self._move_in("tensors", f"{digest}.safetensors", file)
         return digest
+
+    def _workshop(self) -> tempfile.TemporaryDirectory[str]:
+        """A local folder for files in the making; on the store's own disk where it has one."""
+        return tempfile.TemporaryDirectory(dir=self.root if self._local else None)
 
     def get_tensors(self, digest: str) -> dict[str, "Tensor"]:
         """The tensors of a delta, on the CPU. Raises FileNotFoundError."""
@@ -178,6 +199,14 @@ class Store:
         with self._room(path):
             self.files.put_file(str(source), partial)
             self.files.mv(partial, path)
+
+    def _move_in(self, kind: str, name: str, source: Path) -> None:
+        """As `put_path`; the local file is gone then."""
+        path = self._path(kind, name)
+        if not self._local:
+            self.put_path(kind, name, source)
+        elif not self.files.exists(path):
+            self.files.mv(str(source), path)
 
     def open(self, kind: str, name: str) -> BinaryIO:
         """A file of the store, to read from. Raises FileNotFoundError."""

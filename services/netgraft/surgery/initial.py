@@ -15,8 +15,8 @@ from netgraft.surgery.trial import Trial
 PRIOR = 0.01
 """How likely a class is before training, for sigmoid detectors (Lin et al. 2017, 4.1)."""
 PRIOR_STD = 0.01
-COPIES = 3
-"""Times that a new head is held in memory while it is stored."""
+COPIES = 2
+"""Times a new head that must be free: itself, and as much again for what else goes on."""
 
 
 def new_tensors(trial: Trial, edit: Retarget, parent: Recipe) -> dict[str, Tensor]:
