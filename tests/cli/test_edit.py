@@ -101,6 +101,9 @@ def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None
         (["retarget", "resnet18", "--classes", "0"], "INVALID_CLASSES"),
         (["retarget", "resnet18", "--classes=-5"], "INVALID_CLASSES"),
         (["retarget", "resnet18", "--classes", "1000000000"], "INVALID_CLASSES"),
+        (["retarget", "resnet18", "--class-names", "a,b,a"], "INVALID_VALUE"),
+        (["retarget", "resnet18", "--class-names", "a,,b"], "INVALID_VALUE"),
+        (["retarget", "resnet18", "--class-names", "a,b", "--classes", "3"], "INVALID_VALUE"),
         (["retarget", "resnet18", "--class-names", "a,b", "--map", "a=lion cub"], "UNKNOWN_CLASS"),
         (["retarget", "resnet18", "--class-names", "a,b", "--map", "c=lion"], "INVALID_VALUE"),
         (["retarget", "resnet18", "--classes", "2", "--init", "ones"], "INVALID_VALUE"),
@@ -111,6 +114,8 @@ def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None
         (["replace", "resnet18", "bn1", "GroupNorn"], "INVALID_VALUE"),
         (["dropout", "resnet18", "1.5"], "INVALID_VALUE"),
         (["set-loss", "resnet18", "wishful"], "INVALID_VALUE"),
+        (["set-loss", "resnet18", "dice"], "INVALID_VALUE"),
+        (["freeze", "resnet18", "layer[7-9]"], "UNKNOWN_MODULE"),
         (["undo", "resnet18"], "NOTHING_TO_UNDO"),
     ],
 )

@@ -85,6 +85,36 @@ def test_modules_and_single_parameters_by_path(anatomies: Anatomies) -> None:
     assert frozen.edits[-1] == Freeze(("blocks.0", "pos_embed"), False)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "paths"),
+    [
+        ("layer*", ("layer1", "layer2", "layer3", "layer4")),
+        ("layer[1-2].?.bn1", ("layer1.0.bn1", "layer1.1.bn1", "layer2.0.bn1", "layer2.1.bn1")),
+        (
+            "*.downsample.1",
+            ("layer2.0.downsample.1", "layer3.0.downsample.1", "layer4.0.downsample.1"),
+        ),
+        ("f?.bias", ("fc.bias",)),
+    ],
+)
+def test_a_pattern_means_the_outermost_parts_that_it_fits(
+    pattern: str, paths: tuple[str, ...], anatomies: Anatomies
+) -> None:
+    recipe = base(anatomies, "resnet18")
+    frozen = set_trainable(recipe, [pattern], False, anatomies)
+    assert frozen.edits[-1] == Freeze(paths, False)
+    still = training(frozen, anatomies)
+    assert not any(name.startswith(paths) for name in still)
+    assert {name for name in every(recipe, anatomies) if not name.startswith(paths)} == still
+
+
+@pytest.mark.parametrize("pattern", ["layer9*", "[", "*.nothing", "layer1.[5-7]"])
+def test_a_pattern_that_fits_nothing_names_the_nearest(pattern: str, anatomies: Anatomies) -> None:
+    with pytest.raises(UnknownModule) as caught:
+        set_trainable(base(anatomies, "resnet18"), [pattern], False, anatomies)
+    assert len(str(caught.value.values["nearest"]).split(", ")) == 3
+
+
 def test_a_new_head_behind_a_model_without_one_is_its_head(anatomies: Anatomies) -> None:
     recipe = retarget(base(anatomies, "timm/samvit_base_patch16"), 3, (), anatomies)
     frozen = set_trainable(recipe, ["backbone"], False, anatomies)

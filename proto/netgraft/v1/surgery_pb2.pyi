@@ -234,9 +234,15 @@ class FreezeLayersRequest(_message.Message):
     """Any model reference that ResolveModel takes."""
     @_builtins.property
     def layers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Paths of modules or of single parameters, or the words "all", "head" (the
-        layers that tell classes apart) and "backbone" (all but these). A module
-        that is called so is what the word means.
+        """Paths of modules or of single parameters; patterns of such paths as a shell
+        has them, such as "layer*", "features.[0-3]" or "*.bn1", which mean the
+        outermost parts that they fit; or the words "all", "head" (the layers that
+        tell classes apart) and "backbone" (all but these). A module that is called
+        so is what the word means.
+
+        A batch norm whose parameters are all frozen keeps its running statistics in
+        training and uses them, as in evaluation; one without parameters does so
+        when all of the module that holds it is frozen.
         """
 
     def __init__(

@@ -66,7 +66,7 @@ def retarget_command(
     """
     from netgraft.v1 import surgery_pb2
 
-    named = [name.strip() for name in (names or "").split(",") if name.strip()]
+    named = [name.strip() for name in names.split(",")] if names and names.strip() else []
     if classes is None and not named:
         raise click.UsageError("Say how many classes: --classes N, or --class-names a,b,c.")
     if classes == 0:
@@ -93,7 +93,7 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 @click.command(
     "freeze",
     cls=Word,
-    examples=("netgraft freeze resnet50 backbone", "netgraft freeze resnet50 conv1 layer1 layer2"),
+    examples=("netgraft freeze resnet50 backbone", "netgraft freeze resnet50 conv1 'layer[1-3]'"),
 )
 @model_argument()
 @click.argument("layers", nargs=-1, required=True)
@@ -102,7 +102,7 @@ def _pair(text: str, option: str) -> tuple[str, str]:
 def freeze_command(
     session: Session, model: str, layers: tuple[str, ...], weights: str | None
 ) -> None:
-    """Stop LAYERS of MODEL from training: module paths, or backbone, head, all."""
+    """Stop LAYERS of MODEL from training: module paths or patterns, or backbone, head, all."""
     from netgraft.v1 import surgery_pb2
 
     door = session.door()
@@ -119,7 +119,7 @@ def freeze_command(
 def unfreeze_command(
     session: Session, model: str, layers: tuple[str, ...], weights: str | None
 ) -> None:
-    """Let LAYERS of MODEL train again: module paths, or backbone, head, all."""
+    """Let LAYERS of MODEL train again: module paths or patterns, or backbone, head, all."""
     from netgraft.v1 import surgery_pb2
 
     door = session.door()

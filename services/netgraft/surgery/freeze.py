@@ -1,5 +1,6 @@
 """What trains: from words and module paths to the paths of a Freeze edit."""
 
+import fnmatch
 from collections.abc import Iterator, Sequence
 
 from rapidfuzz import process
@@ -19,9 +20,10 @@ def set_trainable(
 ) -> Recipe:
     """The recipe with the named layers trained or not; it is stored.
 
-    `layers` are paths of modules (or of single parameters) and the words "all",
-    "head" (the layers that tell classes apart) and "backbone" (all but these). A
-    module that bears such a name is meant by it. Raises InvalidValue and UnknownModule.
+    `layers` are paths of modules (or of single parameters), patterns of such paths as a
+    shell has them ("layer*", "features.[0-3]", "*.bn1"), and the words "all", "head" (the
+    layers that tell classes apart) and "backbone" (all but these). A module that bears
+    such a name is meant by it. Raises InvalidValue and UnknownModule.
     """
     if not layers:
         expected = 'module paths, or "backbone", "head" or "all"'
@@ -35,10 +37,13 @@ def set_trainable(
 
 
 def paths_of(layer: str, module: nn.Module, seen: Trace) -> list[str]:
-    """Paths that one word or path means, "" for the whole model. Raises UnknownModule."""
-    known = {name for name, _ in [*module.named_modules(), *module.named_parameters()] if name}
+    """Paths that one word, path or pattern means; "" is the whole model. Raises UnknownModule."""
+    parts = [*module.named_modules(remove_duplicate=False), *module.named_parameters()]
+    known = dict.fromkeys(name for name, _ in parts if name)
     if layer in known:
         return [layer]
+    if matched := _outermost(fnmatch.filter(known, layer)):
+        return matched
     heads = [head.path for head in seen.heads if head.classes]
     match layer.lower():
         case "all":
@@ -49,6 +54,18 @@ def paths_of(layer: str, module: nn.Module, seen: Trace) -> list[str]:
             return list(_outside(module, "", set(heads)))
     near = [match for match, *_ in process.extract(layer, sorted(known), limit=NEAREST)]
     raise UnknownModule(path=layer, nearest=", ".join(near))
+
+
+def _outermost(paths: Sequence[str]) -> list[str]:
+    """Those paths that lie within no other of them."""
+    among = set(paths)
+    return [path for path in paths if among.isdisjoint(_owners(path))]
+
+
+def _owners(path: str) -> Iterator[str]:
+    """The paths of all modules that a path lies in: a.b and a, for a.b.c."""
+    while path := path.rpartition(".")[0]:
+        yield path
 
 
 def _outside(module: nn.Module, path: str, heads: set[str]) -> Iterator[str]:
