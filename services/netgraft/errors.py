@@ -5,7 +5,8 @@
     │   ├── InvalidClasses
     │   ├── InvalidValue
     │   ├── InvalidData
-    │   └── UnsupportedFile
+    │   ├── UnsupportedFile
+    │   └── WrongHash
     ├── NotFound                  NOT_FOUND
     │   ├── UnknownModel
     │   ├── UnknownModule
@@ -30,6 +31,7 @@
     │   ├── StepUnavailable
     │   ├── WouldOverwrite
     │   ├── NothingCurrent
+    │   ├── UploadIncomplete
     │   └── OnlyDrawn
     ├── NotAllowed
     │   ├── Unauthenticated       UNAUTHENTICATED
@@ -107,6 +109,15 @@ class UnsupportedFile(InvalidRequest):
     reason = "UNSUPPORTED_FILE"
     en = "{path} cannot be opened as a model: {problem}"
     zh = "无法把 {path} 作为模型打开：{problem}"
+
+
+class WrongHash(InvalidRequest):
+    reason = "WRONG_HASH"
+    en = (
+        "What arrived of {name} is not the file that was announced: its SHA-256 is {found}. "
+        "Nothing was kept; send it again."
+    )
+    zh = "收到的 {name} 与所声明的文件不符：其 SHA-256 为 {found}。未保留任何内容，请重新发送。"
 
 
 class NotFound(NetgraftError):
@@ -285,6 +296,12 @@ class NothingCurrent(NotPossible):
     reason = "NOTHING_CURRENT"
     en = "Which {what}? This conversation has none yet: name one."
     zh = "哪一个{what}？本次对话中还没有：请指明。"
+
+
+class UploadIncomplete(NotPossible):
+    reason = "UPLOAD_INCOMPLETE"
+    en = "Of {name}, {received} of {size} bytes have arrived. Send it again: it goes on there."
+    zh = "{name} 已收到 {received} / {size} 字节。请重新发送，将从断点继续。"
 
 
 class OnlyDrawn(NotPossible):

@@ -14,6 +14,7 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 DOMAIN = "netgraft"
 STATUS_KEY = "grpc-status-details-bin"
 LOWEST_PRIORITY = 19
+DRAIN_SECONDS = 10
 
 
 @dataclass(frozen=True)
@@ -104,19 +106,52 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             fail(grpc_context, told, stream=True)
             raise told from unexpected
 
-    async def unary(self: Any, request: Message, grpc_context: Any) -> Message:
+    async def unary(self: Any, request: Any, grpc_context: Any) -> Message:
         try:
             _identify(grpc_context)
-            return await _call(getattr(self.servicer, name), request)
+            return await _call(getattr(self.servicer, name), incoming(request))
         except NetgraftError as error:
             fail(grpc_context, error)
         except Exception:  # noqa: BLE001  # the boundary: logged here, never told outside
             fail(grpc_context, _unexpected(name))
+        await discard(request)
         return reply()
 
+    incoming, discard = (_pulled, _drained) if method.client_streaming else (_as_it_is, _nothing)
     handler = stream if method.server_streaming else unary
     handler.__name__ = handler.__qualname__ = name
     return handler
+
+
+def _as_it_is(request: Message) -> Message:
+    return request
+
+
+async def _nothing(_: Message) -> None:
+    return
+
+
+async def _drained(messages: AsyncIterator[Message]) -> None:
+    """Let a client whose stream was refused come to its end: grpc's asyncio client tells of no
+    status that comes while it sends."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in messages:
+                pass
+
+
+def _pulled(messages: AsyncIterator[Message]) -> Iterator[Message]:
+    """A client's stream for a method that runs in a thread, message by message."""
+    loop, stream, end = asyncio.get_running_loop(), aiter(messages), object()
+
+    async def following() -> Any:
+        return await anext(stream, end)
+
+    def pull() -> Iterator[Message]:
+        while (item := asyncio.run_coroutine_threadsafe(following(), loop).result()) is not end:
+            yield item
+
+    return pull()
 
 
 def _unexpected(name: str) -> NetgraftError:
@@ -124,7 +159,7 @@ def _unexpected(name: str) -> NetgraftError:
     return NetgraftError()
 
 
-async def _call(handler: Callable[[Message], Any], request: Message) -> Message:
+async def _call(handler: Callable[[Any], Any], request: Any) -> Message:
     if inspect.iscoroutinefunction(handler):
         result: Message = await handler(request)
         return result

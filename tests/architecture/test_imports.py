@@ -84,9 +84,10 @@ def allowed_rooms(module: str) -> set[str]:
         "ray_patches": {"settings"},
         "serving": set(GROUND),
         "client": {*GROUND, "v1"},
+        "sending": {"errors", "client", "v1"},
         "app": {*GROUND, "client", "ray_patches", "v1"},  # it waits for the first answer
-        "cli": {*GROUND, "app", "client", "models", "serving", "v1", *SLICES},
-        "ui": {*GROUND, "client", "v1"},
+        "cli": {*GROUND, "app", "client", "models", "sending", "serving", "v1", *SLICES},
+        "ui": {*GROUND, "client", "sending", "v1"},
     }.get(here, set())
 
 

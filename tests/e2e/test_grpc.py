@@ -1,11 +1,15 @@
 """The five services over real Ray Serve: who may call, what they answer, how they fail."""
 
+import hashlib
 import socket
 from importlib import import_module
+from pathlib import Path
 
 import grpc
 import psutil
 import pytest
+import torch
+import torchvision
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import error_details_pb2
@@ -16,6 +20,7 @@ from grpc_status import rpc_status
 from tests.e2e.system import System, write_pictures
 
 from netgraft.client import AsyncClient, RemoteError
+from netgraft.sending import send
 from netgraft.v1 import graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 
 pytestmark = pytest.mark.e2e
@@ -37,6 +42,8 @@ def call(system: System, method: MethodDescriptor, metadata: list[tuple[str, str
     reply = message_factory.GetMessageClass(method.output_type)
     with grpc.insecure_channel(system.grpc) as channel:
         kind = channel.unary_stream if method.server_streaming else channel.unary_unary
+        if method.client_streaming:
+            kind = channel.stream_unary
         stub = kind(
             f"/{service.full_name}/{method.name}",
             request_serializer=type(request).SerializeToString,
@@ -44,7 +51,8 @@ def call(system: System, method: MethodDescriptor, metadata: list[tuple[str, str
         )
         metadata = [*metadata, ("application", service.name.lower())]
         with pytest.raises(grpc.RpcError) as failure:
-            result = stub(request, metadata=metadata, timeout=60)
+            sent = iter([request]) if method.client_streaming else request
+            result = stub(sent, metadata=metadata, timeout=60)
             if method.server_streaming:
                 list(result)
     assert isinstance(failure.value, grpc.Call)
@@ -200,3 +208,32 @@ def bad_data(system: System) -> None:
     write_pictures(system.data / "torn", classes=2, each=6)
     torn = system.data / "torn" / "class1" / "2.png"
     torn.write_bytes(torn.read_bytes()[:40])
+
+
+def test_a_file_is_sent_goes_on_where_it_broke_and_is_a_model(
+    system: System, tmp_path: Path
+) -> None:
+    file = tmp_path / "net.pth"
+    torch.save(torchvision.models.squeezenet1_1(num_classes=12), file)
+    data, sha256 = file.read_bytes(), hashlib.sha256(file.read_bytes()).hexdigest()
+    header = models_pb2.UploadHeader(sha256=sha256, name="net.pth", size=len(data))
+    cut = 2 * 2**20
+    with system.client() as client:
+        with pytest.raises(RemoteError) as error:
+            client.models.UploadFile(
+                iter(
+                    [
+                        models_pb2.UploadFileRequest(header=header),
+                        models_pb2.UploadFileRequest(data=data[:cut]),
+                    ]
+                )
+            )
+        assert error.value.reason == "UPLOAD_INCOMPLETE"
+        sent: list[int] = []
+        done = send(client.models, file, progress=lambda at, _: sent.append(at))
+        assert (sent[0], sent[-1]) == (cut, len(data)), "what had arrived is not sent again"
+        again = send(client.models, file, progress=lambda at, _: sent.append(at))
+        assert again.model == done.model
+        request = surgery_pb2.RetargetModelRequest(model=done.model.id, classes=3)
+        (head,) = client.surgery.RetargetModel(request).heads
+        assert (head.type, head.before, head.after) == ("Conv2d", 12, 3)

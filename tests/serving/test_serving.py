@@ -1,7 +1,7 @@
 """Servicer, network and client together: what goes in comes out, errors keep their reason."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import cloudpickle
@@ -41,6 +41,17 @@ class Servicer:
             raise UnknownModel(name="later", hint="Hint.")
         yield models_pb2.FileChunk(data=b"b")
 
+    def GetUpload(self, request: models_pb2.GetUploadRequest) -> models_pb2.Upload:
+        return models_pb2.Upload(sha256=request.sha256)
+
+    def UploadFile(self, requests: Iterable[models_pb2.UploadFileRequest]) -> models_pb2.Upload:
+        received = 0
+        for request in requests:
+            if request.data == b"bad":
+                raise UnknownModel(name="sent", hint="Hint.")
+            received += len(request.data)
+        return models_pb2.Upload(received_bytes=received, sha256=caller().language)
+
     def PrefetchWeights(self, request: models_pb2.PrefetchWeightsRequest) -> Iterator[Any]:
         yield models_pb2.PrefetchProgress(base=request.model)
 
@@ -59,6 +70,9 @@ class Network(models_pb2_grpc.ModelsServicer):
 
     async def ListModels(self, request: Any, context: Any) -> Any:
         return await self.exposed.ListModels(request, context)
+
+    async def UploadFile(self, requests: Any, context: Any) -> Any:
+        return await self.exposed.UploadFile(requests, context)
 
     async def ExportModel(self, request: Any, context: Any) -> AsyncIterator[Any]:
         try:
@@ -107,6 +121,18 @@ async def test_a_stream_that_fails_keeps_what_came_and_the_reason(address: str) 
             async for chunk in client.models.ExportModel(models_pb2.ExportModelRequest(format="x")):
                 seen.append(chunk.name)  # what came before the error counts
         assert seen == ["a"]
+        assert error.value.reason == "UNKNOWN_MODEL"
+
+
+async def test_a_client_may_stream_and_is_told_of_an_error_on_the_way(address: str) -> None:
+    def parts(*data: bytes) -> Iterator[models_pb2.UploadFileRequest]:
+        return (models_pb2.UploadFileRequest(data=each) for each in data)
+
+    async with AsyncClient(address, language="zh") as client:
+        done = await client.models.UploadFile(parts(b"ab", b"c", b""))
+        assert (done.received_bytes, done.sha256) == (3, "zh")
+        with pytest.raises(RemoteError) as error:
+            await client.models.UploadFile(parts(b"ab", b"bad", *[b"c" * 2**20] * 20))
         assert error.value.reason == "UNKNOWN_MODEL"
 
 

@@ -60,6 +60,16 @@ class ModelsStub:
                 request_serializer=netgraft_dot_v1_dot_models__pb2.PrefetchWeightsRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_models__pb2.PrefetchProgress.FromString,
                 _registered_method=True)
+        self.GetUpload = channel.unary_unary(
+                '/netgraft.v1.Models/GetUpload',
+                request_serializer=netgraft_dot_v1_dot_models__pb2.GetUploadRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_models__pb2.Upload.FromString,
+                _registered_method=True)
+        self.UploadFile = channel.stream_unary(
+                '/netgraft.v1.Models/UploadFile',
+                request_serializer=netgraft_dot_v1_dot_models__pb2.UploadFileRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_models__pb2.Upload.FromString,
+                _registered_method=True)
 
 
 class ModelsServicer:
@@ -103,6 +113,23 @@ class ModelsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUpload(self, request, context):
+        """Says how much of a file has arrived, so that a broken upload goes on there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UploadFile(self, request_iterator, context):
+        """Takes a model's file: a header, then its bytes. A file that is whole is
+        opened as one below the data roots would be, and refused for the same
+        reasons; of a refused one nothing is kept. Where the stream ends early, what
+        has arrived is kept for a while, and a new call sends the rest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelsServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -130,6 +157,16 @@ def add_ModelsServicer_to_server(servicer, server):
                     servicer.PrefetchWeights,
                     request_deserializer=netgraft_dot_v1_dot_models__pb2.PrefetchWeightsRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_models__pb2.PrefetchProgress.SerializeToString,
+            ),
+            'GetUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUpload,
+                    request_deserializer=netgraft_dot_v1_dot_models__pb2.GetUploadRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_models__pb2.Upload.SerializeToString,
+            ),
+            'UploadFile': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadFile,
+                    request_deserializer=netgraft_dot_v1_dot_models__pb2.UploadFileRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_models__pb2.Upload.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -268,6 +305,60 @@ class Models:
             '/netgraft.v1.Models/PrefetchWeights',
             netgraft_dot_v1_dot_models__pb2.PrefetchWeightsRequest.SerializeToString,
             netgraft_dot_v1_dot_models__pb2.PrefetchProgress.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Models/GetUpload',
+            netgraft_dot_v1_dot_models__pb2.GetUploadRequest.SerializeToString,
+            netgraft_dot_v1_dot_models__pb2.Upload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadFile(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/netgraft.v1.Models/UploadFile',
+            netgraft_dot_v1_dot_models__pb2.UploadFileRequest.SerializeToString,
+            netgraft_dot_v1_dot_models__pb2.Upload.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,14 @@ class ModelsStub:
     """Brings a zoo name's pretrained weights to the server's disk and tells how
     it goes. A broken download goes on where it broke; hashes are checked.
     """
+    GetUpload: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetUploadRequest, _models_pb2.Upload]
+    """Says how much of a file has arrived, so that a broken upload goes on there."""
+    UploadFile: _grpc.StreamUnaryMultiCallable[_models_pb2.UploadFileRequest, _models_pb2.Upload]
+    """Takes a model's file: a header, then its bytes. A file that is whole is
+    opened as one below the data roots would be, and refused for the same
+    reasons; of a refused one nothing is kept. Where the stream ends early, what
+    has arrived is kept for a while, and a new call sends the rest.
+    """
 
 @_typing.type_check_only
 class ModelsAsyncStub(ModelsStub):
@@ -77,6 +85,14 @@ class ModelsAsyncStub(ModelsStub):
     PrefetchWeights: _aio.UnaryStreamMultiCallable[_models_pb2.PrefetchWeightsRequest, _models_pb2.PrefetchProgress]  # type: ignore[assignment]
     """Brings a zoo name's pretrained weights to the server's disk and tells how
     it goes. A broken download goes on where it broke; hashes are checked.
+    """
+    GetUpload: _aio.UnaryUnaryMultiCallable[_models_pb2.GetUploadRequest, _models_pb2.Upload]  # type: ignore[assignment]
+    """Says how much of a file has arrived, so that a broken upload goes on there."""
+    UploadFile: _aio.StreamUnaryMultiCallable[_models_pb2.UploadFileRequest, _models_pb2.Upload]  # type: ignore[assignment]
+    """Takes a model's file: a header, then its bytes. A file that is whole is
+    opened as one below the data roots would be, and refused for the same
+    reasons; of a refused one nothing is kept. Where the stream ends early, what
+    has arrived is kept for a while, and a new call sends the rest.
     """
 
 class ModelsServicer(metaclass=_abc_1.ABCMeta):
@@ -124,6 +140,26 @@ class ModelsServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_models_pb2.PrefetchProgress], _abc.AsyncIterator[_models_pb2.PrefetchProgress]]:
         """Brings a zoo name's pretrained weights to the server's disk and tells how
         it goes. A broken download goes on where it broke; hashes are checked.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUpload(
+        self,
+        request: _models_pb2.GetUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Upload, _abc.Awaitable[_models_pb2.Upload]]:
+        """Says how much of a file has arrived, so that a broken upload goes on there."""
+
+    @_abc_1.abstractmethod
+    def UploadFile(
+        self,
+        request_iterator: _MaybeAsyncIterator[_models_pb2.UploadFileRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_models_pb2.Upload, _abc.Awaitable[_models_pb2.Upload]]:
+        """Takes a model's file: a header, then its bytes. A file that is whole is
+        opened as one below the data roots would be, and refused for the same
+        reasons; of a refused one nothing is kept. Where the stream ends early, what
+        has arrived is kept for a while, and a new call sends the rest.
         """
 
 def add_ModelsServicer_to_server(servicer: ModelsServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

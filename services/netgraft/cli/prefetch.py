@@ -1,7 +1,6 @@
 """prefetch: pretrained weights, brought before they are needed."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,7 @@ from netgraft.cli.command import Word
 from netgraft.cli.language import tr
 from netgraft.cli.reference import complete_model
 from netgraft.cli.session import Session, pass_session
+from netgraft.cli.transfer import transfer_bar
 
 if TYPE_CHECKING:
     from netgraft.v1 import models_pb2
@@ -46,10 +46,10 @@ def _follow(session: Session, model: str, stream: "Iterator[models_pb2.PrefetchP
     from netgraft.cli.output import emit_line, size
 
     last, first = None, None
-    with _bar(model, shown=not session.json) as show:
+    with transfer_bar(model, shown=not session.json) as show:
         for last in stream:
             first = first or last
-            show(last)
+            show(last.done_bytes, last.total_bytes)
             if session.json:
                 emit_line(last)
     if last is None or first is None or session.json:
@@ -57,28 +57,3 @@ def _follow(session: Session, model: str, stream: "Iterator[models_pb2.PrefetchP
     there = first.done_bytes == first.total_bytes
     how = tr("was there already", "已在本机") if there else tr("downloaded", "已下载")
     click.echo(f"{last.base}  {size(last.total_bytes)}  {last.file}  {how}")
-
-
-@contextmanager
-def _bar(label: str, *, shown: bool) -> "Iterator[Callable[[models_pb2.PrefetchProgress], None]]":
-    from netgraft.cli.output import console
-
-    out = console(stderr=True)
-    if not (shown and out.is_terminal):
-        yield lambda _: None
-        return
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=out) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda at: progress.update(
-            task, completed=at.done_bytes, total=at.total_bytes or None
-        )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from netgraft.cli.door import Door
+    from netgraft.v1 import models_pb2
 
 WEIGHTS = ("pretrained", "none", "auto")
 
@@ -63,11 +64,32 @@ def resolve(door: "Door", model: str, weights: str | None) -> str:
         return model
     from netgraft.v1 import models_pb2
 
+    if file and (local := _elsewhere(model)):
+        return uploaded(door, local).model.id
     named = _located(model) if file else model
     request = models_pb2.ResolveModelRequest(model=named, weights=policy(weights))  # type: ignore[arg-type]
     found: models_pb2.Model = door.models.ResolveModel(request)
     tell(found.notices)
     return found.id
+
+
+def uploaded(door: "Door", file: Path) -> "models_pb2.Upload":
+    """Send a file to the services; tells the notices of the model that it is."""
+    from netgraft.cli.transfer import transfer_bar
+    from netgraft.sending import send
+
+    session = click.get_current_context().find_object(Session)
+    with transfer_bar(file.name, shown=not (session and session.json)) as show:
+        done = send(door.models, file, progress=show)
+    tell(done.model.notices)
+    return done
+
+
+def _elsewhere(path: str) -> Path | None:
+    """A file of this machine that a server on another must be sent; None when there is none."""
+    session = click.get_current_context().find_object(Session)
+    found = Path(path).expanduser()
+    return found if session is not None and not session.here and found.is_file() else None
 
 
 def _located(path: str) -> str:

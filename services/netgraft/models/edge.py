@@ -1,19 +1,20 @@
 """Protobuf at the edge of the models slice: the Models service, in-process or served."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
-from netgraft.models import disk, zoo
+from netgraft.models import disk, files, zoo
 from netgraft.models.catalogue import Entry, Query, entries, search
 from netgraft.models.disk import Present
 from netgraft.models.download import sparse
 from netgraft.models.files import LANGUAGES
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store, default_store
+from netgraft.models.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
 from netgraft.serving import caller
 from netgraft.v1 import models_pb2
 
@@ -32,6 +33,7 @@ class ModelsServicer:
 
     def __init__(self, store: Store | None = None) -> None:
         self.store = store or default_store()
+        self.uploads = Uploads(self.store)
 
     def ResolveModel(self, request: models_pb2.ResolveModelRequest) -> models_pb2.Model:
         policy = POLICIES.get(request.weights, "pretrained")
@@ -78,6 +80,34 @@ class ModelsServicer:
                 )
         except WeightsUnavailable as error:
             raise CannotPrefetch(**error.values, present=_present()) from error
+
+    def GetUpload(self, request: models_pb2.GetUploadRequest) -> models_pb2.Upload:
+        file = Announced(checked_sha256(request.sha256), cleaned(request.name), request.size)
+        if whole := files.known(file.sha256, file.name, self.store):
+            return self._upload(file.sha256, whole)
+        received = self.uploads.received(file.sha256)
+        return models_pb2.Upload(sha256=file.sha256, received_bytes=received)
+
+    def UploadFile(self, requests: Iterable[models_pb2.UploadFileRequest]) -> models_pb2.Upload:
+        stream = iter(requests)
+        first = next(stream, models_pb2.UploadFileRequest())
+        if first.WhichOneof("part") != "header":
+            raise InvalidValue(name="part", value="data", expected="a header in the first message")
+        header = first.header
+        file = Announced(
+            checked_sha256(header.sha256), cleaned(header.name), header.size, header.offset
+        )
+        return self._upload(file.sha256, self.uploads.receive(file, (each.data for each in stream)))
+
+    def _upload(self, sha256: str, whole: Opened) -> models_pb2.Upload:
+        recipe, notices = whole
+        self.store.put_recipe(recipe, notices)
+        assert recipe.base.file is not None
+        return models_pb2.Upload(
+            sha256=sha256,
+            received_bytes=self.store.size(files.KIND, sha256),
+            model=model_message(recipe, self.store),
+        )
 
 
 def _present() -> str:

@@ -66,8 +66,23 @@ def open_file(reference: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:
     path = inside(reference, settings().roots, NoSuchFile)
     name = display_name(path.name)
     with _copied(path, name) as copy:
-        digest = _digest(copy)
-        found = _remembered(store, digest, name) or _kept(copy, digest, name, store)
+        return open_copy(copy, name, store)
+
+
+def open_copy(copy: Path, name: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:
+    """As `open_file`, of a file that nobody else changes; `name` is as `display_name` has it."""
+    digest = _digest(copy)
+    found = _remembered(store, digest, name) or _kept(copy, digest, name, store)
+    return _opened_as(found, digest, name)
+
+
+def known(digest: str, name: str, store: Store) -> tuple[Recipe, tuple[str, ...]] | None:
+    """The recipe of content that the store has, under that name; None where it has not."""
+    found = _remembered(store, digest, name)
+    return _opened_as(found, digest, name) if found else None
+
+
+def _opened_as(found: Found, digest: str, name: str) -> tuple[Recipe, tuple[str, ...]]:
     base = _base(found, digest, name)
     return Recipe(base), tuple(_notices(found, base, name))
 
@@ -105,6 +120,11 @@ def own_document(base: Base) -> str:
 # Reading
 
 
+def too_large(name: str) -> TooLarge:
+    """The error of a file above the limit."""
+    return TooLarge(what=name, limit=f"{settings().file_mib:,} MiB (NETGRAFT_FILE_MIB)")
+
+
 @contextmanager
 def _copied(path: Path, name: str) -> Iterator[Path]:
     """A copy that cannot change while it is looked at. Raises UnsupportedFile and TooLarge."""
@@ -114,7 +134,7 @@ def _copied(path: Path, name: str) -> Iterator[Path]:
         while data := source.read(CHUNK):
             size += len(data)
             if size > limit:
-                raise TooLarge(what=name, limit=f"{limit // 2**20:,} MiB (NETGRAFT_FILE_MIB)")
+                raise too_large(name)
             copy.write(data)
         copy.flush()
         if size == 0:

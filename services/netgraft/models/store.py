@@ -35,6 +35,9 @@ SHORTEST_PREFIX = 8
 WHOLE_ID = 64
 ROWS_KEPT = 4096
 
+PARTIAL = ".part"
+"""How the name of a file in the making ends."""
+
 FULL = os.strerror(errno.ENOSPC)
 
 
@@ -152,7 +155,7 @@ class Store:
 
     def tensors_size(self, digest: str) -> int:
         """Bytes that a delta takes in the store."""
-        return int(self.files.size(self._path("tensors", f"{digest}.safetensors")))
+        return self.size("tensors", f"{digest}.safetensors")
 
     # Files
 
@@ -161,7 +164,7 @@ class Store:
         path = self._path(kind, name)
         if self.files.exists(path):
             return
-        partial = f"{path}.{uuid.uuid4().hex}.part"
+        partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         with self._room(path):
             self.files.pipe_file(partial, data)
             self.files.mv(partial, path)
@@ -195,7 +198,7 @@ class Store:
         path = self._path(kind, name)
         if self.files.exists(path):
             return
-        partial = f"{path}.{uuid.uuid4().hex}.part"
+        partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         with self._room(path):
             self.files.put_file(str(source), partial)
             self.files.mv(partial, path)
@@ -223,6 +226,24 @@ class Store:
         """The bytes of a file. Raises FileNotFoundError."""
         data: bytes = self.files.cat_file(self._path(kind, name))
         return data
+
+    def size(self, kind: str, name: str) -> int:
+        """Bytes of a file. Raises FileNotFoundError."""
+        return int(self.files.size(self._path(kind, name)))
+
+    def names(self, kind: str) -> list[str]:
+        """Names of the whole files under `kind`, sorted."""
+        self.files.invalidate_cache()
+        folder = self._path(kind, "")
+        found = self.files.find(folder, maxdepth=1)
+        return sorted(
+            name for path in found if not (name := path.rpartition("/")[2]).endswith(".part")
+        )
+
+    def remove(self, kind: str) -> None:
+        """Remove what lies under `kind`, which must be a folder of files that may go."""
+        with suppress(FileNotFoundError):
+            self.files.rm(self._path(kind, "").rstrip("/"), recursive=True)
 
     def _path(self, kind: str, name: str) -> str:
         return f"{self.root}/{kind}/{name}"

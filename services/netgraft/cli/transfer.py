@@ -1,0 +1,31 @@
+"""A bar for bytes that travel, where somebody looks on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Show = Callable[[int, int], None]
+"""Takes how many bytes are there, of how many (0: not known)."""
+
+
+@contextmanager
+def transfer_bar(label: str, *, shown: bool) -> Iterator[Show]:
+    """A bar on stderr with speed and time left; nothing where stderr is no terminal."""
+    from netgraft.cli.output import console
+
+    out = console(stderr=True)
+    if not (shown and out.is_terminal):
+        yield lambda _, __: None
+        return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=out) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total or None)

@@ -1,0 +1,37 @@
+"""upload: a model's file, sent to the server."""
+
+from pathlib import Path
+
+import click
+
+from netgraft.cli.command import Word
+from netgraft.cli.language import tr
+from netgraft.cli.reference import uploaded
+from netgraft.cli.session import Session, pass_session
+
+
+@click.command(
+    "upload",
+    cls=Word,
+    examples=(
+        "netgraft upload net.pth --server gpu-box:9000",
+        "netgraft upload net.pth --json | jq -r .model.id",
+    ),
+)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@pass_session
+def upload_command(session: Session, file: Path) -> None:
+    """Send FILE to the server and print the id of the model that it is.
+
+    A broken upload goes on where it broke, and a file that the server has already is not sent
+    again. Files of which nothing could be made, or that could do harm, are refused. The other
+    commands send a model's file by themselves when --server names another machine.
+    """
+    from netgraft.cli.output import emit
+
+    done = uploaded(session.door(), file)
+    if session.json:
+        emit(done)
+        return
+    click.echo(f"{done.model.id}  {done.model.title}")
+    click.echo(tr("Go on with", "接下来") + f": netgraft show {done.model.id[:12]}")

@@ -1,0 +1,153 @@
+"""Files that clients send: kept in parts until they are whole, then opened like any other.
+
+The parts lie in the store under the SHA-256 that was announced, so that any replica goes on
+with what another began. Whole, the hash decides: what differs from it is thrown away.
+"""
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from netgraft.errors import InvalidValue, UnsupportedFile, UploadIncomplete, WrongHash
+from netgraft.models import files
+from netgraft.models.formats import display_name
+from netgraft.models.recipe import Recipe
+from netgraft.models.store import Store
+from netgraft.settings import settings
+
+KIND = "uploads"
+PART = 8 * 2**20
+"""Bytes that are collected before they are written."""
+BEGUN = 4
+"""Times the largest file that all unfinished uploads together may take; the oldest go."""
+
+SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Opened = tuple[Recipe, tuple[str, ...]]
+"""A recipe and its notices, as `files.open_file` gives them."""
+
+
+@dataclass(frozen=True)
+class Announced:
+    """A file that a client has. Raises InvalidValue, UnsupportedFile and TooLarge."""
+
+    sha256: str
+    name: str
+    """Cleaned."""
+    size: int
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size == 0:
+            raise UnsupportedFile(path=self.name, problem="it is empty.")
+        if self.size > settings().file_bytes:
+            raise files.too_large(self.name)
+        if not 0 <= self.offset <= self.size:
+            expected = f"from 0 to the file's size, {self.size}"
+            raise InvalidValue(name="offset", value=self.offset, expected=expected)
+
+
+class Uploads:
+    """Uploads into one store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def received(self, sha256: str) -> int:
+        """Bytes that are here from the beginning of a file on."""
+        return sum(length for _, length in self._parts(sha256))
+
+    def _parts(self, sha256: str) -> list[tuple[int, int]]:
+        """Offset and length of the parts that follow on each other from the beginning."""
+        longest: dict[int, int] = {}
+        for name in self.store.names(_folder(sha256)):
+            offset, length = (int(number) for number in name.split("-"))
+            longest[offset] = max(length, longest.get(offset, 0))
+        chain, at = [], 0
+        while at in longest:
+            chain.append((at, longest[at]))
+            at += longest[at]
+        return chain
+
+    def receive(self, file: Announced, chunks: Iterable[bytes]) -> Opened:
+        """Take bytes of a file, from its offset on; the last of them make it a model.
+
+        Raises InvalidValue for bytes that do not follow on those that are here,
+        UploadIncomplete when more must come, WrongHash, and what `files.open_file` does.
+        """
+        if whole := files.known(file.sha256, file.name, self.store):
+            return whole
+        self.store.trim(KIND, BEGUN * settings().file_bytes)
+        here = self.received(file.sha256)
+        if file.offset > here:
+            expected = f"at most {here}, the bytes that are here"
+            raise InvalidValue(name="offset", value=file.offset, expected=expected)
+        self._write(file, chunks)
+        if whole := files.known(file.sha256, file.name, self.store):
+            return whole  # another call was faster
+        if (here := self.received(file.sha256)) < file.size:
+            received, size = f"{here:,}", f"{file.size:,}"
+            raise UploadIncomplete(name=file.name, received=received, size=size)
+        try:
+            return self._opened(file)
+        finally:
+            self.store.remove(_folder(file.sha256))
+
+    def _write(self, file: Announced, chunks: Iterable[bytes]) -> None:
+        at, waiting = file.offset, bytearray()
+        try:
+            for data in chunks:
+                waiting += data
+                if at + len(waiting) > file.size:
+                    waiting.clear()
+                    self.store.remove(_folder(file.sha256))
+                    expected = f"no more than the {file.size:,} bytes that were announced"
+                    raise InvalidValue(name="data", value="more bytes", expected=expected)
+                if len(waiting) >= PART:
+                    at = self._put(file, at, waiting)
+        finally:  # the connection may have broken: what came is kept
+            self._put(file, at, waiting)
+
+    def _put(self, file: Announced, at: int, waiting: bytearray) -> int:
+        if waiting:
+            name = _part_name(at, len(waiting))
+            self.store.put_file(_folder(file.sha256), name, bytes(waiting))
+        at += len(waiting)
+        waiting.clear()
+        return at
+
+    def _opened(self, file: Announced) -> Opened:
+        digest = hashlib.sha256()
+        with tempfile.NamedTemporaryFile() as copy:
+            for part in self._parts(file.sha256):
+                data = self.store.read(_folder(file.sha256), _part_name(*part))
+                digest.update(data)
+                copy.write(data)
+            copy.flush()
+            if digest.hexdigest() != file.sha256:
+                raise WrongHash(name=file.name, found=digest.hexdigest())
+            return files.open_copy(Path(copy.name), file.name, self.store)
+
+
+def checked_sha256(text: str) -> str:
+    """A SHA-256 in lower case. Raises InvalidValue: it becomes the name of a folder."""
+    sha256 = text.strip().lower()
+    if not SHA256.fullmatch(sha256):
+        raise InvalidValue(name="sha256", value=repr(text), expected="64 hexadecimal digits")
+    return sha256
+
+
+def cleaned(name: str) -> str:
+    """A file's own name out of whatever a client calls it."""
+    return display_name(name.replace("\\", "/").rpartition("/")[2])
+
+
+def _folder(sha256: str) -> str:
+    return f"{KIND}/{sha256}"
+
+
+def _part_name(offset: int, length: int) -> str:
+    return f"{offset:012}-{length}"

@@ -1,0 +1,69 @@
+"""Sending a model's file to a server, from where a broken upload stopped.
+
+Knows nothing of torch: a file is bytes here, and what it is, the server says.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netgraft.client import RemoteError
+from netgraft.errors import NetgraftError, Unreachable, UploadIncomplete
+from netgraft.v1 import models_pb2
+
+if TYPE_CHECKING:
+    from netgraft.v1.models_pb2_grpc import ModelsStub
+
+CHUNK = 2**20
+TRIES = 4
+"""Times that an upload goes on after the connection broke, before that is told."""
+PAUSE_SECONDS = 0.5
+
+Progress = Callable[[int, int], None]
+"""Bytes that the server has, or has been sent, of how many."""
+
+
+def send(
+    models: "ModelsStub", path: Path, name: str = "", progress: Progress = lambda _, __: None
+) -> models_pb2.Upload:
+    """Send a file that the server has not; the reply holds the model that it is.
+
+    Raises what the rpc UploadFile does, and OSError when the file cannot be read.
+    """
+    name, size = name or path.name, path.stat().st_size
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    for last in (*[False] * TRIES, True):
+        stands = models.GetUpload(models_pb2.GetUploadRequest(sha256=sha256, name=name, size=size))
+        if stands.HasField("model"):
+            progress(size, size)
+            return stands
+        header = models_pb2.UploadHeader(
+            sha256=sha256, name=name, size=size, offset=stands.received_bytes
+        )
+        try:
+            return models.UploadFile(_messages(path, header, progress))
+        except NetgraftError as error:
+            if last or not _broke_off(error):
+                raise
+            time.sleep(PAUSE_SECONDS)
+    raise AssertionError
+
+
+def _messages(
+    path: Path, header: models_pb2.UploadHeader, progress: Progress
+) -> Iterator[models_pb2.UploadFileRequest]:
+    yield models_pb2.UploadFileRequest(header=header)
+    with path.open("rb") as file:
+        file.seek(header.offset)
+        progress(header.offset, header.size)
+        while data := file.read(CHUNK):
+            yield models_pb2.UploadFileRequest(data=data)
+            progress(file.tell(), header.size)
+
+
+def _broke_off(error: NetgraftError) -> bool:
+    kind = error.kind if isinstance(error, RemoteError) else type(error)
+    return issubclass(kind, Unreachable | UploadIncomplete)
