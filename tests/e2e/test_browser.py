@@ -1,5 +1,6 @@
 """The chat page in real Chromium against the real services."""
 
+import base64
 import re
 import time
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import torch
+import torchvision
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.e2e.system import System
 
@@ -167,3 +170,41 @@ def test_a_sentence_that_is_not_understood_gets_a_question(page: Page) -> None:
     say(page, "show resnet500")
     expect(page.locator("#chat")).to_contain_text("resnet50", timeout=30 * SECOND)
     expect(page.locator("#chat")).to_contain_text("?", timeout=5 * SECOND)
+
+
+def test_a_file_that_is_dropped_is_shown_and_one_that_means_harm_is_refused(
+    page: Page, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18(num_classes=12), tmp_path / "my net.pth")
+    (tmp_path / "evil.pth").write_bytes(b"\x80\x02cposix\nsystem\n(X\x04\x00\x00\x00truetR.")
+    box, state = page.locator("#message-box textarea"), page.locator("#attach-state")
+    drop(page, tmp_path / "my net.pth")
+    chat = page.locator("#chat")
+    expect(chat).to_contain_text("my net.pth", timeout=90 * SECOND)
+    assert drawn_nodes(page) >= 10
+    expect(state).to_be_hidden()
+    expect(box).to_have_value("")
+    say(page, "retarget to 7 classes")
+    expect(chat).to_contain_text("fc: Linear(512 → 12) → Linear(512 → 7)", timeout=60 * SECOND)
+    with page.expect_file_chooser() as chosen:
+        page.locator("#attach").click()
+    chosen.value.set_files(tmp_path / "evil.pth")
+    expect(state).to_contain_text("it asks for posix.system", timeout=60 * SECOND)
+    shot(page, "upload")
+
+
+def drop(page: Page, file: Path) -> None:
+    """Let a file fall onto the page, as a person does with the mouse."""
+    data = base64.b64encode(file.read_bytes()).decode()
+    transfer = page.evaluate_handle(
+        """([data, name]) => {
+          const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([bytes], name));
+          return transfer;
+        }""",
+        [data, file.name],
+    )
+    for event in ("dragover", "drop"):
+        page.locator("#chat").dispatch_event(event, {"dataTransfer": transfer})

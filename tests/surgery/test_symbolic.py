@@ -22,6 +22,7 @@ Register = Callable[..., Recipe]
 MODELS = (
     "googlenet",  # auxiliary heads in training
     "timm/test_vit",
+    "timm/eva02_tiny_patch14_224",  # has no head
     "r3d_18",
     "lraspp_mobilenet_v3_large",  # resizes its logits
     "fcos_resnet50_fpn",  # branches on the class count

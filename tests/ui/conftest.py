@@ -5,6 +5,7 @@ servicers over a real socket that speak the contract with made-up models. What t
 services do is tested where they live, and all together in tests/e2e.
 """
 
+import hashlib
 import os
 import signal
 import socket
@@ -25,7 +26,15 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
-from netgraft.errors import JobNotRunning, NetgraftError, UnknownJob, UnknownModel, status_name
+from netgraft.errors import (
+    JobNotRunning,
+    NetgraftError,
+    UnknownJob,
+    UnknownModel,
+    UnsupportedFile,
+    WrongHash,
+    status_name,
+)
 from netgraft.settings import settings
 from netgraft.v1 import (
     agent_pb2,
@@ -97,6 +106,19 @@ class Models(models_pb2_grpc.ModelsServicer):
         yield models_pb2.FileChunk(name=f"../résnet50.{request.format}", size=len(FILE))
         for start in range(0, len(FILE), 2**20):
             yield models_pb2.FileChunk(data=FILE[start : start + 2**20])
+
+    def GetUpload(self, request: models_pb2.GetUploadRequest, context: Any) -> models_pb2.Upload:
+        return models_pb2.Upload(sha256=request.sha256)
+
+    def UploadFile(self, requests: Iterator[Any], context: Any) -> models_pb2.Upload:
+        header = next(requests).header
+        data = b"".join(request.data for request in requests)
+        if hashlib.sha256(data).hexdigest() != header.sha256:
+            tell(context, WrongHash(name=header.name, found=""))
+        if data.startswith(b"bad"):
+            tell(context, UnsupportedFile(path=header.name, problem="it is bad."))
+        model = models_pb2.Model(id=BASE, title=f"{header.name}, {len(data)} bytes")
+        return models_pb2.Upload(sha256=header.sha256, received_bytes=len(data), model=model)
 
 
 class Graphs(graph_pb2_grpc.GraphsServicer):

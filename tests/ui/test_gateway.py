@@ -365,6 +365,61 @@ async def test_an_export_takes_ids_and_plain_formats_only(
     assert shared.seen.calls == []
 
 
+async def test_a_file_is_sent_on_and_answered_with_the_sentence_that_shows_it(
+    friend: httpx.AsyncClient,
+) -> None:
+    sent = {"params": {"name": "网络 1.pth"}, "content": bytes(3 * 2**20)}
+    done = await friend.post("/upload", **sent)  # type: ignore[arg-type]
+    assert done.status_code == 200
+    assert done.json() == {
+        "id": BASE,
+        "title": f"网络 1.pth, {3 * 2**20} bytes",
+        "say": f"show {BASE[:12]}",
+    }
+    done = await friend.post("/upload", headers={"accept-language": "zh"}, **sent)  # type: ignore[arg-type]
+    assert done.json()["say"] == f"显示 {BASE[:12]}"
+
+
+async def test_a_file_that_is_refused_is_told_with_the_reason(friend: httpx.AsyncClient) -> None:
+    refused = await friend.post("/upload", params={"name": "x.pth"}, content=b"bad")
+    assert (refused.status_code, refused.json()["reason"]) == (400, "UNSUPPORTED_FILE")
+    assert refused.json()["message"] == "x.pth cannot be opened as a model: it is bad."
+    nameless = await friend.post("/upload", content=b"x")
+    assert (nameless.status_code, nameless.json()["reason"]) == (400, "INVALID_VALUE")
+
+
+async def test_a_file_above_the_limit_is_not_read(
+    friend: httpx.AsyncClient, shared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETGRAFT_FILE_MIB", "1")
+    settings.cache_clear()
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield bytes(2**18)
+
+    shared.seen.calls.clear()
+    try:
+        for content in (bytes(2**20 + 1), endless()):  # one says its length, one does not
+            answer = await friend.post("/upload", params={"name": "x.pth"}, content=content)
+            assert (answer.status_code, answer.json()["reason"]) == (507, "TOO_LARGE")
+    finally:
+        monkeypatch.undo()
+        settings.cache_clear()
+    assert shared.seen.calls == []
+
+
+async def test_no_other_origin_and_no_stranger_may_send_a_file(
+    friend: httpx.AsyncClient, app: Any
+) -> None:
+    foreign = {"origin": "http://127.0.0.1:8888"}
+    answer = await friend.post("/upload?name=x", content=b"x", headers=foreign)
+    assert answer.status_code == 403
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as other:
+        assert (await other.post("/upload?name=x", content=b"x")).status_code == 401
+
+
 async def test_errors_are_sentences_in_the_readers_language(friend: httpx.AsyncClient) -> None:
     unknown = f"/export/{'d' * 64}/onnx"
     english = await friend.get(unknown)

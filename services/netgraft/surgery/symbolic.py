@@ -80,11 +80,10 @@ class Symbolic:
 def tried_symbolically(recipe: Recipe, edit: Retarget, anatomies: Anatomies) -> Trial:
     """What an edit, without tensors and patches, does to a recipe. Raises SurgeryFailed."""
     before = anatomies.of(recipe).trace
-    if not any(head.append for head in edit.heads):
-        for hint in HINTS:
-            known = _known(_root(recipe), hint, anatomies)
-            if known and (found := known.at(total_classes(edit.classes, before))):
-                return found
+    for hint in HINTS:
+        known = _known(_root(recipe), hint, anatomies)
+        if known and (found := known.at(total_classes(edit.classes, before))):
+            return found
     return tried(recipe, edit, before, build(recipe, anatomies.store, device="meta"))
 
 

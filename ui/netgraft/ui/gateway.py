@@ -18,6 +18,7 @@ from netgraft.ui.download import Download
 from netgraft.ui.guard import HEALTH, LOGIN, Guard
 from netgraft.ui.login import login
 from netgraft.ui.room import Rooms
+from netgraft.ui.upload import Upload
 from netgraft.ui.viewer import Viewer
 
 
@@ -41,6 +42,7 @@ def application() -> Starlette:
         Route("/viz/{model}", viewer.redirect),
         Route("/viz/{model}/{path:path}", viewer.file),
         Route("/export/{model}/{format}", Download(backend).__call__),
+        Route("/upload", Upload().__call__, methods=["POST"]),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
     _mount_page(app, rooms)
@@ -62,7 +64,7 @@ def _mount_page(app: Any, rooms: Rooms) -> None:
         i18n=page.i18n(),
         theme=look.theme(),
         css_paths=look.STYLE,
-        head=look.HEAD + page.NAMING,
+        head=look.HEAD + page.NAMING + page.attaching(),
         footer_links=[],
         run_history=False,
         ssr_mode=False,

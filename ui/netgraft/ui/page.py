@@ -5,6 +5,8 @@ What tests and style sheets may rely on, by id:
     chat               the conversation
     message-box        the text field (a textarea is inside)
     send               sends what the text field holds
+    attach             chooses a model's file to send; one may be dropped anywhere, too
+    attach-state       how that goes, or why the file was refused; hidden otherwise
     new-conversation   begins anew
     plan-card          a costly plan that waits; there only while it does, with
     consent-run        … the button that agrees
@@ -25,6 +27,8 @@ The page holds nothing: every handler opens the room whose name the browser keep
 shows what is there. A timer looks again, so a second tab and a reloaded page live too.
 """
 
+import json
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -65,6 +69,15 @@ nobody found again.
 What is sent leaves the text field here as well, at once: emptied by the server, the field
 would lose what was typed meanwhile."""
 
+
+def attaching() -> str:
+    """The script that sends files, and its words in both languages."""
+    known = for_browser()
+    words = {language: known[language] for language in ("en", "zh")}
+    script = Path(__file__).with_name("attach.js").read_text()
+    return f"<script>netgraft.words = {json.dumps(words)};\n{script}</script>"
+
+
 FRESH = "(name, seen) => [netgraft.fresh(), seen]"
 SAID = "(name, seen) => [netgraft.name(), seen, netgraft.said()]"
 
@@ -80,6 +93,7 @@ def build(rooms: Rooms) -> gr.Blocks:
             with gr.Column(scale=5, min_width=320, elem_id="talk"):
                 parts: dict[str, Any] = {"chat": _chat(say)}
                 agree, decline = _card(say, parts)
+                gr.HTML('<p id="attach-state" role="status" hidden></p>', elem_id="attach-place")
                 box, send = _message(say)
             with gr.Column(scale=7, min_width=320):
                 _panel(say, parts)
@@ -156,7 +170,9 @@ def _message(say: gr.I18n) -> tuple[gr.Textbox, gr.Button]:
             min_width=200,
             container=False,
         )
+        attach = gr.Button(say("attach"), elem_id="attach", scale=0, min_width=72)
         send = gr.Button(say("send"), variant="primary", elem_id="send", scale=0, min_width=88)
+    attach.click(None, None, None, js="netgraft.attach", **PRIVATE)
     return box, send
 
 

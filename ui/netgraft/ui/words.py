@@ -18,6 +18,10 @@ class Words:
     message: str
     message_hint: str
     send: str
+    attach: str
+    attach_opening: str
+    attach_lost: str
+    show_it: str
     new_conversation: str
     welcome: str
     examples: tuple[str, ...]
@@ -191,6 +195,10 @@ ENGLISH = Words(
     message="Message",
     message_hint="Say what you want",
     send="Send",
+    attach="File",
+    attach_opening="looking into it …",
+    attach_lost="The connection broke. Send the file again.",
+    show_it="show {model}",
     new_conversation="New conversation",
     welcome="### See a network, graft a new head on it, grow it.\n"
     "Say in plain words what you want, or choose an example.",
@@ -281,6 +289,10 @@ CHINESE = Words(
     message="消息",
     message_hint="说出您想做的事",
     send="发送",
+    attach="文件",
+    attach_opening="正在检查……",
+    attach_lost="连接中断。请重新发送文件。",
+    show_it="显示 {model}",
     new_conversation="新对话",
     welcome="### 看清网络，嫁接新头，让它生长。\n直接说出您想做的事，或点选一个示例。",
     examples=(

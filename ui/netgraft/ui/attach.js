@@ -1,0 +1,82 @@
+// A model's file, dropped anywhere on the page or chosen with the button beside the text field:
+// it is sent to /upload, and the sentence that shows it is said.
+(() => {
+  const words = () => netgraft.words[navigator.language.startsWith("zh") ? "zh" : "en"];
+
+  const tell = (text, problem = false) => {
+    const place = document.querySelector("#attach-state");
+    place.textContent = text;
+    place.hidden = !text;
+    place.classList.toggle("problem", problem);
+    place.setAttribute("role", problem ? "alert" : "status");
+  };
+
+  const post = (file, progress) =>
+    new Promise((resolve, reject) => {
+      const request = new XMLHttpRequest();
+      request.open("POST", `upload?name=${encodeURIComponent(file.name)}`);
+      request.responseType = "json";
+      request.upload.onprogress = (event) => progress(event.loaded / (event.total || 1));
+      request.onload = () =>
+        request.status === 200
+          ? resolve(request.response)
+          : reject(new Error(request.response?.message ?? request.statusText));
+      request.onerror = () => reject(new Error(words().attach_lost));
+      request.send(file);
+    });
+
+  const say = (text) => {
+    const field = document.querySelector("#message-box textarea");
+    const set = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set;
+    const typed = field.value;
+    set.call(field, text);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    document.querySelector("#send").click();
+    if (typed.trim()) {
+      // What somebody was typing meanwhile stays theirs.
+      setTimeout(() => {
+        set.call(field, typed);
+        field.dispatchEvent(new Event("input", { bubbles: true }));
+      }, 50);
+    }
+  };
+
+  const send = async (file) => {
+    try {
+      const done = await post(file, (share) =>
+        tell(`${file.name}: ${share < 1 ? `${Math.round(100 * share)} %` : words().attach_opening}`),
+      );
+      tell("");
+      say(done.say);
+    } catch (error) {
+      tell(error.message, true);
+    }
+  };
+
+  const sendAll = async (files) => {
+    for (const file of files) await send(file);
+  };
+
+  netgraft.attach = () => {
+    const input = Object.assign(document.createElement("input"), { type: "file" });
+    input.onchange = () => sendAll([...input.files]);
+    input.click();
+  };
+
+  const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const mark = (on) => document.documentElement.classList.toggle("ng-drop", on);
+  addEventListener("dragover", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    mark(true);
+  });
+  addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) mark(false);
+  });
+  addEventListener("drop", (event) => {
+    if (!carriesFiles(event)) return;
+    event.preventDefault();
+    mark(false);
+    sendAll([...event.dataTransfer.files]);
+  });
+})();

@@ -1,0 +1,73 @@
+"""/upload?name=net.pth: takes a file from the browser and sends it on to the models service.
+
+It rests in a temporary file meanwhile: a browser cannot say a file's hash before it has sent
+it, and the service wants to know.
+"""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from netgraft.client import Client
+from netgraft.errors import InvalidValue, NetgraftError, TooLarge
+from netgraft.sending import send
+from netgraft.settings import settings
+from netgraft.ui.pages import error_response
+from netgraft.ui.words import language_of, words
+from netgraft.v1 import models_pb2
+
+AT_ONCE = 4
+"""Files that may rest here at the same time."""
+SHORT = 12
+"""Digits of an id that people read."""
+
+
+class Upload:
+    """The endpoint."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def __call__(self, request: Request) -> Response:
+        name = request.query_params.get("name", "")
+        language = language_of(request)
+        try:
+            if not name:
+                raise InvalidValue(name="name", value="empty", expected="the file's name")
+            async with self._places:
+                model = await _received(request, name, language)
+        except NetgraftError as error:
+            return error_response(request, error)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        return JSONResponse(
+            {
+                "id": model.id,
+                "title": model.title,
+                "say": words(language).show_it.format(model=model.id[:SHORT]),
+            }
+        )
+
+
+async def _received(request: Request, name: str, language: str) -> models_pb2.Model:
+    """The model that a file is. Raises what the rpc UploadFile does, and TooLarge."""
+    limit = TooLarge(what=name, limit=f"{settings().file_mib:,} MiB (NETGRAFT_FILE_MIB)")
+    if int(request.headers.get("content-length", "0")) > settings().file_bytes:
+        raise limit
+    with tempfile.NamedTemporaryFile() as file:
+        size = 0
+        async for data in request.stream():
+            size += len(data)
+            if size > settings().file_bytes:
+                raise limit
+            file.write(data)
+        file.flush()
+        return await asyncio.to_thread(_sent, Path(file.name), name, language)
+
+
+def _sent(file: Path, name: str, language: str) -> models_pb2.Model:
+    with Client(language=language) as client:
+        return send(client.models, file, name).model
