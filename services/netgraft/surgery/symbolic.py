@@ -21,7 +21,7 @@ from sympy.core.relational import Relational
 from torch import Tensor
 from torch._dynamo.source import ConstantSource
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv, uninteresting_files
 from torch.overrides import TorchFunctionMode
 
 from netgraft.errors import SurgeryFailed
@@ -75,6 +75,11 @@ class Symbolic:
         if not all(guard.holds(count) for guard in self.guards):
             return None
         return _trial(_at(self.document, count))
+
+
+def warm() -> None:
+    """Import what PyTorch imports when it first works with symbols, a second's worth."""
+    uninteresting_files()
 
 
 def tried_symbolically(recipe: Recipe, edit: Retarget, anatomies: Anatomies) -> Trial:
