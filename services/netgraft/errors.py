@@ -32,6 +32,7 @@
     │   ├── WouldOverwrite
     │   ├── NothingCurrent
     │   ├── UploadIncomplete
+    │   ├── PackageMissing
     │   └── OnlyDrawn
     ├── NotAllowed
     │   ├── Unauthenticated       UNAUTHENTICATED
@@ -302,6 +303,15 @@ class UploadIncomplete(NotPossible):
     reason = "UPLOAD_INCOMPLETE"
     en = "Of {name}, {received} of {size} bytes have arrived. Send it again: it goes on there."
     zh = "{name} 已收到 {received} / {size} 字节。请重新发送，将从断点继续。"
+
+
+class PackageMissing(NotPossible):
+    reason = "PACKAGE_MISSING"
+    en = (
+        "{what} needs {package}, which is not installed: `pip install 'netgraft[{extra}]'` there "
+        "where the services run."
+    )
+    zh = "{what} 需要 {package}，服务器上没有安装：请在那里运行 `pip install 'netgraft[{extra}]'`。"
 
 
 class OnlyDrawn(NotPossible):

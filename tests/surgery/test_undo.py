@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from netgraft.errors import InvalidValue, NothingToUndo, UnknownModule
+from netgraft.errors import EditFailed, NothingToUndo, UnknownModule
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
@@ -29,6 +29,7 @@ edits = st.one_of(
     st.builds(lambda where: ("FreezeLayers", {"layers": where}), layers),
     st.builds(lambda where: ("UnfreezeLayers", {"layers": where}), layers),
     st.builds(lambda loss: ("SetLoss", {"loss": loss}), st.sampled_from(["focal", "bce"])),
+    st.builds(lambda r: ("AddLora", {"rank": r}), st.integers(1, 4)),
     st.builds(lambda p: ("SetDropout", {"p": p}), st.sampled_from([0.0, 0.25, 0.5])),
 )
 
@@ -60,7 +61,7 @@ def edited(surgery: SurgeryServicer, recipe: Recipe, edit: tuple[str, dict[str, 
     request = getattr(surgery_pb2, f"{rpc}Request")(model=recipe.id, **values)
     try:
         reply = getattr(surgery, rpc)(request)
-    except (InvalidValue, UnknownModule):  # a pattern that fits nothing in this model
+    except (EditFailed, UnknownModule):  # a pattern fits nothing, or adapters are there already
         return recipe
     return surgery.store.get_recipe(reply.model.id)
 

@@ -406,6 +406,52 @@ class SetDropoutRequest(_message.Message):
 Global___SetDropoutRequest: _TypeAlias = SetDropoutRequest  # noqa: Y015
 
 @_typing.final
+class AddLoraRequest(_message.Message):
+    """A model, and the adapters that it shall get."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    ALPHA_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Any model reference that ResolveModel takes."""
+    rank: _builtins.int
+    """1 to 256; 0: 8."""
+    alpha: _builtins.float
+    """The adapters' share is alpha / rank. 0: twice the rank."""
+    dropout: _builtins.float
+    """Probability with which a value that an adapter reads is 0 in training;
+    0 ≤ dropout < 1.
+    """
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As FreezeLayersRequest.layers; only what of these can have an adapter gets
+        one. Empty: every Linear and every convolution in one group, but the heads
+        and what attention reads without calling it (out_proj of
+        nn.MultiheadAttention).
+        """
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        rank: _builtins.int = ...,
+        alpha: _builtins.float = ...,
+        dropout: _builtins.float = ...,
+        targets: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpha", b"alpha", "dropout", b"dropout", "model", b"model", "rank", b"rank", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddLoraRequest: _TypeAlias = AddLoraRequest  # noqa: Y015
+
+@_typing.final
 class UndoEditRequest(_message.Message):
     """A model whose last edit is to be undone."""
 

@@ -70,6 +70,11 @@ class SurgeryStub:
                 request_serializer=netgraft_dot_v1_dot_surgery__pb2.SetDropoutRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
                 _registered_method=True)
+        self.AddLora = channel.unary_unary(
+                '/netgraft.v1.Surgery/AddLora',
+                request_serializer=netgraft_dot_v1_dot_surgery__pb2.AddLoraRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
+                _registered_method=True)
         self.UndoEdit = channel.unary_unary(
                 '/netgraft.v1.Surgery/UndoEdit',
                 request_serializer=netgraft_dot_v1_dot_surgery__pb2.UndoEditRequest.SerializeToString,
@@ -131,6 +136,14 @@ class SurgeryServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddLora(self, request, context):
+        """Puts low-rank adapters (LoRA) beside layers of the backbone; from then on
+        these and the heads train. Needs the extra `lora` on the server.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UndoEdit(self, request, context):
         """Goes back to the model before the last edit.
         """
@@ -174,6 +187,11 @@ def add_SurgeryServicer_to_server(servicer, server):
             'SetDropout': grpc.unary_unary_rpc_method_handler(
                     servicer.SetDropout,
                     request_deserializer=netgraft_dot_v1_dot_surgery__pb2.SetDropoutRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.SerializeToString,
+            ),
+            'AddLora': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddLora,
+                    request_deserializer=netgraft_dot_v1_dot_surgery__pb2.AddLoraRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_surgery__pb2.EditReply.SerializeToString,
             ),
             'UndoEdit': grpc.unary_unary_rpc_method_handler(
@@ -371,6 +389,33 @@ class Surgery:
             target,
             '/netgraft.v1.Surgery/SetDropout',
             netgraft_dot_v1_dot_surgery__pb2.SetDropoutRequest.SerializeToString,
+            netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddLora(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Surgery/AddLora',
+            netgraft_dot_v1_dot_surgery__pb2.AddLoraRequest.SerializeToString,
             netgraft_dot_v1_dot_surgery__pb2.EditReply.FromString,
             options,
             channel_credentials,

@@ -53,6 +53,10 @@ class SurgeryStub:
     """
     SetDropout: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.SetDropoutRequest, _surgery_pb2.EditReply]
     """Sets the dropout before the heads that tell classes apart."""
+    AddLora: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.AddLoraRequest, _surgery_pb2.EditReply]
+    """Puts low-rank adapters (LoRA) beside layers of the backbone; from then on
+    these and the heads train. Needs the extra `lora` on the server.
+    """
     UndoEdit: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.UndoEditRequest, _surgery_pb2.EditReply]
     """Goes back to the model before the last edit."""
 
@@ -77,6 +81,10 @@ class SurgeryAsyncStub(SurgeryStub):
     """
     SetDropout: _aio.UnaryUnaryMultiCallable[_surgery_pb2.SetDropoutRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
     """Sets the dropout before the heads that tell classes apart."""
+    AddLora: _aio.UnaryUnaryMultiCallable[_surgery_pb2.AddLoraRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
+    """Puts low-rank adapters (LoRA) beside layers of the backbone; from then on
+    these and the heads train. Needs the extra `lora` on the server.
+    """
     UndoEdit: _aio.UnaryUnaryMultiCallable[_surgery_pb2.UndoEditRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
     """Goes back to the model before the last edit."""
 
@@ -140,6 +148,16 @@ class SurgeryServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_surgery_pb2.EditReply, _abc.Awaitable[_surgery_pb2.EditReply]]:
         """Sets the dropout before the heads that tell classes apart."""
+
+    @_abc_1.abstractmethod
+    def AddLora(
+        self,
+        request: _surgery_pb2.AddLoraRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_surgery_pb2.EditReply, _abc.Awaitable[_surgery_pb2.EditReply]]:
+        """Puts low-rank adapters (LoRA) beside layers of the backbone; from then on
+        these and the heads train. Needs the extra `lora` on the server.
+        """
 
     @_abc_1.abstractmethod
     def UndoEdit(

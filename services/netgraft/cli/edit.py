@@ -226,6 +226,53 @@ def dropout_command(session: Session, model: str, p: float, weights: str | None)
     _print(session, door.surgery.SetDropout(request))
 
 
+@click.command(
+    "lora",
+    cls=Word,
+    examples=(
+        "netgraft lora vit_b_16",
+        "netgraft lora 1a2b3c4d --rank 16 --alpha 32 --targets 'blocks.*.attn' --dropout 0.1",
+    ),
+)
+@model_argument()
+@click.option("--rank", type=click.IntRange(1, 256), metavar="R", help="Default: 8.")
+@click.option("--alpha", type=float, help="The adapters' share is alpha / rank. Default: 2 × rank.")
+@click.option("--dropout", type=float, metavar="P", help="Before the adapters. Default: 0.")
+@click.option(
+    "--targets",
+    multiple=True,
+    metavar="LAYERS",
+    help="Module paths or patterns; may be given several times. Default: the whole backbone.",
+)
+@weights_option
+@pass_session
+def lora_command(
+    session: Session,
+    model: str,
+    rank: int | None,
+    alpha: float | None,
+    dropout: float | None,
+    targets: tuple[str, ...],
+    weights: str | None,
+) -> None:
+    """Put low-rank adapters (LoRA) beside the layers of MODEL's backbone.
+
+    From then on only they and the head train. Exported, the model has them added to its weights
+    and is a plain one. Needs `pip install 'netgraft[lora]'`.
+    """
+    from netgraft.v1 import surgery_pb2
+
+    door = session.door()
+    request = surgery_pb2.AddLoraRequest(
+        model=resolve(door, model, weights),
+        rank=rank or 0,
+        alpha=alpha or 0,
+        dropout=dropout or 0,
+        targets=targets,
+    )
+    _print(session, door.surgery.AddLora(request))
+
+
 @click.command("undo", cls=Word, examples=("netgraft undo 1a2b3c4d",))
 @model_argument()
 @pass_session

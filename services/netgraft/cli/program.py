@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "set-loss": ("edit", "Choose the loss.", "选择损失函数。"),
     "replace": ("edit", "Put another layer in a module's place.", "用另一种层替换某个模块。"),
     "dropout": ("edit", "Set the dropout before the head.", "设置分类头之前的 Dropout。"),
+    "lora": ("edit", "Put LoRA adapters on the backbone.", "在主干上加入 LoRA 适配器。"),
     "undo": ("edit", "Back to the model before the last edit.", "撤销上一次修改。"),
     "export": ("take", "Write a model to a file.", "把模型导出为文件。"),
     "finetune": ("tune", "Train a model on data.", "用数据微调模型。"),

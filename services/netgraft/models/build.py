@@ -7,7 +7,18 @@ from torch import Tensor, nn
 
 from netgraft.models.dropout import set_dropout
 from netgraft.models.layers import put_layer
-from netgraft.models.recipe import Dropout, Edit, Freeze, HeadEdit, Recipe, Replace, Retarget, delta
+from netgraft.models.lora import put_adapters
+from netgraft.models.recipe import (
+    Dropout,
+    Edit,
+    Freeze,
+    HeadEdit,
+    Lora,
+    Recipe,
+    Replace,
+    Retarget,
+    delta,
+)
 from netgraft.models.store import Store
 from netgraft.models.zoo import base_module
 
@@ -56,6 +67,8 @@ def apply_structure(module: nn.Module, edit: Edit) -> nn.Module:
         put_layer(module, edit)
     elif isinstance(edit, Dropout):
         set_dropout(module, edit)
+    elif isinstance(edit, Lora):
+        put_adapters(module, edit)
     elif isinstance(edit, Freeze):
         for path in edit.paths:
             _set_trainable(module, path, edit.trainable)

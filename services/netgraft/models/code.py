@@ -9,6 +9,7 @@ from netgraft.models.recipe import (
     Dropout,
     Freeze,
     HeadEdit,
+    Lora,
     OwnerPatch,
     Recipe,
     Replace,
@@ -148,6 +149,8 @@ def _edits(recipe: Recipe) -> list[str]:
         elif isinstance(edit, Dropout):
             lines += [f"dropout_before({_at(path)}, {edit.p})" for path in edit.layers]
             lines += [f"{_at(path)}.p = {edit.p}" for path in edit.dropouts]
+        elif isinstance(edit, Lora):
+            lines.append("# Its LoRA adapters are added to the weights in the file below.")
         elif isinstance(edit, Freeze):
             lines += [_freeze(path, edit.trainable) for path in edit.paths]
     return lines

@@ -14,6 +14,7 @@ from netgraft.errors import CannotExport, DetectorFormat, InvalidValue
 from netgraft.models import card, code
 from netgraft.models.build import build
 from netgraft.models.file_source import stem
+from netgraft.models.lora import merge_adapters
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
 from netgraft.models.zoo import example_inputs, task
@@ -54,7 +55,7 @@ def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:
     if kind in FIXED and _detects(recipe):
         others = ", ".join(other for other in WRITERS if other not in FIXED)
         raise DetectorFormat(model=recipe.title, format=kind, others=f"python, {others}")
-    model = build(recipe, store).eval()
+    model = merge_adapters(build(recipe, store).eval())
     WRITERS[kind](model, recipe, file)
 
 

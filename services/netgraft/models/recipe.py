@@ -174,15 +174,30 @@ class Dropout(Edit):
     """Dropouts of the model that stand before heads already, and get this `p`."""
 
 
+@dataclass(frozen=True)
+class Lora(Edit):
+    """Low-rank adapters beside layers; they and the heads train, nothing else."""
+
+    op: ClassVar[str] = "lora"
+    rank: int
+    alpha: float
+    dropout: float
+    layers: tuple[str, ...]
+    trained: tuple[str, ...]
+    """Heads that train with them."""
+    tensors: str
+    """The delta with A and B of each adapter."""
+
+
 E = TypeVar("E", bound=Edit)
 
-KINDS: tuple[type[Edit], ...] = (Retarget, Freeze, SetLoss, Tuned, Replace, Dropout)
+KINDS: tuple[type[Edit], ...] = (Retarget, Freeze, SetLoss, Tuned, Replace, Dropout, Lora)
 EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in KINDS}
 
 
 def delta(edit: Edit) -> str:
     """Name of the tensors that an edit changes; "" when it changes none."""
-    return edit.tensors if isinstance(edit, Retarget | Tuned | Replace) else ""
+    return edit.tensors if isinstance(edit, Retarget | Tuned | Replace | Lora) else ""
 
 
 @dataclass(frozen=True)
@@ -268,6 +283,7 @@ class Recipe:
             parts.append(f"{self.classes} classes")
         if self.loss:
             parts.append(self.loss)
+        parts += [f"LoRA {edit.rank}" for edit in self.edits_of(Lora)]
         if any(self.edits_of(Tuned)):
             parts.append("tuned")
         return " · ".join(parts)

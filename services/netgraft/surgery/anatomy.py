@@ -16,7 +16,7 @@ from torch import nn
 from netgraft.errors import SurgeryFailed
 from netgraft.models import zoo
 from netgraft.models.build import build
-from netgraft.models.recipe import Dropout, Recipe, Replace, Retarget
+from netgraft.models.recipe import Dropout, Lora, Recipe, Replace, Retarget
 from netgraft.models.store import Store
 from netgraft.surgery.heads import Output, Trace, trace
 from netgraft.surgery.roles import Head
@@ -93,7 +93,7 @@ class Anatomies:
 
     def _examine(self, recipe: Recipe) -> Anatomy:
         module = build(recipe, self.store, device="meta")
-        if recipe.edits and not isinstance(recipe.edits[-1], Retarget | Replace | Dropout):
+        if recipe.edits and not isinstance(recipe.edits[-1], Retarget | Replace | Dropout | Lora):
             # No other edit moves a head.
             return measure(module, self.of(recipe.parent).trace)
         return measure(module, look(recipe, module))

@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Value
 from netgraft.errors import InvalidValue
 from netgraft.models import zoo
 from netgraft.models.edge import model_message
-from netgraft.models.recipe import Dropout, HeadEdit, Recipe, Replace, Retarget, Scalar, delta
+from netgraft.models.recipe import Dropout, HeadEdit, Lora, Recipe, Replace, Retarget, Scalar, delta
 from netgraft.models.store import Store, default_store
 from netgraft.serving import caller
 from netgraft.surgery.words import Words
@@ -100,6 +100,24 @@ class SurgeryServicer:
         edit = edited.edits[-1]
         assert isinstance(edit, Dropout)
         return self._reply(recipe, edited, _words().dropped(edit))
+
+    def AddLora(self, request: surgery_pb2.AddLoraRequest) -> surgery_pb2.EditReply:
+        from netgraft.surgery.lora import add_lora
+
+        recipe = self._recipe(request.model)
+        edited = add_lora(
+            recipe,
+            self.anatomies,
+            rank=request.rank,
+            alpha=request.alpha,
+            dropout=request.dropout,
+            targets=tuple(request.targets),
+        )
+        edit = edited.edits[-1]
+        assert isinstance(edit, Lora)
+        now = self.anatomies.of(edited)
+        said = _words().adapted(edit, now.trainable, now.parameters)
+        return self._reply(recipe, edited, said)
 
     def UndoEdit(self, request: surgery_pb2.UndoEditRequest) -> surgery_pb2.EditReply:
         recipe = self._recipe(request.model)

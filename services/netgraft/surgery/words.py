@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from netgraft.models.recipe import Dropout, Replace
+    from netgraft.models.recipe import Dropout, Lora, Replace
     from netgraft.surgery.warm import Warm
 
 MOST_NAMES = 8
@@ -69,6 +69,19 @@ class Words:
         change = f"{edit.path}: {old} → {edit.layer}"
         anew = self._say("; its weights start anew", "；其权重重新初始化")
         return change + anew if edit.tensors else change
+
+    def adapted(self, edit: "Lora", trains: int, of: int) -> list[str]:
+        """Where adapters stand now, and what trains."""
+        return [
+            self._say(
+                f"LoRA adapters of rank {edit.rank} beside {len(edit.layers):,} layers",
+                f"在 {len(edit.layers):,} 个层旁加入秩为 {edit.rank} 的 LoRA 适配器",
+            ),
+            self._say(
+                f"They and the head train: {trains:,} of {of:,} parameters",
+                f"只训练适配器和分类头：{of:,} 个参数中的 {trains:,} 个",
+            ),
+        ]
 
     def dropped(self, edit: "Dropout") -> list[str]:
         """Where dropout stands now, in one sentence for what is new and one for what was there."""

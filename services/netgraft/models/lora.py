@@ -1,0 +1,83 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021) beside layers, as PEFT makes them.
+
+An adapted layer is y = W x + (alpha / rank) B A x, where A is rank × in and B out × rank. PEFT
+puts W one level down: "fc.weight" becomes "fc.base_layer.weight", beside "fc.lora_A.default.weight"
+and "fc.lora_B.default.weight". Taken away, a model has its adapters added to W and is plain again.
+"""
+
+import re
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from netgraft.errors import PackageMissing
+from netgraft.models.recipe import Lora
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from peft.tuners.lora import LoraLayer
+
+PARTS = (".lora_A.", ".lora_B.")
+"""One of these is in the name of each tensor of an adapter."""
+
+
+def must_have_peft() -> None:
+    """Raise PackageMissing where PEFT is not installed."""
+    if find_spec("peft") is None:
+        raise PackageMissing(what="LoRA", package="peft", extra="lora")
+
+
+def can_adapt(layer: nn.Module) -> bool:
+    """Whether a layer can have an adapter: a plain Linear, or a convolution in one group."""
+    return type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1)
+
+
+def is_adapters(name: str) -> bool:
+    """Whether a tensor is an adapter's, by its name."""
+    return any(part in name for part in PARTS)
+
+
+def put_adapters(module: nn.Module, edit: Lora) -> None:
+    """Put an edit's adapters into a module, uninitialised; they and the heads train, no more.
+
+    Raises PackageMissing.
+    """
+    must_have_peft()
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=edit.rank,
+        lora_alpha=edit.alpha,  # type: ignore[arg-type]  # any number will do
+        lora_dropout=edit.dropout,
+        # A list would mean every path that ends so.
+        target_modules="|".join(re.escape(path) for path in edit.layers),
+    )
+    training = module.training
+    with torch.random.fork_rng(devices=[]):
+        inject_adapter_in_model(config, module)
+    module.requires_grad_(False)
+    trained = tuple(f"{head}." for head in edit.trained)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(is_adapters(name) or name.startswith(trained))
+    module.train(training)
+
+
+def merge_adapters(module: nn.Module) -> nn.Module:
+    """The module with its adapters added to the layers that they stand beside, in place."""
+    for path, layer in list(_adapted(module)):
+        layer.merge()
+        module.set_submodule(path, layer.get_base_layer())
+    return module
+
+
+def _adapted(module: nn.Module) -> "Iterator[tuple[str, LoraLayer]]":
+    if not any(is_adapters(name) for name, _ in module.named_parameters()):
+        return
+    from peft.tuners.lora import LoraLayer
+
+    for path, layer in module.named_modules():
+        if isinstance(layer, LoraLayer):
+            yield path, layer

@@ -1,0 +1,143 @@
+"""LoRA adapters on the backbone: it keeps its weights, and learns beside them."""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from netgraft.errors import EditFailed, InvalidValue
+from netgraft.models.build import apply_structure, build
+from netgraft.models.lora import PARTS, can_adapt, is_adapters, must_have_peft
+from netgraft.models.recipe import Lora, Recipe
+from netgraft.surgery.anatomy import Anatomies, look, measure
+from netgraft.surgery.freeze import paths_of
+from netgraft.surgery.heads import Trace
+from netgraft.surgery.initial import must_fit
+from netgraft.surgery.verify import moved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RANK = 8
+MOST_RANK = 256
+ALPHA_PER_RANK = 2
+"""alpha, where none is said, as a multiple of the rank."""
+
+
+def add_lora(
+    recipe: Recipe,
+    anatomies: Anatomies,
+    *,
+    rank: int = 0,
+    alpha: float = 0,
+    dropout: float = 0,
+    targets: Sequence[str] = (),
+) -> Recipe:
+    """The recipe with adapters of `rank` beside layers of its backbone; it is stored.
+
+    `targets` name layers as `freeze` does; none: all that can have an adapter, which is every
+    Linear and every convolution in one group that is called as a layer and is no head. The
+    model answers as before, for B starts at 0; from here on the adapters and the heads train.
+    Raises InvalidValue, UnknownModule, PackageMissing, TooLarge, and EditFailed where there is
+    nothing to adapt; nothing is stored then.
+    """
+    must_have_peft()
+    rank = _checked("rank", rank or RANK, 1, MOST_RANK)
+    alpha = alpha or ALPHA_PER_RANK * rank
+    if not (math.isfinite(alpha) and alpha > 0):
+        raise InvalidValue(name="alpha", value=f"{alpha:g}", expected="above 0")
+    if not (math.isfinite(dropout) and 0 <= dropout < 1):
+        expected = "a probability, 0 ≤ p < 1"
+        raise InvalidValue(name="dropout", value=f"{dropout:g}", expected=expected)
+    if any(recipe.edits_of(Lora)):
+        raise _failed(recipe, rank, "it has adapters already; undo to the model without them.")
+    before = anatomies.of(recipe).trace
+    module = build(recipe, anatomies.store, device="meta")
+    heads = tuple(head.path for head in before.heads if head.classes)
+    layers = _layers(recipe, rank, module, before, targets)
+    edit = Lora(rank, float(alpha), float(dropout), layers, heads, "")
+    edited = _put(recipe, edit, module, before, anatomies)
+    anatomies.store.put_recipe(edited)
+    return edited
+
+
+def _checked(name: str, value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise InvalidValue(name=name, value=value, expected=f"from {least} to {most}")
+    return value
+
+
+def _put(
+    recipe: Recipe, edit: Lora, module: nn.Module, before: Trace, anatomies: Anatomies
+) -> Recipe:
+    module = apply_structure(module, edit)
+    after = look(recipe, module)
+    if moved(before, after) or before.heads != after.heads:
+        raise _failed(recipe, edit.rank, "its outputs would change.")
+    tensors = _initial(recipe, edit, module)
+    digest = anatomies.store.put_tensors(tensors)
+    edited = recipe.with_edit(
+        Lora(edit.rank, edit.alpha, edit.dropout, edit.layers, edit.trained, digest)
+    )
+    anatomies.remember(edited, measure(module, after))
+    return edited
+
+
+def _layers(
+    recipe: Recipe, rank: int, module: nn.Module, seen: Trace, targets: Sequence[str]
+) -> tuple[str, ...]:
+    """Paths of the layers that get an adapter. Raises UnknownModule and EditFailed."""
+    with _called(module) as called:
+        look(recipe, module)
+    heads = {head.path for head in seen.heads}
+    fit = [
+        path
+        for path, layer in module.named_modules()
+        if can_adapt(layer) and path in called and path not in heads
+    ]
+    if targets:
+        meant = [path for target in targets for path in paths_of(target.strip(), module, seen)]
+        inside = tuple(f"{path}." if path else "" for path in meant)
+        fit = [path for path in fit if f"{path}.".startswith(inside)]
+    if not fit:
+        problem = "none of these layers is a Linear or a convolution that can have an adapter."
+        raise _failed(recipe, rank, problem)
+    return tuple(fit)
+
+
+@contextmanager
+def _called(module: nn.Module) -> "Iterator[set[str]]":
+    """Within it, notes which layers a forward pass calls: attention reads some from outside."""
+    called: set[str] = set()
+    hooks = [
+        layer.register_forward_pre_hook(lambda *_, path=path: called.add(path))
+        for path, layer in module.named_modules()
+    ]
+    try:
+        yield called
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _initial(recipe: Recipe, edit: Lora, module: nn.Module) -> dict[str, Tensor]:
+    """A as PEFT draws it (Kaiming uniform), from a generator of its own, and B, which is 0."""
+    parameters = {name: p for name, p in module.named_parameters() if is_adapters(name)}
+    must_fit(list(parameters.values()))
+    seed = hashlib.sha256(f"{recipe.id} lora {edit.rank}".encode()).digest()[:8]
+    generator = torch.Generator().manual_seed(int.from_bytes(seed, "big") >> 1)
+    tensors = {}
+    for name, parameter in parameters.items():
+        value = torch.zeros(parameter.shape, dtype=torch.float32)
+        if PARTS[0] in name:
+            nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=generator)
+        tensors[name] = value.to(parameter.dtype)
+    return tensors
+
+
+def _failed(recipe: Recipe, rank: int, problem: str) -> EditFailed:
+    return EditFailed(model=recipe.title, what=f"LoRA {rank}", problem=problem)
