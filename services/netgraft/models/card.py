@@ -88,7 +88,7 @@ def _made(recipe: Recipe) -> Iterator[str]:
 
 def _began(base: Base) -> str:
     if base.file:
-        structure = "" if base.source == "file" else f", in the structure of {code(base.name)}"
+        structure = "" if not base.in_zoo else f", in the structure of {code(base.name)}"
         sha256 = code(base.file.sha256)
         return f"Began from the file {escaped(base.file.name)}{structure} (SHA-256 {sha256})."
     weights = f"its weights {code(base.weights)}" if base.weights else "random weights"

@@ -101,7 +101,7 @@ def python(recipe: Recipe, weights: str) -> str:
 
 
 def _base(base: Base) -> Plain:
-    library = base if base.source == "file" else replace(base, file=None)
+    library = replace(base, file=None) if base.in_zoo else base
     return source(base.source).plain(library)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from netgraft.errors import NoSuchFile, TooLarge, UnsupportedFile
-from netgraft.models import bounds
+from netgraft.models import bounds, hf
 from netgraft.models.formats import Format, display_name, format_of, member, tell
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
 from netgraft.models.roots import inside
@@ -65,6 +65,8 @@ def open_file(reference: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:
     """
     path = inside(reference, settings().roots, NoSuchFile)
     name = display_name(path.name)
+    if hf.is_folder(path):
+        return hf.open_folder(path, name, store)
     with _copied(path, name) as copy:
         return open_copy(copy, name, store)
 

@@ -54,6 +54,8 @@ class UserFile:
     """One example without the batch, where the file is a module of its own; else ()."""
     heads: tuple[HeadEdit, ...] = ()
     """Layers whose outputs the file's tensors count otherwise than the zoo's."""
+    config: str = ""
+    """The configuration as JSON, where the structure comes from one; else ""."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Base:
     """Where a model starts: a name of a library's zoo and its weights, or a user's file."""
 
     source: str
-    """ "torchvision", "timm", or "file" for what is in no zoo."""
+    """ "torchvision", "timm", "hf", or "file" for what is in no zoo."""
     name: str
     """The library's own name, such as "resnet50"; of a file, its own name, cleaned."""
     weights: str | None
@@ -72,6 +74,11 @@ class Base:
     seed: int = 0
     file: UserFile | None = None
     """Where the tensors come from, when they are a user's."""
+
+    @property
+    def in_zoo(self) -> bool:
+        """Whether a library's zoo has the structure; else `file` says what it is."""
+        return self.source not in ("file", "hf")
 
     def __str__(self) -> str:
         weights = f"file:{self.file.sha256[:12]}" if self.file else self.weights or "none"
@@ -88,6 +95,9 @@ class OwnerPatch:
 
 
 Scalar = str | int | float | bool | None
+
+PREFIXED = ("timm", "hf")
+"""Libraries whose names people write behind the library's."""
 
 LATER = {"later": True}
 """Marks a field that was added after recipes were stored: at its default it is not written,
@@ -213,6 +223,8 @@ class Recipe:
         base = asdict(self.base)
         if self.base.file is None:  # what has no file reads, and hashes, as before there were any
             del base["file"]
+        elif not self.base.file.config:  # nor what has none, as before there were any
+            del base["file"]["config"]
         document = {"version": 1, "base": base, "edits": edits}
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -274,10 +286,10 @@ class Recipe:
     def title(self) -> str:
         """One line for people."""
         base = self.base
-        parts = [f"timm/{base.name}" if base.source == "timm" else base.name]
+        parts = [f"{base.source}/{base.name}" if base.source in PREFIXED else base.name]
         if base.file is None and base.weights is None:
             parts.append("random weights")
-        elif base.file and base.source != "file":
+        elif base.file and base.in_zoo:
             parts.append(f"weights of {base.file.name}")
         if self.classes is not None:
             parts.append(f"{self.classes} classes")

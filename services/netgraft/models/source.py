@@ -81,6 +81,7 @@ SOURCES = {
     "torchvision": "netgraft.models.torchvision_source:TorchvisionSource",
     "timm": "netgraft.models.timm_source:TimmSource",
     "file": "netgraft.models.file_source:FileSource",
+    "hf": "netgraft.models.hf_source:HFSource",
 }
 """The libraries by the name that recipes use. Each is imported when first asked for."""
 

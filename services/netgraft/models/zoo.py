@@ -44,7 +44,11 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
         row = store.get_row(text)
         notices = tuple(row.notices.splitlines())
         return Resolved(Recipe.from_json(row.canonical), notices)
-    if names_file(text):
+    if text.lower().startswith("hf/"):
+        from netgraft.models.hf import open_reference
+
+        resolved = Resolved(*open_reference(text, store))
+    elif names_file(text):
         from netgraft.models.files import open_file
 
         resolved = Resolved(*open_file(text, store))
@@ -205,7 +209,7 @@ def entry_of(base: Base) -> Entry:
 
 def task(base: Base) -> str:
     """As the catalogue has it, such as "classification"; of a file "unknown" where it is so."""
-    if base.source == "file":
+    if not base.in_zoo:
         return (base.file and base.file.task) or "unknown"
     return entry_of(base).task
 
@@ -219,7 +223,7 @@ def input_shape(base: Base) -> tuple[int, ...]:
 
 def class_names(base: Base) -> tuple[str, ...]:
     """Names of the classes that the pretrained weights know; () when unknown."""
-    if base.file is not None:
+    if base.file is not None and base.in_zoo:
         return ()
     from netgraft.models.source import source
 

@@ -1,0 +1,290 @@
+"""Hugging Face's vision models: from a folder and from the hub's cache, edited and taken away."""
+
+import importlib.util
+import json
+import runpy
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import nn
+
+from netgraft.errors import (
+    NetgraftError,
+    OutsideDataRoots,
+    PackageMissing,
+    TooLarge,
+    UnsupportedFile,
+    WeightsUnavailable,
+)
+from netgraft.graph.edge import GraphsServicer
+from netgraft.models import zoo
+from netgraft.models.build import build
+from netgraft.models.export import file_name, write
+from netgraft.models.losses import make_loss
+from netgraft.models.recipe import Recipe
+from netgraft.models.store import Store
+from netgraft.settings import settings
+from netgraft.surgery.edge import SurgeryServicer
+from netgraft.tuning.schedule import Schedule
+from netgraft.tuning.step import Learner, StepConfig
+from netgraft.v1 import graph_pb2, surgery_pb2
+
+SMALL = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "image_size": 32,
+    "patch_size": 8,
+}
+NAMES = {0: "cat", 1: "dog", 2: "red fox"}
+KINDS = {
+    "vit": lambda: transformers.ViTForImageClassification(
+        transformers.ViTConfig(**SMALL, id2label=NAMES, label2id={v: k for k, v in NAMES.items()})
+    ),
+    "deit": lambda: transformers.DeiTForImageClassificationWithTeacher(
+        transformers.DeiTConfig(**SMALL, num_labels=5)
+    ),
+    "convnext": lambda: transformers.ConvNextForImageClassification(
+        transformers.ConvNextConfig(
+            hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], image_size=32, num_labels=5
+        )
+    ),
+    "segformer": lambda: transformers.SegformerForSemanticSegmentation(
+        transformers.SegformerConfig(
+            depths=[1, 1, 1, 1],
+            hidden_sizes=[8, 16, 24, 32],
+            num_attention_heads=[1, 1, 2, 2],
+            decoder_hidden_size=32,
+            image_size=64,
+            num_labels=5,
+        )
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of folders that `save_pretrained` wrote."""
+    folder = tmp_path_factory.mktemp("saved")
+    torch.manual_seed(0)
+    for name, make in KINDS.items():
+        make().save_pretrained(folder / name)
+    pictures = {
+        "size": {"height": 32, "width": 32},
+        "image_mean": [0.5] * 3,
+        "image_std": [0.25] * 3,
+    }
+    (folder / "vit" / "preprocessor_config.json").write_text(json.dumps(pictures))
+    return folder
+
+
+@pytest.fixture
+def surgery(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SurgeryServicer]:
+    monkeypatch.setenv("NETGRAFT_DATA_ROOTS", f"{saved}:{tmp_path}")
+    settings.cache_clear()
+    store = Store(str(tmp_path / "store"), f"sqlite:///{tmp_path / 'db.sqlite'}")
+    yield SurgeryServicer(store)
+    store.engine.dispose()
+    settings.cache_clear()
+
+
+def opened(surgery: SurgeryServicer, reference: str) -> Recipe:
+    return zoo.resolve(reference, "pretrained", surgery.store).recipe
+
+
+def own(saved: Path, name: str) -> nn.Module:
+    config = transformers.AutoConfig.from_pretrained(saved / name)
+    kind = getattr(transformers, config.architectures[0])
+    model: nn.Module = kind.from_pretrained(saved / name, attn_implementation="eager").eval()
+    return model
+
+
+def retargeted(surgery: SurgeryServicer, model: str, **said: Any) -> Any:
+    return surgery.RetargetModel(surgery_pb2.RetargetModelRequest(model=model, **said))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_folder_is_a_model_that_answers_as_transformers_own(
+    name: str, saved: Path, surgery: SurgeryServicer
+) -> None:
+    recipe = opened(surgery, f"./{name}")
+    assert recipe.title == f"hf/{name}"
+    x = torch.rand(2, *zoo.input_shape(recipe.base))
+    with torch.no_grad():
+        logits = own(saved, name)(pixel_values=x).logits
+        found = build(recipe, surgery.store).eval()(x)
+    if name == "segformer":
+        assert zoo.task(recipe.base) == "segmentation"
+        logits = nn.functional.interpolate(
+            logits, size=x.shape[-2:], mode="bilinear", align_corners=False
+        )
+    assert torch.equal(found, logits)
+
+
+@pytest.mark.parametrize(
+    ("name", "heads"),
+    [
+        ("vit", [("classifier", 3)]),
+        ("deit", [("cls_classifier", 5), ("distillation_classifier", 5)]),
+        ("convnext", [("classifier", 5)]),
+        ("segformer", [("decode_head.classifier", 5)]),
+    ],
+)
+def test_every_head_is_found_replaced_and_drawn(
+    name: str, heads: list[tuple[str, int]], surgery: SurgeryServicer
+) -> None:
+    reply = retargeted(surgery, f"./{name}", classes=7)
+    assert [(h.path, h.before, h.after) for h in reply.heads] == [(p, n, 7) for p, n in heads]
+    recipe = surgery.store.get_recipe(reply.model.id)
+    out = build(recipe, surgery.store)(torch.rand(2, *zoo.input_shape(recipe.base)))
+    assert out.shape[:2] == (2, 7)
+    drawn = GraphsServicer(surgery.store).DrawGraph(
+        graph_pb2.DrawGraphRequest(model=reply.model.id)
+    )
+    assert drawn.top_level_nodes >= 2
+
+
+def test_classes_that_it_knows_by_name_keep_their_weights(surgery: SurgeryServicer) -> None:
+    reply = retargeted(surgery, "./vit", class_names=["red_fox", "cow", "cat"])
+    assert {k.name: k.old_name for k in reply.kept_classes} == {"red_fox": "red fox", "cat": "cat"}
+
+
+def test_pictures_are_prepared_as_the_folder_says(surgery: SurgeryServicer) -> None:
+    told = zoo.preprocessing(opened(surgery, "./vit").base)
+    assert (told.size, told.mean, told.std) == (32, (0.5,) * 3, (0.25,) * 3)
+
+
+def test_it_learns(surgery: SurgeryServicer) -> None:
+    recipe = surgery.store.get_recipe(retargeted(surgery, "./vit", classes=2).model.id)
+    learner = Learner(
+        build(recipe, surgery.store),
+        make_loss("cross_entropy"),
+        StepConfig(Schedule(0.01, 5, 150)),
+        device=torch.device("cpu"),
+    )
+    torch.manual_seed(0)
+    x = torch.rand(8, 3, 32, 32)
+    labels = torch.arange(8) % 2
+    x[labels == 1] += 1
+    losses = [float(learner.step((x, labels))) for _ in range(150)]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_code_rebuilds_it_to_the_bit_without_netgraft(
+    name: str, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    recipe = surgery.store.get_recipe(retargeted(surgery, f"./{name}", classes=7).model.id)
+    for kind in ("python", "state_dict"):
+        write(recipe, surgery.store, kind, tmp_path / file_name(recipe, kind))
+    code = tmp_path / file_name(recipe, "python")
+    assert "import netgraft" not in code.read_text()
+    assert "from netgraft." not in code.read_text()
+    rebuilt = runpy.run_path(str(code))["model"]
+    x = torch.rand(2, *zoo.input_shape(recipe.base))
+    with torch.no_grad():
+        assert torch.equal(rebuilt(x), build(recipe, surgery.store).eval()(x))
+
+
+@pytest.mark.parametrize("kind", ["pt2", "onnx", "torchscript", "safetensors"])
+def test_it_is_exported(kind: str, surgery: SurgeryServicer, tmp_path: Path) -> None:
+    recipe = opened(surgery, "./vit")
+    file = tmp_path / file_name(recipe, kind)
+    write(recipe, surgery.store, kind, file)
+    assert file.stat().st_size > 50_000
+
+
+def test_a_model_of_the_hub_is_found_in_its_cache(
+    saved: Path, surgery: SurgeryServicer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    commit = "0" * 40
+    repository = cache / "models--acme--tiny-vit"
+    shutil.copytree(saved / "vit", repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    recipe = opened(surgery, "hf/acme/tiny-vit")
+    assert recipe.title == "hf/acme/tiny-vit"
+    assert recipe.base.file
+    assert recipe.base.file.sha256 == opened(surgery, "./vit").base.file.sha256  # type: ignore[union-attr]
+    with pytest.raises(WeightsUnavailable, match="hf/acme/other"):
+        opened(surgery, "hf/acme/other")
+
+
+def change(saved: Path, folder: Path, **said: object) -> str:
+    """A copy of the ViT whose config says something else."""
+    shutil.copytree(saved / "vit", folder / "changed")
+    file = folder / "changed" / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | said))
+    return str(folder / "changed")
+
+
+@pytest.mark.parametrize(
+    ("said", "error", "words"),
+    [
+        ({"auto_map": {"AutoModel": "evil.Model"}}, UnsupportedFile, "never run"),
+        ({"architectures": ["GPT2LMHeadModel"]}, UnsupportedFile, "GPT2LMHeadModel"),
+        ({"architectures": ["os"]}, UnsupportedFile, "asks for os"),
+        ({"architectures": []}, UnsupportedFile, "asks for nothing"),
+        ({"num_hidden_layers": 10**9}, TooLarge, "num_hidden_layers"),
+        ({"num_hidden_layers": 3}, UnsupportedFile, "lack"),
+        ({"hidden_size": 33}, UnsupportedFile, "do not fit"),
+        ({"model_type": "no-such"}, UnsupportedFile, "do not fit"),
+    ],
+)
+def test_a_folder_that_is_not_what_it_should_be_is_refused(
+    said: dict[str, object],
+    error: type[NetgraftError],
+    words: str,
+    saved: Path,
+    surgery: SurgeryServicer,
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(error, match=words):
+        opened(surgery, change(saved, tmp_path, **said))
+    assert not surgery.store.names("tensors")
+
+
+def test_pickled_weights_and_damaged_files_are_refused(
+    saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    folder = Path(change(saved, tmp_path))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UnsupportedFile):
+        opened(surgery, str(folder))
+    weights.rename(folder / "pytorch_model.bin")
+    with pytest.raises(UnsupportedFile, match=r"model\.safetensors"):
+        opened(surgery, str(folder))
+    (folder / "config.json").write_text("{")
+    with pytest.raises(UnsupportedFile, match="damaged"):
+        opened(surgery, str(folder))
+
+
+def test_folders_outside_the_data_roots_are_not_read(
+    surgery: SurgeryServicer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with pytest.raises(OutsideDataRoots):
+        opened(surgery, str(tmp_path_factory.mktemp("elsewhere")))
+
+
+def test_without_transformers_one_is_told_what_to_install(
+    surgery: SurgeryServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "netgraft.models.hf.find_spec", lambda n: None if n == "transformers" else found(n)
+    )
+    for reference in ("./vit", "hf/google/vit-base-patch16-224"):
+        with pytest.raises(PackageMissing, match=r"pip install 'netgraft\[hf\]'"):
+            opened(surgery, reference)
