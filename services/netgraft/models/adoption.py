@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.errors import UnsupportedFile
-from netgraft.models import signatures, zoo
+from netgraft.models import keras_module, signatures, zoo
 from netgraft.models.build import resize_head
 from netgraft.models.file_source import only_drawn, user_file
 from netgraft.models.files import KIND
@@ -151,9 +151,11 @@ def _recount(module: nn.Module, head: HeadEdit) -> None:
 
 def _whole(base: Base, store: "Store", device: "torch.device | str") -> nn.Module:
     file = user_file(base)
-    if file.kind != "module":
+    if not file.input_shape and file.kind != "module":
         raise only_drawn(base)
     with store.open(KIND, file.sha256) as stream:
+        if file.kind == "keras":
+            return keras_module.load(stream, file.name).to(device)
         meta = torch.device(device).type == "meta"
         module = model_in(load(stream, file.name, "meta" if meta else "cpu"))
     assert isinstance(module, nn.Module)

@@ -4,12 +4,13 @@ What is asked of a library by name is answered from the recipe's own `UserFile`;
 module itself comes through `adoption`, which has the store.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from torch import Tensor, nn
 
-from netgraft.errors import OnlyDrawn
+from netgraft.errors import CannotExport, OnlyDrawn
 from netgraft.models.catalogue import Entry
 from netgraft.models.download import Progress
 from netgraft.models.formats import format_of
@@ -46,7 +47,12 @@ class FileSource:
         return ()
 
     def preprocessing(self, base: Base) -> Preprocessing:
-        return Preprocessing(self.input_shape(base)[-1], MEAN, STD)
+        side, file = self.input_shape(base)[-1], user_file(base)
+        if file.kind != "keras":
+            return Preprocessing(side, MEAN, STD)
+        # Its own layers take pixels from 0 to 255; a model without such is given 0 to 1.
+        rescales = json.loads(file.config)["rescales"]
+        return Preprocessing(side, (0, 0, 0), (1 / 255,) * 3 if rescales else (1, 1, 1))
 
     def input_shape(self, base: Base) -> tuple[int, ...]:
         """Raises OnlyDrawn when it is not known."""
@@ -60,6 +66,11 @@ class FileSource:
 
     def plain(self, base: Base) -> Plain:
         file = user_file(base)
+        if file.kind == "keras" and file.input_shape:
+            problem = (
+                "it is made of Keras's layers. As onnx, pt2 or torchscript it needs Keras no more."
+            )
+            raise CannotExport(model=base.name, format="python", problem=problem)
         if file.kind != "module":
             raise only_drawn(base)
         # Torch's own loader runs what is in the file; netgraft has looked at this very one.

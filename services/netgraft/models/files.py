@@ -14,21 +14,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from netgraft.errors import NoSuchFile, TooLarge, UnsupportedFile
-from netgraft.models import bounds, hf
+from netgraft.models import bounds, hf, keras_module
 from netgraft.models.formats import Format, display_name, format_of, member, tell
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
 from netgraft.models.roots import inside
 from netgraft.models.store import Store
 from netgraft.settings import settings
 
+if TYPE_CHECKING:
+    from torch import nn
+
 KIND = "files"
 """Where the store keeps users' files, each under its SHA-256."""
 FOUND = "opened"
 """Where the store keeps what was found in them."""
-VERSION = 1
+VERSION = 2
 """Raised when more is found: older findings are then made anew."""
 CHUNK = 2**20
 LANGUAGES = "\t"
@@ -56,6 +59,8 @@ class Found:
     nodes: int = 0
     parameters: int = 0
     """Elements of the weights; 0 where only Netron can tell."""
+    config: str = ""
+    """As `recipe.UserFile.config`."""
 
 
 def open_file(reference: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:
@@ -183,8 +188,8 @@ def _remembered(store: Store, digest: str, name: str) -> Found | None:
 
 
 def _record(digest: str, name: str) -> str:
-    """Content and suffix decide what is found."""
-    suffix = Path(name).suffix.lower()
+    """Content and suffix decide what is found, and whether Keras is there to build its files."""
+    suffix = Path(name).suffix.lower() + ("+keras" if keras_module.is_installed() else "")
     return f"{digest}.{VERSION}.{hashlib.sha256(suffix.encode()).hexdigest()[:8]}.json"
 
 
@@ -267,8 +272,32 @@ def _look_at_onnx(file: BinaryIO, name: str) -> Found:
 
 
 def _look_at_keras(file: BinaryIO, name: str) -> Found:
-    nodes = bounds.check_words(member(file, "config.json", name), b'"class_name"', name)
-    return Found("keras", nodes=nodes)
+    config = member(file, keras_module.CONFIG, name)
+    nodes = bounds.check_words(config, b'"class_name"', name)
+    whole = keras_module.is_buildable(config) and keras_module.has_weights(file)
+    if not (whole and keras_module.is_installed()):
+        return Found("keras", nodes=nodes)
+    file.seek(0)
+    module = keras_module.load(file, name)
+    shape = keras_module.input_shape(module)
+    parameters = sum(value.numel() for value in module.parameters())
+    task = _task(module, shape) if shape else ""
+    if not task:
+        return Found("keras", nodes=nodes)
+    said = json.dumps({"rescales": keras_module.rescales(module)})
+    return Found("keras", task=task, input_shape=shape, parameters=parameters, config=said)
+
+
+def _task(module: "nn.Module", shape: tuple[int, ...]) -> str:
+    """What a module's answer to a picture makes it; "" where it does not answer."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            out = module.to("meta").eval()(torch.zeros(2, *shape, device="meta"))
+    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError):
+        return ""
+    return "classification" if isinstance(out, torch.Tensor) and out.ndim == 2 else "unknown"
 
 
 def _look_at_pt2(file: BinaryIO, name: str) -> Found:
@@ -286,7 +315,9 @@ def _look_at_torchscript(file: BinaryIO, name: str) -> Found:
 
 
 def _base(found: Found, digest: str, name: str) -> Base:
-    file = UserFile(digest, found.kind, name, found.task, found.input_shape, found.heads)
+    file = UserFile(
+        digest, found.kind, name, found.task, found.input_shape, found.heads, found.config
+    )
     return Base(found.source, found.name or name, found.weights, file=file)
 
 
@@ -313,6 +344,15 @@ def _notices(found: Found, base: Base, name: str) -> Iterator[str]:
                 "has tensors of these names and shapes: it is shown as it is.",
                 f"{name} 只含 {found.tensors} 个张量而没有结构，且模型库中没有名称和形状与之一致"
                 "的模型：按原样显示。",
+            )
+        )
+    elif found.kind == "keras" and found.input_shape:
+        yield LANGUAGES.join(
+            (
+                f"{name} is built of Keras's layers. A softmax or sigmoid at its end is left out: "
+                "it answers with logits, as all models here do.",
+                f"{name} 由 Keras 的层构建；末尾的 softmax 或 sigmoid 已略去："
+                "与这里的其他模型一样，输出为 logits。",
             )
         )
     elif document_format(base):
