@@ -26,7 +26,7 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from netgraft.v1 import models_pb2 as netgraft_dot_v1_dot_models__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19netgraft/v1/surgery.proto\x12\x0bnetgraft.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x18netgraft/v1/models.proto\"$\n\x13InspectModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\xbd\x01\n\nInspection\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.netgraft.v1.Model\x12 \n\x05heads\x18\x02 \x03(\x0b\x32\x11.netgraft.v1.Head\x12\x12\n\nparameters\x18\x03 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x04 \x01(\x03\x12\r\n\x05\x66lops\x18\x05 \x01(\x03\x12\x13\n\x0binput_shape\x18\x06 \x03(\x03\x12\x14\n\x0cweight_bytes\x18\x07 \x01(\x03\"l\n\x04Head\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0bin_features\x18\x03 \x01(\x03\x12\x14\n\x0cout_features\x18\x04 \x01(\x03\x12\x0f\n\x07\x63lasses\x18\x05 \x01(\x03\x12\x0c\n\x04role\x18\x06 \x01(\t\"\xce\x01\n\x14RetargetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x02 \x01(\x03\x12\x13\n\x0b\x63lass_names\x18\x03 \x03(\t\x12\x0c\n\x04init\x18\x04 \x01(\t\x12\x42\n\tclass_map\x18\x05 \x03(\x0b\x32/.netgraft.v1.RetargetModelRequest.ClassMapEntry\x1a/\n\rClassMapEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x13\x46reezeLayersRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\"6\n\x15UnfreezeLayersRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\"-\n\x0eSetLossRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04loss\x18\x02 \x01(\t\"\xd0\x01\n\x14ReplaceModuleRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x43\n\targuments\x18\x04 \x03(\x0b\x32\x30.netgraft.v1.ReplaceModuleRequest.ArgumentsEntry\x1aH\n\x0e\x41rgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"-\n\x11SetDropoutRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\t\n\x01p\x18\x02 \x01(\x01\"^\n\x0e\x41\x64\x64LoraRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\x03\x12\r\n\x05\x61lpha\x18\x03 \x01(\x01\x12\x0f\n\x07\x64ropout\x18\x04 \x01(\x01\x12\x0f\n\x07targets\x18\x05 \x03(\t\" \n\x0fUndoEditRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x93\x02\n\tEditReply\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.netgraft.v1.Model\x12&\n\x05heads\x18\x02 \x03(\x0b\x32\x17.netgraft.v1.HeadChange\x12\x19\n\x11parameters_before\x18\x03 \x01(\x03\x12\x18\n\x10parameters_after\x18\x04 \x01(\x03\x12\x18\n\x10trainable_before\x18\x05 \x01(\x03\x12\x17\n\x0ftrainable_after\x18\x06 \x01(\x03\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12\x14\n\x0cstored_bytes\x18\x08 \x01(\x03\x12,\n\x0ckept_classes\x18\t \x03(\x0b\x32\x16.netgraft.v1.KeptClass\"+\n\tKeptClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08old_name\x18\x02 \x01(\t\"\\\n\nHeadChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0bin_features\x18\x03 \x01(\x03\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\x03\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\x03\x32\x8c\x05\n\x07Surgery\x12I\n\x0cInspectModel\x12 .netgraft.v1.InspectModelRequest\x1a\x17.netgraft.v1.Inspection\x12J\n\rRetargetModel\x12!.netgraft.v1.RetargetModelRequest\x1a\x16.netgraft.v1.EditReply\x12H\n\x0c\x46reezeLayers\x12 .netgraft.v1.FreezeLayersRequest\x1a\x16.netgraft.v1.EditReply\x12L\n\x0eUnfreezeLayers\x12\".netgraft.v1.UnfreezeLayersRequest\x1a\x16.netgraft.v1.EditReply\x12>\n\x07SetLoss\x12\x1b.netgraft.v1.SetLossRequest\x1a\x16.netgraft.v1.EditReply\x12J\n\rReplaceModule\x12!.netgraft.v1.ReplaceModuleRequest\x1a\x16.netgraft.v1.EditReply\x12\x44\n\nSetDropout\x12\x1e.netgraft.v1.SetDropoutRequest\x1a\x16.netgraft.v1.EditReply\x12>\n\x07\x41\x64\x64Lora\x12\x1b.netgraft.v1.AddLoraRequest\x1a\x16.netgraft.v1.EditReply\x12@\n\x08UndoEdit\x12\x1c.netgraft.v1.UndoEditRequest\x1a\x16.netgraft.v1.EditReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19netgraft/v1/surgery.proto\x12\x0bnetgraft.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x18netgraft/v1/models.proto\"$\n\x13InspectModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\xbd\x01\n\nInspection\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.netgraft.v1.Model\x12 \n\x05heads\x18\x02 \x03(\x0b\x32\x11.netgraft.v1.Head\x12\x12\n\nparameters\x18\x03 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x04 \x01(\x03\x12\r\n\x05\x66lops\x18\x05 \x01(\x03\x12\x13\n\x0binput_shape\x18\x06 \x03(\x03\x12\x14\n\x0cweight_bytes\x18\x07 \x01(\x03\"l\n\x04Head\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0bin_features\x18\x03 \x01(\x03\x12\x14\n\x0cout_features\x18\x04 \x01(\x03\x12\x0f\n\x07\x63lasses\x18\x05 \x01(\x03\x12\x0c\n\x04role\x18\x06 \x01(\t\"\xdd\x01\n\x14RetargetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x02 \x01(\x03\x12\x13\n\x0b\x63lass_names\x18\x03 \x03(\t\x12\x0c\n\x04init\x18\x04 \x01(\t\x12\x42\n\tclass_map\x18\x05 \x03(\x0b\x32/.netgraft.v1.RetargetModelRequest.ClassMapEntry\x12\r\n\x05means\x18\x06 \x01(\t\x1a/\n\rClassMapEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"4\n\x13\x46reezeLayersRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\"6\n\x15UnfreezeLayersRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06layers\x18\x02 \x03(\t\"-\n\x0eSetLossRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04loss\x18\x02 \x01(\t\"\xd0\x01\n\x14ReplaceModuleRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0c\n\x04type\x18\x03 \x01(\t\x12\x43\n\targuments\x18\x04 \x03(\x0b\x32\x30.netgraft.v1.ReplaceModuleRequest.ArgumentsEntry\x1aH\n\x0e\x41rgumentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.Value:\x02\x38\x01\"-\n\x11SetDropoutRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\t\n\x01p\x18\x02 \x01(\x01\"^\n\x0e\x41\x64\x64LoraRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04rank\x18\x02 \x01(\x03\x12\r\n\x05\x61lpha\x18\x03 \x01(\x01\x12\x0f\n\x07\x64ropout\x18\x04 \x01(\x01\x12\x0f\n\x07targets\x18\x05 \x03(\t\" \n\x0fUndoEditRequest\x12\r\n\x05model\x18\x01 \x01(\t\"\x93\x02\n\tEditReply\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.netgraft.v1.Model\x12&\n\x05heads\x18\x02 \x03(\x0b\x32\x17.netgraft.v1.HeadChange\x12\x19\n\x11parameters_before\x18\x03 \x01(\x03\x12\x18\n\x10parameters_after\x18\x04 \x01(\x03\x12\x18\n\x10trainable_before\x18\x05 \x01(\x03\x12\x17\n\x0ftrainable_after\x18\x06 \x01(\x03\x12\x0f\n\x07summary\x18\x07 \x01(\t\x12\x14\n\x0cstored_bytes\x18\x08 \x01(\x03\x12,\n\x0ckept_classes\x18\t \x03(\x0b\x32\x16.netgraft.v1.KeptClass\"+\n\tKeptClass\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08old_name\x18\x02 \x01(\t\"\\\n\nHeadChange\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0bin_features\x18\x03 \x01(\x03\x12\x0e\n\x06\x62\x65\x66ore\x18\x04 \x01(\x03\x12\r\n\x05\x61\x66ter\x18\x05 \x01(\x03\x32\x8c\x05\n\x07Surgery\x12I\n\x0cInspectModel\x12 .netgraft.v1.InspectModelRequest\x1a\x17.netgraft.v1.Inspection\x12J\n\rRetargetModel\x12!.netgraft.v1.RetargetModelRequest\x1a\x16.netgraft.v1.EditReply\x12H\n\x0c\x46reezeLayers\x12 .netgraft.v1.FreezeLayersRequest\x1a\x16.netgraft.v1.EditReply\x12L\n\x0eUnfreezeLayers\x12\".netgraft.v1.UnfreezeLayersRequest\x1a\x16.netgraft.v1.EditReply\x12>\n\x07SetLoss\x12\x1b.netgraft.v1.SetLossRequest\x1a\x16.netgraft.v1.EditReply\x12J\n\rReplaceModule\x12!.netgraft.v1.ReplaceModuleRequest\x1a\x16.netgraft.v1.EditReply\x12\x44\n\nSetDropout\x12\x1e.netgraft.v1.SetDropoutRequest\x1a\x16.netgraft.v1.EditReply\x12>\n\x07\x41\x64\x64Lora\x12\x1b.netgraft.v1.AddLoraRequest\x1a\x16.netgraft.v1.EditReply\x12@\n\x08UndoEdit\x12\x1c.netgraft.v1.UndoEditRequest\x1a\x16.netgraft.v1.EditReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,31 +44,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HEAD']._serialized_start=328
   _globals['_HEAD']._serialized_end=436
   _globals['_RETARGETMODELREQUEST']._serialized_start=439
-  _globals['_RETARGETMODELREQUEST']._serialized_end=645
-  _globals['_RETARGETMODELREQUEST_CLASSMAPENTRY']._serialized_start=598
-  _globals['_RETARGETMODELREQUEST_CLASSMAPENTRY']._serialized_end=645
-  _globals['_FREEZELAYERSREQUEST']._serialized_start=647
-  _globals['_FREEZELAYERSREQUEST']._serialized_end=699
-  _globals['_UNFREEZELAYERSREQUEST']._serialized_start=701
-  _globals['_UNFREEZELAYERSREQUEST']._serialized_end=755
-  _globals['_SETLOSSREQUEST']._serialized_start=757
-  _globals['_SETLOSSREQUEST']._serialized_end=802
-  _globals['_REPLACEMODULEREQUEST']._serialized_start=805
-  _globals['_REPLACEMODULEREQUEST']._serialized_end=1013
-  _globals['_REPLACEMODULEREQUEST_ARGUMENTSENTRY']._serialized_start=941
-  _globals['_REPLACEMODULEREQUEST_ARGUMENTSENTRY']._serialized_end=1013
-  _globals['_SETDROPOUTREQUEST']._serialized_start=1015
-  _globals['_SETDROPOUTREQUEST']._serialized_end=1060
-  _globals['_ADDLORAREQUEST']._serialized_start=1062
-  _globals['_ADDLORAREQUEST']._serialized_end=1156
-  _globals['_UNDOEDITREQUEST']._serialized_start=1158
-  _globals['_UNDOEDITREQUEST']._serialized_end=1190
-  _globals['_EDITREPLY']._serialized_start=1193
-  _globals['_EDITREPLY']._serialized_end=1468
-  _globals['_KEPTCLASS']._serialized_start=1470
-  _globals['_KEPTCLASS']._serialized_end=1513
-  _globals['_HEADCHANGE']._serialized_start=1515
-  _globals['_HEADCHANGE']._serialized_end=1607
-  _globals['_SURGERY']._serialized_start=1610
-  _globals['_SURGERY']._serialized_end=2262
+  _globals['_RETARGETMODELREQUEST']._serialized_end=660
+  _globals['_RETARGETMODELREQUEST_CLASSMAPENTRY']._serialized_start=613
+  _globals['_RETARGETMODELREQUEST_CLASSMAPENTRY']._serialized_end=660
+  _globals['_FREEZELAYERSREQUEST']._serialized_start=662
+  _globals['_FREEZELAYERSREQUEST']._serialized_end=714
+  _globals['_UNFREEZELAYERSREQUEST']._serialized_start=716
+  _globals['_UNFREEZELAYERSREQUEST']._serialized_end=770
+  _globals['_SETLOSSREQUEST']._serialized_start=772
+  _globals['_SETLOSSREQUEST']._serialized_end=817
+  _globals['_REPLACEMODULEREQUEST']._serialized_start=820
+  _globals['_REPLACEMODULEREQUEST']._serialized_end=1028
+  _globals['_REPLACEMODULEREQUEST_ARGUMENTSENTRY']._serialized_start=956
+  _globals['_REPLACEMODULEREQUEST_ARGUMENTSENTRY']._serialized_end=1028
+  _globals['_SETDROPOUTREQUEST']._serialized_start=1030
+  _globals['_SETDROPOUTREQUEST']._serialized_end=1075
+  _globals['_ADDLORAREQUEST']._serialized_start=1077
+  _globals['_ADDLORAREQUEST']._serialized_end=1171
+  _globals['_UNDOEDITREQUEST']._serialized_start=1173
+  _globals['_UNDOEDITREQUEST']._serialized_end=1205
+  _globals['_EDITREPLY']._serialized_start=1208
+  _globals['_EDITREPLY']._serialized_end=1483
+  _globals['_KEPTCLASS']._serialized_start=1485
+  _globals['_KEPTCLASS']._serialized_end=1528
+  _globals['_HEADCHANGE']._serialized_start=1530
+  _globals['_HEADCHANGE']._serialized_end=1622
+  _globals['_SURGERY']._serialized_start=1625
+  _globals['_SURGERY']._serialized_end=2277
 # @@protoc_insertion_point(module_scope)

@@ -178,6 +178,7 @@ class RetargetModelRequest(_message.Message):
     CLASS_NAMES_FIELD_NUMBER: _builtins.int
     INIT_FIELD_NUMBER: _builtins.int
     CLASS_MAP_FIELD_NUMBER: _builtins.int
+    MEANS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     classes: _builtins.int
@@ -188,11 +189,16 @@ class RetargetModelRequest(_message.Message):
     """How the new head starts. "library", or empty: a class whose name the model
     knows keeps its weights, where they are learned ones and on this machine;
     the others start as torch resets such a layer. "zeros": these others are 0.
-    "fresh": no class keeps anything.
+    "fresh": no class keeps anything. "class_means": every class starts from the
+    mean of what the main head reads for it, which `means` names.
 
     The model knows the names that an earlier edit gave, else those of its
     pretrained classes, ImageNet's synonyms included. They are compared without
     case, and with "_" read as a space.
+    """
+    means: _builtins.str
+    """With init "class_means": FeatureMeans.means of the tuning service, measured
+    with the model's main head as the layer.
     """
     @_builtins.property
     def class_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -213,10 +219,11 @@ class RetargetModelRequest(_message.Message):
         class_names: _abc.Iterable[_builtins.str] | None = ...,
         init: _builtins.str = ...,
         class_map: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        means: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_map", b"class_map", "class_names", b"class_names", "classes", b"classes", "init", b"init", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_map", b"class_map", "class_names", b"class_names", "classes", b"classes", "init", b"init", "means", b"means", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

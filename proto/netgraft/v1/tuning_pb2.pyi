@@ -587,3 +587,73 @@ class ResumeJobRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResumeJobRequest: _TypeAlias = ResumeJobRequest  # noqa: Y015
+
+@_typing.final
+class MeanFeaturesRequest(_message.Message):
+    """A model, a layer of it, and a data set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    LAYER_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    MOST_EXAMPLES_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Any model reference that ResolveModel takes."""
+    layer: _builtins.str
+    """Path of the layer, such as the first of Inspection.heads."""
+    data: _builtins.str
+    """As TuningSpec.data."""
+    most_examples: _builtins.int
+    """Examples of the part to train on that are looked at, at most; 0: 2,000."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        layer: _builtins.str = ...,
+        data: _builtins.str = ...,
+        most_examples: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "layer", b"layer", "model", b"model", "most_examples", b"most_examples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeanFeaturesRequest: _TypeAlias = MeanFeaturesRequest  # noqa: Y015
+
+@_typing.final
+class FeatureMeans(_message.Message):
+    """How measuring goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    MEANS_FIELD_NUMBER: _builtins.int
+    CLASS_NAMES_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    """Examples that were looked at."""
+    total: _builtins.int
+    """Of how many."""
+    means: _builtins.str
+    """Name of the result, for RetargetModelRequest.means; set in the last message."""
+    @_builtins.property
+    def class_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Classes of the data set in index order; set with `means`."""
+
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+        means: _builtins.str = ...,
+        class_names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_names", b"class_names", "done", b"done", "means", b"means", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureMeans: _TypeAlias = FeatureMeans  # noqa: Y015

@@ -65,6 +65,11 @@ class TuningStub:
                 request_serializer=netgraft_dot_v1_dot_tuning__pb2.ResumeJobRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_tuning__pb2.Job.FromString,
                 _registered_method=True)
+        self.MeanFeatures = channel.unary_stream(
+                '/netgraft.v1.Tuning/MeanFeatures',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.MeanFeaturesRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.FeatureMeans.FromString,
+                _registered_method=True)
 
 
 class TuningServicer:
@@ -115,6 +120,15 @@ class TuningServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MeanFeatures(self, request, context):
+        """Runs a data set through a model and tells what a layer reads for each class
+        on average: where RetargetModel may let a new head start. Tells how it goes;
+        the last message names the result.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TuningServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -147,6 +161,11 @@ def add_TuningServicer_to_server(servicer, server):
                     servicer.ResumeJob,
                     request_deserializer=netgraft_dot_v1_dot_tuning__pb2.ResumeJobRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_tuning__pb2.Job.SerializeToString,
+            ),
+            'MeanFeatures': grpc.unary_stream_rpc_method_handler(
+                    servicer.MeanFeatures,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.MeanFeaturesRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.FeatureMeans.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -312,6 +331,33 @@ class Tuning:
             '/netgraft.v1.Tuning/ResumeJob',
             netgraft_dot_v1_dot_tuning__pb2.ResumeJobRequest.SerializeToString,
             netgraft_dot_v1_dot_tuning__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MeanFeatures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/netgraft.v1.Tuning/MeanFeatures',
+            netgraft_dot_v1_dot_tuning__pb2.MeanFeaturesRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.FeatureMeans.FromString,
             options,
             channel_credentials,
             insecure,

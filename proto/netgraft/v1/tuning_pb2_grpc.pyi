@@ -53,6 +53,11 @@ class TuningStub:
     """Stops the job; its last checkpoint stays and can be resumed."""
     ResumeJob: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.ResumeJobRequest, _tuning_pb2.Job]
     """Goes on from the last checkpoint of a cancelled or failed job."""
+    MeanFeatures: _grpc.UnaryStreamMultiCallable[_tuning_pb2.MeanFeaturesRequest, _tuning_pb2.FeatureMeans]
+    """Runs a data set through a model and tells what a layer reads for each class
+    on average: where RetargetModel may let a new head start. Tells how it goes;
+    the last message names the result.
+    """
 
 @_typing.type_check_only
 class TuningAsyncStub(TuningStub):
@@ -75,6 +80,11 @@ class TuningAsyncStub(TuningStub):
     """Stops the job; its last checkpoint stays and can be resumed."""
     ResumeJob: _aio.UnaryUnaryMultiCallable[_tuning_pb2.ResumeJobRequest, _tuning_pb2.Job]  # type: ignore[assignment]
     """Goes on from the last checkpoint of a cancelled or failed job."""
+    MeanFeatures: _aio.UnaryStreamMultiCallable[_tuning_pb2.MeanFeaturesRequest, _tuning_pb2.FeatureMeans]  # type: ignore[assignment]
+    """Runs a data set through a model and tells what a layer reads for each class
+    on average: where RetargetModel may let a new head start. Tells how it goes;
+    the last message names the result.
+    """
 
 class TuningServicer(metaclass=_abc_1.ABCMeta):
     """Runs and watches tuning jobs."""
@@ -130,5 +140,16 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tuning_pb2.Job, _abc.Awaitable[_tuning_pb2.Job]]:
         """Goes on from the last checkpoint of a cancelled or failed job."""
+
+    @_abc_1.abstractmethod
+    def MeanFeatures(
+        self,
+        request: _tuning_pb2.MeanFeaturesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tuning_pb2.FeatureMeans], _abc.AsyncIterator[_tuning_pb2.FeatureMeans]]:
+        """Runs a data set through a model and tells what a layer reads for each class
+        on average: where RetargetModel may let a new head start. Tells how it goes;
+        the last message names the result.
+        """
 
 def add_TuningServicer_to_server(servicer: TuningServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,7 +12,10 @@ from netgraft.errors import InvalidClasses
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
 
-    from netgraft.v1 import surgery_pb2
+    from netgraft.cli.door import Door
+    from netgraft.v1 import surgery_pb2, tuning_pb2
+
+CLASS_MEANS = "class_means"
 
 
 @click.command(
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
         "netgraft retarget vit_b_16 --class-names cat,dog,bird --json",
         "netgraft retarget mobilenet_v2 --class-names tabby,beagle,fox --map fox=red_fox",
         "netgraft retarget 1a2b3c4d --class-names cat,dog,fox --init zeros",
+        "netgraft retarget resnet50 --init class_means --data ./flowers",
     ),
 )
 @model_argument()
@@ -45,17 +49,24 @@ if TYPE_CHECKING:
     "--init",
     metavar="HOW",
     help="How classes start that keep no weights: library (default) or zeros. fresh: none "
-    "keeps its weights.",
+    "keeps its weights. class_means: all start from --data.",
+)
+@click.option(
+    "--data",
+    metavar="DATA",
+    help="With --init class_means: a folder of pictures, or digits. Its classes are the new ones.",
 )
 @weights_option
 @pass_session
 def retarget_command(
     session: Session,
     model: str,
+    *,
     classes: int | None,
     names: str | None,
     mapped: tuple[str, ...],
     init: str | None,
+    data: str | None,
     weights: str | None,
 ) -> None:
     """Replace the head or heads of MODEL so that it tells N classes apart.
@@ -67,19 +78,42 @@ def retarget_command(
     from netgraft.v1 import surgery_pb2
 
     named = [name.strip() for name in names.split(",")] if names and names.strip() else []
-    if classes is None and not named:
+    if data and init is None:
+        init = CLASS_MEANS
+    if bool(data) != (init == CLASS_MEANS):
+        raise click.UsageError("--init class_means and --data DATA go together.")
+    if classes is None and not named and not data:
         raise click.UsageError("Say how many classes: --classes N, or --class-names a,b,c.")
     if classes == 0:
         raise InvalidClasses(classes=0)  # on the wire 0 means that no number was said
     door = session.door()
+    reference = resolve(door, model, weights)
+    means = _measured(session, door, reference, data) if data else None
     request = surgery_pb2.RetargetModelRequest(
-        model=resolve(door, model, weights),
+        model=reference,
         classes=classes or 0,
-        class_names=named,
+        class_names=named or (means.class_names if means else ()),
         init=init or "",
         class_map=dict(_pair(text, "--map") for text in mapped),
+        means=means.means if means else "",
     )
     _print(session, door.surgery.RetargetModel(request))
+
+
+def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
+    """What the main head of a model reads for each class of a data set, on average."""
+    from netgraft.cli.transfer import counting_bar
+    from netgraft.cli.tune import locate
+    from netgraft.v1 import surgery_pb2, tuning_pb2
+
+    inspected = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
+    head = next((head.path for head in inspected.heads if head.classes), "")
+    request = tuning_pb2.MeanFeaturesRequest(model=model, layer=head, data=locate(session, data))
+    last = tuning_pb2.FeatureMeans()
+    with counting_bar(data, shown=not session.json) as show:
+        for last in door.tuning.MeanFeatures(request):
+            show(last.done, last.total)
+    return last
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

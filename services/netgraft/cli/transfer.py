@@ -1,4 +1,4 @@
-"""A bar for bytes that travel, where somebody looks on."""
+"""A bar for bytes that travel, or for what is counted, where somebody looks on."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,5 +27,21 @@ def transfer_bar(label: str, *, shown: bool) -> Iterator[Show]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=out) as progress:
+        task = progress.add_task(label, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+@contextmanager
+def counting_bar(label: str, *, shown: bool) -> Iterator[Show]:
+    """The same for things that are counted."""
+    from netgraft.cli.output import console
+
+    out = console(stderr=True)
+    if not (shown and out.is_terminal):
+        yield lambda _, __: None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=out) as progress:
         task = progress.add_task(label, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)

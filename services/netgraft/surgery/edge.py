@@ -53,7 +53,7 @@ class SurgeryServicer:
         from netgraft.surgery.warm import Start, matched
 
         recipe = self._recipe(request.model)
-        start = Start(request.init or "library", dict(request.class_map))
+        start = Start(request.init or "library", dict(request.class_map), request.means)
         names = tuple(request.class_names)
         edited = retarget(recipe, request.classes, names, self.anatomies, start)
         edit = edited.edits[-1]

@@ -8,6 +8,7 @@ from netgraft.errors import InvalidClasses, InvalidValue
 from netgraft.models.recipe import Recipe
 from netgraft.surgery.anatomy import Anatomies
 from netgraft.surgery.initial import new_tensors
+from netgraft.surgery.means import start_from_means
 from netgraft.surgery.symbolic import tried_symbolically
 from netgraft.surgery.trial import planned
 from netgraft.surgery.warm import Start, copy_rows, matched, old_tensors
@@ -38,6 +39,8 @@ def retarget(
     plan = replace(planned(recipe, before, count, names), init=start.init)
     trial = tried_symbolically(recipe, plan, anatomies)
     tensors = new_tensors(trial, plan, recipe)
+    if start.means:
+        start_from_means(tensors, trial, start.means, anatomies.store)
     old = old_tensors(recipe, before, anatomies.store) if warm.kept else {}
     if old:
         copy_rows(tensors, old, before, trial.anatomy.trace, warm)

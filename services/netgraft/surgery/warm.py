@@ -19,7 +19,8 @@ from netgraft.models.values import learned, values
 from netgraft.surgery.heads import Trace
 from netgraft.surgery.roles import COORDINATES, Head
 
-INITS = ("library", "zeros", "fresh")
+MEANS = "class_means"
+INITS = ("library", "zeros", "fresh", MEANS)
 
 Reason = Literal["", "untrained", "unnamed", "unlike"]
 
@@ -30,9 +31,12 @@ class Start:
 
     init: str = "library"
     """ "library": rows of classes that are not kept as torch resets a layer; "zeros": these
-    rows 0; "fresh": as "library", and no class is kept."""
+    rows 0; "fresh": as "library", and no class is kept; "class_means": all rows from
+    `means`."""
     class_map: Mapping[str, str] = field(default_factory=dict)
     """New name → name of the class whose weights it takes, or its place as "#0", "#1", …"""
+    means: str = ""
+    """Name of the delta that the tuning slice made of a data set; see `means`."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Warm:
 def matched(recipe: Recipe, names: Sequence[str], start: Start, seen: Trace) -> Warm:
     """Which of the classes `names` the recipe's model knows. Raises InvalidValue, UnknownClass."""
     _check(names, start)
-    if start.init == "fresh" or not (names and seen.classes):
+    if start.init in ("fresh", MEANS) or not (names and seen.classes):
         return Warm()
     known = labels(recipe, seen.classes, detector=seen.detector)
     mapped = {
@@ -95,9 +99,12 @@ def _check(names: Sequence[str], start: Start) -> None:
     if start.init not in INITS:
         expected = f"one of {', '.join(INITS)}"
         raise InvalidValue(name="init", value=repr(start.init), expected=expected)
-    if start.class_map and start.init == "fresh":
+    if start.class_map and start.init in ("fresh", MEANS):
         expected = "library or zeros where a class_map says what is kept"
-        raise InvalidValue(name="init", value="'fresh'", expected=expected)
+        raise InvalidValue(name="init", value=repr(start.init), expected=expected)
+    if bool(start.means) != (start.init == MEANS):
+        expected = f"given with init {MEANS!r}, and with no other"
+        raise InvalidValue(name="means", value=repr(start.means), expected=expected)
     new = {normal(name) for name in names}
     for name in start.class_map:
         if normal(name) not in new:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -65,6 +65,24 @@ class TuningServicer:
         wanted = next((state for state, value in STATES.items() if value == request.state), None)
         found = self.jobs.newest(wanted, request.limit or DEFAULT_LIMIT)
         return tuning_pb2.ListJobsReply(jobs=[job_message(job) for job in found])
+
+    def MeanFeatures(
+        self, request: tuning_pb2.MeanFeaturesRequest
+    ) -> Iterator[tuning_pb2.FeatureMeans]:
+        from netgraft.models import zoo
+        from netgraft.tuning.features import mean_features
+
+        recipe = zoo.resolve(request.model, "pretrained", self.store).recipe
+        found = mean_features(
+            recipe, request.layer, request.data, self.store, request.most_examples
+        )
+        for measured in found:
+            yield tuning_pb2.FeatureMeans(
+                done=measured.done,
+                total=measured.total,
+                means=measured.tensors,
+                class_names=measured.class_names,
+            )
 
     async def WatchJob(
         self, request: tuning_pb2.WatchJobRequest

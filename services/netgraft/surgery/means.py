@@ -1,0 +1,50 @@
+"""A head that starts from the mean of what it reads for each class of a data set.
+
+The tuning service measured means_KF and a scale s, and stored them; the head that has the least
+distance to a mean win is W = s μ, b = −s/2 · ‖μ‖².
+"""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from netgraft.errors import InvalidValue
+from netgraft.models.store import Store
+from netgraft.surgery.trial import Trial
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def start_from_means(new: dict[str, Tensor], trial: Trial, digest: str, store: Store) -> None:
+    """Write the main head's values into the new tensors. Raises InvalidValue."""
+    stored = _stored(digest, store)
+    means_KF, scale = stored["means"], stored["scale"]
+    head = next(h for h in trial.anatomy.trace.heads if h.classes and h.role == "main")
+    weight, bias = new[f"{head.path}.weight"], new.get(f"{head.path}.bias")
+    if trial.anatomy.trace.detector or weight.numel() != means_KF.numel():
+        classes, features = means_KF.shape
+        expected = (
+            f"means of {head.classes:,} classes over the {head.in_features:,} numbers that "
+            f"{head.path} reads"
+        )
+        value = f"means of {classes:,} classes over {features:,} numbers"
+        raise InvalidValue(name="means", value=value, expected=expected)
+    # Without a bias nothing can say how far a mean is from 0: means around their own mean then.
+    centred = means_KF if bias is not None else means_KF - means_KF.mean(0)
+    weight.copy_((scale * centred).view(weight.shape))
+    if bias is not None:
+        bias.copy_(-scale / 2 * means_KF.square().sum(1))
+
+
+def _stored(digest: str, store: Store) -> Mapping[str, Tensor]:
+    expected = "what the rpc MeanFeatures named"
+    if not DIGEST.fullmatch(digest):
+        raise InvalidValue(name="means", value=repr(digest), expected=expected)
+    try:
+        found = store.get_tensors(digest)
+    except FileNotFoundError as error:
+        raise InvalidValue(name="means", value=repr(digest), expected=expected) from error
+    if found.keys() != {"means", "scale"}:
+        raise InvalidValue(name="means", value=repr(digest), expected=expected)
+    return found
