@@ -50,8 +50,11 @@ ready: install   ## a browser, fonts and weights for the tests, where they are m
 images-test: install ## build both container images and start them (needs an engine)
 	$(BIN)/pytest -m images tests/docker
 
-coverage-zoo: install ## draw every model of the zoo (SHARD=1/4: every fourth; goes on where it stopped)
+coverage-zoo: install ## draw, retarget and train a step of every model of the zoo (SHARD=1/4: every fourth; goes on where it stopped)
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/coverage_graphs.py --shard $(SHARD) -o $(OUT)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/coverage_heads.py --shard $(SHARD) -o $(OUT:.jsonl=-heads.jsonl)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/coverage_symbolic.py --shard $(SHARD) -o $(OUT:.jsonl=-symbolic.jsonl)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/coverage_hf.py -o $(OUT:.jsonl=-hf.jsonl)
 
 catalogue: install ## write the model zoo's index anew from torchvision and timm
 	$(BIN)/python -m netgraft.models.catalogue

@@ -8,6 +8,7 @@ gRPC status with a `google.rpc.ErrorInfo`. This module does not import ray.
 """
 
 import asyncio
+import gc
 import hmac
 import inspect
 import logging
@@ -85,6 +86,10 @@ def _warm(name: str) -> None:
     found = resolve_name(name)
     if callable(found):
         found()
+    # What was imported stays: the collector, which would look at all of it while a call waits,
+    # need not look again.
+    gc.collect()
+    gc.freeze()
 
 
 def _routable(method: MethodDescriptor) -> Callable[..., Any]:

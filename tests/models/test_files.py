@@ -31,6 +31,7 @@ from netgraft.errors import (
 )
 from netgraft.models import bounds, zoo
 from netgraft.models.build import build
+from netgraft.models.files import LANGUAGES
 from netgraft.models.formats import LONGEST_NAME
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
@@ -321,6 +322,26 @@ def test_other_formats_are_kept_as_they_are_and_only_shown(
 
 
 # Hostile files
+
+
+def test_a_state_dict_that_fits_nothing_is_told_the_nearest_and_what_it_lacks(
+    store: Store, root: Path
+) -> None:
+    state = torchvision.models.resnet18().state_dict()
+    torch.save({k: v for k, v in state.items() if "layer4.1" not in k}, root / "cut.pth")
+    torch.save({"a.weight": torch.zeros(2, 2), "b.weight": torch.zeros(2)}, root / "other.pth")
+    resolved = zoo.resolve("cut.pth", "pretrained", store)
+    (notice,) = resolved.notices
+    english, _, chinese = notice.partition(LANGUAGES)
+    assert (
+        "Nearest is resnet18; of its 102 tensors 10 are missing or of another shape: "
+        "layer4.1.conv1.weight, layer4.1.bn1.weight, layer4.1.bn1.bias, …." in english
+    )
+    assert "最接近的是 resnet18" in chinese
+    with pytest.raises(OnlyDrawn):
+        build(resolved.recipe, store)
+    (notice,) = zoo.resolve("other.pth", "pretrained", store).notices
+    assert "Nearest" not in notice
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(store: Store, root: Path) -> None:

@@ -56,6 +56,29 @@ def find(shapes: Shapes) -> Fit | None:
     return None
 
 
+@dataclass(frozen=True)
+class Near:
+    """The structure of the zoo that is most like tensors that fit none."""
+
+    name: str
+    lacking: tuple[str, ...]
+    """Its tensors that are missing, or of another shape."""
+    of: int
+    """How many it has."""
+
+
+def nearest(shapes: Shapes) -> Near | None:
+    """The structure with the most tensors in common; None where nothing is like it."""
+    spelled = min(spellings(counted(shapes.items())), key=lambda each: sum(map(len, each)))
+    line = signatures.nearest(spelled)
+    if line is None:
+        return None
+    module = zoo.base_module(line.base, device="meta")
+    own = counted((key, tuple(value.shape)) for key, value in module.state_dict().items())
+    lacking = tuple(key for key, shape in own.items() if spelled.get(key) != shape)
+    return Near(_named(line), lacking, len(own))
+
+
 def spellings(tensors: Mapping[str, tuple[int, ...]]) -> Iterator[dict[str, tuple[int, ...]]]:
     """The names as they are, and without the prefixes that wrappers put before all of them.
 

@@ -12,55 +12,28 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from netgraft.errors import NoSuchFile, TooLarge, UnsupportedFile
-from netgraft.models import bounds, hf, keras_module
-from netgraft.models.formats import Format, display_name, format_of, member, tell
+from netgraft.models import hf, keras_module
+from netgraft.models.formats import Format, display_name, format_of
+from netgraft.models.found import Found, look
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
 from netgraft.models.roots import inside
 from netgraft.models.store import Store
 from netgraft.settings import settings
 
-if TYPE_CHECKING:
-    from torch import nn
-
 KIND = "files"
 """Where the store keeps users' files, each under its SHA-256."""
 FOUND = "opened"
 """Where the store keeps what was found in them."""
-VERSION = 2
+VERSION = 3
 """Raised when more is found: older findings are then made anew."""
 CHUNK = 2**20
 LANGUAGES = "\t"
 """Between the English and the Chinese of a notice."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a file holds."""
-
-    kind: str
-    """A key of `formats.FORMATS`, or a suffix that Netron knows."""
-    source: str = "file"
-    """The library whose structure fits, or "file"."""
-    name: str = ""
-    weights: str | None = None
-    task: str = ""
-    input_shape: tuple[int, ...] = ()
-    heads: tuple[HeadEdit, ...] = ()
-    also: tuple[str, ...] = ()
-    """Other names of the zoo that fit."""
-    tensors: int = 0
-    top_level: int = 0
-    """Boxes that Netron shows at first; 0 where only Netron can tell."""
-    nodes: int = 0
-    parameters: int = 0
-    """Elements of the weights; 0 where only Netron can tell."""
-    config: str = ""
-    """As `recipe.UserFile.config`."""
 
 
 def open_file(reference: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:
@@ -171,7 +144,7 @@ def _digest(path: Path) -> str:
 
 def _kept(copy: Path, digest: str, name: str, store: Store) -> Found:
     """Look into a file and keep both, the file first: who finds the findings finds both."""
-    found = _look(copy, name)
+    found = look(copy, name)
     store.put_path(KIND, digest, copy)
     store.put_file(FOUND, _record(digest, name), json.dumps(asdict(found)).encode())
     return found
@@ -183,7 +156,8 @@ def _remembered(store: Store, digest: str, name: str) -> Found | None:
         return None
     row: dict[str, Any] = json.loads(data)
     heads = tuple(HeadEdit(**head) for head in row["heads"])
-    lists = {"input_shape": tuple(row["input_shape"]), "also": tuple(row["also"]), "heads": heads}
+    tuples = {key: tuple(row[key]) for key in ("input_shape", "also", "lacking")}
+    lists = {**tuples, "heads": heads}
     return Found(**row | lists)
 
 
@@ -193,125 +167,25 @@ def _record(digest: str, name: str) -> str:
     return f"{digest}.{VERSION}.{hashlib.sha256(suffix.encode()).hexdigest()[:8]}.json"
 
 
-# Looking
+# Telling
 
 
-def _look(copy: Path, name: str) -> Found:
-    with copy.open("rb") as file:
-        kind = tell(file, copy.stat().st_size, name)
-        file.seek(0)
-        looks = {
-            "torch": _look_at_pickle,
-            "safetensors": _look_at_safetensors,
-            "onnx": _look_at_onnx,
-            "keras": _look_at_keras,
-            "pt2": _look_at_pt2,
-            "torchscript": _look_at_torchscript,
-        }
-        return looks[kind](file, name) if kind in looks else Found(kind)
-
-
-def _look_at_pickle(file: BinaryIO, name: str) -> Found:
-    from torch import nn
-
-    from netgraft.models.unpickle import load, model_in
-
-    model = model_in(load(file, name, "meta"))
-    if isinstance(model, nn.Module):
-        from netgraft.models.adoption import purpose
-
-        task, shape = purpose(model)
-        parameters = sum(value.numel() for value in model.parameters())
-        return Found("module", task=task, input_shape=shape, parameters=parameters)
-    if model is None:
-        return Found("checkpoint")
-    return _fitted("state_dict", {key: tuple(value.shape) for key, value in model.items()})
-
-
-def _look_at_safetensors(file: BinaryIO, name: str) -> Found:
-    entries = bounds.safetensors_header(file, name)
-    try:
-        shapes = {key: tuple(map(int, entry["shape"])) for key, entry in entries.items()}
-        end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise UnsupportedFile(path=name, problem="its header is damaged.") from error
-    file.seek(0)
-    header = int.from_bytes(file.read(8), "little")
-    file.seek(0, os.SEEK_END)
-    if file.tell() != 8 + header + end:
-        raise UnsupportedFile(path=name, problem="it was cut short.")
-    return _fitted("safetensors", shapes)
-
-
-def _fitted(kind: str, shapes: dict[str, tuple[int, ...]]) -> Found:
-    from math import prod
-
-    from netgraft.models.adoption import find
-
-    elements = sum(prod(shape) for shape in shapes.values())
-    fit = find(shapes)
-    if fit is None:
-        layers = {key.rpartition(".")[0] for key in shapes}
-        return Found(kind, tensors=len(shapes), top_level=len(layers), parameters=elements)
-    base = fit.base
-    return Found(
-        kind,
-        base.source,
-        base.name,
-        base.weights,
-        heads=fit.heads,
-        also=fit.also,
-        tensors=len(shapes),
-        parameters=elements,
+def _near(found: Found) -> str:
+    if not found.near:
+        return ""
+    named = ", ".join(found.lacking) + (", …" if found.lacks > len(found.lacking) else "")
+    return (
+        f" Nearest is {found.near}; of its {found.of} tensors {found.lacks} are missing or of "
+        f"another shape: {named}."
     )
 
 
-def _look_at_onnx(file: BinaryIO, name: str) -> Found:
-    size = bounds.onnx_size(file, name)
-    return Found("onnx", top_level=size.top_level, nodes=size.nodes, parameters=size.parameters)
-
-
-def _look_at_keras(file: BinaryIO, name: str) -> Found:
-    config = member(file, keras_module.CONFIG, name)
-    nodes = bounds.check_words(config, b'"class_name"', name)
-    whole = keras_module.is_buildable(config) and keras_module.has_weights(file)
-    if not (whole and keras_module.is_installed()):
-        return Found("keras", nodes=nodes)
-    file.seek(0)
-    module = keras_module.load(file, name)
-    shape = keras_module.input_shape(module)
-    parameters = sum(value.numel() for value in module.parameters())
-    task = _task(module, shape) if shape else ""
-    if not task:
-        return Found("keras", nodes=nodes)
-    said = json.dumps({"rescales": keras_module.rescales(module)})
-    return Found("keras", task=task, input_shape=shape, parameters=parameters, config=said)
-
-
-def _task(module: "nn.Module", shape: tuple[int, ...]) -> str:
-    """What a module's answer to a picture makes it; "" where it does not answer."""
-    import torch
-
-    try:
-        with torch.no_grad():
-            out = module.to("meta").eval()(torch.zeros(2, *shape, device="meta"))
-    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError):
+def _near_zh(found: Found) -> str:
+    if not found.near:
         return ""
-    return "classification" if isinstance(out, torch.Tensor) and out.ndim == 2 else "unknown"
-
-
-def _look_at_pt2(file: BinaryIO, name: str) -> Found:
-    for part in ("models/model.json", "serialized_exported_program.json"):
-        bounds.check_words(member(file, part, name), b'"target"', name)
-    return Found("pt2")
-
-
-def _look_at_torchscript(file: BinaryIO, name: str) -> Found:
-    bounds.check_code(file, name)
-    return Found("torchscript")
-
-
-# Telling
+    named = "、".join(found.lacking) + ("……" if found.lacks > len(found.lacking) else "")
+    lacks = f"{found.of} 个张量中有 {found.lacks} 个缺失或形状不同"
+    return f"最接近的是 {found.near}：它的 {lacks}：{named}。"
 
 
 def _base(found: Found, digest: str, name: str) -> Base:
@@ -341,9 +215,9 @@ def _notices(found: Found, base: Base, name: str) -> Iterator[str]:
         yield LANGUAGES.join(
             (
                 f"{name} holds {found.tensors} tensors and no structure, and no model of the zoo "
-                "has tensors of these names and shapes: it is shown as it is.",
+                f"has tensors of these names and shapes: it is shown as it is.{_near(found)}",
                 f"{name} 只含 {found.tensors} 个张量而没有结构，且模型库中没有名称和形状与之一致"
-                "的模型：按原样显示。",
+                f"的模型：按原样显示。{_near_zh(found)}",
             )
         )
     elif found.kind == "keras" and found.input_shape:
