@@ -73,8 +73,9 @@ class ResolveModelRequest(_message.Message):
     WEIGHTS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """A torchvision name ("resnet50", optionally "resnet50@IMAGENET1K_V1" or
-    "resnet50@none"), "timm/NAME", a model id, or the path of a model's file
-    below the server's data roots ("./net.pth").
+    "resnet50@none"), "timm/NAME", "hf/ORG/NAME" (optionally "@REVISION"), a model
+    id, or, below the server's data roots, the path of a model's file
+    ("./net.pth") or of a folder that Hugging Face's save_pretrained wrote.
     """
     weights: Global___WeightsPolicy.ValueType
     """For a zoo name without "@": which weights to take."""

@@ -144,8 +144,9 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def main(ctx: click.Context) -> None:
     """See a network, graft a new head on it, grow it.
 
-    MODEL is a torchvision name (resnet50), timm/NAME, or a model id. Commands that train
-    need a running netgraft (`netgraft up`); all others work without one.
+    MODEL is a torchvision name (resnet50), timm/NAME, hf/ORG/NAME, a file (./net.pth), or a
+    model id. Commands that train need a running netgraft (`netgraft up`); all others work
+    without one.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
