@@ -179,12 +179,13 @@ def test_a_file_that_is_dropped_is_shown_and_one_that_means_harm_is_refused(
     torch.save(torchvision.models.resnet18(num_classes=12), tmp_path / "my net.pth")
     (tmp_path / "evil.pth").write_bytes(b"\x80\x02cposix\nsystem\n(X\x04\x00\x00\x00truetR.")
     box, state = page.locator("#message-box textarea"), page.locator("#attach-state")
+    box.fill("what somebody types")
     drop(page, tmp_path / "my net.pth")
     chat = page.locator("#chat")
     expect(chat).to_contain_text("my net.pth", timeout=90 * SECOND)
     assert drawn_nodes(page) >= 10
     expect(state).to_be_hidden()
-    expect(box).to_have_value("")
+    expect(box).to_have_value("what somebody types")
     say(page, "retarget to 7 classes")
     expect(chat).to_contain_text("fc: Linear(512 → 12) → Linear(512 → 7)", timeout=60 * SECOND)
     with page.expect_file_chooser() as chosen:

@@ -299,7 +299,7 @@ def test_without_keras_the_file_is_drawn_as_it_is(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "netgraft.models.keras_module.find_spec", lambda n: None if n == "keras" else found(n)
+        "netgraft.models.keras_file.find_spec", lambda n: None if n == "keras" else found(n)
     )
     recipe = opened(surgery, "./sequential.keras")
     drawn = GraphsServicer(surgery.store).DrawGraph(graph_pb2.DrawGraphRequest(model=recipe.id))

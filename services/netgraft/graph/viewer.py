@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -179,12 +178,12 @@ def _early(base: str, document: str) -> str:
 def dressed(title: str, policy: str, document: str = DOCUMENT) -> str:
     """Netron's own page with our scripts beside its, and what it must be told."""
     shared = _shared()
-    # Netron refuses to work when its date is half a year old, and reports to its
+    # Netron refuses to work when its date is half a year old, and without one takes today's: a
+    # page that was kept opens for ever, and equal pages are the same bytes. It reports to its
     # maker unless its version is 0.0.0 (netron 9.3.3, browser.js).
     metas = {
         "type": "netgraft",
         "version": "0.0.0",
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         "file": document,
         "identifier": document,
         "name": title,

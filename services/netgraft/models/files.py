@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from netgraft.errors import NoSuchFile, TooLarge, UnsupportedFile
-from netgraft.models import hf, keras_module
+from netgraft.models import keras_file
 from netgraft.models.formats import Format, display_name, format_of
 from netgraft.models.found import Found, look
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
@@ -43,7 +43,9 @@ def open_file(reference: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:
     """
     path = inside(reference, settings().roots, NoSuchFile)
     name = display_name(path.name)
-    if hf.is_folder(path):
+    if (path / "config.json").is_file():  # what save_pretrained writes
+        from netgraft.models import hf
+
         return hf.open_folder(path, name, store)
     with _copied(path, name) as copy:
         return open_copy(copy, name, store)
@@ -163,7 +165,7 @@ def _remembered(store: Store, digest: str, name: str) -> Found | None:
 
 def _record(digest: str, name: str) -> str:
     """Content and suffix decide what is found, and whether Keras is there to build its files."""
-    suffix = Path(name).suffix.lower() + ("+keras" if keras_module.is_installed() else "")
+    suffix = Path(name).suffix.lower() + ("+keras" if keras_file.is_installed() else "")
     return f"{digest}.{VERSION}.{hashlib.sha256(suffix.encode()).hexdigest()[:8]}.json"
 
 

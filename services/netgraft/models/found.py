@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from netgraft.errors import UnsupportedFile
-from netgraft.models import bounds, keras_module
+from netgraft.models import bounds, keras_file
 from netgraft.models.formats import member, tell
 from netgraft.models.recipe import HeadEdit
 
@@ -138,11 +138,13 @@ def _look_at_onnx(file: BinaryIO, name: str) -> Found:
 
 
 def _look_at_keras(file: BinaryIO, name: str) -> Found:
-    config = member(file, keras_module.CONFIG, name)
+    config = member(file, keras_file.CONFIG, name)
     nodes = bounds.check_words(config, b'"class_name"', name)
-    whole = keras_module.is_buildable(config) and keras_module.has_weights(file)
-    if not (whole and keras_module.is_installed()):
+    whole = keras_file.is_buildable(config) and keras_file.has_weights(file)
+    if not (whole and keras_file.is_installed()):
         return Found("keras", nodes=nodes)
+    from netgraft.models import keras_module
+
     file.seek(0)
     module = keras_module.load(file, name)
     shape = keras_module.input_shape(module)

@@ -51,11 +51,6 @@ def must_have_transformers() -> None:
         raise PackageMissing(what="hf/…", package="transformers", extra="hf")
 
 
-def is_folder(path: Path) -> bool:
-    """Whether a folder is what `save_pretrained` writes."""
-    return path.is_dir() and (path / CONFIG).is_file()
-
-
 def open_reference(reference: str, store: "Store") -> Opened:
     """The recipe of hf/ORG/NAME, or hf/ORG/NAME@REVISION; what is missing is downloaded.
 

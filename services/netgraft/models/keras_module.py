@@ -5,92 +5,25 @@ file becomes a torch module that owns its parameters and hands them to Keras's o
 Dense, BatchNormalization and Dropout become what torch has of that name, for surgery and training
 know these. Pictures come in as netgraft has them, NCHW, and are turned to Keras's NHWC.
 
-Only layers that Keras itself brings are built: a file that names another class, or code, is drawn
-and no more. Keras is imported when a file is built and not before.
+Keras is imported when a file is built and not before; `keras_file` says which files are.
 """
 
 import io
-import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from functools import partial
-from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from netgraft.errors import PackageMissing, UnsafeFile, UnsupportedFile
-
-CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-
-MODULES = frozenset(
-    [
-        "keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers",
-        "keras.constraints", "keras.activations", "keras.dtype_policies",
-        "keras.src.models.functional", "keras.src.ops.numpy", "keras.src.ops.nn",
-        "keras.src.applications.convnext", "keras.src.models.sequential",
-    ]
-)  # fmt: skip
-"""Where the classes that a configuration names may come from."""
-FOREIGN = frozenset(
-    ["Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "TextVectorization"]
-)
-"""Layers of Keras that run what is in the file, or in another."""
-
-BUILT = ("Sequential", "Functional")
+from netgraft.errors import UnsafeFile, UnsupportedFile
+from netgraft.models.keras_file import CONFIG, WEIGHTS, is_buildable, must_have_keras
 
 DROPPED = ("softmax", "sigmoid")
 """Last activations that are left out: netgraft's losses take logits."""
-
-
-def is_installed() -> bool:
-    return find_spec("keras") is not None
-
-
-def must_have_keras() -> None:
-    """Raise PackageMissing where Keras is not installed."""
-    if not is_installed():
-        raise PackageMissing(what="A .keras file", package="keras", extra="keras")
-
-
-def is_buildable(config: bytes) -> bool:
-    """Whether a configuration is a model of Keras's own layers that run no code of the file's."""
-    try:
-        document = json.loads(config)
-        kind = document.get("class_name") if isinstance(document, dict) else None
-        return kind in BUILT and all(_is_known(part) for part in _parts(document))
-    except (ValueError, RecursionError, TypeError):
-        return False
-
-
-def has_weights(file: BinaryIO) -> bool:
-    """Whether the archive holds weights; Netron draws those without, too."""
-    with zipfile.ZipFile(file) as archive:
-        return WEIGHTS in archive.namelist()
-
-
-def _parts(value: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(value, dict):
-        if "class_name" in value:
-            yield value
-        for inner in value.values():
-            yield from _parts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _parts(inner)
-
-
-def _is_known(part: dict[str, Any]) -> bool:
-    name = part["class_name"]
-    if not isinstance(name, str) or name in FOREIGN or name == "__lambda__":
-        return False
-    if name.startswith("__"):  # a tensor, an array, a slice: Keras's own plain values
-        return True
-    return part.get("module") in MODULES and part.get("registered_name") in (None, name)
 
 
 def load(file: BinaryIO, name: str) -> nn.Module:

@@ -25,20 +25,12 @@
       request.send(file);
     });
 
+  // Said past the text field: what somebody is typing there meanwhile stays theirs.
+  const waiting = [];
+  netgraft.sayFile = () => void netgraft.say(waiting.shift());
   const say = (text) => {
-    const field = document.querySelector("#message-box textarea");
-    const set = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set;
-    const typed = field.value;
-    set.call(field, text);
-    field.dispatchEvent(new Event("input", { bubbles: true }));
-    document.querySelector("#send").click();
-    if (typed.trim()) {
-      // What somebody was typing meanwhile stays theirs.
-      setTimeout(() => {
-        set.call(field, typed);
-        field.dispatchEvent(new Event("input", { bubbles: true }));
-      }, 50);
-    }
+    waiting.push(text);
+    document.querySelector("#say-file").click();
   };
 
   const send = async (file) => {

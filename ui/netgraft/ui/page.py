@@ -94,7 +94,7 @@ def build(rooms: Rooms) -> gr.Blocks:
                 parts: dict[str, Any] = {"chat": _chat(say)}
                 agree, decline = _card(say, parts)
                 gr.HTML('<p id="attach-state" role="status" hidden></p>', elem_id="attach-place")
-                box, send = _message(say)
+                box, send, file = _message(say)
             with gr.Column(scale=7, min_width=320):
                 _panel(say, parts)
         parts["timer"] = timer = gr.Timer(LIVE_SECONDS)
@@ -110,6 +110,9 @@ def build(rooms: Rooms) -> gr.Blocks:
         timer.tick(handlers.look, here, out, queue=False, **named)
         sent = [box.submit, send.click]
         gr.on(sent, None, box, box, js="netgraft.say", trigger_mode="multiple", **PRIVATE).then(
+            handlers.say, [*here, said], out, js=SAID, **talking, **PRIVATE
+        )
+        gr.on([file.click], None, None, None, js="netgraft.sayFile", **PRIVATE).then(
             handlers.say, [*here, said], out, js=SAID, **talking, **PRIVATE
         )
         chat.option_select(handlers.choose, here, out, **talking, **named)
@@ -156,7 +159,8 @@ def _card(say: gr.I18n, parts: dict[str, Any]) -> tuple[gr.Button, gr.Button]:
     return agree, decline
 
 
-def _message(say: gr.I18n) -> tuple[gr.Textbox, gr.Button]:
+def _message(say: gr.I18n) -> tuple[gr.Textbox, gr.Button, gr.Button]:
+    """The text field, the button that sends it, and one that the script presses for a file."""
     with gr.Row(elem_id="say"):
         box = gr.Textbox(
             elem_id="message-box",
@@ -172,8 +176,9 @@ def _message(say: gr.I18n) -> tuple[gr.Textbox, gr.Button]:
         )
         attach = gr.Button(say("attach"), elem_id="attach", scale=0, min_width=72)
         send = gr.Button(say("send"), variant="primary", elem_id="send", scale=0, min_width=88)
+        file = gr.Button(elem_id="say-file")
     attach.click(None, None, None, js="netgraft.attach", **PRIVATE)
-    return box, send
+    return box, send, file
 
 
 def _panel(say: gr.I18n, parts: dict[str, Any]) -> None:
