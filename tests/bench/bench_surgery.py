@@ -58,6 +58,7 @@ def main() -> None:
                 f"grows {row['growth']:.2f} of the head  peer {row['peer']}",
                 flush=True,
             )
+    gc.unfreeze()
     sizes, times = [row["params"] / 1e8 for row in rows], [row["p50"] for row in rows]
     heads = [row["head"] / 1e6 for row in rows]
     fit = np.linalg.lstsq(np.stack([sizes, heads, np.ones(len(rows))], 1), times, rcond=None)[0]
