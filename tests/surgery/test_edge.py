@@ -12,6 +12,8 @@ from netgraft.errors import (
     UnknownModel,
     UnknownModule,
 )
+from netgraft.models.card import markdown
+from netgraft.models.recipe import KINDS, Tuned
 from netgraft.serving import expose
 from netgraft.surgery import inspection
 from netgraft.surgery.edge import SurgeryServicer
@@ -128,6 +130,34 @@ def test_undo_goes_back_one_edit_at_a_time(surgery: SurgeryServicer) -> None:
     assert base.summary == "Back to resnet50."
     with pytest.raises(NothingToUndo):
         surgery.UndoEdit(pb.UndoEditRequest(model=base.model.id))
+
+
+def test_the_model_card_tells_every_kind_of_edit(surgery: SurgeryServicer) -> None:
+    model = retargeted(surgery, "timm/test_resnet@none", 3).model.id
+    for request in (
+        pb.SetLossRequest(loss="focal"),
+        pb.ReplaceModuleRequest(path="act1", type="Tanh"),
+        pb.SetDropoutRequest(p=0.25),
+        pb.AddLoraRequest(rank=2),
+        pb.FreezeLayersRequest(layers=["conv1"]),
+    ):
+        request.model = model
+        rpc = type(request).__name__.removesuffix("Request")
+        model = getattr(surgery, rpc)(request).model.id
+    recipe = surgery.store.get_recipe(model)
+    recipe = recipe.with_edit(Tuned("tune-1", surgery.store.put_tensors({})))
+    assert {type(edit) for edit in recipe.edits} == set(KINDS)
+    text = markdown(recipe, surgery.store)
+    for line in (
+        "2. New head for 3 classes",
+        "3. Loss: `focal`",
+        "4. `act1` became `Tanh()`",
+        "5. Dropout of 0.25 before the head: `fc`",
+        "6. LoRA adapters of rank 2 (alpha 4, dropout 0)",
+        "7. Froze: `conv1`",
+        "8. Tuned by job `tune-1`",
+    ):
+        assert line in text
 
 
 def test_bad_requests_are_refused_and_store_no_tensors(surgery: SurgeryServicer) -> None:

@@ -436,9 +436,9 @@ class AddLoraRequest(_message.Message):
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As FreezeLayersRequest.layers; only what of these can have an adapter gets
-        one. Empty: every Linear and every convolution in one group, but the heads
-        and what attention reads without calling it (out_proj of
-        nn.MultiheadAttention).
+        one. Empty: every Linear and every convolution in one group that is neither
+        dilated nor padded by anything but zeros, but the heads and what attention
+        reads without calling it (out_proj of nn.MultiheadAttention).
         """
 
     def __init__(

@@ -20,7 +20,7 @@ from netgraft.errors import (
 from netgraft.models import zoo
 from netgraft.models.build import build
 from netgraft.models.losses import fitting
-from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.recipe import Lora, Recipe, Retarget
 from netgraft.models.store import Store
 from netgraft.settings import settings
 from netgraft.tuning import precision, recipes
@@ -61,6 +61,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
         batch_norm=any(isinstance(m, _BatchNorm) for m in subject.module.modules()),
         gpu=device == "gpu",
         workers=workers,
+        adapters=any(subject.recipe.edits_of(Lora)),
     )
     defaults = recipes.classification(
         facts, optimizer=wish.optimizer or "", strategy=wish.strategy or ""
