@@ -14,7 +14,7 @@ from netgraft.errors import (
 )
 from netgraft.models.card import markdown
 from netgraft.models.recipe import KINDS, Tuned
-from netgraft.serving import expose
+from netgraft.serving import expose, speak
 from netgraft.surgery import inspection
 from netgraft.surgery.edge import SurgeryServicer
 from netgraft.v1 import surgery_pb2 as pb
@@ -105,13 +105,36 @@ def test_a_layer_behind_a_model_without_a_head_is_said_in_words(
 
 def test_freezing_and_unfreezing_are_said_in_words(surgery: SurgeryServicer) -> None:
     reply = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["backbone"]))
-    assert reply.summary == "Frozen: backbone. 2,049,000 of 25,557,032 parameters train."
+    assert reply.summary == (
+        "Frozen: backbone. 2,049,000 of 25,557,032 parameters train. "
+        "53 frozen batch norms keep their running statistics."
+    )
     assert (reply.trainable_before, reply.trainable_after) == (25_557_032, 2_049_000)
     assert reply.stored_bytes == 0
     request = pb.UnfreezeLayersRequest(model=reply.model.id, layers=["layer4", "fc"])
     back = surgery.UnfreezeLayers(request)
     assert back.trainable_after > 2_049_000
     assert back.summary.startswith("Trains again: layer4, fc. ")
+    one = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["bn1"]))
+    assert one.summary.endswith("1 frozen batch norm keeps its running statistics.")
+    none = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["fc"]))
+    assert "batch norm" not in none.summary
+
+
+def test_edits_are_said_in_chinese_to_who_reads_that(surgery: SurgeryServicer) -> None:
+    speak("zh")
+    try:
+        frozen = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["bn1"]))
+        loss = surgery.SetLoss(pb.SetLossRequest(model="resnet50", loss="focal"))
+        back = surgery.UndoEdit(pb.UndoEditRequest(model=loss.model.id))
+        lora = surgery.AddLora(pb.AddLoraRequest(model="resnet18@none", rank=2))
+    finally:
+        speak("en")
+    assert "1 个已冻结的 BatchNorm 保持其统计量" in frozen.summary
+    assert frozen.summary.startswith("已冻结：bn1。")
+    assert loss.summary == "损失函数：focal。"
+    assert back.summary == "回到 resnet50。"
+    assert "20 个已冻结的 BatchNorm" in lora.summary
 
 
 def test_the_loss_is_said_in_words(surgery: SurgeryServicer) -> None:

@@ -306,7 +306,9 @@ class SetLossRequest(_message.Message):
     """Any model reference that ResolveModel takes."""
     loss: _builtins.str
     """"cross_entropy", "label_smoothing", "focal", "bce", "mse", "l1", "huber"
-    or "dice" (segmentation only). Detectors compute their own.
+    or "dice" (segmentation only). Detectors compute their own. Most read logits:
+    behind a last softmax or sigmoid only "mse", "l1" and "huber" fit, behind a
+    last log-softmax only those that take a softmax.
     """
     def __init__(
         self,
