@@ -18,6 +18,7 @@
     │   ├── WeightsUnavailable
     │   ├── CannotPrefetch
     │   ├── HeadMismatch
+    │   ├── LossMismatch
     │   ├── SurgeryFailed
     │   ├── EditFailed
     │   ├── CannotDraw
@@ -212,6 +213,19 @@ class HeadMismatch(NotPossible):
     zh = (
         "模型有 {model_classes} 个类别，而 {data} 有 {data_classes} 个。"
         "请先改头：`netgraft retarget {model} --classes {data_classes}`。"
+    )
+
+
+class LossMismatch(NotPossible):
+    reason = "LOSS_MISMATCH"
+    en = (
+        "The loss {loss} does not fit what {model} answers: its outputs have been through a "
+        "{activation}. Losses that fit: {fitting}. For any other, put Identity in the place of "
+        "that layer first (`netgraft replace`)."
+    )
+    zh = (
+        "损失 {loss} 不适合 {model} 的输出：输出已经过 {activation}。适合的损失：{fitting}。"
+        "若要使用其他损失，请先把该层替换为 Identity（`netgraft replace`）。"
     )
 
 

@@ -116,6 +116,11 @@ def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None
         (["set-loss", "resnet18", "wishful"], "INVALID_VALUE"),
         (["set-loss", "resnet18", "dice"], "INVALID_VALUE"),
         (["freeze", "resnet18", "layer[7-9]"], "UNKNOWN_MODULE"),
+        (["lora", "resnet18", "--alpha", "0"], "INVALID_VALUE"),
+        (["lora", "resnet18", "--alpha=-1"], "INVALID_VALUE"),
+        (["lora", "resnet18", "--dropout", "1"], "INVALID_VALUE"),
+        (["lora", "resnet18", "--targets", "layer9*"], "UNKNOWN_MODULE"),
+        (["lora", "resnet18", "--targets", "fc"], "EDIT_FAILED"),
         (["undo", "resnet18"], "NOTHING_TO_UNDO"),
     ],
 )
@@ -126,3 +131,33 @@ def test_bad_input_gets_its_reason_and_exit_code_1(run: Run, words: list[str], r
     assert result.stderr.count("\n") == 1
     assert result.stderr.endswith(f"({reason})\n")
     assert json.loads(run(*words, "--json").stdout)["error"]["reason"] == reason
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["retarget", "resnet18", "--classes", "2.5"], "2.5"),
+        (["retarget", "resnet18", "--classes", "ten"], "ten"),
+        (["retarget", "resnet18", "--classes", "99999999999999999999"], "99999999999999999999"),
+        (["retarget", "resnet18"], "--classes N"),
+        (["retarget", "resnet18", "--init", "class_means"], "--data"),
+        (["lora", "resnet18", "--rank", "0"], "0"),
+        (["lora", "resnet18", "--rank", "2.5"], "2.5"),
+    ],
+)
+def test_what_is_no_command_gets_exit_code_2_and_says_what_is_wrong(
+    run: Run, words: list[str], told: str
+) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert told in result.stderr
+
+
+def test_adapters_are_told_of_with_what_trains(run: Run, reply: Reply) -> None:
+    words = ("lora", "resnet18", "--rank", "4", "--targets", "layer4", "--weights", "none")
+    made = reply(*words)
+    assert made["trainable_after"] < made["trainable_before"]
+    told = run(*words).stdout
+    assert "LoRA adapters of rank 4 beside 5 layers" in told
+    assert reply("undo", made["model"]["id"])["model"]["id"] == made["model"]["parent_id"]

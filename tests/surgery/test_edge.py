@@ -12,7 +12,9 @@ from netgraft.errors import (
     UnknownModel,
     UnknownModule,
 )
-from netgraft.serving import expose
+from netgraft.models.card import markdown
+from netgraft.models.recipe import KINDS, Tuned
+from netgraft.serving import expose, speak
 from netgraft.surgery import inspection
 from netgraft.surgery.edge import SurgeryServicer
 from netgraft.v1 import surgery_pb2 as pb
@@ -103,13 +105,36 @@ def test_a_layer_behind_a_model_without_a_head_is_said_in_words(
 
 def test_freezing_and_unfreezing_are_said_in_words(surgery: SurgeryServicer) -> None:
     reply = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["backbone"]))
-    assert reply.summary == "Frozen: backbone. 2,049,000 of 25,557,032 parameters train."
+    assert reply.summary == (
+        "Frozen: backbone. 2,049,000 of 25,557,032 parameters train. "
+        "53 frozen batch norms keep their running statistics."
+    )
     assert (reply.trainable_before, reply.trainable_after) == (25_557_032, 2_049_000)
     assert reply.stored_bytes == 0
     request = pb.UnfreezeLayersRequest(model=reply.model.id, layers=["layer4", "fc"])
     back = surgery.UnfreezeLayers(request)
     assert back.trainable_after > 2_049_000
     assert back.summary.startswith("Trains again: layer4, fc. ")
+    one = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["bn1"]))
+    assert one.summary.endswith("1 frozen batch norm keeps its running statistics.")
+    none = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["fc"]))
+    assert "batch norm" not in none.summary
+
+
+def test_edits_are_said_in_chinese_to_who_reads_that(surgery: SurgeryServicer) -> None:
+    speak("zh")
+    try:
+        frozen = surgery.FreezeLayers(pb.FreezeLayersRequest(model="resnet50", layers=["bn1"]))
+        loss = surgery.SetLoss(pb.SetLossRequest(model="resnet50", loss="focal"))
+        back = surgery.UndoEdit(pb.UndoEditRequest(model=loss.model.id))
+        lora = surgery.AddLora(pb.AddLoraRequest(model="resnet18@none", rank=2))
+    finally:
+        speak("en")
+    assert "1 个已冻结的 BatchNorm 保持其统计量" in frozen.summary
+    assert frozen.summary.startswith("已冻结：bn1。")
+    assert loss.summary == "损失函数：focal。"
+    assert back.summary == "回到 resnet50。"
+    assert "20 个已冻结的 BatchNorm" in lora.summary
 
 
 def test_the_loss_is_said_in_words(surgery: SurgeryServicer) -> None:
@@ -128,6 +153,34 @@ def test_undo_goes_back_one_edit_at_a_time(surgery: SurgeryServicer) -> None:
     assert base.summary == "Back to resnet50."
     with pytest.raises(NothingToUndo):
         surgery.UndoEdit(pb.UndoEditRequest(model=base.model.id))
+
+
+def test_the_model_card_tells_every_kind_of_edit(surgery: SurgeryServicer) -> None:
+    model = retargeted(surgery, "timm/test_resnet@none", 3).model.id
+    for request in (
+        pb.SetLossRequest(loss="focal"),
+        pb.ReplaceModuleRequest(path="act1", type="Tanh"),
+        pb.SetDropoutRequest(p=0.25),
+        pb.AddLoraRequest(rank=2),
+        pb.FreezeLayersRequest(layers=["conv1"]),
+    ):
+        request.model = model
+        rpc = type(request).__name__.removesuffix("Request")
+        model = getattr(surgery, rpc)(request).model.id
+    recipe = surgery.store.get_recipe(model)
+    recipe = recipe.with_edit(Tuned("tune-1", surgery.store.put_tensors({})))
+    assert {type(edit) for edit in recipe.edits} == set(KINDS)
+    text = markdown(recipe, surgery.store)
+    for line in (
+        "2. New head for 3 classes",
+        "3. Loss: `focal`",
+        "4. `act1` became `Tanh()`",
+        "5. Dropout of 0.25 before the head: `fc`",
+        "6. LoRA adapters of rank 2 (alpha 4, dropout 0)",
+        "7. Froze: `conv1`",
+        "8. Tuned by job `tune-1`",
+    ):
+        assert line in text
 
 
 def test_bad_requests_are_refused_and_store_no_tensors(surgery: SurgeryServicer) -> None:

@@ -2,7 +2,7 @@
 
 import importlib.util
 import runpy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from netgraft.errors import EditFailed, InvalidValue, NetgraftError, PackageMiss
 from netgraft.graph.edge import GraphsServicer
 from netgraft.models.build import build
 from netgraft.models.export import file_name, write
+from netgraft.models.lora import merge_adapters
 from netgraft.models.losses import make_loss
 from netgraft.models.recipe import Lora, Recipe, Tuned
 from netgraft.models.store import Store
@@ -50,7 +51,7 @@ def outputs(module: nn.Module, recipe: Recipe) -> list[Tensor]:
 @pytest.mark.parametrize(
     "model",
     ["resnet18", "mobilenet_v2", "swin_t", "convnext_tiny", "vit_b_16", "timm/test_vit",
-     "lraspp_mobilenet_v3_large", "googlenet"],
+     "lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "googlenet"],
 )  # fmt: skip
 def test_a_model_with_new_adapters_answers_as_before_to_the_bit(
     model: str, surgery: SurgeryServicer
@@ -139,6 +140,62 @@ def test_taken_away_the_tuned_model_is_plain_and_computes_the_same(
             assert torch.allclose(model(x), wanted, atol=1e-4)
         (found,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     assert np.allclose(found, wanted.numpy(), atol=1e-4)
+
+
+class Odd(nn.Module):
+    """Convolutions of every kind, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.dilated = nn.Conv2d(8, 8, 3, padding="same", dilation=2)
+        self.circular = nn.Conv2d(8, 8, 3, padding=1, padding_mode="circular")
+        self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        x_NCHW = self.grouped(self.circular(self.dilated(self.plain(x_NCHW))))
+        return self.fc(x_NCHW.mean(dim=(2, 3)))
+
+
+def test_only_convolutions_that_an_adapter_repeats_and_merges_with_have_one(
+    surgery: SurgeryServicer, tiny: Callable[..., Recipe]
+) -> None:
+    base = tiny(Odd)
+    surgery.store.put_recipe(base)
+    recipe = adapted(surgery, base.id)
+    assert layers(recipe) == ("plain",)
+    module = build(recipe, surgery.store).eval()
+    for name, parameter in module.named_parameters():
+        if ".lora_B." in name:
+            nn.init.normal_(parameter)
+    x_NCHW = torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        wanted = module(x_NCHW)
+        assert torch.allclose(merge_adapters(module)(x_NCHW), wanted, atol=1e-5)
+
+
+def test_a_part_of_an_adapter_cannot_be_replaced_but_the_layer_can(
+    surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    recipe = adapted(surgery, dropout=0.1)
+    layer = "blocks.0.mlp.fc1"
+    for part in ("base_layer", "lora_dropout.default", "lora_A.default"):
+        with pytest.raises(EditFailed, match=f"replace {layer}"):
+            replaced(surgery, recipe, f"{layer}.{part}", "Identity")
+    whole = replaced(surgery, recipe, "blocks.0.mlp.act", "Tanh")
+    for kind in ("state_dict", "python"):
+        write(whole, surgery.store, kind, tmp_path / file_name(whole, kind))
+    rebuilt = runpy.run_path(str(tmp_path / file_name(whole, "python")))["model"]
+    for found, wanted in zip(
+        outputs(rebuilt, whole), outputs(build(whole, surgery.store), whole), strict=True
+    ):
+        assert torch.allclose(found, wanted, atol=1e-5)
+
+
+def replaced(surgery: SurgeryServicer, recipe: Recipe, path: str, kind: str) -> Recipe:
+    request = surgery_pb2.ReplaceModuleRequest(model=recipe.id, path=path, type=kind)
+    return surgery.store.get_recipe(surgery.ReplaceModule(request).model.id)
 
 
 def test_other_edits_go_on_from_there_and_undo_gives_the_plain_model(

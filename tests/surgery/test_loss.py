@@ -1,17 +1,21 @@
 """Losses: which fit, and what they compute."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from netgraft.errors import InvalidValue
+from netgraft.errors import InvalidValue, LossMismatch
 from netgraft.models.losses import LOSSES, fitting, make_loss
-from netgraft.models.store import Store
+from netgraft.models.recipe import Recipe
 from netgraft.models.zoo import resolve
+from netgraft.surgery.anatomy import Anatomies
+from netgraft.surgery.edge import SurgeryServicer
 from netgraft.surgery.loss import set_loss
+from netgraft.v1 import surgery_pb2
 
 LOGITS_NK = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
 TARGET_N = torch.tensor([0, 2])
@@ -95,12 +99,12 @@ def test_an_unknown_loss_has_no_module() -> None:
         make_loss("hinge")
 
 
-def test_the_recipe_remembers_the_loss(store: Store) -> None:
-    recipe = resolve("resnet18@none", "pretrained", store).recipe
-    edited = set_loss(recipe, " Focal ", store)
+def test_the_recipe_remembers_the_loss(anatomies: Anatomies) -> None:
+    recipe = resolve("resnet18@none", "pretrained", anatomies.store).recipe
+    edited = set_loss(recipe, " Focal ", anatomies)
     assert edited.loss == "focal"
-    assert store.get_recipe(edited.id) == edited
-    assert set_loss(edited, "bce", store).loss == "bce"
+    assert anatomies.store.get_recipe(edited.id) == edited
+    assert set_loss(edited, "bce", anatomies).loss == "bce"
 
 
 @pytest.mark.parametrize(
@@ -114,12 +118,96 @@ def test_the_recipe_remembers_the_loss(store: Store) -> None:
         ("raft_small", "l1"),
     ],
 )
-def test_a_loss_that_does_not_fit_is_refused(model: str, loss: str, store: Store) -> None:
-    recipe = resolve(f"{model}@none", "pretrained", store).recipe
+def test_a_loss_that_does_not_fit_is_refused(model: str, loss: str, anatomies: Anatomies) -> None:
+    recipe = resolve(f"{model}@none", "pretrained", anatomies.store).recipe
     with pytest.raises(InvalidValue):
-        set_loss(recipe, loss, store)
+        set_loss(recipe, loss, anatomies)
 
 
-def test_segmentation_can_be_trained_on_overlap(store: Store) -> None:
-    recipe = resolve("lraspp_mobilenet_v3_large@none", "pretrained", store).recipe
-    assert set_loss(recipe, "dice", store).loss == "dice"
+def test_segmentation_can_be_trained_on_overlap(anatomies: Anatomies) -> None:
+    recipe = resolve("lraspp_mobilenet_v3_large@none", "pretrained", anatomies.store).recipe
+    assert set_loss(recipe, "dice", anatomies).loss == "dice"
+
+
+TASKS = ("classification", "video", "segmentation", "detection", "optical_flow")
+ONE_OF_EACH = (
+    "timm/test_resnet",
+    "r3d_18",
+    "lraspp_mobilenet_v3_large",
+    "ssdlite320_mobilenet_v3_large",
+    "raft_small",
+)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize(("model", "task"), zip(ONE_OF_EACH, TASKS, strict=True))
+def test_every_loss_is_taken_by_the_tasks_that_it_fits_and_refused_by_all_others(
+    model: str, task: str, name: str, anatomies: Anatomies
+) -> None:
+    recipe = resolve(f"{model}@none", "pretrained", anatomies.store).recipe
+    one_answer = task in ("classification", "video")
+    masks = task == "segmentation"
+    fits = (one_answer and name != "dice") or (masks and name not in ("mse", "l1", "huber"))
+    if fits:
+        assert set_loss(recipe, name, anatomies).loss == name
+    else:
+        with pytest.raises(InvalidValue, match=r"compute their own|one of"):
+            set_loss(recipe, name, anatomies)
+
+
+class Squashed(nn.Module):
+    """A classifier whose logits go through an activation."""
+
+    def __init__(self, last: nn.Module, *, only_in_use: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(4, 5)
+        self.last = last
+        self.only_in_use = only_in_use
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        logits_NK = self.fc(self.conv(x_NCHW).mean(dim=(2, 3)))
+        bare = self.only_in_use and self.training
+        return logits_NK if bare else self.last(logits_NK)
+
+
+@pytest.mark.parametrize(
+    ("last", "fit"),
+    [
+        (nn.Softmax(1), {"mse", "l1", "huber"}),
+        (nn.Sigmoid(), {"mse", "l1", "huber"}),
+        (nn.LogSoftmax(1), {"cross_entropy", "label_smoothing", "focal"}),
+        (nn.Identity(), set(fitting("classification"))),
+    ],
+)
+def test_a_loss_that_reads_logits_is_refused_behind_a_last_activation(
+    last: nn.Module, fit: set[str], surgery: SurgeryServicer, tiny: Callable[..., Recipe]
+) -> None:
+    recipe = tiny(lambda: Squashed(last))
+    surgery.store.put_recipe(recipe)
+    for loss in fitting("classification"):
+        request = surgery_pb2.SetLossRequest(model=recipe.id, loss=loss)
+        if loss in fit:
+            assert surgery.SetLoss(request).model.loss == loss
+        else:
+            with pytest.raises(LossMismatch, match="put Identity"):
+                surgery.SetLoss(request)
+    replaced = surgery.ReplaceModule(
+        surgery_pb2.ReplaceModuleRequest(model=recipe.id, path="last", type="Identity")
+    )
+    request = surgery_pb2.SetLossRequest(model=replaced.model.id, loss="bce")
+    assert surgery.SetLoss(request).model.loss == "bce"
+
+
+def test_what_counts_is_what_training_sees(
+    anatomies: Anatomies, tiny: Callable[..., Recipe]
+) -> None:
+    recipe = tiny(lambda: Squashed(nn.Softmax(1), only_in_use=True))
+    assert set_loss(recipe, "cross_entropy", anatomies).loss == "cross_entropy"
+
+
+def test_the_losses_of_a_log_softmax_are_those_of_its_logits() -> None:
+    for name in ("cross_entropy", "label_smoothing", "focal"):
+        loss = make_loss(name)
+        logged = loss(LOGITS_NK.log_softmax(1), TARGET_N)
+        assert float(logged) == pytest.approx(float(loss(LOGITS_NK, TARGET_N)), rel=1e-5)

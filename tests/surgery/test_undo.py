@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from google.protobuf.struct_pb2 import Value
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -20,6 +21,15 @@ from netgraft.v1 import surgery_pb2
 BASES = ("timm/test_resnet@none", "timm/test_vit@none", "lraspp_mobilenet_v3_large@none")
 
 LAYERS = ("backbone", "head", "all", "*.0", "*bias", "layer*", "blocks.*")
+LAYERS_IN_PLACES = (
+    ("act1", "GELU", {}),
+    ("bn1", "BatchNorm2d", {"num_features": Value(number_value=32)}),
+    ("blocks.0.mlp.act", "ReLU", {}),
+    ("norm", "LayerNorm", {"normalized_shape": Value(number_value=64)}),
+    ("backbone.0.2", "SiLU", {}),
+)
+"""Some have parameters, some have none; each fits one of the bases."""
+
 counts = st.integers(1, 40)
 layers = st.lists(st.sampled_from(LAYERS), min_size=1, max_size=2, unique=True)
 edits = st.one_of(
@@ -30,6 +40,10 @@ edits = st.one_of(
     st.builds(lambda where: ("UnfreezeLayers", {"layers": where}), layers),
     st.builds(lambda loss: ("SetLoss", {"loss": loss}), st.sampled_from(["focal", "bce"])),
     st.builds(lambda r: ("AddLora", {"rank": r}), st.integers(1, 4)),
+    st.builds(
+        lambda at: ("ReplaceModule", {"path": at[0], "type": at[1], "arguments": at[2]}),
+        st.sampled_from(LAYERS_IN_PLACES),
+    ),
     st.builds(lambda p: ("SetDropout", {"p": p}), st.sampled_from([0.0, 0.25, 0.5])),
 )
 

@@ -8,6 +8,7 @@ import timm
 import torch
 from torch import nn
 
+from netgraft.errors import LossMismatch
 from netgraft.models.build import build
 from netgraft.models.store import Store
 from netgraft.settings import settings
@@ -54,3 +55,21 @@ def test_what_lies_in_a_file_is_trained(
     assert tuned.base.file is not None
     changed, plain = (build(recipe, store).state_dict() for recipe in (tuned, tuned.parent))
     assert any(not torch.equal(changed[key], plain[key]) for key in plain)
+
+
+@pytest.mark.parametrize(("last", "name"), [(nn.Softmax(1), "softmax"), (nn.Sigmoid(), "sigmoid")])
+def test_a_loss_that_reads_logits_is_refused_before_a_job_when_the_model_has_squashed_them(
+    store: Store, root: Path, last: nn.Module, name: str
+) -> None:
+    layers = (nn.ReLU(inplace=True), nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    torch.save(nn.Sequential(*layers, nn.Linear(8, 10), last), root / "net.pth")
+
+    def started(**said: object) -> str:
+        wish = Wish("net.pth", "digits", epochs=1, image_size=16, workers=1, **said)
+        return planning.order(wish, Capacity(2, 0), store).spec.loss
+
+    with pytest.raises(LossMismatch, match=f"cross_entropy.*a {name}.*mse, l1, huber"):
+        started()
+    with pytest.raises(LossMismatch, match="bce"):
+        started(loss="bce")
+    assert started(loss="mse") == "mse"

@@ -35,6 +35,13 @@ def test_few_pictures_per_class_train_the_head_of_a_pretrained_network_only() ->
     assert classification(facts()).strategy == "full"
 
 
+def test_adapters_are_what_trains_however_few_the_pictures() -> None:
+    chosen = classification(facts(examples=80, adapters=True))
+    assert chosen.strategy == "full"
+    assert "LoRA" in chosen.because["strategy"]
+    assert classification(facts(examples=80, adapters=True), strategy="probe").strategy == "probe"
+
+
 def test_networks_without_batch_norm_learn_more_slowly() -> None:
     assert classification(facts(batch_norm=False)).lr < classification(facts()).lr
 

@@ -72,6 +72,20 @@ def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
     assert sum(norms.values()) > 0
 
 
+def test_a_run_of_a_model_with_adapters_keeps_these_and_the_head_and_nothing_else(
+    store: Store, jobs: Jobs, model: Recipe
+) -> None:
+    request = surgery_pb2.AddLoraRequest(model=model.id, rank=2)
+    adapted = store.get_recipe(SurgeryServicer(store).AddLora(request).model.id)
+    job = job_for(store, adapted, lr=0.01)
+    run(job.id, ALONE, store)
+    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    assert isinstance(edit, Tuned)
+    kept = store.get_tensors(edit.tensors).keys()
+    assert {name for name in kept if ".lora_" not in name} == {"fc.weight", "fc.bias"}
+    assert len(kept) > 10
+
+
 def measured(store: Store, recipe: Recipe, side: int) -> float:
     """Accuracy on what was held out, by means that the run does not share."""
     from netgraft.models import zoo

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netgraft.models.losses import make_loss
+from netgraft.models.losses import fitting, make_loss
 from netgraft.tuning.schedule import Schedule
 from netgraft.tuning.step import Learner, StepConfig, every_logits, train_only
 
@@ -70,7 +70,7 @@ def test_the_loss_falls_with_every_optimizer(optimizer: str) -> None:
     assert taught.measure(batches(3)).metrics["accuracy"] > 0.9
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "label_smoothing", "focal", "bce", "mse"])
+@pytest.mark.parametrize("loss", fitting("classification"))
 def test_every_loss_trains(loss: str) -> None:
     losses = train(learner(tiny(), loss=loss))
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
@@ -110,6 +110,19 @@ def test_what_is_frozen_stays_equal_to_the_bit() -> None:
     assert any("running_mean" in name for name in frozen)
     assert all(torch.equal(before[name], after[name]) for name in frozen)
     assert not torch.equal(before["head.weight"], after["head.weight"])
+
+
+def test_statistics_move_where_a_norm_trains_and_stay_to_the_bit_where_it_is_frozen() -> None:
+    torch.manual_seed(0)
+    blocks = [nn.Sequential(nn.Conv2d(i, 4, 3), nn.BatchNorm2d(4)) for i in (3, 4)]
+    module = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(4 * 16, 3))
+    module[0].requires_grad_(False)
+    before = weights(module)
+    train(learner(module), batches(3))
+    kept = {n for n, v in module.state_dict().items() if torch.equal(v, before[n])}
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    assert {f"0.1.{name}" for name in statistics} <= kept
+    assert not {f"1.1.{name}" for name in statistics} & kept
 
 
 def test_a_norm_without_parameters_is_frozen_with_its_parent() -> None:

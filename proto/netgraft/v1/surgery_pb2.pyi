@@ -306,7 +306,9 @@ class SetLossRequest(_message.Message):
     """Any model reference that ResolveModel takes."""
     loss: _builtins.str
     """"cross_entropy", "label_smoothing", "focal", "bce", "mse", "l1", "huber"
-    or "dice" (segmentation only). Detectors compute their own.
+    or "dice" (segmentation only). Detectors compute their own. Most read logits:
+    behind a last softmax or sigmoid only "mse", "l1" and "huber" fit, behind a
+    last log-softmax only those that take a softmax.
     """
     def __init__(
         self,
@@ -436,9 +438,9 @@ class AddLoraRequest(_message.Message):
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """As FreezeLayersRequest.layers; only what of these can have an adapter gets
-        one. Empty: every Linear and every convolution in one group, but the heads
-        and what attention reads without calling it (out_proj of
-        nn.MultiheadAttention).
+        one. Empty: every Linear and every convolution in one group that is neither
+        dilated nor padded by anything but zeros, but the heads and what attention
+        reads without calling it (out_proj of nn.MultiheadAttention).
         """
 
     def __init__(

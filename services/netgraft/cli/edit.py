@@ -7,7 +7,7 @@ import click
 from netgraft.cli.command import INT64, Word
 from netgraft.cli.reference import model_argument, resolve, tell, weights_option
 from netgraft.cli.session import Session, pass_session
-from netgraft.errors import InvalidClasses
+from netgraft.errors import InvalidClasses, InvalidValue
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
@@ -296,6 +296,8 @@ def lora_command(
     """
     from netgraft.v1 import surgery_pb2
 
+    if alpha == 0:  # on the wire 0 means that none was said
+        raise InvalidValue(name="alpha", value=0, expected="above 0")
     door = session.door()
     request = surgery_pb2.AddLoraRequest(
         model=resolve(door, model, weights),

@@ -14,7 +14,18 @@ from netgraft.models import zoo
 from netgraft.models.build import build
 from netgraft.models.file_source import stem
 from netgraft.models.markdown import code, escaped, fenced
-from netgraft.models.recipe import Base, Edit, Freeze, Recipe, Retarget, SetLoss, Tuned
+from netgraft.models.recipe import (
+    Base,
+    Dropout,
+    Edit,
+    Freeze,
+    Lora,
+    Recipe,
+    Replace,
+    Retarget,
+    SetLoss,
+    Tuned,
+)
 from netgraft.models.schema import JobRow
 from netgraft.models.source import source
 from netgraft.models.store import Store
@@ -99,14 +110,25 @@ def _told(edit: Edit) -> str:
     match edit:
         case Retarget():
             heads = ", ".join(code(str(head)) for head in edit.heads)
-            return f"New head for {edit.classes} classes: {heads}."
+            said = f"New head for {edit.classes} classes: {heads}."
         case Freeze():
-            return f"{'Let train' if edit.trainable else 'Froze'}: {_layers(edit.paths)}."
+            said = f"{'Let train' if edit.trainable else 'Froze'}: {_layers(edit.paths)}."
         case SetLoss():
-            return f"Loss: {code(edit.loss)}."
+            said = f"Loss: {code(edit.loss)}."
         case Tuned():
-            return f"Tuned by job {code(edit.job)}."
-    raise TypeError(edit)
+            said = f"Tuned by job {code(edit.job)}."
+        case Replace():
+            said = f"{code(edit.path)} became {code(edit.layer)}."
+        case Dropout():
+            said = f"Dropout of {edit.p:g} before the head: {_layers(edit.layers + edit.dropouts)}."
+        case Lora():
+            said = (
+                f"LoRA adapters of rank {edit.rank} (alpha {edit.alpha:g}, dropout "
+                f"{edit.dropout:g}), which exported weights hold added up: {_layers(edit.layers)}."
+            )
+        case _:
+            raise TypeError(edit)
+    return said
 
 
 def _layers(paths: tuple[str, ...]) -> str:

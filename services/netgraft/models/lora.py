@@ -31,13 +31,28 @@ def must_have_peft() -> None:
 
 
 def can_adapt(layer: nn.Module) -> bool:
-    """Whether a layer can have an adapter: a plain Linear, or a convolution in one group."""
-    return type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1)
+    """Whether a layer can have an adapter: a plain Linear, or a convolution in one group.
+
+    PEFT gives the adapter of a convolution its kernel, stride and zeros around the input, but
+    neither its dilation nor another padding: such a layer would answer and merge differently.
+    """
+    if type(layer) is nn.Conv2d:
+        plain = layer.padding_mode == "zeros" and set(layer.dilation) == {1}
+        return plain and layer.groups == 1
+    return type(layer) is nn.Linear
 
 
 def is_adapters(name: str) -> bool:
     """Whether a tensor is an adapter's, by its name."""
     return any(part in name for part in PARTS)
+
+
+def adapted_around(module: nn.Module, path: str) -> str:
+    """Path of the layer with an adapter that `path` lies within; "" where there is none.
+
+    What lies within it is gone once the adapter is added to the layer's weights.
+    """
+    return next((each for each, _ in _adapted(module) if path.startswith(f"{each}.")), "")
 
 
 def put_adapters(module: nn.Module, edit: Lora) -> None:

@@ -45,6 +45,22 @@ def fitting(task: str) -> tuple[str, ...]:
     return tuple(name for name, loss in LOSSES.items() if task in loss.tasks)
 
 
+DISTANCES = ("mse", "l1", "huber")
+"""Distances of any values, so of probabilities too (of these, mse is the score of Brier)."""
+
+BEHIND = {
+    "softmax": DISTANCES,
+    "sigmoid": DISTANCES,
+    # The softmax of these values is the one that they come from: nothing is changed by another.
+    "log_softmax": ("cross_entropy", "label_smoothing", "focal", "dice"),
+}
+
+
+def fitting_behind(activation: str) -> tuple[str, ...]:
+    """Names of the losses that fit outputs that have been through an activation."""
+    return BEHIND[activation]
+
+
 def make_loss(
     name: str,
     *,

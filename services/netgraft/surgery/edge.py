@@ -76,8 +76,8 @@ class SurgeryServicer:
         from netgraft.surgery.loss import set_loss
 
         recipe = self._recipe(request.model)
-        edited = set_loss(recipe, request.loss, self.store)
-        return self._reply(recipe, edited, [f"Loss: {edited.loss} ({LOSSES[edited.loss].says})"])
+        edited = set_loss(recipe, request.loss, self.anatomies)
+        return self._reply(recipe, edited, [_words().loss(edited.loss, LOSSES[edited.loss].says)])
 
     def ReplaceModule(self, request: surgery_pb2.ReplaceModuleRequest) -> surgery_pb2.EditReply:
         from netgraft.models.build import build
@@ -116,12 +116,12 @@ class SurgeryServicer:
         edit = edited.edits[-1]
         assert isinstance(edit, Lora)
         now = self.anatomies.of(edited)
-        said = _words().adapted(edit, now.trainable, now.parameters)
+        said = _words().adapted(edit, now.trainable, now.parameters, self._still(edited))
         return self._reply(recipe, edited, said)
 
     def UndoEdit(self, request: surgery_pb2.UndoEditRequest) -> surgery_pb2.EditReply:
         recipe = self._recipe(request.model)
-        return self._reply(recipe, recipe.parent, [f"Back to {recipe.parent.title}"])
+        return self._reply(recipe, recipe.parent, [_words().undone(recipe.parent.title)])
 
     def _trainable(
         self, model: str, layers: tuple[str, ...], trainable: bool
@@ -131,10 +131,15 @@ class SurgeryServicer:
         recipe = self._recipe(model)
         edited = set_trainable(recipe, layers, trainable, self.anatomies)
         now = self.anatomies.of(edited)
-        verb = "Trains again" if trainable else "Frozen"
-        said = f"{verb}: {', '.join(layers)}"
-        count = f"{now.trainable:,} of {now.parameters:,} parameters train"
-        return self._reply(recipe, edited, [said, count])
+        sizes = (now.trainable, now.parameters, self._still(edited))
+        return self._reply(recipe, edited, _words().trainable(layers, trainable, *sizes))
+
+    def _still(self, recipe: Recipe) -> int:
+        """How many batch norms keep their running statistics in training."""
+        from netgraft.models.build import build
+        from netgraft.models.norms import frozen_norms
+
+        return len(frozen_norms(build(recipe, self.store, device="meta")))
 
     def _recipe(self, model: str) -> Recipe:
         return zoo.resolve(model, "pretrained", self.store).recipe

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from netgraft.errors import EditFailed, InvalidValue
+from netgraft.errors import EditFailed, InvalidValue, SurgeryFailed
 from netgraft.models.build import apply_structure, build
 from netgraft.models.lora import PARTS, can_adapt, is_adapters, must_have_peft
 from netgraft.models.recipe import Lora, Recipe
@@ -40,10 +40,10 @@ def add_lora(
     """The recipe with adapters of `rank` beside layers of its backbone; it is stored.
 
     `targets` name layers as `freeze` does; none: all that can have an adapter, which is every
-    Linear and every convolution in one group that is called as a layer and is no head. The
-    model answers as before, for B starts at 0; from here on the adapters and the heads train.
-    Raises InvalidValue, UnknownModule, PackageMissing, TooLarge, and EditFailed where there is
-    nothing to adapt; nothing is stored then.
+    Linear and every convolution in one group, undilated and padded by zeros if at all, that is
+    called as a layer and is no head. The model answers as before, for B starts at 0; from here
+    on the adapters and the heads train. Raises InvalidValue, UnknownModule, PackageMissing,
+    TooLarge, and EditFailed where there is nothing to adapt; nothing is stored then.
     """
     must_have_peft()
     rank = _checked("rank", rank or RANK, 1, MOST_RANK)
@@ -75,7 +75,10 @@ def _put(
     recipe: Recipe, edit: Lora, module: nn.Module, before: Trace, anatomies: Anatomies
 ) -> Recipe:
     module = apply_structure(module, edit)
-    after = look(recipe, module)
+    try:
+        after = look(recipe, module)
+    except SurgeryFailed as error:
+        raise _failed(recipe, edit.rank, str(error.values["problem"])) from error
     if moved(before, after) or before.heads != after.heads:
         raise _failed(recipe, edit.rank, "its outputs would change.")
     tensors = _initial(recipe, edit, module)

@@ -1,14 +1,23 @@
 """Choosing the loss that training minimises."""
 
+import torch
+
 from netgraft.errors import InvalidValue
 from netgraft.models import zoo
+from netgraft.models.build import build
 from netgraft.models.losses import LOSSES, fitting
+from netgraft.models.outputs import must_fit
 from netgraft.models.recipe import Recipe, SetLoss
-from netgraft.models.store import Store
+from netgraft.surgery.anatomy import Anatomies, example
+from netgraft.surgery.heads import call, tensors_in
 
 
-def set_loss(recipe: Recipe, loss: str, store: Store) -> Recipe:
-    """The recipe with another loss; it is stored. Raises InvalidValue."""
+def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
+    """The recipe with another loss; it is stored.
+
+    Raises InvalidValue where the loss is not one for the task, and LossMismatch where it reads
+    logits and the model answers with probabilities.
+    """
     name = loss.strip().lower()
     if name not in LOSSES:
         raise InvalidValue(name="loss", value=repr(loss), expected=f"one of {', '.join(LOSSES)}")
@@ -17,9 +26,19 @@ def set_loss(recipe: Recipe, loss: str, store: Store) -> Recipe:
     if name not in fit:
         expected = f"for {task} one of {', '.join(fit)}" if fit else f"nothing: {OWN.format(task)}"
         raise InvalidValue(name="loss", value=name, expected=expected)
+    if any(head.activation for head in anatomies.of(recipe).trace.heads):
+        must_fit(name, _trained_on(recipe, anatomies), task, recipe.title)
     edited = recipe.with_edit(SetLoss(name))
-    store.put_recipe(edited)
+    anatomies.store.put_recipe(edited)
     return edited
+
+
+def _trained_on(recipe: Recipe, anatomies: Anatomies) -> torch.Tensor:
+    """The main output as training sees it: some models squash their logits in evaluation only."""
+    module = build(recipe, anatomies.store, device="meta").train()
+    with torch.random.fork_rng(devices=[]):
+        _, result = call(module, example(recipe))
+    return next(tensor for _, tensor in tensors_in(result))
 
 
 OWN = "models for {} compute their own losses"

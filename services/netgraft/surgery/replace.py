@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from netgraft.errors import EditFailed, SurgeryFailed, UnknownModule
 from netgraft.models.build import apply_structure, build
 from netgraft.models.layers import checked_arguments, make
+from netgraft.models.lora import adapted_around
 from netgraft.models.recipe import Recipe, Replace, Scalar
 from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
 from netgraft.surgery.heads import Trace
@@ -27,13 +28,16 @@ def replace(
 
     New parameters are what torch draws for the layer, from a generator of their own, seeded
     by the recipe and the edit: the same edit gives the same id. Raises UnknownModule,
-    InvalidValue, TooLarge, and EditFailed where the model does not run or an output has
-    another shape; nothing is stored then.
+    InvalidValue, TooLarge, and EditFailed where the model does not run, an output has another
+    shape or the module is part of an adapter; nothing is stored then.
     """
     edit = Replace(path, layer, checked_arguments(layer, arguments), "")
     before = anatomies.of(recipe).trace
     module = build(recipe, anatomies.store, device="meta")
     _must_have(module, path)
+    if adapted := adapted_around(module, path):
+        problem = f"it is part of {adapted} and its LoRA adapter; replace {adapted}."
+        raise EditFailed(model=recipe.title, what=f"{path} → {edit.layer}", problem=problem)
     module, after = _tried(recipe, edit, module, before)
     tensors = _initial(recipe, edit, module.get_submodule(path))
     digest = anatomies.store.put_tensors(tensors) if tensors else ""

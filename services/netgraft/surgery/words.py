@@ -64,14 +64,49 @@ class Words:
             )
         return said
 
+    def trainable(
+        self, layers: Sequence[str], trainable: bool, trains: int, of: int, norms: int
+    ) -> list[str]:
+        """What was frozen or freed, what trains now, and which batch norms stand still."""
+        named = ", ".join(layers)
+        change = (
+            self._say(f"Trains again: {named}", f"重新训练：{named}")
+            if trainable
+            else self._say(f"Frozen: {named}", f"已冻结：{named}")
+        )
+        count = self._say(
+            f"{trains:,} of {of:,} parameters train", f"{of:,} 个参数中有 {trains:,} 个参与训练"
+        )
+        return [change, count, *self._still(norms)]
+
+    def _still(self, norms: int) -> list[str]:
+        if not norms:
+            return []
+        one = norms == 1
+        return [
+            self._say(
+                f"{norms:,} frozen batch norm{'' if one else 's'} "
+                f"keep{'s its' if one else ' their'} running statistics",
+                f"{norms:,} 个已冻结的 BatchNorm 保持其统计量",
+            )
+        ]
+
+    def loss(self, name: str, says: str) -> str:
+        """What training minimises from now on."""
+        return self._say(f"Loss: {name} ({says})", f"损失函数：{name}")
+
+    def undone(self, title: str) -> str:
+        """Which model is the current one again."""
+        return self._say(f"Back to {title}", f"回到 {title}")
+
     def replaced(self, edit: "Replace", old: str) -> str:
         """Which layer stands where another stood."""
         change = f"{edit.path}: {old} → {edit.layer}"
         anew = self._say("; its weights start anew", "；其权重重新初始化")
         return change + anew if edit.tensors else change
 
-    def adapted(self, edit: "Lora", trains: int, of: int) -> list[str]:
-        """Where adapters stand now, and what trains."""
+    def adapted(self, edit: "Lora", trains: int, of: int, norms: int) -> list[str]:
+        """Where adapters stand now, what trains, and which batch norms stand still."""
         return [
             self._say(
                 f"LoRA adapters of rank {edit.rank} beside {len(edit.layers):,} layers",
@@ -81,6 +116,7 @@ class Words:
                 f"They and the head train: {trains:,} of {of:,} parameters",
                 f"只训练适配器和分类头：{of:,} 个参数中的 {trains:,} 个",
             ),
+            *self._still(norms),
         ]
 
     def dropped(self, edit: "Dropout") -> list[str]:

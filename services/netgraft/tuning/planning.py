@@ -20,7 +20,8 @@ from netgraft.errors import (
 from netgraft.models import zoo
 from netgraft.models.build import build
 from netgraft.models.losses import fitting
-from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.outputs import must_fit
+from netgraft.models.recipe import Lora, Recipe, Retarget
 from netgraft.models.store import Store
 from netgraft.settings import settings
 from netgraft.tuning import precision, recipes
@@ -49,7 +50,7 @@ class Subject:
 def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
     """The complete order for a wish, with what was taken for granted.
 
-    Raises InvalidValue, UnknownModel, NotPossible, HeadMismatch, NothingTrains,
+    Raises InvalidValue, UnknownModel, NotPossible, HeadMismatch, LossMismatch, NothingTrains,
     WeightsUnavailable, DataNotFound, OutsideDataRoots, InvalidData and NotEnoughWorkers.
     """
     subject = look(wish, store)
@@ -61,6 +62,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
         batch_norm=any(isinstance(m, _BatchNorm) for m in subject.module.modules()),
         gpu=device == "gpu",
         workers=workers,
+        adapters=any(subject.recipe.edits_of(Lora)),
     )
     defaults = recipes.classification(
         facts, optimizer=wish.optimizer or "", strategy=wish.strategy or ""
@@ -69,6 +71,8 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
     _check_batch(batch_size, workers, facts, subject.data.reference)
     side, why_side = _side(subject, wish.image_size, per_worker=batch_size // workers)
     _check_classes(subject, side)
+    loss = wish.loss or subject.recipe.loss or "cross_entropy"
+    _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
     format_ = _precision(wish, device)
     zoo.fetch(subject.recipe.base)
@@ -80,7 +84,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
         lr=wish.lr or defaults.lr,
         batch_size=batch_size // workers * workers,
         optimizer=defaults.optimizer,
-        loss=wish.loss or subject.recipe.loss or "cross_entropy",
+        loss=loss,
         workers=workers,
         device=device,
         precision=format_.precision,
@@ -202,6 +206,14 @@ def _check_classes(subject: Subject, side: int) -> None:
             data=subject.data.reference,
             data_classes=data_classes,
         )
+
+
+def _check_loss(subject: Subject, loss: str, side: int) -> None:
+    # What wants a gradient is the picture, for all layers may be frozen, and a copy of it, for
+    # a model may write over what it is given.
+    x_NCHW = torch.zeros(2, 3, side, side, device="meta", requires_grad=True).clone()
+    logits_NK = main_logits(subject.module.train()(x_NCHW))
+    must_fit(loss, logits_NK, "classification", _short(subject.recipe))
 
 
 def _check_trains(subject: Subject, strategy: str) -> None:

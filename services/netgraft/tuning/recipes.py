@@ -26,6 +26,8 @@ class Facts:
     """Whether the network normalises by batch statistics, as most convolutional ones do."""
     gpu: bool
     workers: int
+    adapters: bool = False
+    """Whether LoRA adapters stand for the layers: they and the heads train, and little more."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,12 @@ def step_config(spec: Spec, total_steps: int) -> StepConfig:
 
 def _strategy(facts: Facts) -> str:
     few = facts.examples < FEW * facts.classes
-    return "probe" if facts.pretrained and few else "full"
+    return "probe" if facts.pretrained and few and not facts.adapters else "full"
 
 
 def _why(strategy: str, facts: Facts) -> str:
+    if facts.adapters and strategy == "full":
+        return "the LoRA adapters train, and what else is not frozen"
     each = facts.examples / max(1, facts.classes)
     if strategy == "probe":
         return f"about {each:.0f} pictures per class are too few to train every layer"

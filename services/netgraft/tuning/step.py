@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from netgraft.models.norms import frozen_norms
 from netgraft.tuning.precision import autocast, channels_last_pays
 from netgraft.tuning.schedule import Schedule
 
@@ -197,21 +197,6 @@ def every_logits(output: Any) -> list[Tensor]:
         others = (getattr(output, name) for name in output._fields if name != "logits")
         return [output.logits, *(tensor for tensor in others if tensor is not None)]
     return [tensor for tensor in output if isinstance(tensor, Tensor)]
-
-
-def frozen_norms(module: nn.Module) -> list[nn.Module]:
-    """Batch norms that must keep their running statistics.
-
-    Those whose own parameters are frozen; one without parameters goes by its parent's.
-    """
-    found: list[nn.Module] = []
-    for name, layer in module.named_modules():
-        if isinstance(layer, _BatchNorm):
-            own = list(layer.parameters(recurse=False))
-            judged = own or list(module.get_submodule(name.rpartition(".")[0]).parameters())
-            if judged and not any(parameter.requires_grad for parameter in judged):
-                found.append(layer)
-    return found
 
 
 def train_only(module: nn.Module, paths: Collection[str]) -> None:
