@@ -278,6 +278,26 @@ def test_folders_outside_the_data_roots_are_not_read(
         opened(surgery, str(tmp_path_factory.mktemp("elsewhere")))
 
 
+@pytest.mark.parametrize("part", ["model.safetensors", "config.json", "index", "adapter"])
+def test_no_file_of_a_folder_leads_outside_it(
+    part: str, saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    folder = tmp_path / "linked"
+    shutil.copytree(saved / "vit", folder)
+    if part == "index":
+        (folder / "model.safetensors").unlink()
+        away = {"vit.x": "../away/model.safetensors"}
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": away}))
+    elif part == "adapter":
+        (folder / "adapter_config.json").write_text("{}")
+    else:
+        (folder / part).unlink()
+        (folder / part).symlink_to(saved / "vit" / part)
+    with pytest.raises(UnsupportedFile, match="outside its folder"):
+        opened(surgery, str(folder))
+    assert not surgery.store.names("tensors")
+
+
 def test_without_transformers_one_is_told_what_to_install(
     surgery: SurgeryServicer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

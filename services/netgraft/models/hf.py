@@ -76,16 +76,18 @@ def open_reference(reference: str, store: "Store") -> Opened:
             file=name,
             folder="the Hugging Face cache",
         ) from error
-    return open_folder(Path(folder), name, store)
+    # In the hub's cache a snapshot holds links to the repository's own blobs.
+    return open_folder(Path(folder), name, store, within=Path(folder).parents[1])
 
 
-def open_folder(folder: Path, name: str, store: "Store") -> Opened:
+def open_folder(folder: Path, name: str, store: "Store", *, within: Path | None = None) -> Opened:
     """The recipe of a folder that `save_pretrained` wrote.
 
     Raises PackageMissing, UnsupportedFile and TooLarge; nothing is stored then.
     """
     must_have_transformers()
     shown = "/".join(display_name(part) for part in name.split("/"))
+    _check_places(folder, within or folder, shown)
     config = _config(folder, shown)
     files = [file for pattern in WEIGHTS for file in folder.glob(pattern)]
     if not files:
@@ -112,6 +114,24 @@ def base(config: dict[str, Any], name: str, digest: str, picture: dict[str, Any]
 
 
 # Reading
+
+
+def _check_places(folder: Path, within: Path, name: str) -> None:
+    """Raise UnsupportedFile where a file of the folder is a link, or names a file, outside."""
+    parts = [CONFIG, PICTURES, *WEIGHTS]
+    files = [file for pattern in parts for file in folder.glob(pattern)]
+    strays = [file.name for file in files if not file.resolve().is_relative_to(within.resolve())]
+    if (folder / "adapter_config.json").exists():  # transformers would follow it
+        strays.append("adapter_config.json")
+    index = folder / WEIGHTS[1]
+    if index.is_file() and not strays:
+        shards = _json(index, name).get("weight_map")
+        named = shards.values() if isinstance(shards, dict) else (None,)
+        own = {file.name for file in folder.glob(WEIGHTS[2])}
+        strays += [str(shard) for shard in named if shard not in own][:1]
+    if strays:
+        problem = f"{strays[0]} is, or leads to, a file outside its folder."
+        raise UnsupportedFile(path=name, problem=problem)
 
 
 def _json(file: Path, name: str) -> dict[str, Any]:
