@@ -186,6 +186,7 @@ def test_a_file_that_is_dropped_is_shown_and_one_that_means_harm_is_refused(
     assert drawn_nodes(page) >= 10
     expect(state).to_be_hidden()
     expect(box).to_have_value("what somebody types")
+    expect(box).to_be_focused()
     say(page, "retarget to 7 classes")
     expect(chat).to_contain_text("fc: Linear(512 → 12) → Linear(512 → 7)", timeout=60 * SECOND)
     with page.expect_file_chooser() as chosen:

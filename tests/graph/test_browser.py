@@ -160,3 +160,16 @@ def test_the_page_as_one_file_opens_offline(browser: Browser, site: Site, tmp_pa
     assert page.locator(".node-block").count() == 1
     assert "layer4.0" in fills(page)
     context.close()
+
+
+def test_a_picture_inside_another_page_takes_no_focus_by_itself(page: Page, site: Site) -> None:
+    address = site.graphs.DrawGraph(graph_pb2.DrawGraphRequest(model="squeezenet1_1")).page
+    around = f'<textarea autofocus></textarea><iframe src="{address}"></iframe>'
+    page.route("**/around", lambda route: route.fulfill(body=around, content_type="text/html"))
+    page.goto(f"{site.origin}/around")
+    box, inside = page.locator("textarea"), page.frame_locator("iframe")
+    expect(box).to_be_focused()
+    expect(inside.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
+    expect(box).to_be_focused()
+    inside.locator("#target").click()
+    expect(inside.locator("#target")).to_be_focused()

@@ -3,6 +3,8 @@
  *
  *   - takes scripts and assets from the folder that all models share;
  *   - keeps Netron from asking for consent, and so from asking anyone where the reader is;
+ *   - inside another page takes the focus when it is pressed, and never by itself: somebody may
+ *     be typing there;
  *   - opens the modules of ?open=PATH and those around ?focus=PATH, selects that and scrolls to it;
  *   - says so in <html data-netgraft>: "loading", "drawn", or "failed" (why: data-netgraft-error);
  *   - offers window.netgraft: the picture in plain words, to lens.js and to the compare page.
@@ -21,6 +23,17 @@
     // the real one. The page's policy forbids it to scripts as ever.
     const real = window.eval;
     Object.defineProperty(window, 'eval', { get: () => real, set: () => undefined });
+
+    if (window.parent !== window) {
+        const focus = HTMLElement.prototype.focus;
+        HTMLElement.prototype.focus = function (...rest) {
+            if (document.hasFocus()) {
+                focus.apply(this, rest);
+            }
+        };
+        const press = () => focus.call(document.getElementById('target'), { preventScroll: true });
+        window.addEventListener('pointerdown', press, { capture: true }); // Netron forbids it
+    }
 
     const say = (state, error) => {
         html.dataset.netgraft = state;
