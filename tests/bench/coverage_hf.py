@@ -3,9 +3,9 @@
     OMP_NUM_THREADS=1 .venv/bin/python tests/bench/coverage_hf.py -o FILE
 
 Every class of its image classification and semantic segmentation mappings is made with the
-default configuration of its kind and random weights, on meta tensors: heads are found and
-replaced as in the surgery service, which verifies the shapes of all outputs in evaluation and in
-training mode; then one training step runs, on real tensors where that takes at most REAL_FLOPS.
+default configuration of its kind (and SAID) and random weights, on meta tensors: heads are found
+and replaced as in the surgery service, which verifies the shapes of all outputs in evaluation and
+in training mode; then one training step runs, on real tensors where that takes at most REAL_FLOPS.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from transformers import CONFIG_MAPPING
 from transformers.models.auto import modeling_auto
 
 from netgraft.errors import NetgraftError
-from netgraft.models import hf
+from netgraft.models import hf, hf_build, hf_config
 from netgraft.models.recipe import Recipe, Retarget
 from netgraft.models.store import Store
 from netgraft.surgery.anatomy import Anatomies
@@ -32,6 +32,15 @@ TASKS = ("IMAGE_CLASSIFICATION", "SEMANTIC_SEGMENTATION")
 CLASSES = 7
 OLD_CLASSES = 11
 """Of the model before: a number that is no other size in it."""
+LARGEST = 2**34
+"""Weights of this many numbers would be enough for any of them."""
+SAID: dict[str, dict[str, Any]] = {
+    "BeitForSemanticSegmentation": {"out_indices": [3, 5, 7, 11], "out_features": None},
+    "Sapiens2ForSemanticSegmentation": {
+        "head_config": {"upsample_out_channels": [768, 768], "conv_out_channels": [256, 256]}
+    },
+}
+"""What the default configuration of a kind leaves out and the class asks for."""
 
 
 def main() -> None:
@@ -65,7 +74,9 @@ def examined(model_type: str, kind: str) -> dict[str, Any]:
         try:
             config = CONFIG_MAPPING[model_type](num_labels=OLD_CLASSES).to_dict()
             config = json.loads(json.dumps(config | {"architectures": [kind]}, default=str))
-            recipe = Recipe(hf.base(config, kind, "", hf.picture(config, {})))
+            config = hf_config.checked(config | SAID.get(kind, {}), kind)
+            recipe = Recipe(hf.base(config, kind, "", hf_config.picture(config, {}, kind)))
+            hf_build.check_runs(recipe.base, LARGEST)
             edited = retarget(recipe, CLASSES, (), anatomies)
             step = training_step(edited, anatomies)
             edit = edited.edits[-1]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load
 
 from netgraft.settings import settings
 
@@ -26,9 +27,9 @@ PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 
 
 class Server:
-    """Serves one file's bytes under every path; can be told to break off."""
+    """Serves one file's bytes under every path, or several by name; can be told to break off."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes | dict[str, bytes]) -> None:
         self.content = content
         self.cuts = 0
         """How many answers end in the middle of what was asked for."""
@@ -43,6 +44,11 @@ class Server:
     def ranges(self) -> list[str]:
         return [wanted for method, _, wanted in self.asked if method == "GET"]
 
+    def at(self, path: str) -> bytes | None:
+        """What lies at a path."""
+        several = isinstance(self.content, dict)
+        return self.content.get(path.rpartition("/")[2]) if several else self.content
+
     def handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -51,12 +57,19 @@ class Server:
                 if server.status:
                     self.send_error(server.status)
                     return
-                size = len(server.content)
+                content = server.at(self.path)
+                if content is None:
+                    self.send_response(404)
+                    self.send_header("X-Error-Code", "EntryNotFound")
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                size = len(content)
                 begin = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
                 self.send_response(206 if wanted else 200)
                 if wanted:
                     self.send_header("Content-Range", f"bytes {begin}-{size - 1}/{size}")
-                digest = hashlib.sha256(server.content).hexdigest()
+                digest = hashlib.sha256(content).hexdigest()
                 self.send_header("Content-Length", str(size - begin))
                 self.send_header("ETag", f'"{digest}"')
                 self.send_header("X-Repo-Commit", "1" * 40)  # as the hub does
@@ -68,7 +81,7 @@ class Server:
                 if server.cuts:
                     server.cuts -= 1
                     end = begin + (size - begin) // 2
-                self.wfile.write(server.content[begin:end])
+                self.wfile.write(content[begin:end])
                 self.close_connection = True
 
             def do_HEAD(self) -> None:
@@ -81,10 +94,10 @@ class Server:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[bytes], Server]]:
+def serve() -> Iterator[Callable[[bytes | dict[str, bytes]], Server]]:
     running: list[Server] = []
 
-    def start(content: bytes) -> Server:
+    def start(content: bytes | dict[str, bytes]) -> Server:
         running.append(Server(content))
         threading.Thread(target=running[-1].http.serve_forever).start()
         return running[-1]
@@ -259,6 +272,15 @@ def test_a_server_brings_weights_to_its_own_disk(
     assert "resnet18@IMAGENET1K_V1 could not be downloaded (Not Found)" in refused.stderr
 
 
+def with_hub(hub: Server, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command itself: huggingface_hub reads its variables when it is first imported."""
+    command = [Path(sys.executable).with_name("netgraft"), *words]
+    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, cwd=folder, check=False
+    )
+
+
 def test_a_mirror_of_the_hub_is_used_and_a_broken_download_mended(
     serve: Callable[[bytes], Server], folder: Path, tmp_path: Path
 ) -> None:
@@ -268,14 +290,67 @@ def test_a_mirror_of_the_hub_is_used_and_a_broken_download_mended(
     content = save(timm.create_model("test_resnet").state_dict())
     hub = serve(content)
     hub.cuts = 1
-    command = [Path(sys.executable).with_name("netgraft"), "prefetch", "timm/test_resnet", "--json"]
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, cwd=tmp_path, check=False
-    )
+    done = with_hub(hub, tmp_path, "prefetch", "timm/test_resnet", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert last["done_bytes"] == last["total_bytes"] == len(content)
     assert len(hub.ranges) == 2
     (kept,) = (tmp_path / "huggingface").glob("models--*/snapshots/*/model.safetensors")
     assert kept.read_bytes() == content
+
+
+def tiny_vit(folder: Path, *, shards: bool) -> dict[str, bytes]:
+    """The files of a small model of transformers."""
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "num_labels": 3}
+    config = transformers.ViTConfig(**sizes, intermediate_size=64, image_size=32, patch_size=8)
+    model = transformers.ViTForImageClassification(config)
+    model.save_pretrained(folder, max_shard_size="20KB" if shards else "1GB")
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@pytest.mark.parametrize("shards", [False, True])
+def test_a_model_of_the_hub_is_fetched_listed_and_then_needs_no_network(
+    serve: Callable[[dict[str, bytes]], Server], folder: Path, tmp_path: Path, shards: bool
+) -> None:
+    files = tiny_vit(tmp_path / "made", shards=shards)
+    assert ("model.safetensors" in files) is not shards
+    hub = serve(files)
+    hub.cuts = 1
+    done = with_hub(hub, tmp_path, "prefetch", "hf/acme/tiny-ViT", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["base"] == "hf/acme/tiny-ViT"
+    assert last["done_bytes"] == last["total_bytes"] == len(files[last["file"]])
+    asked = len(hub.asked)
+    shown = with_hub(hub, tmp_path, "show", "hf/acme/tiny-ViT", "--json")
+    assert len(hub.asked) == asked, "what is there is not asked for again"
+    assert json.loads(shown.stdout)["title"] == "hf/acme/tiny-ViT", shown.stderr
+    listed = with_hub(hub, tmp_path, "models", "acme", "--json")
+    (entry,) = json.loads(listed.stdout)["entries"]
+    assert (entry["name"], entry["task"]) == ("hf/acme/tiny-ViT", "classification")
+    assert entry["image_size"] == 32
+    if not shards:
+        assert entry["on_disk"] == ["main"]
+        tensors = load(files["model.safetensors"])
+        assert entry["params"] == sum(value.numel() for value in tensors.values())
+
+
+def test_what_the_hub_does_not_have_is_told_without_a_path_of_this_machine(
+    serve: Callable[[dict[str, bytes]], Server], folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    done = with_hub(serve({}), tmp_path, "prefetch", "hf/acme/other")
+    assert done.returncode == 1
+    assert "(CANNOT_PREFETCH)" in done.stderr
+    assert "the hub answers 404" in " ".join(done.stderr.split())
+    assert str(tmp_path) not in done.stderr
+
+
+@pytest.mark.parametrize("model", ["hf/acme/tiny@../../x", "hf/a/b/c", "hf/", "hf/a@"])
+def test_what_is_no_name_of_the_hub_is_refused(run: Run, folder: Path, model: str) -> None:
+    pytest.importorskip("transformers")
+    result = run("prefetch", model)
+    assert result.exit_code == 1
+    assert "(UNSUPPORTED_FILE)" in result.stderr
+    assert "hf/ORG/NAME@REVISION" in " ".join(result.stderr.split())

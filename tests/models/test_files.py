@@ -6,12 +6,14 @@ import json
 import os
 import pickle
 import random
+import shutil
 import struct
 import time
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -29,7 +31,7 @@ from netgraft.errors import (
     UnsafeFile,
     UnsupportedFile,
 )
-from netgraft.models import bounds, zoo
+from netgraft.models import bounds, plain_files, zoo
 from netgraft.models.build import build
 from netgraft.models.files import LANGUAGES
 from netgraft.models.formats import LONGEST_NAME
@@ -469,6 +471,25 @@ def test_a_link_out_of_the_root_is_refused(store: Store, root: Path) -> None:
     (root / "link.pth").symlink_to(root.parent / "out.pth")
     with pytest.raises(OutsideDataRoots):
         opened(store, "link.pth")
+
+
+def test_a_folder_that_becomes_a_link_while_its_file_is_opened_is_refused(
+    store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (root / "own", root.parent / "out"):
+        folder.mkdir()
+        save_file({"w": torch.zeros(2)}, folder / "x.safetensors")
+    real = plain_files.opened
+
+    def swapped(path: Path, *rest: Any) -> Any:
+        shutil.rmtree(root / "own")
+        (root / "own").symlink_to(root.parent / "out")
+        return real(path, *rest)
+
+    monkeypatch.setattr(plain_files, "opened", swapped)
+    with pytest.raises(UnsupportedFile, match="replaced meanwhile"):
+        opened(store, "own/x.safetensors")
+    assert not store.names("files")
 
 
 def test_what_is_no_plain_file_is_refused_and_not_waited_for(store: Store, root: Path) -> None:

@@ -2,15 +2,18 @@
 
 import importlib.util
 import json
+import re
 import runpy
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import onnxruntime
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 from torch import nn
 
 from netgraft.errors import (
@@ -199,7 +202,21 @@ def test_it_is_exported(kind: str, surgery: SurgeryServicer, tmp_path: Path) -> 
     recipe = opened(surgery, "./vit")
     file = tmp_path / file_name(recipe, kind)
     write(recipe, surgery.store, kind, file)
-    assert file.stat().st_size > 50_000
+    model, x = build(recipe, surgery.store).eval(), torch.rand(3, 3, 32, 32)
+    with torch.no_grad():
+        wanted = model(x)
+        if kind == "safetensors":
+            model.load_state_dict(load_file(file))
+            found = model(x)
+        elif kind == "onnx":
+            session = onnxruntime.InferenceSession(file)
+            found = torch.from_numpy(
+                session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+            )
+        else:
+            program = torch.export.load(file).module() if kind == "pt2" else torch.jit.load(file)
+            found = program(x)
+    torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_a_model_of_the_hub_is_found_in_its_cache(
@@ -221,28 +238,62 @@ def test_a_model_of_the_hub_is_found_in_its_cache(
         opened(surgery, "hf/acme/other")
 
 
-def change(saved: Path, folder: Path, **said: object) -> str:
-    """A copy of the ViT whose config says something else."""
+def change(saved: Path, folder: Path, pictures: object = None, **said: object) -> str:
+    """A copy of the ViT whose configuration, or what it says of pictures, is another."""
     shutil.copytree(saved / "vit", folder / "changed")
     file = folder / "changed" / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | said))
+    if pictures is not None:
+        (folder / "changed" / "preprocessor_config.json").write_text(json.dumps(pictures))
     return str(folder / "changed")
 
 
-@pytest.mark.parametrize(
-    ("said", "error", "words"),
-    [
-        ({"auto_map": {"AutoModel": "evil.Model"}}, UnsupportedFile, "never run"),
-        ({"architectures": ["GPT2LMHeadModel"]}, UnsupportedFile, "GPT2LMHeadModel"),
-        ({"architectures": ["os"]}, UnsupportedFile, "asks for os"),
-        ({"architectures": []}, UnsupportedFile, "asks for nothing"),
-        ({"num_hidden_layers": 10**9}, TooLarge, "num_hidden_layers"),
-        ({"num_hidden_layers": 3}, UnsupportedFile, "lack"),
-        ({"hidden_size": 33}, UnsupportedFile, "do not fit"),
-        ({"model_type": "no-such"}, UnsupportedFile, "do not fit"),
-    ],
-)
-def test_a_folder_that_is_not_what_it_should_be_is_refused(
+DEEP: Any = 1
+for _ in range(200):
+    DEEP = [DEEP]
+
+CONFIGS: list[tuple[dict[str, object], type[NetgraftError], str]] = [
+    ({"auto_map": {"AutoModel": "evil.Model"}}, UnsupportedFile, "never run"),
+    ({"architectures": ["GPT2LMHeadModel"]}, UnsupportedFile, "GPT2LMHeadModel"),
+    ({"architectures": ["DetrForObjectDetection"]}, UnsupportedFile, "DetrForObjectDetection"),
+    ({"architectures": ["YolosForObjectDetection"]}, UnsupportedFile, "ForImageClassification"),
+    ({"architectures": ["os"]}, UnsupportedFile, "asks for os"),
+    ({"architectures": []}, UnsupportedFile, "asks for nothing"),
+    ({"architectures": 5}, UnsupportedFile, "list of names"),
+    ({"architectures": [{}]}, UnsupportedFile, "list of names"),
+    ({"model_type": "no-such"}, UnsupportedFile, "no-such"),
+    ({"model_type": None}, UnsupportedFile, "no model_type"),
+    ({"quantization_config": {"quant_method": "gptq"}}, UnsupportedFile, "quantized"),
+    ({"backbone": "/etc/passwd"}, UnsupportedFile, "another model"),
+    ({"architecture": "local-dir:/tmp"}, UnsupportedFile, "another model"),
+    ({"architecture": "hf-hub:evil/model"}, UnsupportedFile, "another model"),
+    ({"num_hidden_layers": 10**9}, TooLarge, "num_hidden_layers"),
+    ({"num_hidden_layers": 10**5}, TooLarge, "20,000 modules"),
+    ({"num_hidden_layers": 3}, UnsupportedFile, "lack"),
+    ({"num_hidden_layers": "2"}, UnsupportedFile, "num_hidden_layers"),
+    ({"num_hidden_layers": 2.0}, UnsupportedFile, "num_hidden_layers"),
+    ({"hidden_size": 34}, UnsupportedFile, "classifier.weight is (3, 34) by it and (3, 32)"),
+    ({"hidden_size": 10**6, "intermediate_size": 10**6}, UnsupportedFile, "numbers, they hold"),
+    ({"hidden_size": -32}, UnsupportedFile, "config.json"),
+    ({"image_size": 10**6}, UnsupportedFile, "8,192 pixels"),
+    ({"image_size": [32, 64]}, UnsupportedFile, "32 x 64"),
+    ({"image_size": 40}, UnsupportedFile, "cannot take pictures"),
+    ({"num_channels": "x"}, UnsupportedFile, "num_channels"),
+    ({"num_channels": 0}, UnsupportedFile, "num_channels"),
+    ({"num_channels": 10**5}, TooLarge, "num_channels"),
+    ({"num_labels": 3 * 10**5, "id2label": None, "label2id": None}, TooLarge, "num_labels"),
+    ({"num_labels": 0}, UnsupportedFile, "num_labels"),
+    ({"num_labels": True}, UnsupportedFile, "num_labels"),
+    ({"id2label": ["a", "b", "c"]}, UnsupportedFile, "id2label"),
+    ({"layer_norm_eps": float("nan")}, UnsupportedFile, "layer_norm_eps: nan"),
+    ({"layer_norm_eps": float("inf")}, UnsupportedFile, "layer_norm_eps: inf"),
+    ({"depths": [1] * 5000}, TooLarge, "1,024 members"),
+    ({"deep": DEEP}, UnsupportedFile, "within each other"),
+]
+
+
+@pytest.mark.parametrize(("said", "error", "words"), CONFIGS, ids=[str(c[0])[:40] for c in CONFIGS])
+def test_a_configuration_that_is_not_what_it_should_be_is_refused(
     said: dict[str, object],
     error: type[NetgraftError],
     words: str,
@@ -250,9 +301,82 @@ def test_a_folder_that_is_not_what_it_should_be_is_refused(
     surgery: SurgeryServicer,
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(error, match=words):
+    with pytest.raises(error, match=re.escape(words)):
         opened(surgery, change(saved, tmp_path, **said))
     assert not surgery.store.names("tensors")
+    assert not surgery.store.names("opened")
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"image_mean": ["a", "b", "c"]}, "3 numbers"),
+        ({"image_mean": [0.5]}, "3 numbers"),
+        ({"image_mean": [True] * 3}, "3 numbers"),
+        ({"image_std": [0, 1, 1]}, "0 or less"),
+        ({"image_std": {"red": 1}}, "3 numbers"),
+        ({"rescale_factor": -1}, "0 or less"),
+        ({"rescale_factor": "x"}, "a number"),
+        ({"size": {"height": "x", "width": 3}}, "size of pictures"),
+        ({"size": 10**9}, "size of pictures"),
+        ({"size": -3}, "size of pictures"),
+        ({"size": [1, 2, 3]}, "size of pictures"),
+        ({"size": {"height": 16, "width": 16}}, "cannot take pictures"),
+        ([1], "damaged"),
+    ],
+)
+def test_pictures_that_nothing_could_be_are_refused(
+    said: object, words: str, saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsupportedFile, match=re.escape(words)):
+        opened(surgery, change(saved, tmp_path, said))
+    assert not surgery.store.names("tensors")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("ViTImageProcessor", {}),
+        ("ViTImageProcessor", {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}),
+        ("ViTImageProcessor", {"do_normalize": False}),
+        ("ViTImageProcessor", {"do_rescale": False, "image_mean": [128, 127, 126]}),
+        ("ViTImageProcessor", {"rescale_factor": 1 / 127.5}),
+        ("EfficientNetImageProcessor", {"rescale_factor": 1 / 127.5, "rescale_offset": True}),
+        ("EfficientNetImageProcessor", {"include_top": True}),
+    ],
+)
+def test_pixels_become_the_numbers_that_transformers_itself_makes_of_them(
+    kind: str, said: dict[str, object], saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    size = {"height": 32, "width": 32}
+    processor = getattr(transformers, kind)(size=size, do_center_crop=False, **said)
+    pixels = torch.randint(0, 256, (3, 32, 32), generator=torch.manual_seed(0), dtype=torch.uint8)
+    wanted = processor(pixels, return_tensors="pt")["pixel_values"][0]
+    folder = change(saved, tmp_path, json.loads(processor.to_json_string()))
+    taste = zoo.preprocessing(opened(surgery, folder).base)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (taste.mean, taste.std))
+    torch.testing.assert_close((pixels / 255 - mean) / std, wanted.float(), atol=1e-4, rtol=1e-4)
+
+
+def test_pictures_that_were_no_squares_are_told_of(
+    saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    shutil.copytree(saved / "segformer", tmp_path / "wide")
+    size = {"size": {"height": 64, "width": 96}}
+    (tmp_path / "wide" / "preprocessor_config.json").write_text(json.dumps(size))
+    found = zoo.resolve(str(tmp_path / "wide"), "pretrained", surgery.store)
+    assert zoo.input_shape(found.recipe.base) == (3, 64, 64)
+    assert "pictures of 64 x 96" in found.notices[0]
+
+
+def test_a_folder_is_read_once_and_known_by_its_content(
+    saved: Path, surgery: SurgeryServicer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened(surgery, "./vit")
+    monkeypatch.setattr("netgraft.models.hf_build.loaded", lambda *_: pytest.fail("read again"))
+    assert opened(surgery, "./vit") == first
+    with pytest.raises(pytest.fail.Exception):
+        opened(surgery, "./deit")
 
 
 def test_pickled_weights_and_damaged_files_are_refused(
@@ -293,7 +417,7 @@ def test_no_file_of_a_folder_leads_outside_it(
     else:
         (folder / part).unlink()
         (folder / part).symlink_to(saved / "vit" / part)
-    with pytest.raises(UnsupportedFile, match="outside its folder"):
+    with pytest.raises(UnsupportedFile, match=r"outside its folder|holds an adapter"):
         opened(surgery, str(folder))
     assert not surgery.store.names("tensors")
 
@@ -303,7 +427,7 @@ def test_without_transformers_one_is_told_what_to_install(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "netgraft.models.hf.find_spec", lambda n: None if n == "transformers" else found(n)
+        "netgraft.models.hf_build.find_spec", lambda n: None if n == "transformers" else found(n)
     )
     for reference in ("./vit", "hf/google/vit-base-patch16-224"):
         with pytest.raises(PackageMissing, match=r"pip install 'netgraft\[hf\]'"):

@@ -144,9 +144,9 @@ def adopt(
     if base.source == "file":
         return _whole(base, store, device)
     if base.source == "hf":
-        from netgraft.models import hf
+        from netgraft.models import hf_build
 
-        return hf.build(base, store, device, load_weights=load_weights)
+        return hf_build.build(base, store, device, load_weights=load_weights)
     library = replace(base, file=None)
     module = zoo.base_module(library, device=device, load_weights=False)
     file = user_file(base)
@@ -212,9 +212,9 @@ def values(base: Base, store: "Store") -> dict[str, Tensor]:
     if base.source == "file":
         return dict(_whole(base, store, "cpu").state_dict())
     if base.source == "hf":
-        from netgraft.models import hf
+        from netgraft.models import hf_build
 
-        return hf.values(base, store)
+        return hf_build.values(base, store)
     return tensors(user_file(base), store, adopt(base, store, "meta"))
 
 

@@ -8,6 +8,7 @@ parameters are counted by building each model without weights).
 import json
 import re
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
@@ -79,7 +80,7 @@ class Query:
 
     def matches(self, entry: Entry) -> bool:
         return (
-            all(word in entry.name for word in self.parts)
+            all(word in entry.name.lower().replace("-", "_") for word in self.parts)
             and self.task in ("", entry.task)
             and _at_most(entry.params, self.max_params)
             and _at_most(entry.flops, self.max_flops)
@@ -109,9 +110,12 @@ def _at_most(value: int, bound: int) -> bool:
     return not bound or 0 < value <= bound
 
 
-def search(query: Query) -> list[Entry]:
-    """Entries that match, best match first; equal ones by name, resnet18 before resnet101."""
-    found = [entry for entry in entries() if query.matches(entry)]
+def search(query: Query, also: Iterable[Entry] = ()) -> list[Entry]:
+    """Entries that match, best match first; equal ones by name, resnet18 before resnet101.
+
+    `also` are entries that are not in the zoo's index.
+    """
+    found = [entry for entry in (*entries(), *also) if query.matches(entry)]
     if query.on_disk:
         here = disk.present()
         found = [entry for entry in found if here.weights_of(entry)]

@@ -7,7 +7,7 @@ from pathlib import Path
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
-from netgraft.models import disk, files, zoo
+from netgraft.models import disk, files, hub_models, zoo
 from netgraft.models.catalogue import Entry, Query, entries, search
 from netgraft.models.disk import Present
 from netgraft.models.download import sparse
@@ -45,7 +45,7 @@ class ModelsServicer:
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
         _check(request)
-        found = search(_query(request))
+        found = search(_query(request), hub_models.entries())
         shown = found[: request.limit or DEFAULT_LIMIT]
         here = disk.present()
         return models_pb2.ListModelsReply(
@@ -68,11 +68,11 @@ class ModelsServicer:
     def PrefetchWeights(
         self, request: models_pb2.PrefetchWeightsRequest
     ) -> Iterator[models_pb2.PrefetchProgress]:
-        base = zoo.pretrained(request.model, self.store)
+        base, download = zoo.prefetch(request.model, self.store)
         try:
-            for progress in sparse(zoo.download(base)):
+            for progress in sparse(download):
                 yield models_pb2.PrefetchProgress(
-                    base=str(base),
+                    base=base,
                     file=progress.file,
                     done_bytes=progress.done,
                     total_bytes=progress.total,
@@ -113,7 +113,8 @@ class ModelsServicer:
 def _present() -> str:
     """The zoo's weights that are on disk, as a user may type them."""
     here = disk.present()
-    found = [f"{e.name}@{weights}" for e in entries() for weights in here.weights_of(e)]
+    every = (*entries(), *hub_models.entries())
+    found = [f"{e.name}@{weights}" for e in every for weights in here.weights_of(e)]
     return ", ".join(found) or "–"
 
 

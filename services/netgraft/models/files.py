@@ -7,17 +7,15 @@ SHA-256, what cannot is refused and not kept. Its own name stays for people only
 
 import hashlib
 import json
-import os
-import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from netgraft.errors import NoSuchFile, TooLarge, UnsupportedFile
-from netgraft.models import keras_file
+from netgraft.errors import NoSuchFile, UnsupportedFile
+from netgraft.models import keras_file, plain_files
 from netgraft.models.formats import Format, display_name, format_of
 from netgraft.models.found import Found, look
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
@@ -31,7 +29,6 @@ FOUND = "opened"
 """Where the store keeps what was found in them."""
 VERSION = 3
 """Raised when more is found: older findings are then made anew."""
-CHUNK = 2**20
 LANGUAGES = "\t"
 """Between the English and the Chinese of a notice."""
 
@@ -102,41 +99,15 @@ def own_document(base: Base) -> str:
 # Reading
 
 
-def too_large(name: str) -> TooLarge:
-    """The error of a file above the limit."""
-    return TooLarge(what=name, limit=f"{settings().file_mib:,} MiB (NETGRAFT_FILE_MIB)")
-
-
 @contextmanager
 def _copied(path: Path, name: str) -> Iterator[Path]:
     """A copy that cannot change while it is looked at. Raises UnsupportedFile and TooLarge."""
-    limit = settings().file_bytes
-    with tempfile.NamedTemporaryFile() as copy, _opened(path, name) as source:
-        size = 0
-        while data := source.read(CHUNK):
-            size += len(data)
-            if size > limit:
-                raise too_large(name)
-            copy.write(data)
-        copy.flush()
+    roots = settings().roots
+    with tempfile.NamedTemporaryFile() as out, plain_files.opened(path, name, roots) as source:
+        size, _ = plain_files.copy(source, out, name, settings().file_bytes)
         if size == 0:
             raise UnsupportedFile(path=name, problem="it is empty.")
-        yield Path(copy.name)
-
-
-@contextmanager
-def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
-    """A plain file to read; a pipe or a device would keep us for ever."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError as error:
-        raise UnsupportedFile(path=name, problem="it cannot be read.") from error
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        problem = "it is a folder or no plain file; give a single file."
-        raise UnsupportedFile(path=name, problem=problem)
-    with os.fdopen(handle, "rb") as file:
-        yield file
+        yield Path(out.name)
 
 
 def _digest(path: Path) -> str:

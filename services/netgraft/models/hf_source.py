@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
-from netgraft.models import hf
+from netgraft.models import hf_build
 from netgraft.models.catalogue import Entry
 from netgraft.models.download import Progress
 from netgraft.models.recipe import Base
@@ -29,7 +29,7 @@ class HFSource:
         raise KeyError(name)
 
     def construct(self, base: Base) -> nn.Module:
-        return hf.construct(base)
+        return hf_build.construct(base)
 
     def weights(self, base: Base) -> dict[str, Tensor]:
         raise KeyError(base.name)
@@ -42,25 +42,25 @@ class HFSource:
         return True
 
     def class_names(self, base: Base) -> tuple[str, ...]:
-        labels = hf.document(base)["config"].get("id2label") or {}
+        labels = hf_build.document(base)["config"].get("id2label") or {}
         names = [str(labels.get(str(index), "")) for index in range(len(labels))]
         unnamed = all(name == f"LABEL_{index}" for index, name in enumerate(names))
         return () if unnamed else tuple(names)
 
     def preprocessing(self, base: Base) -> Preprocessing:
-        picture = hf.document(base)["picture"]
+        picture = hf_build.document(base)["picture"]
         return Preprocessing(picture["side"], tuple(picture["mean"]), tuple(picture["std"]))
 
     def input_shape(self, base: Base) -> tuple[int, ...]:
-        return hf.file_of(base).input_shape
+        return hf_build.file_of(base).input_shape
 
     def licence(self, base: Base) -> str:
         return ""
 
     def plain(self, base: Base) -> Plain:
-        config = hf.document(base)["config"]
-        kind = hf.kind_of(base)
-        segments = hf.file_of(base).task == "segmentation"
+        config = hf_build.document(base)["config"]
+        kind = hf_build.kind_of(base)
+        segments = hf_build.file_of(base).task == "segmentation"
         lines = (
             *(line.format(kind=kind) for line in CODE),
             f"        return {UPSAMPLED if segments else 'logits'}",

@@ -6,10 +6,12 @@ connection that breaks, and keeps what it got in its own cache, named by its has
 
 import hashlib
 import io
+import json
 import queue
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,39 +19,71 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from tqdm.std import tqdm
 
+from netgraft.models import hf_config, hf_folder
 from netgraft.models.disk import HUB_FILES
 from netgraft.models.download import Progress, WrongContent
+from netgraft.models.plain_files import too_large
+from netgraft.settings import settings
 
 Told = queue.SimpleQueue[Progress | Exception | None]
 """What the thread that downloads says to the one that asked; None: the file is there."""
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
+SHARD = re.compile(r"model-[\w-]+\.safetensors")
 
 
 def download(repository: str) -> Iterator[Progress]:
     """Bring a repository's weights into the cache. Raises what huggingface_hub does (OSError)."""
+    id_, _, revision = repository.partition("@")
+    return _told(lambda told: [_first(id_, revision, told)])
+
+
+def download_model(id_: str, revision: str | None) -> Iterator[Progress]:
+    """Bring what `save_pretrained` writes into the cache, all of one commit.
+
+    Raises TooLarge, and what huggingface_hub does (OSError).
+    """
+    return _told(lambda told: _model(id_, revision or "", told))
+
+
+def _told(bring: Callable[[Told], list[Path]]) -> Iterator[Progress]:
+    """What a thread tells that brings files; what it raises is raised here."""
     told = Told()
-    threading.Thread(target=_bring, args=(repository, told), daemon=True).start()
+    threading.Thread(target=_bring, args=(bring, told), daemon=True).start()
     while (item := told.get()) is not None:
         if isinstance(item, Exception):
             raise item
         yield item
 
 
-def _bring(repository: str, told: Told) -> None:
+def _bring(bring: Callable[[Told], list[Path]], told: Told) -> None:
     try:
-        file = _first(repository, told)
-        _check(file)
-        size = file.stat().st_size
-        told.put(Progress(file.name, size, size))
+        for file in bring(told):
+            _check(file)
+            size = file.stat().st_size
+            told.put(Progress(file.name, size, size))
         told.put(None)
     except Exception as error:  # noqa: BLE001  # raised again in the thread that asked
         told.put(error)
 
 
-def _first(repository: str, told: Told) -> Path:
+def _model(id_: str, revision: str, told: Told) -> list[Path]:
+    config = _get(id_, revision, hf_config.CONFIG, told)
+    commit = config.parent.name
+    with suppress(EntryNotFoundError):  # there need not be one
+        _get(id_, commit, hf_config.PICTURES, told)
+    try:
+        return [_get(id_, commit, hf_folder.WHOLE, told)]
+    except EntryNotFoundError:
+        index = _get(id_, commit, hf_folder.INDEX, told)
+    shards = json.loads(index.read_text())["weight_map"].values()
+    if strays := [shard for shard in shards if not SHARD.fullmatch(str(shard))]:
+        raise WrongContent(f"{index.name} names {strays[0]!r}, which is no part of it")
+    return [_get(id_, commit, shard, told) for shard in sorted(set(shards))]
+
+
+def _first(id_: str, revision: str, told: Told) -> Path:
     """The first of the files that weights may lie in."""
-    id_, _, revision = repository.partition("@")
     for name in HUB_FILES[:-1]:
         try:
             return _get(id_, revision, name, told)
@@ -65,6 +99,8 @@ def _get(id_: str, revision: str, name: str, told: Told) -> Path:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)  # a word of huggingface_hub's own bars
             super().__init__(*args, **kwargs | {"disable": False, "file": io.StringIO()})
+            if (self.total or 0) > settings().file_bytes:
+                raise too_large(f"{id_}/{name}")
 
         def update(self, n: float | None = 1) -> bool | None:
             drawn: bool | None = super().update(n)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netgraft.errors import InvalidValue, UnsupportedFile, UploadIncomplete, WrongHash
-from netgraft.models import files
+from netgraft.models import files, plain_files
 from netgraft.models.formats import display_name
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
@@ -44,7 +44,7 @@ class Announced:
         if self.size == 0:
             raise UnsupportedFile(path=self.name, problem="it is empty.")
         if self.size > settings().file_bytes:
-            raise files.too_large(self.name)
+            raise plain_files.too_large(self.name)
         if not 0 <= self.offset <= self.size:
             expected = f"from 0 to the file's size, {self.size}"
             raise InvalidValue(name="offset", value=self.offset, expected=expected)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from netgraft.models.download import Progress
     from netgraft.models.source import Preprocessing
 
+HUB_PREFIX = "hf/"
+"""Before what the Hugging Face hub calls a model."""
+
 Policy = Literal["pretrained", "none", "preferred"]
 
 
@@ -44,7 +47,7 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
         row = store.get_row(text)
         notices = tuple(row.notices.splitlines())
         return Resolved(Recipe.from_json(row.canonical), notices)
-    if text.lower().startswith("hf/"):
+    if text.lower().startswith(HUB_PREFIX):
         from netgraft.models.hf import open_reference
 
         resolved = Resolved(*open_reference(text, store))
@@ -132,12 +135,23 @@ def download(base: Base) -> "Iterator[Progress]":
     return source(base.source).download(base)
 
 
-def pretrained(reference: str, store: Store) -> Base:
-    """The base whose weights a reference means, on this machine or not.
+def prefetch(reference: str, store: Store) -> "tuple[str, Iterator[Progress]]":
+    """What a reference's weights are called, and their download, which tells how it goes.
 
-    Raises UnknownModel, and InvalidValue for a model without pretrained weights.
+    Raises UnknownModel, and InvalidValue for a model without pretrained weights; the download
+    raises WeightsUnavailable.
     """
     text = reference.strip()
+    if text.lower().startswith(HUB_PREFIX):
+        from netgraft.models import hf
+
+        return hf.title(text), hf.download(text)
+    base = _pretrained(text, store)
+    return str(base), download(base)
+
+
+def _pretrained(text: str, store: Store) -> Base:
+    """The base whose weights a reference means, on this machine or not."""
     if names_file(text) or (is_model_id(text) and text.lower() not in by_name()):
         base = resolve(text, "pretrained", store).recipe.base
     else:

@@ -1,0 +1,223 @@
+"""Modules of transformers' classes for pictures, from a recipe's configuration and weights.
+
+A configuration is a stranger's: what transformers raises of it becomes one error, and how large a
+structure it asks for is found out before memory is taken.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from netgraft.errors import NetgraftError, PackageMissing, TooLarge, UnsupportedFile
+from netgraft.models.override import override
+from netgraft.models.recipe import Base, UserFile
+from netgraft.models.weightless import construct_weightless
+
+if TYPE_CHECKING:
+    from netgraft.models.store import Store
+
+MOST_MODULES = 20_000
+"""A structure may have; a stranger's configuration could ask for any number of layers."""
+SPARE_ELEMENTS = 2**26
+"""Elements that a model may have beyond its weights, in buffers that it computes."""
+
+
+def must_have_transformers() -> None:
+    """Raise PackageMissing where transformers is not installed."""
+    if find_spec("transformers") is None:
+        raise PackageMissing(what="hf/…", package="transformers", extra="hf")
+
+
+def library() -> str:
+    """The version of transformers, which decides how weights are read."""
+    return version("transformers")
+
+
+def names(task: str) -> frozenset[str]:
+    """Classes of transformers for a task: "image_classification" or "semantic_segmentation"."""
+    from transformers.models.auto import modeling_auto
+
+    mapping = getattr(modeling_auto, f"MODEL_FOR_{task.upper()}_MAPPING_NAMES")
+    listed = (value if isinstance(value, tuple | list) else (value,) for value in mapping.values())
+    return frozenset(name for names in listed for name in names)
+
+
+def kind_in(config: dict[str, Any], name: str) -> str:
+    """The class that a configuration names. Raises UnsupportedFile for any but vision's."""
+    known = names("image_classification") | names("semantic_segmentation")
+    asked: list[str] = config.get("architectures") or []
+    for kind in asked:
+        if kind in known:
+            return kind
+    problem = (
+        f"its config.json asks for {', '.join(asked) or 'nothing'}. Classes of transformers that "
+        "classify pictures (…ForImageClassification) or their pixels (…ForSemanticSegmentation) "
+        "are what is built."
+    )
+    raise UnsupportedFile(path=name, problem=problem)
+
+
+def check_runs(base: Base, elements: int) -> None:
+    """See on the meta device, where nothing costs memory, that a base's model answers pictures.
+
+    `elements` is how many numbers its weights hold.
+
+    Raises UnsupportedFile where it is larger than its weights, or does not.
+    """
+    with torch.device("meta"), _few_modules(base.name):
+        module = construct(base).eval()
+    values = [*module.parameters(), *module.buffers()]
+    wanted = sum(value.numel() for value in values)
+    if wanted > 2 * elements + SPARE_ELEMENTS:
+        raise _misfit(base.name, f"it asks for {wanted:,} numbers, they hold {elements:,}")
+    shape = file_of(base).input_shape
+    with torch.no_grad(), _strangers(base.name, f"cannot take pictures of {shape}"):
+        x_NCHW = torch.zeros(2, *shape, device="meta")
+        logits = module(x_NCHW)
+        if not isinstance(logits, Tensor) or logits.ndim not in (2, 4):
+            raise TypeError("its answer is no tensor of logits")
+
+
+def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]:
+    """The weights under the names that the class of today gives them."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    kind = getattr(transformers, kind_in(config, name))
+    with _strangers(name, "does not fit its weights"):
+        model, told = kind.from_pretrained(
+            folder,
+            config=_made(config),
+            local_files_only=True,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    if missing := sorted(told["missing_keys"]):
+        problem = f"its weights lack {', '.join(missing[:3])}{' …' if missing[3:] else ''}."
+        raise UnsupportedFile(path=name, problem=problem)
+    for key, there, wanted in sorted(told["mismatched_keys"]):
+        raise _misfit(name, f"{key} is {tuple(wanted)} by it and {tuple(there)} in them")
+    tensors = model.state_dict()
+    return {key: value.clone().contiguous() for key, value in tensors.items()}
+
+
+def _misfit(name: str, problem: str) -> UnsupportedFile:
+    return UnsupportedFile(
+        path=name, problem=f"its config.json does not fit its weights: {problem}."
+    )
+
+
+@contextmanager
+def _strangers(name: str, problem: str) -> Iterator[None]:
+    """Whatever transformers' code raises of a stranger's configuration is UnsupportedFile."""
+    try:
+        yield
+    except NetgraftError:
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        said = f"its config.json {problem} ({type(error).__name__}: {lines[0]})."
+        raise UnsupportedFile(path=name, problem=said) from error
+
+
+@contextmanager
+def _few_modules(name: str) -> Iterator[None]:
+    """Within this block and thread, one module more than MOST_MODULES raises TooLarge."""
+    made = count(1)
+
+    def initialise(
+        original: Callable[..., None], module: nn.Module, *args: Any, **kwargs: Any
+    ) -> None:
+        if next(made) > MOST_MODULES:
+            raise TooLarge(what=f"The structure of {name}", limit=f"{MOST_MODULES:,} modules")
+        original(module, *args, **kwargs)
+
+    with override(nn.Module, "__init__", initialise):
+        yield
+
+
+def _made(config: dict[str, Any]) -> Any:
+    """The configuration as transformers' object. Its attention can be exported."""
+    from transformers import CONFIG_MAPPING
+
+    made = CONFIG_MAPPING[config["model_type"]].from_dict(config)
+    made._attn_implementation = "eager"
+    return made
+
+
+# Building
+
+
+def construct(base: Base) -> nn.Module:
+    """The module with random weights. Its forward takes x_NCHW and returns logits alone."""
+    must_have_transformers()
+    import transformers
+
+    file = file_of(base)
+    config = document(base)["config"]
+    with _strangers(base.name, "cannot be built"):
+        model = getattr(transformers, kind_of(base))(_made(config))
+    model.__class__ = _plain_class(type(model), file.task)
+    made: nn.Module = model
+    return made
+
+
+def _plain_class(kind: type, task: str) -> type:
+    """A class that returns logits_NK, or logits_NKHW of the picture's size, and no object."""
+
+    def forward(self: Any, x_NCHW: Tensor) -> Tensor:
+        result: Any = kind.forward(self, pixel_values=x_NCHW)  # type: ignore[attr-defined]
+        logits: Tensor = result.logits if "logits" in result else result[0]
+        if task != "segmentation":
+            return logits
+        size = x_NCHW.shape[-2:]
+        return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+    return type(kind.__name__, (kind,), {"forward": forward})
+
+
+def build(
+    base: Base, store: "Store", device: "torch.device | str", *, load_weights: bool
+) -> nn.Module:
+    """The module of a base, in training mode. Raises PackageMissing and FileNotFoundError."""
+    if torch.device(device).type == "meta":
+        return construct_weightless(lambda: construct(base)).train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(base.seed)
+        module = construct(base)
+    if load_weights and file_of(base).sha256:
+        module.load_state_dict(values(base, store))
+    return module.train().to(device)
+
+
+def values(base: Base, store: "Store") -> dict[str, Tensor]:
+    """The weights of a base by the names in its module; {} where they are random."""
+    digest = file_of(base).sha256
+    return store.get_tensors(digest) if digest else {}
+
+
+def kind_of(base: Base) -> str:
+    """Name of the class of transformers that a base's module is of."""
+    return kind_in(document(base)["config"], base.name)
+
+
+def file_of(base: Base) -> UserFile:
+    assert base.file is not None
+    return base.file
+
+
+def document(base: Base) -> dict[str, Any]:
+    """What the recipe keeps of the two configurations: "config" and "picture"."""
+    found: dict[str, Any] = json.loads(file_of(base).config)
+    return found

@@ -1,0 +1,126 @@
+"""A folder that `save_pretrained` wrote, copied so that nothing in it leads or changes any more."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from netgraft.errors import NetgraftError, UnsupportedFile
+from netgraft.models import bounds, hf_config, plain_files
+from netgraft.models.formats import display_name
+from netgraft.settings import settings
+
+WHOLE, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"
+ADAPTER = "adapter_config.json"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """What was in the folder, as far as it is read at all."""
+
+    folder: Path
+    """With the weights, and the list of where each lies; there as long as the copy is open."""
+    config: dict[str, Any]
+    pictures: dict[str, Any]
+    """preprocessor_config.json; {} where there is none."""
+    elements: int
+    """Of all tensors together."""
+    digest: str
+    """SHA-256 of all this."""
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether all of a model's files seem to be in a folder."""
+    if (folder / WHOLE).exists():
+        return True
+    index = folder / INDEX
+    try:
+        shards = _text(index, "").get("weight_map") if index.exists() else None
+    except NetgraftError:
+        return False
+    return isinstance(shards, dict) and all((folder / str(s)).exists() for s in shards.values())
+
+
+@contextmanager
+def copied(folder: Path, within: Path, name: str) -> Iterator[Copy]:
+    """A private copy of the files that make a model; no link among them leads out of `within`.
+
+    Raises UnsupportedFile and TooLarge.
+    """
+    if os.path.lexists(folder / ADAPTER):
+        problem = f"it holds an adapter ({ADAPTER}): merge that into the weights first."
+        raise UnsupportedFile(path=name, problem=problem)
+    names = [WHOLE, INDEX, *sorted(file.name for file in folder.glob(SHARDS))]
+    texts, digest = {}, hashlib.sha256()
+    room = settings().file_bytes
+    with tempfile.TemporaryDirectory(prefix="netgraft-hf-") as private:
+        for file in (hf_config.CONFIG, hf_config.PICTURES, *names):
+            if not os.path.lexists(folder / file):
+                continue
+            copy = Path(private, file)
+            size, sha256 = _copy(folder / file, copy, within.resolve(), name, room)
+            room -= size
+            digest.update(f"{file} {sha256}\n".encode())
+            if file in (hf_config.CONFIG, hf_config.PICTURES):
+                texts[file] = _text(copy, name)
+                copy.unlink()  # what is left to transformers are tensors
+        here = Path(private)
+        yield Copy(
+            here,
+            texts.get(hf_config.CONFIG, {}),
+            texts.get(hf_config.PICTURES, {}),
+            _elements(_weights(here, name), name),
+            digest.hexdigest(),
+        )
+
+
+def _copy(file: Path, copy: Path, within: Path, name: str, room: int) -> tuple[int, str]:
+    place = file.resolve()
+    if not place.is_relative_to(within):
+        problem = f"{file.name} is, or leads to, a file outside its folder."
+        raise UnsupportedFile(path=name, problem=problem)
+    shown = f"{name}/{file.name}"
+    with copy.open("wb") as out, plain_files.opened(place, shown, (within,)) as data:
+        return plain_files.copy(data, out, shown, room)
+
+
+def _text(file: Path, name: str) -> dict[str, Any]:
+    with file.open("rb") as text:
+        return hf_config.read(text.read(hf_config.LARGEST_TEXT + 1), file.name, name)
+
+
+def _weights(folder: Path, name: str) -> list[Path]:
+    """The files of a copied folder that hold tensors. Raises UnsupportedFile."""
+    if (folder / WHOLE).exists():
+        return [folder / WHOLE]
+    if not (folder / INDEX).exists():
+        problem = f"its weights are missing; {WHOLE} is what is read."
+        raise UnsupportedFile(path=name, problem=problem)
+    shards = _text(folder / INDEX, name).get("weight_map")
+    listed = {str(shard) for shard in shards.values()} if isinstance(shards, dict) else {"None"}
+    here = {file.name for file in folder.glob(SHARDS)}
+    for stray in sorted(listed - here):
+        problem = f"{display_name(stray)} is, or leads to, a file outside its folder."
+        raise UnsupportedFile(path=name, problem=problem)
+    return [folder / shard for shard in sorted(listed)]
+
+
+def _elements(files: list[Path], name: str) -> int:
+    from safetensors import SafetensorError, safe_open
+
+    total = 0
+    for path in files:
+        with path.open("rb") as file:
+            bounds.safetensors_header(file, name)
+        try:
+            with safe_open(path, "pt") as tensors:
+                total += sum(prod(tensors.get_slice(key).get_shape()) for key in tensors.keys())  # noqa: SIM118  # no dictionary
+        except SafetensorError as error:
+            problem = f"its {path.name} is damaged, or was cut short."
+            raise UnsupportedFile(path=name, problem=problem) from error
+    return total
