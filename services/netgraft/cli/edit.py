@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import INT64, Word
+from netgraft.cli.command import Word
 from netgraft.cli.reference import model_argument, resolve, tell, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.errors import InvalidClasses, InvalidValue
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from netgraft.v1 import surgery_pb2, tuning_pb2
 
 CLASS_MEANS = "class_means"
+INT64_BITS = 63
 
 
 @click.command(
@@ -30,7 +31,7 @@ CLASS_MEANS = "class_means"
     ),
 )
 @model_argument()
-@click.option("--classes", type=INT64, metavar="N", help="Classes of the new head.")
+@click.option("--classes", metavar="N", help="Classes of the new head; or their names: a,b,c.")
 @click.option(
     "--class-names",
     "--names",
@@ -62,7 +63,7 @@ def retarget_command(
     session: Session,
     model: str,
     *,
-    classes: int | None,
+    classes: str | None,
     names: str | None,
     mapped: tuple[str, ...],
     init: str | None,
@@ -77,6 +78,8 @@ def retarget_command(
     """
     from netgraft.v1 import surgery_pb2
 
+    if classes and "," in classes and not names:
+        classes, names = None, classes
     named = [name.strip() for name in names.split(",")] if names and names.strip() else []
     if data and init is None:
         init = CLASS_MEANS
@@ -84,20 +87,30 @@ def retarget_command(
         raise click.UsageError("--init class_means and --data DATA go together.")
     if classes is None and not named and not data:
         raise click.UsageError("Say how many classes: --classes N, or --class-names a,b,c.")
-    if classes == 0:
-        raise InvalidClasses(classes=0)  # on the wire 0 means that no number was said
+    count = _count(classes) if classes is not None else 0
     door = session.door()
     reference = resolve(door, model, weights)
     means = _measured(session, door, reference, data) if data else None
     request = surgery_pb2.RetargetModelRequest(
         model=reference,
-        classes=classes or 0,
+        classes=count,
         class_names=named or (means.class_names if means else ()),
         init=init or "",
         class_map=dict(_pair(text, "--map") for text in mapped),
         means=means.means if means else "",
     )
     _print(session, door.surgery.RetargetModel(request))
+
+
+def _count(text: str) -> int:
+    """A number of classes that can be asked for. Raises InvalidClasses."""
+    try:
+        count = int(text)
+    except ValueError as error:
+        raise InvalidClasses(classes=text) from error
+    if count == 0 or count.bit_length() > INT64_BITS:  # 0: on the wire no number was said
+        raise InvalidClasses(classes=count)
+    return count
 
 
 def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
