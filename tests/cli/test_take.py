@@ -166,3 +166,8 @@ def test_a_detector_is_refused_where_no_file_could_hold_it(run: Run, tmp_path: P
     assert refused.exit_code == 1
     assert refused.stderr.endswith("(DETECTOR_FORMAT)\n")
     assert not file.exists()
+
+
+def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
+    assert "Nothing in the zoo fits" in run("models", "no-such-model").stdout
+    assert "没有符合条件的模型" in run("models", "no-such-model", "--language", "zh").stdout

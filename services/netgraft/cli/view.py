@@ -134,6 +134,15 @@ def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
 
 def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
     """Names of the zoo."""
+    if not reply.entries:
+        told = tr(
+            "Nothing in the zoo fits. `netgraft models` lists all; `netgraft prefetch NAME` brings "
+            "weights to this machine.",
+            "模型库中没有符合条件的模型。`netgraft models` 列出全部；"
+            "`netgraft prefetch NAME` 把权重下载到本机。",
+        )
+        yield facts([("", told)])
+        return
     numbers = (tr("parameters", "参数"), "FLOPs", "top-1 %", tr("input", "输入"))
     words = (tr("licence", "许可证"), tr("on disk", "本地权重"))
     made = table(tr("name", "名称"), tr("task", "任务"), *numbers, *words, right=numbers)
