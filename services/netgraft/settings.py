@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     """Folders that data may be read from, separated by ":"; empty: the folder at start."""
     file_mib: int = Field(default=512, ge=1, le=2000)
     """Largest model file that is opened, also when unpacked, in MiB."""
+    hf_mib: int = Field(default=8192, ge=1)
+    """Largest model of Hugging Face, a folder or of the hub, in MiB."""
     token: str = ""
     """The bearer token; empty: the one in `state`/token, made at first start."""
     web_hosts: str = ""

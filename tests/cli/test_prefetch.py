@@ -354,3 +354,18 @@ def test_what_is_no_name_of_the_hub_is_refused(run: Run, folder: Path, model: st
     assert result.exit_code == 1
     assert "(UNSUPPORTED_FILE)" in result.stderr
     assert "hf/ORG/NAME@REVISION" in " ".join(result.stderr.split())
+
+
+def test_a_model_of_the_hub_that_is_too_large_is_refused_before_it_fills_the_disk(
+    serve: Callable[[dict[str, bytes]], Server],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setenv("NETGRAFT_HF_MIB", "1")
+    hub = serve({"config.json": b"{}", "model.safetensors": bytes(2**22)})
+    done = with_hub(hub, tmp_path, "prefetch", "hf/acme/large")
+    assert "at most 1 MiB (NETGRAFT_HF_MIB)" in " ".join(done.stderr.split())
+    kept = (tmp_path / "huggingface").rglob("*")
+    assert sum(file.stat().st_size for file in kept if file.is_file()) < 2**20

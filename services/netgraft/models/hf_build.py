@@ -80,7 +80,7 @@ def check_runs(base: Base, elements: int) -> None:
     if wanted > 2 * elements + SPARE_ELEMENTS:
         raise _misfit(base.name, f"it asks for {wanted:,} numbers, they hold {elements:,}")
     shape = file_of(base).input_shape
-    with torch.no_grad(), _strangers(base.name, f"cannot take pictures of {shape}"):
+    with torch.no_grad(), _strangers(base.name, f"its model cannot take pictures of {shape}"):
         x_NCHW = torch.zeros(2, *shape, device="meta")
         logits = module(x_NCHW)
         if not isinstance(logits, Tensor) or logits.ndim not in (2, 4):
@@ -94,7 +94,7 @@ def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     kind = getattr(transformers, kind_in(config, name))
-    with _strangers(name, "does not fit its weights"):
+    with _strangers(name, "its config.json does not fit its weights"):
         model, told = kind.from_pretrained(
             folder,
             config=_made(config),
@@ -108,8 +108,16 @@ def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]
         raise UnsupportedFile(path=name, problem=problem)
     for key, there, wanted in sorted(told["mismatched_keys"]):
         raise _misfit(name, f"{key} is {tuple(wanted)} by it and {tuple(there)} in them")
-    tensors = model.state_dict()
-    return {key: value.clone().contiguous() for key, value in tensors.items()}
+    return dict(_apart(model.state_dict()))
+
+
+def _apart(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """The same tensors, those that share memory with an earlier one copied."""
+    seen: set[int] = set()
+    for key, value in tensors.items():
+        place = value.untyped_storage().data_ptr()
+        yield key, value.clone() if place in seen else value.contiguous()
+        seen.add(place)
 
 
 def _misfit(name: str, problem: str) -> UnsupportedFile:
@@ -127,7 +135,7 @@ def _strangers(name: str, problem: str) -> Iterator[None]:
         raise
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
-        said = f"its config.json {problem} ({type(error).__name__}: {lines[0]})."
+        said = f"{problem} ({type(error).__name__}: {lines[0]})."
         raise UnsupportedFile(path=name, problem=said) from error
 
 
@@ -166,7 +174,7 @@ def construct(base: Base) -> nn.Module:
 
     file = file_of(base)
     config = document(base)["config"]
-    with _strangers(base.name, "cannot be built"):
+    with _strangers(base.name, "its config.json cannot be built"):
         model = getattr(transformers, kind_of(base))(_made(config))
     model.__class__ = _plain_class(type(model), file.task)
     made: nn.Module = model

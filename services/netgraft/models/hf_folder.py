@@ -13,7 +13,6 @@ from typing import Any
 from netgraft.errors import NetgraftError, UnsupportedFile
 from netgraft.models import bounds, hf_config, plain_files
 from netgraft.models.formats import display_name
-from netgraft.settings import settings
 
 WHOLE, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"
 ADAPTER = "adapter_config.json"
@@ -57,14 +56,14 @@ def copied(folder: Path, within: Path, name: str) -> Iterator[Copy]:
         raise UnsupportedFile(path=name, problem=problem)
     names = [WHOLE, INDEX, *sorted(file.name for file in folder.glob(SHARDS))]
     texts, digest = {}, hashlib.sha256()
-    room = settings().file_bytes
+    size = 0
     with tempfile.TemporaryDirectory(prefix="netgraft-hf-") as private:
         for file in (hf_config.CONFIG, hf_config.PICTURES, *names):
             if not os.path.lexists(folder / file):
                 continue
             copy = Path(private, file)
-            size, sha256 = _copy(folder / file, copy, within.resolve(), name, room)
-            room -= size
+            more, sha256 = _copy(folder / file, copy, within.resolve(), name, size)
+            size += more
             digest.update(f"{file} {sha256}\n".encode())
             if file in (hf_config.CONFIG, hf_config.PICTURES):
                 texts[file] = _text(copy, name)
@@ -79,14 +78,14 @@ def copied(folder: Path, within: Path, name: str) -> Iterator[Copy]:
         )
 
 
-def _copy(file: Path, copy: Path, within: Path, name: str, room: int) -> tuple[int, str]:
+def _copy(file: Path, copy: Path, within: Path, name: str, before: int) -> tuple[int, str]:
     place = file.resolve()
     if not place.is_relative_to(within):
         problem = f"{file.name} is, or leads to, a file outside its folder."
         raise UnsupportedFile(path=name, problem=problem)
     shown = f"{name}/{file.name}"
     with copy.open("wb") as out, plain_files.opened(place, shown, (within,)) as data:
-        return plain_files.copy(data, out, shown, room)
+        return plain_files.copy(data, out, shown, plain_files.of_hugging_face(), before)
 
 
 def _text(file: Path, name: str) -> dict[str, Any]:

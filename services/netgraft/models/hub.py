@@ -22,8 +22,7 @@ from tqdm.std import tqdm
 from netgraft.models import hf_config, hf_folder
 from netgraft.models.disk import HUB_FILES
 from netgraft.models.download import Progress, WrongContent
-from netgraft.models.plain_files import too_large
-from netgraft.settings import settings
+from netgraft.models.plain_files import Limit, of_hugging_face
 
 Told = queue.SimpleQueue[Progress | Exception | None]
 """What the thread that downloads says to the one that asked; None: the file is there."""
@@ -68,18 +67,19 @@ def _bring(bring: Callable[[Told], list[Path]], told: Told) -> None:
 
 
 def _model(id_: str, revision: str, told: Told) -> list[Path]:
-    config = _get(id_, revision, hf_config.CONFIG, told)
+    limit = of_hugging_face()
+    config = _get(id_, revision, hf_config.CONFIG, told, limit)
     commit = config.parent.name
     with suppress(EntryNotFoundError):  # there need not be one
-        _get(id_, commit, hf_config.PICTURES, told)
+        _get(id_, commit, hf_config.PICTURES, told, limit)
     try:
-        return [_get(id_, commit, hf_folder.WHOLE, told)]
+        return [_get(id_, commit, hf_folder.WHOLE, told, limit)]
     except EntryNotFoundError:
-        index = _get(id_, commit, hf_folder.INDEX, told)
+        index = _get(id_, commit, hf_folder.INDEX, told, limit)
     shards = json.loads(index.read_text())["weight_map"].values()
     if strays := [shard for shard in shards if not SHARD.fullmatch(str(shard))]:
         raise WrongContent(f"{index.name} names {strays[0]!r}, which is no part of it")
-    return [_get(id_, commit, shard, told) for shard in sorted(set(shards))]
+    return [_get(id_, commit, shard, told, limit) for shard in sorted(set(shards))]
 
 
 def _first(id_: str, revision: str, told: Told) -> Path:
@@ -92,15 +92,15 @@ def _first(id_: str, revision: str, told: Told) -> Path:
     return _get(id_, revision, HUB_FILES[-1], told)
 
 
-def _get(id_: str, revision: str, name: str, told: Told) -> Path:
+def _get(id_: str, revision: str, name: str, told: Told, limit: Limit | None = None) -> Path:
     class Bar(tqdm):  # type: ignore[misc]
         """A progress bar that draws nothing and tells instead."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             kwargs.pop("name", None)  # a word of huggingface_hub's own bars
             super().__init__(*args, **kwargs | {"disable": False, "file": io.StringIO()})
-            if (self.total or 0) > settings().file_bytes:
-                raise too_large(f"{id_}/{name}")
+            if limit and (self.total or 0) > limit.bytes:
+                raise limit.error(f"{id_}/{name}")
 
         def update(self, n: float | None = 1) -> bool | None:
             drawn: bool | None = super().update(n)

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -17,9 +18,30 @@ HANDLES = Path("/proc/self/fd")
 """Where Linux says which file a handle is of."""
 
 
-def too_large(name: str) -> TooLarge:
-    """The error of a file above the limit."""
-    return TooLarge(what=name, limit=f"{settings().file_mib:,} MiB (NETGRAFT_FILE_MIB)")
+@dataclass(frozen=True)
+class Limit:
+    """How large something may be, and the variable that says so."""
+
+    mib: int
+    variable: str
+
+    @property
+    def bytes(self) -> int:
+        return self.mib * 2**20
+
+    def error(self, name: str) -> TooLarge:
+        """The error of what is larger."""
+        return TooLarge(what=name, limit=f"{self.mib:,} MiB ({self.variable})")
+
+
+def of_files() -> Limit:
+    """For one file of a user's."""
+    return Limit(settings().file_mib, "NETGRAFT_FILE_MIB")
+
+
+def of_hugging_face() -> Limit:
+    """For a folder that `save_pretrained` wrote, and for a model of the hub."""
+    return Limit(settings().hf_mib, "NETGRAFT_HF_MIB")
 
 
 @contextmanager
@@ -43,13 +65,18 @@ def opened(path: Path, name: str, within: tuple[Path, ...]) -> Iterator[BinaryIO
         yield file
 
 
-def copy(source: BinaryIO, out: IO[bytes], name: str, limit: int) -> tuple[int, str]:
-    """Copy at most `limit` bytes; how many they were, and their SHA-256. Raises TooLarge."""
+def copy(
+    source: BinaryIO, out: IO[bytes], name: str, limit: Limit, before: int = 0
+) -> tuple[int, str]:
+    """Copy a file; how many bytes it has, and their SHA-256.
+
+    `before` are bytes that count for the limit already. Raises TooLarge.
+    """
     size, digest = 0, hashlib.sha256()
     while data := source.read(CHUNK):
         size += len(data)
-        if size > limit:
-            raise too_large(name)
+        if before + size > limit.bytes:
+            raise limit.error(name)
         digest.update(data)
         out.write(data)
     out.flush()

@@ -44,7 +44,7 @@ class Announced:
         if self.size == 0:
             raise UnsupportedFile(path=self.name, problem="it is empty.")
         if self.size > settings().file_bytes:
-            raise plain_files.too_large(self.name)
+            raise plain_files.of_files().error(self.name)
         if not 0 <= self.offset <= self.size:
             expected = f"from 0 to the file's size, {self.size}"
             raise InvalidValue(name="offset", value=self.offset, expected=expected)
