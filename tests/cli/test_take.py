@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import torchvision
+
+from netgraft.models.recipe import Tuned
+from netgraft.models.store import default_store
 
 from .conftest import Run
 
@@ -171,3 +176,25 @@ def test_a_detector_is_refused_where_no_file_could_hold_it(run: Run, tmp_path: P
 def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
     assert "Nothing in the zoo fits" in run("models", "no-such-model").stdout
     assert "没有符合条件的模型" in run("models", "no-such-model", "--language", "zh").stdout
+
+
+def test_files_that_were_opened_and_models_that_were_trained_are_found_by_their_titles(
+    run: Run, reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save(torchvision.models.resnet18(num_classes=4), tmp_path / "petals.pth")
+    opened = reply("show", "./petals.pth")["model_id"]
+    reply("retarget", opened, "--classes", "9")
+    recipe = default_store().get_recipe(
+        reply("retarget", "resnet18@none", "--classes", "7")["model"]["id"]
+    )
+    trained = recipe.with_edit(Tuned("j", default_store().put_tensors({}), ("a",) * 7))
+    default_store().put_recipe(trained)
+    found = reply("models", "--source", "local")["entries"]
+    assert [entry["name"] for entry in found] == [trained.id[:12], opened[:12]]
+    assert found[0]["title"] == "resnet18 · random weights · 7 classes · tuned"
+    assert (found[1]["title"], found[1]["task"]) == ("petals.pth", "classification")
+    assert reply("models", "petals", "--on-disk")["entries"] == [found[1]]
+    assert reply("inspect", found[1]["name"])["heads"][0]["classes"] == 4
+    assert "petals.pth" in run("models", "petals").stdout
+    assert reply("models", "--source", "timm", "--limit", "1")["total"] == 1371

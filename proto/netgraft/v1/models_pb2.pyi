@@ -226,6 +226,7 @@ class ListModelsRequest(_message.Message):
     IMAGE_SIZE_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
     ON_DISK_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """Words that the name must contain, such as "resnet" or "vit 16"."""
     task: _builtins.str
@@ -250,6 +251,8 @@ class ListModelsRequest(_message.Message):
     """
     on_disk: _builtins.bool
     """Whether to list only models with pretrained weights on the server's disk."""
+    source: _builtins.str
+    """As ZooEntry.source; empty: any."""
     def __init__(
         self,
         *,
@@ -262,10 +265,11 @@ class ListModelsRequest(_message.Message):
         image_size: _builtins.int = ...,
         licence: _builtins.str = ...,
         on_disk: _builtins.bool = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_size", b"image_size", "licence", b"licence", "limit", b"limit", "max_flops", b"max_flops", "max_params", b"max_params", "min_accuracy", b"min_accuracy", "on_disk", b"on_disk", "query", b"query", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_size", b"image_size", "licence", b"licence", "limit", b"limit", "max_flops", b"max_flops", "max_params", b"max_params", "min_accuracy", b"min_accuracy", "on_disk", b"on_disk", "query", b"query", "source", b"source", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -303,7 +307,7 @@ Global___ListModelsReply: _TypeAlias = ListModelsReply  # noqa: Y015
 
 @_typing.final
 class ZooEntry(_message.Message):
-    """One name of the zoo."""
+    """One name of the zoo, or a model that is the server's own."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -317,10 +321,15 @@ class ZooEntry(_message.Message):
     FLOPS_FIELD_NUMBER: _builtins.int
     LICENCE_FIELD_NUMBER: _builtins.int
     ON_DISK_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """As a user may type it: "resnet50", "timm/convnext_tiny"."""
+    """As a user may type it: "resnet50", "timm/convnext_tiny"; of a local model,
+    how its id begins.
+    """
     source: _builtins.str
-    """"torchvision" or "timm"."""
+    """"torchvision", "timm", "hf" (models of the hub that are on the server's
+    disk), or "local" (files that were opened, and what jobs trained).
+    """
     task: _builtins.str
     """As Model.task."""
     params: _builtins.int
@@ -337,6 +346,8 @@ class ZooEntry(_message.Message):
     """Licence of the default weights in the library's own words; empty when it
     does not say.
     """
+    title: _builtins.str
+    """One line for people; of local models only."""
     @_builtins.property
     def weights(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the pretrained weights, the default first."""
@@ -358,10 +369,11 @@ class ZooEntry(_message.Message):
         flops: _builtins.int = ...,
         licence: _builtins.str = ...,
         on_disk: _abc.Iterable[_builtins.str] | None = ...,
+        title: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "flops", b"flops", "image_size", b"image_size", "licence", b"licence", "name", b"name", "on_disk", b"on_disk", "params", b"params", "source", b"source", "task", b"task", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "flops", b"flops", "image_size", b"image_size", "licence", b"licence", "name", b"name", "on_disk", b"on_disk", "params", b"params", "source", b"source", "task", b"task", "title", b"title", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from netgraft.cli.door import Door
     from netgraft.v1 import graph_pb2
 
+SOURCES = ("torchvision", "timm", "hf", "local")
 TASKS = ("classification", "segmentation", "detection", "video", "optical_flow")
 PICTURES = (".svg", ".png", ".html")
 DOCUMENTS = (".onnx", ".json", *PICTURES)
@@ -209,10 +210,12 @@ def diff_command(session: Session, a: str, b: str) -> None:
         "netgraft models vit --max-params 30000000 --min-accuracy 80 --json",
         "netgraft models --max-flops 1000000000 --licence apache",
         "netgraft models --on-disk",
+        "netgraft models --source local",
     ),
 )
 @click.argument("query", nargs=-1, shell_complete=complete_model)
 @click.option("--task", type=click.Choice(TASKS), default=None, help="What the model is for.")
+@click.option("--source", type=click.Choice(SOURCES), default=None, help="Where the model is from.")
 @click.option("--max-params", type=INT64, default=0, metavar="N", help="At most so many.")
 @click.option(
     "--min-accuracy", type=float, default=0.0, metavar="PERCENT", help="ImageNet-1K top-1."
@@ -234,6 +237,7 @@ def models_command(
     *,
     query: tuple[str, ...],
     task: str | None,
+    source: str | None,
     max_params: int,
     min_accuracy: float,
     max_flops: int,
@@ -242,7 +246,11 @@ def models_command(
     on_disk: bool,
     limit: int,
 ) -> None:
-    """Search the model zoo for names that hold the words of QUERY."""
+    """Search for models whose names hold the words of QUERY.
+
+    Beside the zoo these are the models of the Hugging Face hub that are on this machine, and its
+    own: files that were opened and models that were trained, newest first, each by its id.
+    """
     from netgraft.cli.output import console, emit
     from netgraft.cli.view import models_view
     from netgraft.v1 import models_pb2
@@ -250,6 +258,7 @@ def models_command(
     request = models_pb2.ListModelsRequest(
         query=" ".join(query),
         task=task or "",
+        source=source or "",
         max_params=max_params,
         min_accuracy=min_accuracy,
         max_flops=max_flops,

@@ -148,7 +148,7 @@ def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
     made = table(tr("name", "名称"), tr("task", "任务"), *numbers, *words, right=numbers)
     for entry in reply.entries:
         made.add_row(
-            entry.name,
+            f"{entry.name}\n{entry.title}" if entry.title else entry.name,
             entry.task,
             count(entry.params) if entry.params else "–",
             count(entry.flops) if entry.flops else "–",

@@ -40,6 +40,8 @@ class Entry:
     """Floating-point operations of one example, a multiplication and its addition being two."""
     licence: str = ""
     """Of the default weights, in the library's own words."""
+    title: str = ""
+    """One line for people, where `name` is a model's id."""
 
     @property
     def short(self) -> str:
@@ -77,10 +79,12 @@ class Query:
     licence: str = ""
     """How the licence begins, such as "apache"."""
     on_disk: bool = False
+    source: str = ""
 
     def matches(self, entry: Entry) -> bool:
         return (
-            all(word in entry.name.lower().replace("-", "_") for word in self.parts)
+            all(word in _spelled(f"{entry.name} {entry.title}") for word in self.parts)
+            and self.source in ("", entry.source)
             and self.task in ("", entry.task)
             and _at_most(entry.params, self.max_params)
             and _at_most(entry.flops, self.max_flops)
@@ -92,7 +96,7 @@ class Query:
     @property
     def parts(self) -> list[str]:
         """The words as names spell them."""
-        return self.words.lower().replace("-", "_").split()
+        return _spelled(self.words).split()
 
     def rank(self, entry: Entry) -> tuple[object, ...]:
         """Smaller is the better match: most accurate where accuracy is asked for, else by name."""
@@ -103,6 +107,13 @@ class Query:
 
 FIRST = "torchvision"
 """The source whose names stand before others of the same nearness."""
+LOCAL = "local"
+"""The source of models that are this house's own."""
+
+
+def _spelled(text: str) -> str:
+    """A text as the zoo spells names."""
+    return text.lower().replace("-", "_")
 
 
 def _at_most(value: int, bound: int) -> bool:
@@ -118,8 +129,13 @@ def search(query: Query, also: Iterable[Entry] = ()) -> list[Entry]:
     found = [entry for entry in (*entries(), *also) if query.matches(entry)]
     if query.on_disk:
         here = disk.present()
-        found = [entry for entry in found if here.weights_of(entry)]
-    return sorted(found, key=lambda entry: (*query.rank(entry), _natural(entry.name)))
+        found = [entry for entry in found if entry.source == LOCAL or here.weights_of(entry)]
+    return sorted(found, key=lambda entry: (*query.rank(entry), _named(entry)))
+
+
+def _named(entry: Entry) -> list[tuple[int, str]]:
+    """What sorts entries of one rank; local ones stay in their order."""
+    return _natural("" if entry.source == LOCAL else entry.name)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
-from netgraft.models import disk, files, hub_models, zoo
+from netgraft.models import disk, files, hub_models, local, zoo
 from netgraft.models.catalogue import Entry, Query, entries, search
 from netgraft.models.disk import Present
 from netgraft.models.download import sparse
@@ -45,7 +45,8 @@ class ModelsServicer:
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
         _check(request)
-        found = search(_query(request), hub_models.entries())
+        also = (*hub_models.entries(), *local.entries(self.store))
+        found = search(_query(request), also)
         shown = found[: request.limit or DEFAULT_LIMIT]
         here = disk.present()
         return models_pb2.ListModelsReply(
@@ -136,6 +137,7 @@ def _query(request: models_pb2.ListModelsRequest) -> Query:
         image_size=request.image_size,
         licence=request.licence,
         on_disk=request.on_disk,
+        source=request.source,
     )
 
 
@@ -180,4 +182,5 @@ def _entry_message(entry: Entry, here: Present) -> models_pb2.ZooEntry:
         flops=entry.flops,
         licence=entry.licence,
         on_disk=here.weights_of(entry),
+        title=entry.title,
     )

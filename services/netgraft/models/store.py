@@ -109,6 +109,14 @@ class Store:
             raise UnknownModel(name=model_id, hint=hint)
         return rows[0]
 
+    def own_rows(self, most: int = 1_000) -> list[RecipeRow]:
+        """Rows of bases with a file and of models that were tuned, the newest first."""
+        files = RecipeRow.parent_id.is_(None) & RecipeRow.canonical.contains('"file":{')
+        tuned = RecipeRow.canonical.contains('"op":"tuned"')
+        query = select(RecipeRow).where(files | tuned).order_by(RecipeRow.created.desc())
+        with Session(self.engine) as session:
+            return list(session.scalars(query.limit(most)))
+
     # Tensors
 
     def put_tensors(self, tensors: Mapping[str, "Tensor"]) -> str:

@@ -1,0 +1,43 @@
+"""Models that no zoo has and this house does: files that were opened, and what its jobs trained."""
+
+from netgraft.models.catalogue import LOCAL, Entry, by_name
+from netgraft.models.recipe import Base, Recipe, Tuned
+from netgraft.models.store import Store
+from netgraft.models.zoo import entry_of, task
+
+SHOWN = 12
+"""Digits of an id that name it here."""
+
+
+def entries(store: Store) -> list[Entry]:
+    """An entry for each, newest first. Its name is how its id begins."""
+    recipes = (Recipe.from_json(row.canonical) for row in store.own_rows())
+    return [_entry(recipe) for recipe in recipes if _is_own(recipe)]
+
+
+def _is_own(recipe: Recipe) -> bool:
+    if recipe.edits:
+        return isinstance(recipe.edits[-1], Tuned) and _is_known(recipe.base)
+    of_hub = recipe.base.source == "hf" and "/" in recipe.base.name  # listed as the hub's
+    return recipe.base.file is not None and not of_hub and _is_known(recipe.base)
+
+
+def _is_known(base: Base) -> bool:
+    """Whether the zoo still has the structure of a base that was stored long ago."""
+    name = base.name if base.source == "torchvision" else f"{base.source}/{base.name}"
+    return not base.in_zoo or name in by_name()
+
+
+def _entry(recipe: Recipe) -> Entry:
+    base = recipe.base
+    shape = base.file.input_shape if base.file else ()
+    return Entry(
+        name=recipe.id[:SHOWN],
+        source=LOCAL,
+        task=task(base),
+        params=0,
+        accuracy=0.0,
+        image_size=entry_of(base).image_size if base.in_zoo else (shape or (0,))[-1],
+        weights=(),
+        title=recipe.title,
+    )
