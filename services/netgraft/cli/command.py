@@ -8,13 +8,28 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from netgraft.cli.language import speak
+from netgraft.cli.language import speak, tr
 from netgraft.cli.session import Session
 
 LANGUAGES = ("en", "zh")
 
-INT64 = click.IntRange(-(2**63), 2**63 - 1)
-"""Whole numbers that the contract can carry. What they may be is the services' to say."""
+
+class WholeNumber(click.ParamType[int]):
+    """Whole numbers that the contract can carry. What they may be is the services' to say."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(tr(f"{value!r} is no whole number.", f"{value!r} 不是整数。"), param, ctx)
+        if not -(2**63) <= number < 2**63:
+            self.fail(tr(f"{value} is too large.", f"{value} 太大。"), param, ctx)
+        return number
+
+
+INT64 = WholeNumber()
 
 
 def _session(ctx: click.Context) -> Session:
