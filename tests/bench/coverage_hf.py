@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 .venv/bin/python tests/bench/coverage_hf.py -o FILE
 
-Every class of its image classification and semantic segmentation mappings is made with the
+Every class of its image and video classification and semantic segmentation lists is made with the
 default configuration of its kind (and SAID) and random weights, on meta tensors: heads are found
 and replaced as in the surgery service, which verifies the shapes of all outputs in evaluation and
 in training mode; then one training step runs, on real tensors where that takes at most REAL_FLOPS.
@@ -28,7 +28,7 @@ from netgraft.models.store import Store
 from netgraft.surgery.anatomy import Anatomies
 from netgraft.surgery.retarget import retarget
 
-TASKS = ("IMAGE_CLASSIFICATION", "SEMANTIC_SEGMENTATION")
+TASKS = ("IMAGE_CLASSIFICATION", "SEMANTIC_SEGMENTATION", "VIDEO_CLASSIFICATION")
 CLASSES = 7
 OLD_CLASSES = 11
 """Of the model before: a number that is no other size in it."""

@@ -45,6 +45,16 @@ SMALL = {
     "image_size": 32,
     "patch_size": 8,
 }
+SMALL_VIDEO = {
+    "hidden_size": 36,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "image_size": 16,
+    "patch_size": 8,
+    "num_frames": 4,
+    "num_labels": 5,
+}
 NAMES = {0: "cat", 1: "dog", 2: "red fox"}
 KINDS = {
     "vit": lambda: transformers.ViTForImageClassification(
@@ -57,6 +67,9 @@ KINDS = {
         transformers.ConvNextConfig(
             hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], image_size=32, num_labels=5
         )
+    ),
+    "videomae": lambda: transformers.VideoMAEForVideoClassification(
+        transformers.VideoMAEConfig(**SMALL_VIDEO)
     ),
     "segformer": lambda: transformers.SegformerForSemanticSegmentation(
         transformers.SegformerConfig(
@@ -122,7 +135,8 @@ def test_a_folder_is_a_model_that_answers_as_transformers_own(
     assert recipe.title == f"hf/{name}"
     x = torch.rand(2, *zoo.input_shape(recipe.base))
     with torch.no_grad():
-        logits = own(saved, name)(pixel_values=x).logits
+        given = x.transpose(1, 2) if name == "videomae" else x  # transformers has frames first
+        logits = own(saved, name)(pixel_values=given).logits
         found = build(recipe, surgery.store).eval()(x)
     if name == "segformer":
         assert zoo.task(recipe.base) == "segmentation"
@@ -138,6 +152,7 @@ def test_a_folder_is_a_model_that_answers_as_transformers_own(
         ("vit", [("classifier", 3)]),
         ("deit", [("cls_classifier", 5), ("distillation_classifier", 5)]),
         ("convnext", [("classifier", 5)]),
+        ("videomae", [("classifier", 5)]),
         ("segformer", [("decode_head.classifier", 5)]),
     ],
 )

@@ -129,10 +129,10 @@ def open_folder(folder: Path, name: str, store: "Store", *, within: Path | None 
 
 def base(config: dict[str, Any], name: str, digest: str, picture: dict[str, Any]) -> Base:
     """The base with that configuration; its weights are a delta's, "" for random ones."""
-    segments = hf_build.kind_in(config, name) in hf_build.names("semantic_segmentation")
-    task = "segmentation" if segments else "classification"
+    task = hf_build.task_in(config, name)
     text = json.dumps({"config": config, "picture": picture}, sort_keys=True)
-    shape = (hf_config.channels(config), picture["side"], picture["side"])
+    frames = (hf_config.frames(config),) if task == "video" else ()
+    shape = (hf_config.channels(config), *frames, picture["side"], picture["side"])
     return Base(SOURCE, name, None, file=UserFile(digest, SOURCE, name, task, shape, (), text))
 
 

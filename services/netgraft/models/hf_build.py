@@ -7,6 +7,7 @@ structure it asks for is found out before memory is taken.
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import count
@@ -30,6 +31,13 @@ MOST_MODULES = 20_000
 SPARE_ELEMENTS = 2**26
 """Elements that a model may have beyond its weights, in buffers that it computes."""
 
+MAPPINGS = {
+    "IMAGE_CLASSIFICATION": "classification",
+    "SEMANTIC_SEGMENTATION": "segmentation",
+    "VIDEO_CLASSIFICATION": "video",
+}
+"""Lists that transformers keeps of its classes, and the task of what is in each."""
+
 
 def must_have_transformers() -> None:
     """Raise PackageMissing where transformers is not installed."""
@@ -42,28 +50,37 @@ def library() -> str:
     return version("transformers")
 
 
-def names(task: str) -> frozenset[str]:
-    """Classes of transformers for a task: "image_classification" or "semantic_segmentation"."""
+@cache
+def _tasks() -> dict[str, str]:
+    """Every class of transformers that is built, and its task as the catalogue says it."""
     from transformers.models.auto import modeling_auto
 
-    mapping = getattr(modeling_auto, f"MODEL_FOR_{task.upper()}_MAPPING_NAMES")
-    listed = (value if isinstance(value, tuple | list) else (value,) for value in mapping.values())
-    return frozenset(name for names in listed for name in names)
+    found: dict[str, str] = {}
+    for mapping, task in MAPPINGS.items():
+        listed = getattr(modeling_auto, f"MODEL_FOR_{mapping}_MAPPING_NAMES").values()
+        for names in listed:
+            each = names if isinstance(names, tuple | list) else (names,)
+            found |= dict.fromkeys(each, task)
+    return found
 
 
 def kind_in(config: dict[str, Any], name: str) -> str:
     """The class that a configuration names. Raises UnsupportedFile for any but vision's."""
-    known = names("image_classification") | names("semantic_segmentation")
     asked: list[str] = config.get("architectures") or []
     for kind in asked:
-        if kind in known:
+        if kind in _tasks():
             return kind
     problem = (
         f"its config.json asks for {', '.join(asked) or 'nothing'}. Classes of transformers that "
-        "classify pictures (…ForImageClassification) or their pixels (…ForSemanticSegmentation) "
-        "are what is built."
+        "classify pictures (…ForImageClassification), their pixels (…ForSemanticSegmentation) or "
+        "videos (…ForVideoClassification) are what is built."
     )
     raise UnsupportedFile(path=name, problem=problem)
+
+
+def task_in(config: dict[str, Any], name: str) -> str:
+    """What the class that a configuration names is for. Raises UnsupportedFile."""
+    return _tasks()[kind_in(config, name)]
 
 
 def check_runs(base: Base, elements: int) -> None:
@@ -81,8 +98,7 @@ def check_runs(base: Base, elements: int) -> None:
         raise _misfit(base.name, f"it asks for {wanted:,} numbers, they hold {elements:,}")
     shape = file_of(base).input_shape
     with torch.no_grad(), _strangers(base.name, f"its model cannot take pictures of {shape}"):
-        x_NCHW = torch.zeros(2, *shape, device="meta")
-        logits = module(x_NCHW)
+        logits = module(torch.zeros(2, *shape, device="meta"))
         if not isinstance(logits, Tensor) or logits.ndim not in (2, 4):
             raise TypeError("its answer is no tensor of logits")
 
@@ -168,7 +184,7 @@ def _made(config: dict[str, Any]) -> Any:
 
 
 def construct(base: Base) -> nn.Module:
-    """The module with random weights. Its forward takes x_NCHW and returns logits alone."""
+    """The module with random weights. Its forward takes one tensor and returns logits alone."""
     must_have_transformers()
     import transformers
 
@@ -182,14 +198,18 @@ def construct(base: Base) -> nn.Module:
 
 
 def _plain_class(kind: type, task: str) -> type:
-    """A class that returns logits_NK, or logits_NKHW of the picture's size, and no object."""
+    """A class that returns logits_NK, or logits_NKHW of the picture's size, and no object.
 
-    def forward(self: Any, x_NCHW: Tensor) -> Tensor:
-        result: Any = kind.forward(self, pixel_values=x_NCHW)  # type: ignore[attr-defined]
+    Its forward takes x_NCHW; for videos x_NCTHW, where transformers has the frames first.
+    """
+
+    def forward(self: Any, x: Tensor) -> Tensor:
+        given = x.transpose(1, 2) if task == "video" else x
+        result: Any = kind.forward(self, **{kind.main_input_name: given})  # type: ignore[attr-defined]
         logits: Tensor = result.logits if "logits" in result else result[0]
         if task != "segmentation":
             return logits
-        size = x_NCHW.shape[-2:]
+        size = x.shape[-2:]
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
     return type(kind.__name__, (kind,), {"forward": forward})
@@ -218,6 +238,14 @@ def values(base: Base, store: "Store") -> dict[str, Tensor]:
 def kind_of(base: Base) -> str:
     """Name of the class of transformers that a base's module is of."""
     return kind_in(document(base)["config"], base.name)
+
+
+def argument_of(base: Base) -> str:
+    """What the forward of a base's class calls its pictures."""
+    import transformers
+
+    argument: str = getattr(transformers, kind_of(base)).main_input_name
+    return argument
 
 
 def file_of(base: Base) -> UserFile:

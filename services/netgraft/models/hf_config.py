@@ -20,13 +20,14 @@ MOST_MEMBERS = 1_024
 """Members of one list."""
 LARGEST_NUMBER = 2**20
 MOST_LABELS = 100_000
-MOST_CHANNELS = 1_024
+MOST_CHANNELS = MOST_FRAMES = 1_024
 LARGEST_SIDE = 8_192
 """Of pictures, in pixels."""
 SIDE = 224
 """Side of pictures where neither file says it."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-RGB = 3
+RGB, FRAMES = 3, 16
+"""Channels and frames, where nothing is said."""
 WHITE = 255
 
 OTHERS = ("backbone", "architecture", "base_model_name_or_path")
@@ -67,6 +68,8 @@ def checked(document: dict[str, Any], name: str) -> dict[str, Any]:
     _check_sizes(document, name)
     _number(document, "num_labels", name, MOST_LABELS)
     _number(document, "num_channels", name, MOST_CHANNELS)
+    for key in ("num_frames", "frames_per_clip"):
+        _number(document, key, name, MOST_FRAMES)
     labels = document.get("id2label")
     if not isinstance(labels, dict | None):
         raise _unfit(name, CONFIG, "says id2label otherwise than as names by number")
@@ -83,6 +86,11 @@ def checked(document: dict[str, Any], name: str) -> dict[str, Any]:
 def channels(config: dict[str, Any]) -> int:
     """How many channels pictures have."""
     return int(config.get("num_channels") or RGB)
+
+
+def frames(config: dict[str, Any]) -> int:
+    """How many pictures a video has."""
+    return int(config.get("num_frames") or config.get("frames_per_clip") or FRAMES)
 
 
 def picture(config: dict[str, Any], said: dict[str, Any], name: str) -> dict[str, Any]:
@@ -106,7 +114,8 @@ def _size(config: dict[str, Any], said: dict[str, Any], name: str) -> tuple[int,
     for value, file in ((cut, PICTURES), (said.get("size"), PICTURES)):
         if sides := _sides(value, file, name):
             return sides
-    return _sides(config.get("image_size"), CONFIG, name) or (SIDE, SIDE)
+    own = config.get("image_size") or config.get("crop_size")
+    return _sides(own, CONFIG, name) or (SIDE, SIDE)
 
 
 def _sides(value: Any, file: str, name: str) -> tuple[int, int] | None:

@@ -13,7 +13,7 @@ from netgraft.models.source import Plain, Preprocessing
 CODE = (
     "class Logits({kind}):",
     "    def forward(self, x):",
-    "        result = super().forward(pixel_values=x)",
+    "        result = super().forward({argument}={value})",
     "        logits = result.logits if 'logits' in result else result[0]",
 )
 UPSAMPLED = "F.interpolate(logits, size=x.shape[-2:], mode='bilinear', align_corners=False)"
@@ -60,9 +60,11 @@ class HFSource:
     def plain(self, base: Base) -> Plain:
         config = hf_build.document(base)["config"]
         kind = hf_build.kind_of(base)
-        segments = hf_build.file_of(base).task == "segmentation"
+        task = hf_build.file_of(base).task
+        argument = hf_build.argument_of(base)
+        value, segments = ("x.transpose(1, 2)" if task == "video" else "x"), task == "segmentation"
         lines = (
-            *(line.format(kind=kind) for line in CODE),
+            *(line.format(kind=kind, argument=argument, value=value) for line in CODE),
             f"        return {UPSAMPLED if segments else 'logits'}",
             "",
             "",

@@ -16,6 +16,7 @@ TASKS = {
     "ForImageClassification": "classification",
     "ForImageClassificationWithTeacher": "classification",
     "ForSemanticSegmentation": "segmentation",
+    "ForVideoClassification": "video",
 }
 """What the name of a class ends with, and the task that it is for."""
 REVISION = "main"
