@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import os
+import resource
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -248,6 +249,98 @@ def test_what_is_not_keras_own_is_drawn_and_never_built(
     recipe = opened(surgery, file)
     with pytest.raises(OnlyDrawn):
         build(recipe, surgery.store)
+
+
+DEEP = b"[" * 5000 + b"]" * 5000
+
+HOSTILE: list[tuple[str, dict[str, Any]]] = [
+    ("Dense", {"units": 10**8}),
+    ("Dense", {"units": 10**12}),
+    ("Dense", {"units": -1}),
+    ("Dense", {"units": "10"}),
+    ("Dense", {"units": float("nan")}),
+    ("Dense", {"activation": "no_such_activation"}),
+    ("Dense", {"kernel_initializer": {"class_name": "NoSuch", "module": "keras.initializers"}}),
+    ("Conv2D", {"filters": 10**7}),
+    ("Conv2D", {"kernel_size": [10**5, 10**5]}),
+    ("Conv2D", {"strides": 0}),
+    ("Conv2D", {"data_format": "nonsense"}),
+    ("Conv2D", {"name": "_held"}),
+    ("InputLayer", {"batch_shape": [None, 10**6, 10**6, 3]}),
+    ("InputLayer", {"batch_shape": "x"}),
+    ("InputLayer", {"dtype": "no-such"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "said"), HOSTILE, ids=[f"{k}-{s}"[:40] for k, s in HOSTILE])
+def test_layers_that_nobody_could_build_are_refused_or_only_drawn(
+    kind: str, said: dict[str, Any], saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    def change(data: bytes) -> bytes:
+        config = json.loads(data)
+        part = next(p for p in config["config"]["layers"] if p["class_name"] == kind)
+        part["config"] |= said
+        part.pop("build_config", None)
+        return json.dumps(config).encode()
+
+    file = rewritten(saved, tmp_path, change, "config.json")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((UnsupportedFile, OnlyDrawn)):
+        build(opened(surgery, file), surgery.store)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 500_000, "KiB, though it asks for terabytes"
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        {"class_name": "StringLookup", "config": {"vocabulary": "/etc/hostname"}},
+        {"class_name": "IntegerLookup", "config": {"vocabulary": "/etc/hostname"}},
+        {"class_name": "__typespec__", "spec_name": "system", "module": "os", "config": []},
+        {"config": {"kernel_initializer": {"class_name": "__lambda__", "config": {"value": "x"}}}},
+        {"config": {"activation": {"class_name": "function", "module": "os", "config": "system"}}},
+        {"config": {"deep": "DEEP"}},
+    ],
+    ids=lambda new: str(new)[:30],
+)
+def test_what_reads_or_runs_something_is_drawn_and_never_built(
+    new: dict[str, object], saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    def change(data: bytes) -> bytes:
+        config = json.loads(data)
+        next(p for p in config["config"]["layers"] if p["class_name"] == "ReLU").update(new)
+        return json.dumps(config).encode().replace(b'"DEEP"', DEEP)
+
+    with pytest.raises((OnlyDrawn, UnsupportedFile)):
+        build(opened(surgery, rewritten(saved, tmp_path, change, "config.json")), surgery.store)
+
+
+def test_a_model_of_very_many_layers_is_drawn_and_not_built(
+    saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    def change(data: bytes) -> bytes:
+        config = json.loads(data)
+        layers = config["config"]["layers"]
+        relu = next(p for p in layers if p["class_name"] == "ReLU")
+        for index in range(20_000):
+            layers.insert(-1, relu | {"config": relu["config"] | {"name": f"relu_{index}"}})
+        return json.dumps(config).encode()
+
+    file = rewritten(saved, tmp_path, change, "config.json")
+    with pytest.raises(OnlyDrawn):
+        build(opened(surgery, file), surgery.store)
+
+
+def test_assets_are_not_unpacked(saved: Path, surgery: SurgeryServicer, tmp_path: Path) -> None:
+    with zipfile.ZipFile(saved / "sequential.keras") as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(tmp_path / "more.keras", "w") as new:
+        for name, data in parts.items():
+            new.writestr(name, data)
+        for name in ("assets/../../evil", "assets/x/vocabulary.txt", "../evil"):
+            new.writestr(name, "evil")
+    build(opened(surgery, str(tmp_path / "more.keras")), surgery.store)
+    assert not list(tmp_path.parent.rglob("evil"))
 
 
 def linked(make: Callable[[h5py.File], None]) -> Callable[[bytes], bytes]:

@@ -24,9 +24,20 @@ MODULES = frozenset(
 )  # fmt: skip
 """Where the classes that a configuration names may come from."""
 FOREIGN = frozenset(
-    ["Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "TextVectorization"]
-)
-"""Layers of Keras that run what is in the file, or in another."""
+    [
+        "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "TextVectorization",
+        "StringLookup", "IntegerLookup", "IndexLookup",
+    ]
+)  # fmt: skip
+"""Layers of Keras that run what is in the file, or read or run what is in another."""
+PLAIN = frozenset(
+    [
+        "__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
+    ]
+)  # fmt: skip
+"""Keras's words for plain values."""
+MOST_PARTS = 10_000
+"""Things with a class of their own; each takes Keras milliseconds. More is drawn, not built."""
 
 BUILT = ("Sequential", "Functional")
 
@@ -46,7 +57,8 @@ def is_buildable(config: bytes) -> bool:
     try:
         document = json.loads(config)
         kind = document.get("class_name") if isinstance(document, dict) else None
-        return kind in BUILT and all(_is_known(part) for part in _parts(document))
+        parts = list(_parts(document))
+        return kind in BUILT and len(parts) <= MOST_PARTS and all(map(_is_known, parts))
     except (ValueError, RecursionError, TypeError):
         return False
 
@@ -70,8 +82,8 @@ def _parts(value: Any) -> Iterator[dict[str, Any]]:
 
 def _is_known(part: dict[str, Any]) -> bool:
     name = part["class_name"]
-    if not isinstance(name, str) or name in FOREIGN or name == "__lambda__":
+    if not isinstance(name, str) or name in FOREIGN:
         return False
-    if name.startswith("__"):  # a tensor, an array, a slice: Keras's own plain values
-        return True
+    if name.startswith("__"):
+        return name in PLAIN
     return part.get("module") in MODULES and part.get("registered_name") in (None, name)

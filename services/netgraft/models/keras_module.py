@@ -9,9 +9,12 @@ Keras is imported when a file is built and not before; `keras_file` says which f
 """
 
 import io
+import json
 import os
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -22,6 +25,10 @@ from torch.utils._pytree import tree_leaves
 from netgraft.errors import UnsafeFile, UnsupportedFile
 from netgraft.models.keras_file import CONFIG, WEIGHTS, is_buildable, must_have_keras
 
+PARTS = (CONFIG, "metadata.json", WEIGHTS)
+"""What is read of a file; assets, which only layers that are not built have, are not."""
+SPARE_ELEMENTS = 2**20
+"""Elements that a model may have beyond its weights."""
 DROPPED = ("softmax", "sigmoid")
 """Last activations that are left out: netgraft's losses take logits."""
 
@@ -32,25 +39,23 @@ def load(file: BinaryIO, name: str) -> nn.Module:
     Raises PackageMissing, UnsafeFile and UnsupportedFile.
     """
     must_have_keras()
-    data = file.read()
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if not is_buildable(archive.read(CONFIG)):
-            raise UnsafeFile(name=name, classes="classes that are not Keras's own")
-        _check_weights(archive.read(WEIGHTS), name)
+    with zipfile.ZipFile(file) as archive:
+        parts = {part: archive.read(part) for part in PARTS if part in archive.namelist()}
+    if not is_buildable(parts[CONFIG]):
+        raise UnsafeFile(name=name, classes="classes that are not Keras's own")
+    elements = _elements(parts[WEIGHTS], name)
     keras = _keras()
-    with tempfile.NamedTemporaryFile(suffix=".keras") as copy:
-        copy.write(data)
-        copy.flush()
-        try:
-            model = keras.saving.load_model(copy.name, compile=False, safe_mode=True)
-        except (ValueError, TypeError, KeyError, OSError, RuntimeError, AttributeError) as error:
-            line = str(error).strip().partition("\n")[0]
-            problem = f"Keras does not take it ({line})."
-            raise UnsupportedFile(path=name, problem=problem) from error
-    if not isinstance(model, keras.Sequential | keras.src.models.functional.Functional):
-        problem = "it is neither a Sequential nor a functional model."
-        raise UnsupportedFile(path=name, problem=problem)
-    return KerasModel(model).train()
+    with _strangers(name):
+        with keras.device("meta"):  # where nothing costs memory
+            config = json.loads(parts[CONFIG])
+            wanted = keras.saving.deserialize_keras_object(config, safe_mode=True).count_params()
+        if wanted > elements + SPARE_ELEMENTS:
+            raise ValueError(f"it asks for {wanted:,} numbers, its weights hold {elements:,}")
+        with _archived(parts) as copy:
+            model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+        if not isinstance(model, keras.Sequential | keras.src.models.functional.Functional):
+            raise TypeError("it is neither a Sequential nor a functional model")
+        return KerasModel(model).train()
 
 
 def input_shape(module: nn.Module, default: int = 224) -> tuple[int, ...]:
@@ -81,9 +86,33 @@ def _keras() -> Any:
     return keras
 
 
-def _check_weights(data: bytes, name: str) -> None:
-    """Raise UnsafeFile where the weights reach for other files."""
+@contextmanager
+def _archived(parts: dict[str, bytes]) -> Iterator[str]:
+    """The path of a file with these parts and no others."""
+    with tempfile.NamedTemporaryFile(suffix=".keras") as copy:
+        with zipfile.ZipFile(copy, "w") as archive:
+            for part, data in parts.items():
+                archive.writestr(part, data)
+        copy.flush()
+        yield copy.name
+
+
+@contextmanager
+def _strangers(name: str) -> Iterator[None]:
+    """Whatever Keras raises of a stranger's file is UnsupportedFile."""
+    try:
+        yield
+    except Exception as error:
+        line = str(error).strip().partition("\n")[0]
+        problem = f"Keras does not take it ({line or type(error).__name__})."
+        raise UnsupportedFile(path=name, problem=problem) from error
+
+
+def _elements(data: bytes, name: str) -> int:
+    """How many numbers the weights hold. Raises UnsafeFile where they reach for other files."""
     import h5py
+
+    total = 0
 
     def outside(group: Any) -> bool:
         for key in group:
@@ -92,16 +121,20 @@ def _check_weights(data: bytes, name: str) -> None:
             item = group[key]
             if isinstance(item, h5py.Group) and outside(item):
                 return True
-            if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-                return True
+            if isinstance(item, h5py.Dataset):
+                nonlocal total
+                total += min(item.size or 0, item.id.get_storage_size())  # a byte each at least
+                if item.external or item.is_virtual:
+                    return True
         return False
 
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             if outside(file):
                 raise UnsafeFile(name=name, classes="weights in other files")
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise UnsupportedFile(path=name, problem="its weights are damaged.") from error
+    return total
 
 
 # Modules
