@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netgraft.client import RemoteError
-from netgraft.errors import NetgraftError, Unreachable, UploadIncomplete
+from netgraft.errors import NetgraftError, Unreachable, UploadIncomplete, WrongHash
 from netgraft.v1 import models_pb2
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def send(
         try:
             return models.UploadFile(_messages(path, header, progress))
         except NetgraftError as error:
-            if last or not _broke_off(error):
+            # What was there before may have been of another file: it is gone now.
+            spoilt = header.offset > 0 and _is(error, WrongHash)
+            if last or not (spoilt or _is(error, Unreachable, UploadIncomplete)):
                 raise
             time.sleep(PAUSE_SECONDS)
     raise AssertionError
@@ -64,6 +66,7 @@ def _messages(
             progress(file.tell(), header.size)
 
 
-def _broke_off(error: NetgraftError) -> bool:
+def _is(error: NetgraftError, *kinds: type[NetgraftError]) -> bool:
+    """Whether an error is of one of these kinds, raised here or told by a server."""
     kind = error.kind if isinstance(error, RemoteError) else type(error)
-    return issubclass(kind, Unreachable | UploadIncomplete)
+    return issubclass(kind, kinds)

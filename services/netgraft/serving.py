@@ -112,14 +112,17 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             raise told from unexpected
 
     async def unary(self: Any, request: Any, grpc_context: Any) -> Message:
+        known = False
         try:
             _identify(grpc_context)
+            known = True
             return await _call(getattr(self.servicer, name), incoming(request))
         except NetgraftError as error:
             fail(grpc_context, error)
         except Exception:  # noqa: BLE001  # the boundary: logged here, never told outside
             fail(grpc_context, _unexpected(name))
-        await discard(request)
+        if known:  # to a stranger nobody listens
+            await discard(request)
         return reply()
 
     incoming, discard = (_pulled, _drained) if method.client_streaming else (_as_it_is, _nothing)

@@ -64,12 +64,14 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: str, data: bytes) -> None:
+        Path(path).write_bytes(data[:2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(store.files, "pipe_file", full)
         with pytest.raises(DiskFull, match="Free some space"):
             store.put_file("graphs", "x.onnx", b"data")
+    assert list(Path(store.root, "graphs").iterdir()) == []
     assert store.get_file("graphs", "x.onnx") is None
     store.put_file("graphs", "x.onnx", b"data")
     assert store.get_file("graphs", "x.onnx") == b"data"

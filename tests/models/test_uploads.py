@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -221,6 +223,35 @@ def test_bytes_without_a_header_are_refused(models: ModelsServicer) -> None:
     for stream in ([], [models_pb2.UploadFileRequest(data=b"x")]):
         with pytest.raises(InvalidValue, match="header"):
             models.UploadFile(stream)
+
+
+def test_what_nobody_goes_on_with_for_a_week_is_thrown_away(
+    models: ModelsServicer, network: bytes
+) -> None:
+    for name in (b"older", b"newer"):
+        data = name + network
+        with pytest.raises(UploadIncomplete):
+            models.UploadFile(parts(data[:2_000_000], size=len(data), sha256=digest(data)))
+        for path in left(models) if name == b"older" else ():
+            week_ago = time.time() - uploads.LONGEST_SECONDS - 60
+            os.utime(path, (week_ago, week_ago))
+    models.UploadFile(parts(network))
+    kept = {path.parent.name for path in left(models) if "uploads" in path.parts}
+    assert kept == {digest(b"newer" + network)}
+
+
+def test_a_client_begins_anew_where_what_was_there_is_of_another_file(
+    models: ModelsServicer, network: bytes, tmp_path: Path
+) -> None:
+    with pytest.raises(UploadIncomplete):
+        models.UploadFile(parts(b"other" * 300_000, size=len(network), sha256=digest(network)))
+    (tmp_path / "net.pth").write_bytes(network)
+    seen: list[int] = []
+    done = send(models, tmp_path / "net.pth", progress=lambda at, _: seen.append(at))  # type: ignore[arg-type]
+    assert done.model.id
+    assert seen[0] == 1_500_000
+    assert 0 in seen, "begun anew"
+    assert seen[-1] == len(network)
 
 
 def test_what_nobody_finishes_makes_room_for_others(

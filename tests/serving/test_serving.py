@@ -1,6 +1,8 @@
 """Servicer, network and client together: what goes in comes out, errors keep their reason."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
@@ -134,6 +136,27 @@ async def test_a_client_may_stream_and_is_told_of_an_error_on_the_way(address: s
         with pytest.raises(RemoteError) as error:
             await client.models.UploadFile(parts(b"ab", b"bad", *[b"c" * 2**20] * 20))
         assert error.value.reason == "UNKNOWN_MODEL"
+
+
+async def test_a_stranger_who_streams_for_ever_is_not_listened_to(address: str) -> None:
+    sent: list[int] = []
+
+    def forever() -> Iterator[models_pb2.UploadFileRequest]:
+        while len(sent) < 1000:
+            sent.append(1)
+            yield models_pb2.UploadFileRequest(data=b"x" * 1000)
+            time.sleep(0.01)
+
+    def call() -> grpc.StatusCode:
+        with grpc.insecure_channel(address) as channel:
+            upload = models_pb2_grpc.ModelsStub(channel).UploadFile
+            with pytest.raises(grpc.RpcError) as error:
+                upload(forever(), metadata=[("authorization", "Bearer wrong")])
+        assert isinstance(error.value, grpc.Call)
+        return error.value.code()
+
+    assert await asyncio.to_thread(call) is grpc.StatusCode.UNAUTHENTICATED
+    assert len(sent) < 500, "cut off before all was sent"
 
 
 async def test_a_bug_is_told_without_its_details(address: str) -> None:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import namedtuple
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -406,6 +407,17 @@ async def test_a_file_above_the_limit_is_not_read(
     finally:
         monkeypatch.undo()
         settings.cache_clear()
+    assert shared.seen.calls == []
+
+
+async def test_a_file_for_which_the_disk_has_no_room_is_not_read(
+    friend: httpx.AsyncClient, shared: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nearly_full = namedtuple("usage", "total used free")(100, 93, 7)
+    monkeypatch.setattr("netgraft.ui.upload.shutil.disk_usage", lambda _: nearly_full)
+    shared.seen.calls.clear()
+    answer = await friend.post("/upload", params={"name": "x.pth"}, content=b"12345678")
+    assert (answer.status_code, answer.json()["reason"]) == (507, "DISK_FULL")
     assert shared.seen.calls == []
 
 

@@ -104,7 +104,8 @@ def _copied(path: Path, name: str) -> Iterator[Path]:
     """A copy that cannot change while it is looked at. Raises UnsupportedFile and TooLarge."""
     roots = settings().roots
     with tempfile.NamedTemporaryFile() as out, plain_files.opened(path, name, roots) as source:
-        size, _ = plain_files.copy(source, out, name, plain_files.of_files())
+        with plain_files.room():
+            size, _ = plain_files.copy(source, out, name, plain_files.of_files())
         if size == 0:
             raise UnsupportedFile(path=name, problem="it is empty.")
         yield Path(out.name)

@@ -84,7 +84,11 @@ def _copy(file: Path, copy: Path, within: Path, name: str, before: int) -> tuple
         problem = f"{file.name} is, or leads to, a file outside its folder."
         raise UnsupportedFile(path=name, problem=problem)
     shown = f"{name}/{file.name}"
-    with copy.open("wb") as out, plain_files.opened(place, shown, (within,)) as data:
+    with (
+        plain_files.room(),
+        copy.open("wb") as out,
+        plain_files.opened(place, shown, (within,)) as data,
+    ):
         return plain_files.copy(data, out, shown, plain_files.of_hugging_face(), before)
 
 

@@ -1,15 +1,17 @@
 """Plain files of a user's: opened so that no link, pipe or swapped folder is followed; copied."""
 
+import errno
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from netgraft.errors import TooLarge, UnsupportedFile
+from netgraft.errors import DiskFull, TooLarge, UnsupportedFile
 from netgraft.models.roots import is_inside
 from netgraft.settings import settings
 
@@ -42,6 +44,17 @@ def of_files() -> Limit:
 def of_hugging_face() -> Limit:
     """For a folder that `save_pretrained` wrote, and for a model of the hub."""
     return Limit(settings().hf_mib, "NETGRAFT_HF_MIB")
+
+
+@contextmanager
+def room() -> Iterator[None]:
+    """Within it, a full disk below the folder of temporary files is told as DiskFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull(folder=tempfile.gettempdir()) from error
+        raise
 
 
 @contextmanager

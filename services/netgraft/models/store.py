@@ -7,12 +7,14 @@ half a file. Torch is imported only where tensors are read or written.
 
 import errno
 import hashlib
+import math
 import os
 import tempfile
 import time
 import uuid
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -172,10 +174,21 @@ class Store:
         path = self._path(kind, name)
         if self.files.exists(path):
             return
+        with self._arriving(path) as partial:
+            self.files.pipe_file(partial, data)
+
+    @contextmanager
+    def _arriving(self, path: str) -> Iterator[str]:
+        """Where a file is written that is then moved to its path; what broke off is removed."""
         partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         with self._room(path):
-            self.files.pipe_file(partial, data)
-            self.files.mv(partial, path)
+            try:
+                yield partial
+                self.files.mv(partial, path)
+            except BaseException:
+                with suppress(OSError):
+                    self.files.rm_file(partial)
+                raise
 
     @contextmanager
     def _room(self, path: str) -> Iterator[None]:
@@ -188,28 +201,36 @@ class Store:
                 raise DiskFull(folder=self.folder) from error
             raise
 
-    def trim(self, kind: str, most_bytes: int) -> None:
-        """Remove the oldest files under `kind` until the rest takes at most `most_bytes`."""
+    def trim(self, kind: str, most_bytes: int, *, most_seconds: float = math.inf) -> None:
+        """Remove files under `kind` that are older, and the oldest until the rest fits."""
         sizes = self.files.find(f"{self.root}/{kind}", detail=True)
         excess = sum(item["size"] for item in sizes.values()) - most_bytes
-        if excess <= 0:
+        if excess <= 0 and most_seconds == math.inf:
             return
-        for path in sorted(sizes, key=self.files.modified):
+        ages = {path: self._age(path) for path in sizes}
+        for path in sorted(sizes, key=lambda path: -ages[path]):
+            if excess <= 0 and ages[path] <= most_seconds:
+                return
             with suppress(FileNotFoundError):  # another process trims too
                 self.files.rm_file(path)
             excess -= sizes[path]["size"]
-            if excess <= 0:
-                return
+
+    def _age(self, path: str) -> float:
+        """Seconds since a file was written; a file that is gone is as old as can be."""
+        try:
+            written = self.files.modified(path)
+        except FileNotFoundError:
+            return math.inf
+        age: float = (datetime.now(UTC) - written.astimezone(UTC)).total_seconds()
+        return age
 
     def put_path(self, kind: str, name: str, source: Path) -> None:
         """As `put_file`, with the bytes of a local file."""
         path = self._path(kind, name)
         if self.files.exists(path):
             return
-        partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
-        with self._room(path):
+        with self._arriving(path) as partial:
             self.files.put_file(str(source), partial)
-            self.files.mv(partial, path)
 
     def _move_in(self, kind: str, name: str, source: Path) -> None:
         """As `put_path`; the local file is gone then."""

@@ -23,6 +23,8 @@ PART = 8 * 2**20
 """Bytes that are collected before they are written."""
 BEGUN = 4
 """Times the largest file that all unfinished uploads together may take; the oldest go."""
+LONGEST_SECONDS = 7 * 24 * 3600
+"""How long what came of an upload is kept for the rest."""
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -80,7 +82,7 @@ class Uploads:
         """
         if whole := files.known(file.sha256, file.name, self.store):
             return whole
-        self.store.trim(KIND, BEGUN * settings().file_bytes)
+        self.store.trim(KIND, BEGUN * settings().file_bytes, most_seconds=LONGEST_SECONDS)
         here = self.received(file.sha256)
         if file.offset > here:
             expected = f"at most {here}, the bytes that are here"
@@ -121,7 +123,7 @@ class Uploads:
 
     def _opened(self, file: Announced) -> Opened:
         digest = hashlib.sha256()
-        with tempfile.NamedTemporaryFile() as copy:
+        with plain_files.room(), tempfile.NamedTemporaryFile() as copy:
             for part in self._parts(file.sha256):
                 data = self.store.read(_folder(file.sha256), _part_name(*part))
                 digest.update(data)

@@ -5,6 +5,8 @@ it, and the service wants to know.
 """
 
 import asyncio
+import errno
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from netgraft.client import Client
-from netgraft.errors import InvalidValue, NetgraftError, TooLarge
+from netgraft.errors import DiskFull, InvalidValue, NetgraftError, TooLarge
 from netgraft.sending import send
 from netgraft.settings import settings
 from netgraft.ui.pages import error_response
@@ -55,17 +57,30 @@ class Upload:
 async def _received(request: Request, name: str, language: str) -> models_pb2.Model:
     """The model that a file is. Raises what the rpc UploadFile does, and TooLarge."""
     limit = TooLarge(what=name, limit=f"{settings().file_mib:,} MiB (NETGRAFT_FILE_MIB)")
-    if int(request.headers.get("content-length", "0")) > settings().file_bytes:
+    announced = int(request.headers.get("content-length", "0"))
+    if announced > settings().file_bytes:
         raise limit
     with tempfile.NamedTemporaryFile() as file:
         size = 0
-        async for data in request.stream():
-            size += len(data)
-            if size > settings().file_bytes:
-                raise limit
-            file.write(data)
-        file.flush()
+        try:
+            _must_have_room(announced)
+            async for data in request.stream():
+                size += len(data)
+                if size > settings().file_bytes:
+                    raise limit
+                file.write(data)
+            file.flush()
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise DiskFull(folder=tempfile.gettempdir()) from error
+            raise
         return await asyncio.to_thread(_sent, Path(file.name), name, language)
+
+
+def _must_have_room(size: int) -> None:
+    """Raise OSError where temporary files have no room for one more of that size."""
+    if shutil.disk_usage(tempfile.gettempdir()).free < size:
+        raise OSError(errno.ENOSPC, "no room")
 
 
 def _sent(file: Path, name: str, language: str) -> models_pb2.Model:
