@@ -10,6 +10,7 @@ from netgraft.agent.planner.clause import BREAKS, SPECIFIC
 from netgraft.agent.planner.clauses import clauses
 from netgraft.agent.planner.followups import Draft
 from netgraft.agent.planner.grammar import itemise
+from netgraft.agent.planner.keeping import reworded
 from netgraft.agent.planner.names import ModelNames, catalogue_names
 from netgraft.agent.planner.reply import Ask, Reply, Steps
 from netgraft.agent.planner.text import MAX_CHARACTERS, foreign, language_of, normalise
@@ -64,6 +65,7 @@ class Planner:
         if foreign(plain):
             return Reply("answer", text=words.said(words.ANSWERS["foreign"], language))
         asked = context.draft is not None and context.draft.slot == "classes"
+        plain = reworded(plain, self.names)
         tokens = classlists.find(tokenise(plain, self.names), plain, asked=asked)
         if refusal := _refusal(plain, tokens):
             return Reply("refuse", reason=words.said(words.REFUSALS[refusal], language))
