@@ -311,7 +311,11 @@ def tiny_vit(folder: Path, *, shards: bool) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("shards", [False, True])
 def test_a_model_of_the_hub_is_fetched_listed_and_then_needs_no_network(
-    serve: Callable[[dict[str, bytes]], Server], folder: Path, tmp_path: Path, shards: bool
+    run: Run,
+    serve: Callable[[dict[str, bytes]], Server],
+    folder: Path,
+    tmp_path: Path,
+    shards: bool,
 ) -> None:
     files = tiny_vit(tmp_path / "made", shards=shards)
     assert ("model.safetensors" in files) is not shards
@@ -326,8 +330,7 @@ def test_a_model_of_the_hub_is_fetched_listed_and_then_needs_no_network(
     shown = with_hub(hub, tmp_path, "show", "hf/acme/tiny-ViT", "--json")
     assert len(hub.asked) == asked, "what is there is not asked for again"
     assert json.loads(shown.stdout)["title"] == "hf/acme/tiny-ViT", shown.stderr
-    listed = with_hub(hub, tmp_path, "models", "acme", "--json")
-    (entry,) = json.loads(listed.stdout)["entries"]
+    (entry,) = json.loads(run("models", "acme", "--json").stdout)["entries"]
     assert (entry["name"], entry["task"]) == ("hf/acme/tiny-ViT", "classification")
     assert entry["image_size"] == 32
     if not shards:
