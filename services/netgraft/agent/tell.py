@@ -149,7 +149,8 @@ class Teller:
         return "\n".join(self.job(job) for job in jobs)
 
     def found(self, reply: models_pb2.ListModelsReply) -> str:
-        names = ", ".join(entry.name for entry in reply.entries[:10])
+        shown = reply.entries[:10]
+        names = ", ".join(f"{e.name} ({e.title})" if e.title else e.name for e in shown)
         pair = ("{total} models: {names}{more}", "{total} 个模型：{names}{more}")
         if not reply.total:
             return self._say(("No model matches.", "没有符合条件的模型。"))

@@ -181,7 +181,8 @@ def downloads(model: str, say: Words) -> str:
 def _zoo(found: models_pb2.ListModelsReply, say: Words) -> str:
     entries = found.entries[:MOST_MODELS]
     rows = [
-        f"| {plain(entry.name)} | {short(entry.params) if entry.params else ''} | "
+        f"| {plain(f'{entry.name} {entry.title}'.strip())} | "
+        f"{short(entry.params) if entry.params else ''} | "
         f"{f'{entry.accuracy:.1f} %' if entry.accuracy else ''} |"
         for entry in entries
     ]
