@@ -39,10 +39,17 @@ def is_whole(folder: Path) -> bool:
         return True
     index = folder / INDEX
     try:
-        shards = _text(index, "").get("weight_map") if index.exists() else None
+        return index.exists() and all((folder / shard).exists() for shard in shards(index, ""))
     except NetgraftError:
         return False
-    return isinstance(shards, dict) and all((folder / str(s)).exists() for s in shards.values())
+
+
+def shards(index: Path, name: str) -> list[str]:
+    """The files that an index says tensors lie in, sorted. Raises UnsupportedFile and TooLarge."""
+    places = _text(index, name).get("weight_map")
+    if not places or not isinstance(places, dict):
+        raise UnsupportedFile(path=name, problem=f"its {INDEX} is damaged.")
+    return sorted({str(place) for place in places.values()})
 
 
 @contextmanager
@@ -104,13 +111,12 @@ def _weights(folder: Path, name: str) -> list[Path]:
     if not (folder / INDEX).exists():
         problem = f"its weights are missing; {WHOLE} is what is read."
         raise UnsupportedFile(path=name, problem=problem)
-    shards = _text(folder / INDEX, name).get("weight_map")
-    listed = {str(shard) for shard in shards.values()} if isinstance(shards, dict) else {"None"}
+    listed = shards(folder / INDEX, name)
     here = {file.name for file in folder.glob(SHARDS)}
-    for stray in sorted(listed - here):
+    for stray in set(listed) - here:
         problem = f"{display_name(stray)} is, or leads to, a file outside its folder."
         raise UnsupportedFile(path=name, problem=problem)
-    return [folder / shard for shard in sorted(listed)]
+    return [folder / shard for shard in listed]
 
 
 def _elements(files: list[Path], name: str) -> int:

@@ -6,7 +6,6 @@ connection that breaks, and keeps what it got in its own cache, named by its has
 
 import hashlib
 import io
-import json
 import queue
 import re
 import threading
@@ -76,10 +75,15 @@ def _model(id_: str, revision: str, told: Told) -> list[Path]:
         return [_get(id_, commit, hf_folder.WHOLE, told, limit)]
     except EntryNotFoundError:
         index = _get(id_, commit, hf_folder.INDEX, told, limit)
-    shards = json.loads(index.read_text())["weight_map"].values()
-    if strays := [shard for shard in shards if not SHARD.fullmatch(str(shard))]:
+    shards = hf_folder.shards(index, id_)
+    if strays := [shard for shard in shards if not SHARD.fullmatch(shard)]:
         raise WrongContent(f"{index.name} names {strays[0]!r}, which is no part of it")
-    return [_get(id_, commit, shard, told, limit) for shard in sorted(set(shards))]
+    files: list[Path] = []
+    for shard in shards:
+        files.append(_get(id_, commit, shard, told, limit))
+        if sum(file.stat().st_size for file in files) > limit.bytes:
+            raise limit.error(id_)
+    return files
 
 
 def _first(id_: str, revision: str, told: Told) -> Path:
