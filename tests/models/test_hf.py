@@ -410,6 +410,21 @@ def test_pickled_weights_and_damaged_files_are_refused(
         opened(surgery, str(folder))
 
 
+@pytest.mark.parametrize(
+    "index",
+    ["{", "[]", "{}", '{"weight_map": {}}', '{"weight_map": [1]}', '{"weight_map": {"a": []}}'],
+)
+def test_a_damaged_list_of_shards_is_refused(
+    index: str, saved: Path, surgery: SurgeryServicer, tmp_path: Path
+) -> None:
+    folder = Path(change(saved, tmp_path))
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(UnsupportedFile):
+        opened(surgery, str(folder))
+    assert not surgery.store.names("tensors")
+
+
 def test_folders_outside_the_data_roots_are_not_read(
     surgery: SurgeryServicer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
