@@ -207,6 +207,7 @@ def _plain_class(kind: type, task: str) -> type:
         given = x.transpose(1, 2) if task == "video" else x
         result: Any = kind.forward(self, **{kind.main_input_name: given})  # type: ignore[attr-defined]
         logits: Tensor = result.logits if "logits" in result else result[0]
+        logits = logits.squeeze(1) if logits.ndim == 3 else logits  # those of one token
         if task != "segmentation":
             return logits
         size = x.shape[-2:]

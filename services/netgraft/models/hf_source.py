@@ -15,6 +15,7 @@ CODE = (
     "    def forward(self, x):",
     "        result = super().forward({argument}={value})",
     "        logits = result.logits if 'logits' in result else result[0]",
+    "        logits = logits.squeeze(1) if logits.ndim == 3 else logits",
 )
 UPSAMPLED = "F.interpolate(logits, size=x.shape[-2:], mode='bilinear', align_corners=False)"
 
