@@ -305,7 +305,9 @@ def lora_command(
     """Put low-rank adapters (LoRA) beside the layers of MODEL's backbone.
 
     From then on only they and the head train. Exported, the model has them added to its weights
-    and is a plain one. Needs `pip install 'netgraft[lora]'`.
+    and is a plain one; as python with its state_dict it keeps them.
+
+    Needs `pip install 'netgraft[lora]'`.
     """
     from netgraft.v1 import surgery_pb2
 

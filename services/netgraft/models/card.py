@@ -124,7 +124,8 @@ def _told(edit: Edit) -> str:
         case Lora():
             said = (
                 f"LoRA adapters of rank {edit.rank} (alpha {edit.alpha:g}, dropout "
-                f"{edit.dropout:g}), which exported weights hold added up: {_layers(edit.layers)}."
+                f"{edit.dropout:g}), added to the weights in all formats but `python` and "
+                f"`state_dict`: {_layers(edit.layers)}."
             )
         case _:
             raise TypeError(edit)

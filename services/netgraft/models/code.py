@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 from netgraft.models import loss_code
+from netgraft.models.lora_code import ADAPTED
 from netgraft.models.recipe import (
     Base,
     Dropout,
@@ -132,6 +133,7 @@ def _definitions(recipe: Recipe) -> list[str]:
         (APPENDED, any(head.append for head in heads)),
         (RESIZE, any(not head.append for head in heads)),
         (TRAIN, any(recipe.edits_of(Freeze))),
+        (ADAPTED, any(recipe.edits_of(Lora))),
         (DROPOUT, any(edit.layers for edit in recipe.edits_of(Dropout))),
         (loss_code.function(recipe.loss) if recipe.loss else "", bool(recipe.loss)),
     )
@@ -150,10 +152,22 @@ def _edits(recipe: Recipe) -> list[str]:
             lines += [f"dropout_before({_at(path)}, {edit.p})" for path in edit.layers]
             lines += [f"{_at(path)}.p = {edit.p}" for path in edit.dropouts]
         elif isinstance(edit, Lora):
-            lines.append("# Its LoRA adapters are added to the weights in the file below.")
+            lines += _adapters(edit)
         elif isinstance(edit, Freeze):
             lines += [_freeze(path, edit.trainable) for path in edit.paths]
     return lines
+
+
+def _adapters(edit: Lora) -> list[str]:
+    heads = tuple(f"{head}." for head in edit.trained)
+    return [
+        f"layers = {_tuple(edit.layers)}",
+        f"adapt(model, layers, {_tuple(heads)}, {edit.rank}, {edit.alpha}, {edit.dropout})",
+    ]
+
+
+def _tuple(texts: tuple[str, ...]) -> str:
+    return "(" + "".join(f"{_literal(text)}, " for text in texts).rstrip() + ")"
 
 
 def _head(head: HeadEdit) -> str:

@@ -55,8 +55,9 @@ def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:
     if kind in FIXED and _detects(recipe):
         others = ", ".join(other for other in WRITERS if other not in FIXED)
         raise DetectorFormat(model=recipe.title, format=kind, others=f"python, {others}")
-    model = merge_adapters(build(recipe, store).eval())
-    WRITERS[kind](model, recipe, file)
+    model = build(recipe, store).eval()
+    # The code that loads a state dict has adapters of its own; all others get a plain model.
+    WRITERS[kind](model if kind == "state_dict" else merge_adapters(model), recipe, file)
 
 
 def _text(recipe: Recipe, store: Store, kind: str) -> str:

@@ -2,7 +2,8 @@
 
 An adapted layer is y = W x + (alpha / rank) B A x, where A is rank × in and B out × rank. PEFT
 puts W one level down: "fc.weight" becomes "fc.base_layer.weight", beside "fc.lora_A.default.weight"
-and "fc.lora_B.default.weight". Taken away, a model has its adapters added to W and is plain again.
+and "fc.lora_B.default.weight". Taken away, a model has its adapters added to W and is plain
+again, but as code and its state dict, which keep them (`lora_code`).
 """
 
 import re
