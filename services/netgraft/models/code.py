@@ -159,15 +159,13 @@ def _edits(recipe: Recipe) -> list[str]:
 
 
 def _adapters(edit: Lora) -> list[str]:
-    heads = tuple(f"{head}." for head in edit.trained)
+    heads = "".join(f"{_literal(f'{head}.')}, " for head in edit.trained).rstrip()
     return [
-        f"layers = {_tuple(edit.layers)}",
-        f"adapt(model, layers, {_tuple(heads)}, {edit.rank}, {edit.alpha}, {edit.dropout})",
+        "layers = (",
+        *(f"    {_literal(path)}," for path in edit.layers),
+        ")",
+        f"adapt(model, layers, ({heads}), {edit.rank}, {edit.alpha}, {edit.dropout})",
     ]
-
-
-def _tuple(texts: tuple[str, ...]) -> str:
-    return "(" + "".join(f"{_literal(text)}, " for text in texts).rstrip() + ")"
 
 
 def _head(head: HeadEdit) -> str:
