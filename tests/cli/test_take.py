@@ -173,6 +173,32 @@ def test_a_detector_is_refused_where_no_file_could_hold_it(run: Run, tmp_path: P
     assert not file.exists()
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        "{",
+        '{"architectures": 5, "model_type": "vit"}',
+        '{"architectures": ["BertForMaskedLM"], "model_type": "bert"}',
+        '{"architectures": ["ViTForImageClassification"], "model_type": "vit", "image_size": -1}',
+        '{"architectures": ["ViTForImageClassification"], "model_type": "vit"}',
+    ],
+)
+def test_damaged_models_of_the_hub_do_not_stand_in_the_way(
+    config: str, reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    repository = tmp_path / "hub" / "models--acme--odd"
+    snapshot = repository / "snapshots" / "1"
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("1")
+    (snapshot / "config.json").write_text(config)
+    header = b'{"a": {"dtype": "F32"}}'
+    (snapshot / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    assert not reply("models", "acme").get("entries")
+    assert reply("models", "resnet18")["total"] == 7
+
+
 def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
     assert "Nothing in the zoo fits" in run("models", "no-such-model").stdout
     assert "没有符合条件的模型" in run("models", "no-such-model", "--language", "zh").stdout

@@ -36,18 +36,17 @@ def _found() -> Iterator[Entry]:
             commit = (repository / "refs" / REVISION).read_text().strip()
             if entry := _entry(repository, repository / "snapshots" / Path(commit).name):
                 yield entry
-        except (OSError, ValueError, NetgraftError):
-            continue
+        except (OSError, ValueError, TypeError, KeyError, NetgraftError):
+            continue  # damaged, or of a kind that is not built
 
 
 def _entry(repository: Path, snapshot: Path) -> Entry | None:
     name = repository.name.removeprefix("models--").replace("--", "/", 1)
-    config = _document(snapshot / hf_config.CONFIG, name)
+    config = hf_config.checked(_document(snapshot / hf_config.CONFIG, name), name)
     kinds = config.get("architectures") or [""]
     task = next((TASKS[end] for end in TASKS for kind in kinds if kind.endswith(end)), "")
     if not task:
         return None
-    config = hf_config.checked(config, name)
     pictures = snapshot / hf_config.PICTURES
     said = _document(pictures, name) if pictures.exists() else {}
     return Entry(
