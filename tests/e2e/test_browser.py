@@ -13,7 +13,7 @@ import torchvision
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.e2e.system import System
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SHOTS = Path(__file__).parents[1] / "output"
 SECOND = 1000
@@ -130,7 +130,7 @@ def test_a_run_asks_first_survives_a_reload_and_ends_with_a_model(
         expect(state).to_have_attribute(
             "data-state", re.compile("queued|running"), timeout=60 * SECOND
         )
-        expect(state).to_have_attribute("data-state", "running", timeout=120 * SECOND)
+        expect(state).to_have_attribute("data-state", "running", timeout=300 * SECOND)
         page.reload()
         expect(page.locator("#message-box textarea")).to_be_visible(timeout=60 * SECOND)
         expect(page.locator("#chat")).to_contain_text("digits", timeout=30 * SECOND)
@@ -161,7 +161,7 @@ def test_a_run_is_cancelled_from_the_page(page: Page, system: System) -> None:
     expect(page.locator("#plan-card")).to_be_visible(timeout=60 * SECOND)
     page.locator("#consent-run").click()
     state = page.locator("#job-state [data-state]").first
-    expect(state).to_have_attribute("data-state", "running", timeout=150 * SECOND)
+    expect(state).to_have_attribute("data-state", "running", timeout=300 * SECOND)
     page.locator("#cancel-job").click()
     expect(state).to_have_attribute("data-state", "cancelled", timeout=30 * SECOND)
 
