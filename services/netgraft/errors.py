@@ -34,6 +34,7 @@
     │   ├── NothingCurrent
     │   ├── UploadIncomplete
     │   ├── PackageMissing
+    │   ├── NewerVersion
     │   └── OnlyDrawn
     ├── NotAllowed
     │   ├── Unauthenticated       UNAUTHENTICATED
@@ -326,6 +327,18 @@ class PackageMissing(NotPossible):
         "where the services run."
     )
     zh = "{what} 需要 {package}，服务器上没有安装：请在那里运行 `pip install 'netgraft[{extra}]'`。"
+
+
+class NewerVersion(NotPossible):
+    reason = "NEWER_VERSION"
+    en = (
+        "The new layers of this model were drawn by a newer netgraft (formula {version}). "
+        "Update this one: `pip install -U netgraft`."
+    )
+    zh = (
+        "该模型的新层由更新版本的 netgraft 生成（公式版本 {version}）。"
+        "请升级：`pip install -U netgraft`。"
+    )
 
 
 class OnlyDrawn(NotPossible):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from netgraft.errors import (
     InvalidClasses,
@@ -41,9 +42,15 @@ def test_retarget_says_what_it_did(surgery: SurgeryServicer) -> None:
 
 def test_stored_bytes_are_those_on_disk(surgery: SurgeryServicer) -> None:
     reply = retargeted(surgery, "resnet50")
-    (file,) = (Path(surgery.store.root) / "tensors").iterdir()
+    assert reply.stored_bytes == 0
+    assert not (Path(surgery.store.root) / "tensors").exists()
+    means = surgery.store.put_tensors({"means": torch.rand(3, 2048), "scale": torch.tensor(2.0)})
+    before = set((Path(surgery.store.root) / "tensors").iterdir())
+    request = pb.RetargetModelRequest(model="resnet50", classes=3, init="class_means", means=means)
+    reply = surgery.RetargetModel(request)
+    (file,) = set((Path(surgery.store.root) / "tensors").iterdir()) - before
     assert reply.stored_bytes == file.stat().st_size
-    assert 0 <= reply.stored_bytes - 4 * 100 * 2049 <= 4096
+    assert 0 <= reply.stored_bytes - 4 * 3 * 2049 <= 4096
 
 
 def test_the_same_request_gives_the_same_model(surgery: SurgeryServicer) -> None:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.errors import InvalidClasses, InvalidValue, NetgraftError, SurgeryFailed, TooLarge
+from netgraft.models import drawn
 from netgraft.models.build import build
 from netgraft.models.recipe import HeadEdit, Recipe, Retarget
 from netgraft.models.store import Store
+from netgraft.models.values import values
 from netgraft.models.zoo import resolve
-from netgraft.surgery import initial
 from netgraft.surgery.anatomy import Anatomies
 from netgraft.surgery.heads import Output, Trace
 from netgraft.surgery.retarget import retarget
@@ -72,15 +73,51 @@ def test_everything_but_the_head_keeps_its_bits(anatomies: Anatomies) -> None:
     assert changed == {"fc.weight", "fc.bias"}
 
 
-def test_only_the_new_head_is_stored(anatomies: Anatomies) -> None:
-    edit = edit_of(retarget(base(anatomies.store), 7, (), anatomies))
-    tensors = anatomies.store.get_tensors(edit.tensors)
+def head_values(recipe: Recipe, store: Store) -> dict[str, Tensor]:
+    """The tensors that the last edit gave the model, as they are in it."""
+    draw = edit_of(recipe).draw
+    assert draw is not None
+    found = values(recipe, draw.names, store)
+    state = build(recipe, store).state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in found.items())
+    return found
+
+
+def test_only_the_new_head_is_drawn_and_nothing_is_stored(anatomies: Anatomies) -> None:
+    recipe = retarget(base(anatomies.store), 7, (), anatomies)
+    tensors = head_values(recipe, anatomies.store)
     assert {name: tuple(t.shape) for name, t in tensors.items()} == {
-        "fc.weight": (7, edit.heads[0].in_features),
+        "fc.weight": (7, edit_of(recipe).heads[0].in_features),
         "fc.bias": (7,),
     }
-    head_bytes = 4 * 7 * (edit.heads[0].in_features + 1)
-    assert anatomies.store.tensors_size(edit.tensors) <= 1.05 * head_bytes + 4096
+    assert not files(anatomies.store)
+
+
+def test_a_head_of_a_million_classes_costs_no_disk(anatomies: Anatomies) -> None:
+    recipe = retarget(base(anatomies.store), 1_000_000, (), anatomies)
+    assert not files(anatomies.store)
+    kept = sum(f.stat().st_size for f in Path(anatomies.store.root).rglob("*") if f.is_file())
+    assert kept < 10_000
+    assert edit_of(recipe).classes == 1_000_000
+
+
+@pytest.mark.parametrize("classes", [5, 7])
+def test_a_new_head_takes_nothing_of_the_parents_of_the_same_name(
+    classes: int, anatomies: Anatomies
+) -> None:
+    parent = retarget(base(anatomies.store), 5, (), anatomies)
+    before = head_values(parent, anatomies.store)
+    after = head_values(retarget(parent, classes, (), anatomies), anatomies.store)
+    rows = min(5, classes)
+    assert not torch.equal(before["fc.weight"][:rows], after["fc.weight"][:rows])
+
+
+def test_without_weights_a_new_head_is_still_no_memory_of_somebody_else(
+    anatomies: Anatomies,
+) -> None:
+    recipe = retarget(base(anatomies.store), 50, (), anatomies)
+    layer = build(recipe, anatomies.store, with_weights=False).get_submodule("fc")
+    assert all(not value.any() for value in layer.state_dict().values())
 
 
 def test_the_same_edit_gives_the_same_model(tmp_path: Path) -> None:
@@ -100,27 +137,27 @@ def test_other_classes_give_other_values_and_the_global_random_state_stays(
     state = torch.get_rng_state()
     seven, eight = (retarget(parent, count, (), anatomies) for count in (7, 8))
     assert torch.equal(state, torch.get_rng_state())
-    first, second = (
-        anatomies.store.get_tensors(edit_of(recipe).tensors)["fc.weight"]
-        for recipe in (seven, eight)
-    )
+    first, second = (head_values(recipe, anatomies.store)["fc.weight"] for recipe in (seven, eight))
     assert not torch.equal(first, second[:7])
 
 
 def test_values_are_spread_as_the_layer_would_reset_them(anatomies: Anatomies) -> None:
-    edit = edit_of(retarget(base(anatomies.store), 500, (), anatomies))
-    tensors = anatomies.store.get_tensors(edit.tensors)
-    bound = 1 / math.sqrt(edit.heads[0].in_features)
-    for value in tensors.values():
+    recipe = retarget(base(anatomies.store), 500, (), anatomies)
+    bound = 1 / math.sqrt(edit_of(recipe).heads[0].in_features)
+    for value in head_values(recipe, anatomies.store).values():
         assert bound * 0.97 < value.abs().max() <= bound
         assert abs(float(value.mean())) < 0.1 * bound
 
 
 def test_a_sigmoid_detector_starts_from_rare_classes(anatomies: Anatomies) -> None:
     recipe = resolve("fcos_resnet50_fpn", "pretrained", anatomies.store).recipe
-    edit = edit_of(retarget(recipe, 3, (), anatomies))
-    bias = anatomies.store.get_tensors(edit.tensors)["head.classification_head.cls_logits.bias"]
+    names = [f"head.classification_head.cls_logits.{part}" for part in ("weight", "bias")]
+    edited = retarget(recipe, 3, (), anatomies)
+    weight, bias = values(edited, names, anatomies.store).values()
     assert torch.allclose(bias.sigmoid(), torch.tensor(0.01))
+    # Uniform, of the deviation that torchvision draws normally.
+    assert float(weight.std()) == pytest.approx(0.01, rel=0.03)
+    assert float(weight.abs().max()) <= 0.01 * math.sqrt(3)
 
 
 def test_names_say_how_many_classes_there_are(anatomies: Anatomies) -> None:
@@ -250,10 +287,14 @@ def test_impossible_class_names_are_refused(
 def test_a_head_larger_than_memory_is_refused(
     anatomies: Anatomies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(initial, "COPIES", 2**40)
+    recipe = retarget(base(anatomies.store), 7, (), anatomies)
+    monkeypatch.setattr(drawn, "COPIES", 2**40)
     with pytest.raises(TooLarge):
-        retarget(base(anatomies.store), 7, (), anatomies)
+        retarget(base(anatomies.store), 8, (), anatomies)
     assert not files(anatomies.store)
+    for needs_it in (build, lambda *known: values(*known[:1], ["fc.weight"], *known[1:])):
+        with pytest.raises(TooLarge):
+            needs_it(recipe, anatomies.store)
 
 
 class Shuffled(Net):

@@ -219,10 +219,10 @@ def tuned(surgery: SurgeryServicer, name: str, names: Sequence[str]) -> Recipe:
     edited = store.get_recipe(reply.model.id)
     edit = edited.edits[-1]
     assert isinstance(edit, Retarget)
+    assert edit.draw is not None
     generator = torch.Generator().manual_seed(1)
     values = {
-        key: torch.randn(value.shape, generator=generator)
-        for key, value in store.get_tensors(edit.tensors).items()
+        tensor.name: torch.randn(tensor.shape, generator=generator) for tensor in edit.draw.tensors
     }
     trained = edited.with_edit(Tuned("job", store.put_tensors(values)))
     store.put_recipe(trained)

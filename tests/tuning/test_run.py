@@ -13,6 +13,7 @@ from netgraft.models import gradients
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe, Retarget, Tuned
 from netgraft.models.store import Store
+from netgraft.models.values import drawn_names
 from netgraft.surgery.edge import SurgeryServicer
 from netgraft.tuning import board, checkpoint, planning
 from netgraft.tuning.data import open_data
@@ -125,6 +126,23 @@ def test_only_tensors_that_changed_are_stored(store: Store, jobs: Jobs, model: R
     assert set(store.get_tensors(edit.tensors)) == {"fc.weight", "fc.bias"}
 
 
+def test_what_was_drawn_is_stored_whether_training_changed_it_or_not(
+    store: Store, jobs: Jobs, model: Recipe
+) -> None:
+    layer = surgery_pb2.ReplaceModuleRequest(model=model.id, path="bn1", type="GroupNorm")
+    layer.arguments["num_groups"].number_value = 4
+    layer.arguments["num_channels"].number_value = 32
+    replaced = store.get_recipe(SurgeryServicer(store).ReplaceModule(layer).model.id)
+    job = job_for(store, replaced, strategy="probe")
+    run(job.id, ALONE, store)
+    result = store.get_recipe(jobs.get(job.id).result_model)
+    edit = result.edits[-1]
+    assert isinstance(edit, Tuned)
+    drawn = {"fc.weight", "fc.bias", "bn1.weight", "bn1.bias"}
+    assert set(store.get_tensors(edit.tensors)) == drawn == drawn_names(replaced)
+    assert not drawn_names(result)
+
+
 def test_running_statistics_belong_to_what_is_stored(
     store: Store, jobs: Jobs, model: Recipe
 ) -> None:
@@ -205,9 +223,9 @@ def test_numbers_that_are_none_end_the_job_with_a_sentence(
 ) -> None:
     edit = model.edits[-1]
     assert isinstance(edit, Retarget)
-    head = store.get_tensors(edit.tensors)
-    poisoned = store.put_tensors({name: value * torch.nan for name, value in head.items()})
-    sick = replace(model, edits=(replace(edit, tensors=poisoned),))
+    assert edit.draw is not None
+    head = {tensor.name: torch.full(tensor.shape, torch.nan) for tensor in edit.draw.tensors}
+    sick = replace(model, edits=(replace(edit, tensors=store.put_tensors(head), draw=None),))
     store.put_recipe(sick)
     job = job_for(store, sick)
     with pytest.raises(TrainingFailed, match="loss became nan"):

@@ -510,7 +510,7 @@ class EditReply(_message.Message):
     "fc: Linear(2048 → 1000) → Linear(2048 → 100)".
     """
     stored_bytes: _builtins.int
-    """Bytes of tensors that the store now holds for this edit."""
+    """Bytes of tensors that the store now holds for this edit; 0 where a formula gives them."""
     @_builtins.property
     def model(self) -> _models_pb2.Model:
         """The new model."""

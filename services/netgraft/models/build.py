@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from netgraft.models.drawn import must_fit
 from netgraft.models.dropout import set_dropout
-from netgraft.models.layers import put_layer
+from netgraft.models.initialise import copy_rows, fill, heads_before
+from netgraft.models.layers import put_layer, to_zeros
 from netgraft.models.lora import put_adapters
 from netgraft.models.recipe import (
     Dropout,
@@ -18,6 +20,7 @@ from netgraft.models.recipe import (
     Replace,
     Retarget,
     delta,
+    draw,
 )
 from netgraft.models.store import Store
 from netgraft.models.zoo import base_module
@@ -33,17 +36,32 @@ def build(
     """The recipe's module in training mode, frozen layers with requires_grad False.
 
     On "meta" no weights are read (the default there) and none are needed. Raises
-    WeightsUnavailable, OnlyDrawn for a file that holds no module, and FileNotFoundError when
-    the store lost a delta or a file.
+    WeightsUnavailable, OnlyDrawn for a file that holds no module, TooLarge, and
+    FileNotFoundError when the store lost a delta or a file.
     """
     real = torch.device(device).type != "meta"
     load = real if with_weights is None else with_weights
     module = base_module(recipe.base, device=device, load_weights=load, store=store)
     for edit in recipe.edits:
-        module = apply_structure(module, edit)
-        if load and (digest := delta(edit)):
-            load_delta(module, store.get_tensors(digest))
+        module = _applied(module, edit, store) if load else apply_structure(module, edit)
     return module.train()
+
+
+def _applied(module: nn.Module, edit: Edit, store: Store) -> nn.Module:
+    """The module with an edit's structure and values. Raises TooLarge and FileNotFoundError."""
+    drawn = draw(edit)
+    if drawn:
+        must_fit(drawn.tensors)
+    copies = isinstance(edit, Retarget) and edit.copies is not None
+    old = heads_before(module, edit) if isinstance(edit, Retarget) and copies else {}
+    module = apply_structure(module, edit)
+    if drawn:
+        fill(module, drawn)
+    if isinstance(edit, Retarget) and copies:
+        copy_rows({k: v.detach() for k, v in module.state_dict(keep_vars=True).items()}, old, edit)
+    if digest := delta(edit):
+        load_delta(module, store.get_tensors(digest))
+    return module
 
 
 def load_delta(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
@@ -76,13 +94,13 @@ def apply_structure(module: nn.Module, edit: Edit) -> nn.Module:
 
 
 def resize_head(module: nn.Module, path: str, out: int) -> None:
-    """Give the layer at `path` new, uninitialised parameters with `out` outputs.
+    """Give the layer at `path` new parameters with `out` outputs, which are 0.
 
     Device, dtype, bias and requires_grad stay; the layer's class stays too.
     """
     layer = module.get_submodule(path)
     for name, old in layer.named_parameters(recurse=False):
-        new = torch.empty((out, *old.shape[1:]), dtype=old.dtype, device=old.device)
+        new = torch.zeros((out, *old.shape[1:]), dtype=old.dtype, device=old.device)
         setattr(layer, name, nn.Parameter(new, requires_grad=old.requires_grad))
     for attribute in ("out_features", "out_channels"):
         if hasattr(layer, attribute):
@@ -115,10 +133,11 @@ def pooled(features: Tensor | tuple[Tensor, ...] | list[Tensor]) -> Tensor:
 
 
 def append_head(module: nn.Module, head: HeadEdit) -> nn.Module:
-    """The module with a Linear of `head.after` outputs behind it, uninitialised."""
+    """The module with a Linear of `head.after` outputs behind it, whose parameters are 0."""
     like = next(module.parameters())
     linear = nn.Linear(head.in_features, head.after, device="meta", dtype=like.dtype)
-    return Appended(module, linear.to_empty(device=like.device))
+    to_zeros(linear, like.device)
+    return Appended(module, linear)
 
 
 def _set_trainable(module: nn.Module, path: str, trainable: bool) -> None:

@@ -75,7 +75,7 @@ def make(edit: Replace) -> nn.Module:
 
 
 def put_layer(module: nn.Module, edit: Replace) -> None:
-    """Put the edit's layer, uninitialised, in the place of the module at its path.
+    """Put the edit's layer, its tensors 0, in the place of the module at its path.
 
     Its device and dtype are those of what it replaces, or of the model where that has no
     parameters. Its parameters train. Errors are those of the layer's constructor.
@@ -86,4 +86,12 @@ def put_layer(module: nn.Module, edit: Replace) -> None:
     like = next(old.parameters(), next(module.parameters(), torch.empty(0)))
     if like.is_floating_point():
         new = new.to(like.dtype)
-    module.set_submodule(edit.path, new.to_empty(device=like.device).train(old.training))
+    module.set_submodule(edit.path, to_zeros(new, like.device).train(old.training))
+
+
+def to_zeros(layer: nn.Module, device: torch.device) -> nn.Module:
+    """A layer on meta with its parameters and buffers on a device, 0 there."""
+    layer.to_empty(device=device)
+    for value in layer.state_dict(keep_vars=True).values():
+        value.detach().zero_()
+    return layer

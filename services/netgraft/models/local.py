@@ -11,7 +11,7 @@ SHOWN = 12
 
 def entries(store: Store) -> list[Entry]:
     """An entry for each, newest first. Its name is how its id begins."""
-    recipes = (Recipe.from_json(row.canonical) for row in store.own_rows())
+    recipes = (store.recipe_of(row) for row in store.own_rows())
     return [_entry(recipe) for recipe in recipes if _is_own(recipe)]
 
 

@@ -12,6 +12,10 @@ from functools import cached_property
 from typing import Any, ClassVar, Self, TypeVar
 
 from netgraft.errors import NothingToUndo
+from netgraft.models.drawn import Draw, DrawnTensor
+
+COORDINATES = 4
+"""Numbers that make a box."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +115,20 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """Classes of new heads whose rows are those of the parent's heads."""
+
+    after: int
+    """Classes of the new heads, a detector's background counted."""
+    before: int
+    """Classes of the parent's heads, a detector's background counted."""
+    pairs: tuple[tuple[int, int], ...]
+    """Place of a class now, and its place in the parent."""
+
+
+@dataclass(frozen=True)
 class Retarget(Edit):
-    """New heads for `classes` classes; their tensors are the delta `tensors`."""
+    """New heads for `classes` classes: drawn, or those of the parent for classes it knows."""
 
     op: ClassVar[str] = "retarget"
     classes: int
@@ -120,10 +136,14 @@ class Retarget(Edit):
     heads: tuple[HeadEdit, ...]
     patches: tuple[OwnerPatch, ...]
     tensors: str
+    """The delta with what is neither drawn nor the parent's; "" where there is nothing such."""
     init: str = field(default="library", metadata=LATER)
     """How classes start that are not kept: "library", "zeros"; "fresh": none is kept."""
     kept: tuple[tuple[str, str], ...] = field(default=(), metadata=LATER)
     """Classes that keep their weights: the name now, and the parent's name for it."""
+    draw: Draw | None = field(default=None, metadata=LATER)
+    copies: Copies | None = field(default=None, metadata=LATER)
+    """Where the rows of the kept classes are; they go before drawn ones."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +183,8 @@ class Replace(Edit):
     arguments: tuple[tuple[str, Scalar], ...]
     """Of its constructor, by keyword, sorted."""
     tensors: str
-    """The delta with its parameters and buffers; "" when it has none."""
+    """The delta with its parameters and buffers; "" where they are drawn, or there are none."""
+    draw: Draw | None = field(default=None, metadata=LATER)
 
     @property
     def layer(self) -> str:
@@ -196,7 +217,8 @@ class Lora(Edit):
     trained: tuple[str, ...]
     """Heads that train with them."""
     tensors: str
-    """The delta with A and B of each adapter."""
+    """The delta with A and B of each adapter; "" where they are drawn."""
+    draw: Draw | None = field(default=None, metadata=LATER)
 
 
 E = TypeVar("E", bound=Edit)
@@ -208,6 +230,11 @@ EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in KINDS}
 def delta(edit: Edit) -> str:
     """Name of the tensors that an edit changes; "" when it changes none."""
     return edit.tensors if isinstance(edit, Retarget | Tuned | Replace | Lora) else ""
+
+
+def draw(edit: Edit) -> Draw | None:
+    """The tensors that an edit draws; None when it draws none."""
+    return edit.draw if isinstance(edit, Retarget | Replace | Lora) else None
 
 
 @dataclass(frozen=True)
@@ -325,6 +352,18 @@ def _edit(item: dict[str, Any]) -> Edit:
     for name, value in item.items():
         if name in nested:
             item[name] = tuple(nested[name](**part) for part in value)
-        elif isinstance(value, list):
-            item[name] = tuple(tuple(v) if isinstance(v, list) else v for v in value)
-    return kind(**item)
+        elif name == "draw":
+            tensors = tuple(DrawnTensor(**_tuples(part)) for part in value["tensors"])
+            item[name] = Draw(**value | {"tensors": tensors})
+        elif name == "copies":
+            item[name] = Copies(**_tuples(value))
+    return kind(**_tuples(item))
+
+
+def _tuples(item: dict[str, Any]) -> dict[str, Any]:
+    """An object's values with lists, and lists of lists, as tuples."""
+    return {name: _tuple(value) for name, value in item.items()}
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(_tuple(part) for part in value) if isinstance(value, list) else value

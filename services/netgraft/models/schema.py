@@ -15,8 +15,18 @@ class RecipeRow(Table):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     parent_id: Mapped[str | None] = mapped_column(String(64), index=True)
     canonical: Mapped[str] = mapped_column(Text)
+    """As `sharing` shortens it."""
     notices: Mapped[str] = mapped_column(Text, default="")
     created: Mapped[float] = mapped_column(Float)
+
+
+class SharedRow(Table):
+    """A long value that several recipes have, such as a list of class names."""
+
+    __tablename__ = "shared_values"
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    body: Mapped[str] = mapped_column(Text)
+    """The value, JSON."""
 
 
 class JobRow(Table):

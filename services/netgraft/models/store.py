@@ -27,7 +27,8 @@ from sqlalchemy.orm import Session
 
 from netgraft.errors import DiskFull, UnknownModel
 from netgraft.models.recipe import Recipe
-from netgraft.models.schema import RecipeRow, Table
+from netgraft.models.schema import RecipeRow, SharedRow, Table
+from netgraft.models.sharing import lengthen, shorten
 from netgraft.settings import settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 SHORTEST_PREFIX = 8
 WHOLE_ID = 64
 ROWS_KEPT = 4096
+SHARED_KEPT = 64
 
 PARTIAL = ".part"
 """How the name of a file in the making ends."""
@@ -53,6 +55,7 @@ class Store:
         self.engine = _engine(database)
         # Rows never change, so the last that were read are kept.
         self._row = lru_cache(ROWS_KEPT)(self._read_row)
+        self._shared = lru_cache(SHARED_KEPT)(self._read_shared)
         Table.metadata.create_all(self.engine)
 
     @contextmanager
@@ -72,10 +75,13 @@ class Store:
         """Store a recipe and its ancestors; returns its id. Storing it again changes nothing."""
         with suppress(UnknownModel):
             return self._row(recipe.id).id
+        stored, shared = shorten(recipe.canonical())
+        for digest, body in shared.items():
+            self._put_shared(digest, body)
         row = RecipeRow(
             id=recipe.id,
             parent_id=self.put_recipe(recipe.parent) if recipe.edits else None,
-            canonical=recipe.canonical(),
+            canonical=stored,
             notices="\n".join(notices),
             created=time.time(),
         )
@@ -86,6 +92,21 @@ class Store:
             pass
         return recipe.id
 
+    def _put_shared(self, digest: str, body: str) -> None:
+        with suppress(LookupError):
+            self._shared(digest)
+            return
+        with suppress(IntegrityError), self.session() as session:  # as above
+            session.add(SharedRow(sha256=digest, body=body))
+
+    def _read_shared(self, digest: str) -> str:
+        """The JSON of a shared value. Raises LookupError."""
+        with Session(self.engine) as session:
+            row = session.get(SharedRow, digest)
+        if row is None:
+            raise LookupError(digest)
+        return row.body
+
     def _read_row(self, recipe_id: str) -> RecipeRow:
         with Session(self.engine) as session:
             row = session.get(RecipeRow, recipe_id)
@@ -95,7 +116,11 @@ class Store:
 
     def get_recipe(self, model_id: str) -> Recipe:
         """The recipe of an id or of a unique prefix (at least 8 digits). Raises UnknownModel."""
-        return Recipe.from_json(self.get_row(model_id).canonical)
+        return self.recipe_of(self.get_row(model_id))
+
+    def recipe_of(self, row: RecipeRow) -> Recipe:
+        """The recipe that a row holds."""
+        return Recipe.from_json(lengthen(row.canonical, self._shared))
 
     def get_row(self, model_id: str) -> RecipeRow:
         """The stored row of an id or prefix. Raises UnknownModel."""
@@ -162,6 +187,16 @@ class Store:
 
         with self.open("tensors", f"{digest}.safetensors") as stream:
             return load(excerpt(stream, names))
+
+    def tensor_shapes(self, digest: str) -> dict[str, tuple[int, ...]]:
+        """The shape of each tensor of a delta; its header alone is read.
+
+        Raises FileNotFoundError.
+        """
+        from netgraft.models.excerpt import shapes
+
+        with self.open("tensors", f"{digest}.safetensors") as stream:
+            return shapes(stream)
 
     def tensors_size(self, digest: str) -> int:
         """Bytes that a delta takes in the store."""

@@ -46,7 +46,7 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
     if is_model_id(text) and text.lower() not in by_name():
         row = store.get_row(text)
         notices = tuple(row.notices.splitlines())
-        return Resolved(Recipe.from_json(row.canonical), notices)
+        return Resolved(store.recipe_of(row), notices)
     if text.lower().startswith(HUB_PREFIX):
         from netgraft.models.hf import open_reference
 

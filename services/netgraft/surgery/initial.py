@@ -1,76 +1,68 @@
-"""Initial values of new heads, the same for the same edit of the same model."""
+"""How new heads start: the same for the same edit of the same model, and nothing is stored."""
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Container
 
-import psutil
-import torch
-from torch import Tensor, nn
-
-from netgraft.errors import TooLarge
+from netgraft.models.drawn import Draw, DrawnTensor
 from netgraft.models.recipe import Recipe, Retarget
-from netgraft.surgery.trial import Trial
+from netgraft.surgery.roles import Head
+from netgraft.surgery.trial import Blank, Trial
 
-PRIOR = 0.01
-"""How likely a class is before training, for sigmoid detectors (Lin et al. 2017, 4.1)."""
+PRIOR_BIAS = -4.59511985013459
+"""-ln((1 - π) / π) for π = 0.01: how likely a class is before training, for sigmoid detectors
+(Lin et al. 2017, 4.1). Written out, for logarithms differ between machines in their last bit."""
 PRIOR_STD = 0.01
-COPIES = 2
-"""Times a new head that must be free: itself, and as much again for what else goes on."""
+SEED_DIGITS = 32
 
 
-def new_tensors(trial: Trial, edit: Retarget, parent: Recipe) -> dict[str, Tensor]:
-    """Values of the edited model's heads by parameter name. Raises TooLarge.
+def draw_heads(trial: Trial, edit: Retarget, parent: Recipe, without: Container[str]) -> Draw:
+    """How the edited model's heads start, but for the tensors in `without`.
 
-    With `init` "zeros" they are 0. Else they are what `reset_parameters` of nn.Linear and
-    nn.Conv2d draws, but from a generator of their own, seeded by the parent, the classes
-    and the path.
+    With `init` "zeros" they are 0. Else their values are spread as those that
+    `reset_parameters` of nn.Linear and nn.Conv2d draws: ±1/√fan_in. The seed follows from the
+    parent and the classes.
     """
     seen = trial.anatomy.trace
-    must_fit([blank.meta() for blank in trial.blanks])
-    tensors: dict[str, Tensor] = {}
-    for head in [head for head in seen.heads if head.classes]:
-        generator = torch.Generator().manual_seed(_seed(parent, edit.classes, head.path))
-        rare = seen.detector and head.role == "main" and head.activation == "sigmoid"
-        draw = _zeros if edit.init == "zeros" else _init_rare if rare else _init
-        blanks = [blank for blank in trial.blanks if blank.path == head.path]
-        fan_in = next(blank.fan_in for blank in blanks if blank.name == "weight")
-        for blank in blanks:
-            value = torch.empty(blank.shape, dtype=torch.float32)
-            draw(value, fan_in, generator)
-            tensors[blank.full_name] = value.to(blank.torch_dtype)
-    return tensors
+    tensors = tuple(
+        _start(blank, head, trial, edit)
+        for head in seen.heads
+        if head.classes
+        for blank in trial.blanks
+        if blank.path == head.path and blank.full_name not in without
+    )
+    return Draw(seed(parent, "retarget", edit.classes), tensors)
 
 
-def _zeros(value: Tensor, _fan_in: int, _generator: torch.Generator) -> None:
-    nn.init.zeros_(value)
+def seed(parent: Recipe, *edit: object) -> str:
+    """The seed of what an edit of a recipe draws."""
+    text = " ".join((parent.id, *map(str, edit)))
+    return hashlib.sha256(text.encode()).hexdigest()[:SEED_DIGITS]
 
 
-def _init(value: Tensor, fan_in: int, generator: torch.Generator) -> None:
-    if value.dim() > 1:
-        nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=generator)
-        return
-    bound = 1 / math.sqrt(fan_in)
-    nn.init.uniform_(value, -bound, bound, generator=generator)
+def uniform(name: str, shape: tuple[int, ...], dtype: str, fan_in: int) -> DrawnTensor:
+    """As `kaiming_uniform_` with a=√5 starts a weight, and nn.Linear and nn.Conv2d a bias."""
+    return DrawnTensor(name, shape, dtype, "uniform", 1 / math.sqrt(fan_in))
 
 
-def _init_rare(value: Tensor, _fan_in: int, generator: torch.Generator) -> None:
-    """As RetinaNet and FCOS start: else the loss of the many empty places drowns all."""
-    if value.dim() > 1:
-        nn.init.normal_(value, std=PRIOR_STD, generator=generator)
-    else:
-        nn.init.constant_(value, -math.log((1 - PRIOR) / PRIOR))
+def constant(name: str, shape: tuple[int, ...], dtype: str, value: float = 0.0) -> DrawnTensor:
+    return DrawnTensor(name, shape, dtype, "constant", value)
 
 
-def _seed(parent: Recipe, classes: int, path: str) -> int:
-    digest = hashlib.sha256(f"{parent.id} {classes} {path}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1  # Generator takes 63 bits
+def _start(blank: Blank, head: Head, trial: Trial, edit: Retarget) -> DrawnTensor:
+    name, shape, dtype = blank.full_name, blank.shape, blank.dtype
+    if edit.init == "zeros":
+        return constant(name, shape, dtype)
+    rare = trial.anatomy.trace.detector and head.role == "main" and head.activation == "sigmoid"
+    if not rare:
+        return uniform(name, shape, dtype, _fan_in(trial, head))
+    # As RetinaNet and FCOS start: else the loss of the many empty places drowns all. Where
+    # they draw from a normal distribution, this is the uniform one of the same deviation.
+    if len(shape) > 1:
+        return DrawnTensor(name, shape, dtype, "uniform", PRIOR_STD * math.sqrt(3))
+    return constant(name, shape, dtype, PRIOR_BIAS)
 
 
-def must_fit(parameters: Sequence[Tensor]) -> None:
-    """Raise TooLarge when new tensors of these sizes do not fit into memory."""
-    size = sum(p.numel() * p.element_size() for p in parameters)
-    room = psutil.virtual_memory().available // COPIES
-    if size > room:
-        what = f"A new layer of {size / 1e9:.1f} GB"
-        raise TooLarge(what=what, limit=f"{room / 1e9:.1f} GB fit into memory now")
+def _fan_in(trial: Trial, head: Head) -> int:
+    weights = (b for b in trial.blanks if b.path == head.path and b.name == "weight")
+    return next(weights).fan_in

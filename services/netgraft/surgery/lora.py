@@ -1,22 +1,23 @@
 """LoRA adapters on the backbone: it keeps its weights, and learns beside them."""
 
-import hashlib
 import math
 from collections.abc import Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from netgraft.errors import EditFailed, InvalidValue, SurgeryFailed
 from netgraft.models.build import apply_structure, build
+from netgraft.models.drawn import Draw, DrawnTensor, must_fit
 from netgraft.models.lora import PARTS, can_adapt, is_adapters, must_have_peft
 from netgraft.models.recipe import Lora, Recipe
 from netgraft.surgery.anatomy import Anatomies, look, measure
 from netgraft.surgery.freeze import paths_of
 from netgraft.surgery.heads import Trace
-from netgraft.surgery.initial import must_fit
+from netgraft.surgery.initial import constant, seed, uniform
+from netgraft.surgery.starts import dtype_name
 from netgraft.surgery.verify import moved
 
 if TYPE_CHECKING:
@@ -81,11 +82,7 @@ def _put(
         raise _failed(recipe, edit.rank, str(error.values["problem"])) from error
     if moved(before, after) or before.heads != after.heads:
         raise _failed(recipe, edit.rank, "its outputs would change.")
-    tensors = _initial(recipe, edit, module)
-    digest = anatomies.store.put_tensors(tensors)
-    edited = recipe.with_edit(
-        Lora(edit.rank, edit.alpha, edit.dropout, edit.layers, edit.trained, digest)
-    )
+    edited = recipe.with_edit(replace(edit, draw=_draw(recipe, edit, module)))
     anatomies.remember(edited, measure(module, after))
     return edited
 
@@ -127,19 +124,22 @@ def _called(module: nn.Module) -> "Iterator[set[str]]":
             hook.remove()
 
 
-def _initial(recipe: Recipe, edit: Lora, module: nn.Module) -> dict[str, Tensor]:
-    """A as PEFT draws it (Kaiming uniform), from a generator of its own, and B, which is 0."""
-    parameters = {name: p for name, p in module.named_parameters() if is_adapters(name)}
-    must_fit(list(parameters.values()))
-    seed = hashlib.sha256(f"{recipe.id} lora {edit.rank}".encode()).digest()[:8]
-    generator = torch.Generator().manual_seed(int.from_bytes(seed, "big") >> 1)
-    tensors = {}
-    for name, parameter in parameters.items():
-        value = torch.zeros(parameter.shape, dtype=torch.float32)
-        if PARTS[0] in name:
-            nn.init.kaiming_uniform_(value, a=math.sqrt(5), generator=generator)
-        tensors[name] = value.to(parameter.dtype)
-    return tensors
+def _draw(recipe: Recipe, edit: Lora, module: nn.Module) -> Draw:
+    """A spread as PEFT draws it (Kaiming uniform, a=√5), and B, which is 0. Raises TooLarge."""
+    tensors = tuple(
+        _start(name, parameter)
+        for name, parameter in module.named_parameters()
+        if is_adapters(name)
+    )
+    must_fit(tensors)
+    return Draw(seed(recipe, "lora", edit.rank), tensors)
+
+
+def _start(name: str, parameter: Tensor) -> DrawnTensor:
+    shape, dtype = tuple(parameter.shape), dtype_name(parameter)
+    if PARTS[0] in name:
+        return uniform(name, shape, dtype, fan_in=math.prod(shape[1:]))
+    return constant(name, shape, dtype)
 
 
 def _failed(recipe: Recipe, rank: int, problem: str) -> EditFailed:

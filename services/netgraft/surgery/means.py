@@ -4,6 +4,7 @@ The tuning service measured means_KF and a scale s, and stored them; the head th
 distance to a mean win is W = s μ, b = −s/2 · ‖μ‖².
 """
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -16,13 +17,14 @@ from netgraft.surgery.trial import Trial
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def start_from_means(new: dict[str, Tensor], trial: Trial, digest: str, store: Store) -> None:
-    """Write the main head's values into the new tensors. Raises InvalidValue."""
+def means_of(trial: Trial, digest: str, store: Store) -> dict[str, Tensor]:
+    """The main head's tensors by parameter name. Raises InvalidValue."""
     stored = _stored(digest, store)
     means_KF, scale = stored["means"], stored["scale"]
     head = next(h for h in trial.anatomy.trace.heads if h.classes and h.role == "main")
-    weight, bias = new[f"{head.path}.weight"], new.get(f"{head.path}.bias")
-    if trial.anatomy.trace.detector or weight.numel() != means_KF.numel():
+    blanks = {blank.name: blank for blank in trial.blanks if blank.path == head.path}
+    shape = blanks["weight"].shape
+    if trial.anatomy.trace.detector or math.prod(shape) != means_KF.numel():
         classes, features = means_KF.shape
         expected = (
             f"means of {head.classes:,} classes over the {head.in_features:,} numbers that "
@@ -31,10 +33,12 @@ def start_from_means(new: dict[str, Tensor], trial: Trial, digest: str, store: S
         value = f"means of {classes:,} classes over {features:,} numbers"
         raise InvalidValue(name="means", value=value, expected=expected)
     # Without a bias nothing can say how far a mean is from 0: means around their own mean then.
-    centred = means_KF if bias is not None else means_KF - means_KF.mean(0)
-    weight.copy_((scale * centred).view(weight.shape))
-    if bias is not None:
-        bias.copy_(-scale / 2 * means_KF.square().sum(1))
+    centred = means_KF if "bias" in blanks else means_KF - means_KF.mean(0)
+    values = {
+        "weight": (scale * centred).view(shape),
+        "bias": -scale / 2 * means_KF.square().sum(1),
+    }
+    return {b.full_name: values[name].to(b.torch_dtype) for name, b in blanks.items()}
 
 
 def _stored(digest: str, store: Store) -> Mapping[str, Tensor]:

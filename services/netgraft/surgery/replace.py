@@ -1,21 +1,21 @@
 """Another layer of torch.nn in the place of a module, where every output keeps its shape."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace as changed
 
-import torch
 from rapidfuzz import process
-from torch import Tensor, nn
+from torch import nn
 
 from netgraft.errors import EditFailed, SurgeryFailed, UnknownModule
 from netgraft.models.build import apply_structure, build
+from netgraft.models.drawn import Draw, must_fit
 from netgraft.models.layers import checked_arguments, make
 from netgraft.models.lora import adapted_around
 from netgraft.models.recipe import Recipe, Replace, Scalar
 from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
 from netgraft.surgery.heads import Trace
-from netgraft.surgery.initial import must_fit
+from netgraft.surgery.initial import seed
+from netgraft.surgery.starts import dtype_name, starts
 from netgraft.surgery.verify import listed, moved
 
 NEAREST = 3
@@ -24,10 +24,10 @@ NEAREST = 3
 def replace(
     recipe: Recipe, path: str, layer: str, arguments: Mapping[str, Scalar], anatomies: Anatomies
 ) -> Recipe:
-    """The recipe with `layer` of torch.nn at `path`; its tensors and itself are stored.
+    """The recipe with `layer` of torch.nn at `path`; it is stored, and its tensors are a formula.
 
-    New parameters are what torch draws for the layer, from a generator of their own, seeded
-    by the recipe and the edit: the same edit gives the same id. Raises UnknownModule,
+    New parameters are spread as torch draws them for the layer, from a seed that follows from
+    the recipe and the edit: the same edit gives the same id. Raises UnknownModule,
     InvalidValue, TooLarge, and EditFailed where the model does not run, an output has another
     shape or the module is part of an adapter; nothing is stored then.
     """
@@ -39,9 +39,7 @@ def replace(
         problem = f"it is part of {adapted} and its LoRA adapter; replace {adapted}."
         raise EditFailed(model=recipe.title, what=f"{path} → {edit.layer}", problem=problem)
     module, after = _tried(recipe, edit, module, before)
-    tensors = _initial(recipe, edit, module.get_submodule(path))
-    digest = anatomies.store.put_tensors(tensors) if tensors else ""
-    edited = recipe.with_edit(changed(edit, tensors=digest))
+    edited = recipe.with_edit(changed(edit, draw=_draw(recipe, edit, module.get_submodule(path))))
     anatomies.store.put_recipe(edited)
     anatomies.remember(edited, measure(module, after))
     return edited
@@ -77,16 +75,16 @@ def _tried(
     return module, after
 
 
-def _initial(recipe: Recipe, edit: Replace, layer: nn.Module) -> dict[str, Tensor]:
-    """Values of the new layer's parameters and buffers. Raises TooLarge."""
+def _draw(recipe: Recipe, edit: Replace, layer: nn.Module) -> Draw | None:
+    """How the new layer's parameters and buffers start. Raises TooLarge and EditFailed."""
     wanted = layer.state_dict()
-    must_fit(list(wanted.values()))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_seed(recipe, edit))
-        values = make(edit).state_dict()
-    return {f"{edit.path}.{name}": value.to(wanted[name].dtype) for name, value in values.items()}
-
-
-def _seed(recipe: Recipe, edit: Replace) -> int:
-    digest = hashlib.sha256(f"{recipe.id} {edit.path} {edit.layer}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1  # as `initial` does
+    try:
+        tensors = tuple(
+            changed(start, name=f"{edit.path}.{start.name}", dtype=dtype_name(wanted[start.name]))
+            for start in starts(lambda: make(edit))
+        )
+    except ValueError as error:
+        what, problem = f"{edit.path} → {edit.layer}", f"{error}."
+        raise EditFailed(model=recipe.title, what=what, problem=problem) from error
+    must_fit(tensors)
+    return Draw(seed(recipe, "replace", edit.path, edit.layer), tensors) if tensors else None

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from netgraft.errors import InvalidClasses, InvalidValue
+from netgraft.models.drawn import must_fit
 from netgraft.models.recipe import Recipe
 from netgraft.surgery.anatomy import Anatomies
-from netgraft.surgery.initial import new_tensors
-from netgraft.surgery.means import start_from_means
+from netgraft.surgery.initial import draw_heads
+from netgraft.surgery.means import means_of
 from netgraft.surgery.symbolic import tried_symbolically
 from netgraft.surgery.trial import planned
-from netgraft.surgery.warm import Start, copy_rows, matched, old_tensors
+from netgraft.surgery.warm import Start, Warm, copies, has_heads, matched
 
 MOST_CLASSES = 1_000_000
 DEFAULT = Start()
@@ -24,11 +25,11 @@ def retarget(
     anatomies: Anatomies,
     start: Start = DEFAULT,
 ) -> Recipe:
-    """The recipe with heads for `classes` classes; its tensors and itself are stored.
+    """The recipe with heads for `classes` classes; it is stored, and its tensors are a formula.
 
     A detector keeps its background, class 0, besides these. Classes whose names the model
-    knows keep their weights, where it has learned ones; `start` says more. The new tensors
-    follow from the recipe, the classes and `start` alone, so that the same edit gives the
+    knows keep their weights, where it has learned ones; `start` says more. How the heads start
+    follows from the recipe, the classes and `start` alone, so that the same edit gives the
     same id. Raises InvalidClasses, InvalidValue, UnknownClass, TooLarge and SurgeryFailed,
     and stores nothing then.
     """
@@ -38,15 +39,20 @@ def retarget(
     warm = matched(recipe, names, start, before)
     plan = replace(planned(recipe, before, count, names), init=start.init)
     trial = tried_symbolically(recipe, plan, anatomies)
-    tensors = new_tensors(trial, plan, recipe)
-    if start.means:
-        start_from_means(tensors, trial, start.means, anatomies.store)
-    old = old_tensors(recipe, before, anatomies.store) if warm.kept else {}
-    if old:
-        copy_rows(tensors, old, before, trial.anatomy.trace, warm)
-    kept = tuple(each.names for each in warm.kept) if old else ()
-    digest = anatomies.store.put_tensors(tensors)
-    edited = recipe.with_edit(replace(plan, patches=trial.patches, tensors=digest, kept=kept))
+    means = means_of(trial, start.means, anatomies.store) if start.means else {}
+    draw = draw_heads(trial, plan, recipe, without=means.keys())
+    must_fit(draw.tensors)
+    if not has_heads(recipe, before, anatomies.store, warm):
+        warm = Warm()
+    edit = replace(
+        plan,
+        patches=trial.patches,
+        tensors=anatomies.store.put_tensors(means) if means else "",
+        kept=tuple(each.names for each in warm.kept),
+        draw=draw,
+        copies=copies(warm, before, trial.anatomy.trace),
+    )
+    edited = recipe.with_edit(edit)
     anatomies.store.put_recipe(edited)
     anatomies.remember(edited, trial.anatomy)
     return edited

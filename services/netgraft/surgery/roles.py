@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from netgraft.models.recipe import COORDINATES
 from netgraft.surgery.walk import Found
-
-COORDINATES = 4
-"""Numbers that make a box."""
 
 
 @dataclass(frozen=True)

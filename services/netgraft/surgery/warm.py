@@ -9,18 +9,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from rapidfuzz import process
-from torch import Tensor
 
 from netgraft.errors import InvalidValue, UnknownClass
 from netgraft.models.labels import NEAREST, Labels, labels, normal
-from netgraft.models.recipe import Recipe
+from netgraft.models.recipe import Copies, Recipe
 from netgraft.models.store import Store
-from netgraft.models.values import learned, values
+from netgraft.models.values import learned, shapes
 from netgraft.surgery.heads import Trace
-from netgraft.surgery.roles import COORDINATES, Head
 
 MEANS = "class_means"
 INITS = ("library", "zeros", "fresh", MEANS)
+WEIGHT = "weight"
 
 Reason = Literal["", "untrained", "unnamed", "unlike"]
 
@@ -136,45 +135,24 @@ def _place(old: str, known: Labels, recipe: Recipe, classes: int) -> int:
 # Rows
 
 
-def old_tensors(recipe: Recipe, before: Trace, store: Store) -> dict[str, Tensor]:
-    """The learned weights and biases of a model's heads by name; {} where a head lacks them."""
-    heads = [head for head in before.heads if head.classes]
-    names = [f"{head.path}.{name}" for head in heads for name in ("weight", "bias")]
-    found = values(recipe, names, store)
-    whole = all(
-        f"{head.path}.weight" in found and len(found[f"{head.path}.weight"]) == head.out_features
-        for head in heads
-    )
-    return found if whole else {}
+def has_heads(recipe: Recipe, before: Trace, store: Store, warm: Warm) -> bool:
+    """Whether the model has the values of all heads whose rows would be kept.
 
-
-def copy_rows(
-    new: dict[str, Tensor], old: Mapping[str, Tensor], before: Trace, after: Trace, warm: Warm
-) -> None:
-    """Copy the rows of the kept classes from the old heads' tensors into the new ones'.
-
-    A detector's background, class 0, is kept with them.
+    Raises WeightsUnavailable and FileNotFoundError.
     """
+    if not warm.kept:
+        return False
+    weights = {f"{h.path}.{WEIGHT}": h.out_features for h in before.heads if h.classes}
+    found = shapes(recipe, weights, store)
+    return all(name in found and found[name][0] == rows for name, rows in weights.items())
+
+
+def copies(warm: Warm, before: Trace, after: Trace) -> Copies | None:
+    """Where the rows of the kept classes are; a detector's background, class 0, is kept too."""
+    if not warm.kept:
+        return None
     first = 1 if after.detector else 0
     pairs = [(kept.new + first, kept.old) for kept in warm.kept]
     if after.detector:
         pairs.append((0, 0))
-    were = {head.path: head for head in before.heads}
-    for head in after.heads:
-        if not head.classes:
-            continue
-        for name in (f"{head.path}.weight", f"{head.path}.bias"):
-            if name in new:
-                to, out = _by_class(new[name], head), _by_class(old[name], were[head.path])
-                for here, there in pairs:
-                    to[:, here] = out[:, there].to(to.dtype)
-
-
-def _by_class(value: Tensor, head: Head) -> Tensor:
-    """A view of rows_O… as rows_ACB…: anchors, classes, and numbers for each.
-
-    Scores of A anchors are laid out as (A, C) in torchvision's detectors, and boxes of C
-    classes as (C, 4).
-    """
-    numbers = COORDINATES if head.role == "boxes" else 1
-    return value.view(-1, head.classes, numbers, *value.shape[1:])
+    return Copies(after.classes, before.classes, tuple(pairs))

@@ -103,7 +103,7 @@ class Words:
         """Which layer stands where another stood."""
         change = f"{edit.path}: {old} → {edit.layer}"
         anew = self._say("; its weights start anew", "；其权重重新初始化")
-        return change + anew if edit.tensors else change
+        return change + anew if edit.tensors or edit.draw else change
 
     def adapted(self, edit: "Lora", trains: int, of: int, norms: int) -> list[str]:
         """Where adapters stand now, what trains, and which batch norms stand still."""

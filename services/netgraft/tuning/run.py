@@ -20,6 +20,7 @@ from netgraft.models.build import build
 from netgraft.models.losses import make_loss
 from netgraft.models.recipe import Tuned
 from netgraft.models.store import Store
+from netgraft.models.values import drawn_names
 from netgraft.settings import settings
 from netgraft.tuning import checkpoint, recipes
 from netgraft.tuning.data import open_data
@@ -242,12 +243,16 @@ class Run:
                 return  # it was ended from outside while the checkpoint was written
 
     def _store_result(self, before: dict[str, Tensor]) -> str:
-        """Store the tuned recipe with the tensors that changed; returns its id."""
+        """Store the tuned recipe with the tensors that changed or were drawn; returns its id.
+
+        Of what was drawn all is stored: a trained model hangs on no formula.
+        """
         after = self.learner.module.state_dict()
+        drawn = drawn_names(self.recipe)
         changed = {
             name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
             for name, value in after.items()
-            if not torch.equal(value, before[name])
+            if name in drawn or not torch.equal(value, before[name])
         }
         tuned = Tuned(
             job=self.job.id,
