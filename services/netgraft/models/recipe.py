@@ -246,6 +246,10 @@ class Recipe:
 
     def canonical(self) -> str:
         """The JSON that the id is the hash of: sorted keys, no spaces, defaults written."""
+        return self._canonical
+
+    @cached_property
+    def _canonical(self) -> str:
         edits = [{"op": edit.op, **_written(edit)} for edit in self.edits]
         base = asdict(self.base)
         if self.base.file is None:  # what has no file reads, and hashes, as before there were any
@@ -268,9 +272,12 @@ class Recipe:
         return cls(base=_base(document["base"]), edits=edits)
 
     def with_edit(self, edit: Edit) -> "Recipe":
-        return Recipe(self.base, (*self.edits, edit))
+        edited = Recipe(self.base, (*self.edits, edit))
+        # What this recipe has worked out about itself, such as its id, is not worked out again.
+        edited.__dict__["parent"] = self
+        return edited
 
-    @property
+    @cached_property
     def parent(self) -> "Recipe":
         """The recipe before the last edit. Raises NothingToUndo on a base."""
         if not self.edits:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import Engine, create_engine, event, insert, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -75,44 +75,47 @@ class Store:
         """Store a recipe and its ancestors; returns its id. Storing it again changes nothing."""
         with suppress(UnknownModel):
             return self._row(recipe.id).id
+        parent_id = self.put_recipe(recipe.parent) if recipe.edits else None
         stored, shared = shorten(recipe.canonical())
         for digest, body in shared.items():
             self._put_shared(digest, body)
-        row = RecipeRow(
+        self._insert(
+            RecipeRow,
             id=recipe.id,
-            parent_id=self.put_recipe(recipe.parent) if recipe.edits else None,
+            parent_id=parent_id,
             canonical=stored,
             notices="\n".join(notices),
             created=time.time(),
         )
-        try:
-            with self.session() as session:
-                session.add(row)
-        except IntegrityError:  # another process stored it between the look and the write
-            pass
         return recipe.id
 
     def _put_shared(self, digest: str, body: str) -> None:
-        with suppress(LookupError):
+        try:
             self._shared(digest)
-            return
-        with suppress(IntegrityError), self.session() as session:  # as above
-            session.add(SharedRow(sha256=digest, body=body))
+        except LookupError:
+            self._insert(SharedRow, sha256=digest, body=body)
+
+    def _insert(self, table: type[Table], **values: object) -> None:
+        """Add a row that never changes, where no other process has added it in the meantime."""
+        with suppress(IntegrityError), self.session() as session:
+            session.execute(insert(table), [values])
 
     def _read_shared(self, digest: str) -> str:
         """The JSON of a shared value. Raises LookupError."""
-        with Session(self.engine) as session:
-            row = session.get(SharedRow, digest)
-        if row is None:
+        query = select(SharedRow.body).where(SharedRow.sha256 == digest)
+        with self.engine.connect() as connection:
+            body = connection.scalar(query)
+        if body is None:
             raise LookupError(digest)
-        return row.body
+        return str(body)
 
     def _read_row(self, recipe_id: str) -> RecipeRow:
-        with Session(self.engine) as session:
-            row = session.get(RecipeRow, recipe_id)
+        query = select(*RecipeRow.__table__.columns).where(RecipeRow.id == recipe_id)
+        with self.engine.connect() as connection:
+            row = connection.execute(query).one_or_none()
         if row is None:
             raise UnknownModel(name=recipe_id, hint="")
-        return row
+        return RecipeRow(**row._mapping)
 
     def get_recipe(self, model_id: str) -> Recipe:
         """The recipe of an id or of a unique prefix (at least 8 digits). Raises UnknownModel."""
