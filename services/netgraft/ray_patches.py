@@ -1,15 +1,16 @@
-"""What Ray 2.60 has no setting for: where Serve's gRPC binds, a port of one's own for jobs,
-patience with a busy machine, and an import that costs every process a second and more.
+"""What Ray 2.60 has no setting for: where Serve's gRPC binds and what it takes in, a port of one's
+own for jobs, patience with a busy machine, and an import that costs every process a second and more.
 
 Serve's proxy and replicas are worker processes, so `install` is given to Ray as the
 hook that each worker calls at its start. tests/e2e proves that the gRPC port answers
-on loopback only.
+on loopback only, and nothing to strangers.
 """
 
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partialmethod
 from typing import Any
 
@@ -17,15 +18,73 @@ from netgraft.settings import settings
 
 
 def install() -> None:
-    """In a Serve process, bind gRPC to `settings().host` instead of every interface."""
+    """Prepare a Serve process: bind gRPC to `settings().host` instead of every interface, with the
+    guard in front of it, and answer nothing but health over HTTP.
+    """
     import_serve()
-    from ray.serve._private import default_impl
+    from ray.serve._private import default_impl, grpc_util, proxy
 
     def add_grpc_address(server: Any, address: str) -> None:
         port = address.rpartition(":")[2]
         server.add_insecure_port(f"{settings().host}:{port}")
 
     default_impl.add_grpc_address = add_grpc_address  # type: ignore[assignment]
+    grpc_util.gRPCGenericServer.__init__ = _guarded  # type: ignore[method-assign,assignment]
+    proxy.gRPCProxy.not_found_response = _still_starting  # type: ignore[method-assign,assignment]
+    proxy.get_grpc_response_status = _own_words(proxy.get_grpc_response_status)
+    # Over HTTP there are Serve's own health and routes, which are answered before a route is
+    # looked for. A replica would answer all else with a traceback in its log.
+    proxy.ProxyRouter.match_route = lambda *_: None  # type: ignore[method-assign,assignment]
+
+
+def _guarded(self: Any, service_handler_factory: Any, *, extra_options: Any = None) -> None:
+    """`gRPCGenericServer.__init__` as in Ray 2.60, with an interceptor and a limit."""
+    from grpc.aio._server import Server
+    from ray.serve._private.constants import DEFAULT_GRPC_SERVER_OPTIONS
+
+    from netgraft.guard import RECEIVE_OPTIONS, Guard
+
+    options = dict([*DEFAULT_GRPC_SERVER_OPTIONS, *(extra_options or []), *RECEIVE_OPTIONS])
+    Server.__init__(self, None, (), (Guard(),), list(options.items()), None, None)
+    self.generic_rpc_handlers = []
+    self.service_handler_factory = service_handler_factory
+    self._passthrough_service_names = set()
+
+
+async def _still_starting(_: Any, request: Any) -> AsyncIterator[Any]:
+    """`gRPCProxy.not_found_response` for a caller whom the guard let through."""
+    from ray.serve._private.proxy_request_response import ResponseStatus
+
+    from netgraft.errors import StillStarting
+    from netgraft.guard import language_of, status_of
+
+    language = language_of(dict(request.context.invocation_metadata()))
+    error = StillStarting(application=request.app_name)
+    code, sentence, trailing = status_of(error, language)
+    request.context.set_trailing_metadata(trailing)
+    yield ResponseStatus(code=code, message=sentence, is_error=True)
+
+
+def _own_words(status_of_failure: Callable[..., Any]) -> Callable[..., Any]:
+    """`get_grpc_response_status` that logs a failure of Ray's, but does not send it to the client.
+
+    It holds a traceback, with paths and addresses.
+    """
+    from grpc import StatusCode
+
+    from netgraft.errors import NetgraftError
+
+    def status(exception: BaseException, *rest: Any) -> Any:
+        found = status_of_failure(exception, *rest)
+        if found.code is not StatusCode.INTERNAL or found.message.endswith(_INTERNAL):
+            return found
+        return replace(found, message=NetgraftError().sentence() + _INTERNAL)
+
+    return status
+
+
+_INTERNAL = " (INTERNAL)"
+"""How `serving.fail` ends the words of a fault of our own, which a client takes for its reason."""
 
 
 def import_serve() -> None:
