@@ -36,7 +36,8 @@
     │   ├── NothingCurrent
     │   ├── UploadIncomplete
     │   ├── PackageMissing
-    │   └── OnlyDrawn
+    │   ├── OnlyDrawn
+    │   └── CannotStart
     ├── NotAllowed
     │   ├── Unauthenticated       UNAUTHENTICATED
     │   ├── OutsideDataRoots      PERMISSION_DENIED
@@ -362,6 +363,12 @@ class OnlyDrawn(NotPossible):
         "{name}（{kind}）只能查看，不能编辑、训练或导出。如有需要，请提供由 torch、torchvision "
         "或 timm 的层组成的完整模型，或与模型库中某个模型一致的 state_dict。"
     )
+
+
+class CannotStart(NotPossible):
+    reason = "CANNOT_START"
+    en = "netgraft did not start, or a part of it ended; see {log}."
+    zh = "netgraft 未能启动，或其中一部分已退出；详见 {log}。"
 
 
 class NotAllowed(NetgraftError):

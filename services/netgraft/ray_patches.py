@@ -1,17 +1,21 @@
 """What Ray 2.60 has no setting for: where Serve's gRPC binds and what it takes in, a port of one's
-own for jobs, patience with a busy machine, and an import that costs every process a second and more.
+own for jobs, patience with a busy machine, and an import that costs every process a second.
 
 Serve's proxy and replicas are worker processes, so `install` is given to Ray as the
 hook that each worker calls at its start. tests/e2e proves that the gRPC port answers
 on loopback only, and nothing to strangers.
 """
 
+import os
 import socket
+import stat
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partialmethod
+from pathlib import Path
 from typing import Any
 
 from netgraft.settings import settings
@@ -118,6 +122,8 @@ def start_ray(tries: int = 3, **options: Any) -> None:
     import ray
 
     own_agent_port(free_port())
+    close_token()
+    options = {"_temp_dir": str(private_folder() / "ray"), **options}
     try:
         ray.init(address="local", dashboard_port=free_port(), **options)
     except Exception as error:  # Ray raises nothing narrower here
@@ -125,6 +131,31 @@ def start_ray(tries: int = 3, **options: Any) -> None:
         if tries == 1 or "timed out during startup" not in str(error):
             raise
         start_ray(tries - 1, **options)
+
+
+def close_token() -> None:
+    """Make Ray's token, with which others run code as us, readable by this user only."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.is_file() and token.stat().st_uid == os.getuid():
+        token.chmod(0o600)
+
+
+def private_folder() -> Path:
+    """A folder for Ray's sessions, their sockets and logs, that no other user can enter.
+
+    Ray opens the folder of each session to everybody, from every worker again.
+    """
+    from ray._common.utils import get_default_system_temp_dir
+
+    temporary, me = get_default_system_temp_dir(), os.getuid()
+    folder = Path(temporary) / f"netgraft-{me}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != me:  # somebody else took the name
+        return Path(tempfile.mkdtemp(prefix="netgraft-", dir=temporary))
+    folder.chmod(0o700)
+    return folder
 
 
 def free_port() -> int:

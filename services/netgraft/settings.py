@@ -7,11 +7,17 @@ import os
 import secrets
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from netgraft.errors import InvalidValue
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda level: str(level).strip().upper()),
+]
 
 
 class Settings(BaseSettings):
@@ -47,7 +53,8 @@ class Settings(BaseSettings):
     """Longest time between two checkpoints of a tuning job."""
     torch_mirror: str = ""
     """URL that stands in for https://download.pytorch.org; empty: none."""
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
+    """From which level on log lines are written, in capitals or not."""
     debug: bool = False
     """Whether the CLI shows a traceback with an error."""
 
