@@ -35,7 +35,7 @@ def install() -> None:
     default_impl.add_grpc_address = add_grpc_address  # type: ignore[assignment]
     grpc_util.gRPCGenericServer.__init__ = _guarded  # type: ignore[method-assign,assignment]
     proxy.gRPCProxy.not_found_response = _still_starting  # type: ignore[method-assign,assignment]
-    proxy.get_grpc_response_status = _own_words(proxy.get_grpc_response_status)
+    proxy.get_grpc_response_status = reworded(proxy.get_grpc_response_status)
     # Over HTTP there are Serve's own health and routes, which are answered before a route is
     # looked for. A replica would answer all else with a traceback in its log.
     proxy.ProxyRouter.match_route = lambda *_: None  # type: ignore[method-assign,assignment]
@@ -69,7 +69,7 @@ async def _still_starting(_: Any, request: Any) -> AsyncIterator[Any]:
     yield ResponseStatus(code=code, message=sentence, is_error=True)
 
 
-def _own_words(status_of_failure: Callable[..., Any]) -> Callable[..., Any]:
+def reworded(status_of_failure: Callable[..., Any]) -> Callable[..., Any]:
     """`get_grpc_response_status` that logs a failure of Ray's, but does not send it to the client.
 
     It holds a traceback, with paths and addresses.
