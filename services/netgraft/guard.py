@@ -108,16 +108,14 @@ class Guard(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Any, Any]"]
-        ],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> "grpc.RpcMethodHandler[Any, Any]":
+    ) -> Any:
         """The rpc's own handler with its messages checked, or one that refuses the call."""
         method = handler_call_details.method
         metadata = dict(handler_call_details.invocation_metadata or ())
         language = language_of(metadata)
-        handler: Any = await continuation(handler_call_details)
+        handler = await continuation(handler_call_details)
         error = refusal(method, metadata, exists=handler is not None)
         if error is not None:
             return _refusing(error, language, handler)

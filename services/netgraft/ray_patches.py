@@ -27,18 +27,19 @@ def install() -> None:
     """
     import_serve()
     from ray.serve._private import default_impl, grpc_util, proxy
+    from ray.serve._private.proxy_router import ProxyRouter
 
     def add_grpc_address(server: Any, address: str) -> None:
         port = address.rpartition(":")[2]
         server.add_insecure_port(f"{settings().host}:{port}")
 
     default_impl.add_grpc_address = add_grpc_address  # type: ignore[assignment]
-    grpc_util.gRPCGenericServer.__init__ = _guarded  # type: ignore[method-assign,assignment]
+    grpc_util.gRPCGenericServer.__init__ = _guarded  # type: ignore[method-assign]
     proxy.gRPCProxy.not_found_response = _still_starting  # type: ignore[method-assign,assignment]
-    proxy.get_grpc_response_status = reworded(proxy.get_grpc_response_status)
+    vars(proxy)["get_grpc_response_status"] = reworded(grpc_util.get_grpc_response_status)
     # Over HTTP there are Serve's own health and routes, which are answered before a route is
     # looked for. A replica would answer all else with a traceback in its log.
-    proxy.ProxyRouter.match_route = lambda *_: None  # type: ignore[method-assign,assignment]
+    ProxyRouter.match_route = lambda *_: None  # type: ignore[method-assign]
 
 
 def _guarded(self: Any, service_handler_factory: Any, *, extra_options: Any = None) -> None:
@@ -147,8 +148,8 @@ def private_folder() -> Path:
     """
     from ray._common.utils import get_default_system_temp_dir
 
-    temporary, me = get_default_system_temp_dir(), os.getuid()
-    folder = Path(temporary) / f"netgraft-{me}"
+    temporary, me = Path(get_default_system_temp_dir()), os.getuid()  # type: ignore[no-untyped-call]
+    folder = temporary / f"netgraft-{me}"
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
