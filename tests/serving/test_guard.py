@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from netgraft.client import AsyncClient, as_error
-from netgraft.errors import MessageTooLarge, UnknownModel
+from netgraft.errors import MessageTooLarge, StillStarting, UnknownModel, Unreachable
 from netgraft.guard import MESSAGE_BYTES, RECEIVE_OPTIONS, Guard
 from netgraft.serving import expose
 from netgraft.settings import settings
@@ -241,6 +241,18 @@ async def test_an_error_within_a_stream_keeps_its_reason_in_the_status(address: 
     body = models_pb2.ExportModelRequest(format="x").SerializeToString()
     failure = await call(address, SERVER_STREAM, body, metadata=metadata())
     assert (failure.code(), reason(failure)) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL")
+
+
+async def test_an_application_that_is_not_up_yet_is_unreachable_to_our_client(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starting(self: Models, request: object) -> None:
+        raise StillStarting(application="models")
+
+    monkeypatch.setattr(Models, "GetModel", starting)
+    failure = await call(address, UNARY, b"", metadata=metadata())
+    assert (failure.code(), reason(failure)) == (grpc.StatusCode.UNAVAILABLE, "STILL_STARTING")
+    assert isinstance(as_error(failure, address), Unreachable)
 
 
 async def test_one_who_has_the_token_is_served(address: str) -> None:
