@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -20,7 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netgraft.client import Client
-from netgraft.errors import AddressInUse, Unreachable
+from netgraft.errors import AddressInUse, CannotStart, Unreachable
+from netgraft.logs import Log, logged
 from netgraft.ray_patches import free_port, import_serve, start_ray
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, models_pb2
@@ -60,6 +62,9 @@ RAY_ENVIRONMENT = {
     # On a loaded machine the proxy needs longer than Serve's 5 s to answer the first time.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
+    # Ray's own limit is 512 MiB a log, twenty times over, and workers' output has none at all.
+    "RAY_ROTATION_MAX_BYTES": str(8 * 2**20),
+    "RAY_ROTATION_BACKUP_COUNT": "1",
 }
 
 OBJECT_STORE_BYTES = 256 * 2**20
@@ -85,13 +90,40 @@ class Endpoints:
 def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) -> None:
     """Start everything, call `ready`, and stay until SIGINT or SIGTERM.
 
-    Raises AddressInUse, and Unreachable when the gateway does not come up.
+    What Ray and the gateway say goes to `state`/logs/up.log; `ready` prints to the terminal.
+    All that is written is readable by this user only. Raises AddressInUse, and CannotStart when
+    something does not come up, or ends by itself.
     """
     check_ports(web=web)
+    os.umask(0o077)
     token = settings().make_token()
     _export_environment()
     stop = threading.Event()
     _stop_when_told(stop)
+    with logged(settings().folder / "logs" / "up.log") as log, _explained(log):
+        _run(log, token, stop, ready, web=web)
+
+
+@contextmanager
+def _explained(log: Log) -> Iterator[None]:
+    """Name the log with every failure; Ray raises whatever it likes, and says more there."""
+    try:
+        yield
+    except BrokenPipeError:  # who reads what `ready` prints has gone
+        raise
+    except Exception as error:
+        traceback.print_exception(error)
+        raise CannotStart(log=log.path) from error
+
+
+def _run(
+    log: Log,
+    token: str,
+    stop: threading.Event,
+    ready: Callable[[Endpoints], None] | None,
+    *,
+    web: bool,
+) -> None:
     with _gateway(web) as gateway, _services(stop):
         address = f"{settings().host}:{settings().grpc_port}"
         url = f"http://{settings().host}:{settings().web_port}"
@@ -99,8 +131,10 @@ def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) ->
         if gateway:
             _wait_for_gateway(gateway, url, stop)
         if ready and not stop.is_set():
-            ready(Endpoints(address, url, token))
+            with log.speaking():
+                ready(Endpoints(address, url, token))
         while not stop.wait(1):
+            log.trim()
             if gateway and gateway.poll() is not None:
                 raise Unreachable(address=url)
 

@@ -12,6 +12,7 @@ one raises a RemoteError with the server's reason and sentence.
 Knows nothing of torch and Ray.
 """
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +21,15 @@ import grpc.aio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from netgraft.errors import NetgraftError, Unauthenticated, Unreachable, every_error
+from netgraft.errors import (
+    MessageTooLarge,
+    NetgraftError,
+    StillStarting,
+    Unauthenticated,
+    Unreachable,
+    every_error,
+)
+from netgraft.guard import MESSAGE_BYTES
 from netgraft.settings import settings
 from netgraft.v1 import (
     agent_pb2_grpc,
@@ -39,7 +48,7 @@ if TYPE_CHECKING:
     from netgraft.v1.tuning_pb2_grpc import TuningAsyncStub
 
 OPTIONS = [
-    ("grpc.max_send_message_length", 64 * 2**20),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),  # what is larger, no server takes
     # A server that comes back is found within seconds, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
@@ -71,6 +80,9 @@ ABSENT = (
     grpc.StatusCode.DEADLINE_EXCEEDED,
 )
 
+_OVERSIZE = re.compile(r"(CLIENT: Sent|SERVER: Received|.*Decompressed) message larger than max")
+"""gRPC's own words for a request beyond a limit; a reply beyond one is "CLIENT: Received …"."""
+
 _REASONS = {kind.reason: kind for kind in every_error()}
 
 
@@ -94,25 +106,36 @@ class RemoteError(NetgraftError):
 
 def as_error(failure: grpc.RpcError, address: str) -> NetgraftError:
     """A failed call as an error of the tree."""
-    code = failure.code() if isinstance(failure, grpc.Call | grpc.aio.AioRpcError) else None
-    status = _status(failure) if code is not None else None
-    info = error_details_pb2.ErrorInfo()
-    if code is not None and status is not None:
-        for detail in status.details:
-            if detail.Unpack(info):
-                return RemoteError(reason=info.reason, sentence=status.message, code=code.name)
+    ended = isinstance(failure, grpc.Call | grpc.aio.AioRpcError)
+    code = failure.code() if ended else None
+    detail = (failure.details() if ended else "") or ""
+    if remote := _with_reason(failure, code, detail):
+        starting = remote.reason == StillStarting.reason
+        return Unreachable(address=address) if starting else remote
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return Unauthenticated()
-    name = code.name if code else "UNKNOWN"
-    detail = failure.details() if isinstance(failure, grpc.Call | grpc.aio.AioRpcError) else ""
-    sentence, _, reason = (detail or "").removesuffix(")").rpartition(" (")
-    if reason in _REASONS:  # a failed stream: see serving.fail
-        return RemoteError(reason=reason, sentence=sentence, code=name)
-    # Our own NOT_FOUND carries its reason; the bare one is Ray Serve's, of an
-    # application that is not deployed (yet).
+    # Our own NOT_FOUND carries its reason; a bare one is of a Ray Serve without our guard, of
+    # an application that is not deployed (yet).
     if code in ABSENT:
         return Unreachable(address=address)
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _OVERSIZE.match(detail):
+        return MessageTooLarge(limit=f"{MESSAGE_BYTES // 2**20} MiB")
+    name = code.name if code else "UNKNOWN"
     return RemoteError(reason=name, sentence=detail or name, code=name)
+
+
+def _with_reason(failure: Any, code: grpc.StatusCode | None, detail: str) -> RemoteError | None:
+    """The error as the server reported it, if it is netgraft's."""
+    if code is None:
+        return None
+    info = error_details_pb2.ErrorInfo()
+    for packed in getattr(_status(failure), "details", ()):
+        if packed.Unpack(info):
+            return RemoteError(reason=info.reason, sentence=detail, code=code.name)
+    sentence, _, reason = detail.removesuffix(")").rpartition(" (")
+    if reason in _REASONS:  # a failed stream: see serving.fail
+        return RemoteError(reason=reason, sentence=sentence, code=code.name)
+    return None
 
 
 def _status(failure: Any) -> Any:

@@ -6,14 +6,16 @@
     │   ├── InvalidValue
     │   ├── InvalidData
     │   ├── UnsupportedFile
-    │   └── WrongHash
+    │   ├── WrongHash
+    │   └── NotAMessage
     ├── NotFound                  NOT_FOUND
     │   ├── UnknownModel
     │   ├── UnknownModule
     │   ├── UnknownClass
     │   ├── UnknownJob
     │   ├── DataNotFound
-    │   └── NoSuchFile
+    │   ├── NoSuchFile
+    │   └── WrongApplication
     ├── NotPossible               FAILED_PRECONDITION
     │   ├── WeightsUnavailable
     │   ├── CannotPrefetch
@@ -35,7 +37,8 @@
     │   ├── UploadIncomplete
     │   ├── PackageMissing
     │   ├── NewerVersion
-    │   └── OnlyDrawn
+    │   ├── OnlyDrawn
+    │   └── CannotStart
     ├── NotAllowed
     │   ├── Unauthenticated       UNAUTHENTICATED
     │   ├── OutsideDataRoots      PERMISSION_DENIED
@@ -43,8 +46,11 @@
     ├── Exhausted                 RESOURCE_EXHAUSTED
     │   ├── DiskFull
     │   ├── TooLarge
+    │   ├── MessageTooLarge
     │   └── NotEnoughWorkers
     ├── Unreachable               UNAVAILABLE
+    │   └── StillStarting
+    ├── UnknownMethod             UNIMPLEMENTED
     ├── AddressInUse              UNAVAILABLE
     └── TrainingFailed            ABORTED
 
@@ -123,6 +129,15 @@ class WrongHash(InvalidRequest):
     zh = "收到的 {name} 与所声明的文件不符：其 SHA-256 为 {found}。未保留任何内容，请重新发送。"
 
 
+class NotAMessage(InvalidRequest):
+    reason = "NOT_A_MESSAGE"
+    en = (
+        "The bytes that were sent are not a message that {method} takes. Build the client from "
+        "this version's .proto files."
+    )
+    zh = "发送的字节不是 {method} 所需的消息。请用此版本的 .proto 文件生成客户端。"
+
+
 class NotFound(NetgraftError):
     reason = "NOT_FOUND"
     en = "{what} was not found."
@@ -169,6 +184,15 @@ class NoSuchFile(NotFound):
     reason = "NO_SUCH_FILE"
     en = "There is no file {data!r}. Give a model's file below {roots}."
     zh = "没有文件 {data!r}。请给出 {roots} 下的模型文件。"
+
+
+class WrongApplication(NotFound):
+    reason = "WRONG_APPLICATION"
+    en = (
+        "{method} is not an rpc of the application {application!r}. Call it with the metadata "
+        "`application: {expected}`."
+    )
+    zh = "{method} 不属于应用 {application!r}。请在调用时附上元数据 `application: {expected}`。"
 
 
 class NotPossible(NetgraftError):
@@ -354,6 +378,12 @@ class OnlyDrawn(NotPossible):
     )
 
 
+class CannotStart(NotPossible):
+    reason = "CANNOT_START"
+    en = "netgraft did not start, or a part of it ended; see {log}."
+    zh = "netgraft 未能启动，或其中一部分已退出；详见 {log}。"
+
+
 class NotAllowed(NetgraftError):
     reason = "NOT_ALLOWED"
     en = "That is not allowed: {problem}"
@@ -403,6 +433,15 @@ class TooLarge(Exhausted):
     zh = "{what} 过大：最多 {limit}。"
 
 
+class MessageTooLarge(Exhausted):
+    reason = "MESSAGE_TOO_LARGE"
+    en = (
+        "A message to the server may have at most {limit}. `netgraft upload FILE` sends a larger "
+        "file in parts."
+    )
+    zh = "发给服务器的消息最大为 {limit}。较大的文件请用 `netgraft upload FILE` 分段发送。"
+
+
 class NotEnoughWorkers(Exhausted):
     reason = "NOT_ENOUGH_WORKERS"
     en = "{asked} workers on {device} were asked for, but there are {available}. Ask for fewer."
@@ -413,6 +452,18 @@ class Unreachable(NetgraftError):
     reason = "UNREACHABLE"
     en = "No netgraft server answers at {address}. Start one with `netgraft up`."
     zh = "{address} 上没有 netgraft 服务器响应。请用 `netgraft up` 启动。"
+
+
+class StillStarting(Unreachable):
+    reason = "STILL_STARTING"
+    en = "The application {application!r} is not up yet. Try again in a few seconds."
+    zh = "应用 {application!r} 尚未就绪。请几秒后重试。"
+
+
+class UnknownMethod(NetgraftError):
+    reason = "UNKNOWN_METHOD"
+    en = "This server has no rpc {method}. Use a client and a server of the same version."
+    zh = "此服务器没有 rpc {method}。请使用相同版本的客户端和服务器。"
 
 
 class AddressInUse(NetgraftError):
@@ -436,6 +487,7 @@ STATUS: dict[type[NetgraftError], str] = {
     Unauthenticated: "UNAUTHENTICATED",
     Exhausted: "RESOURCE_EXHAUSTED",
     Unreachable: "UNAVAILABLE",
+    UnknownMethod: "UNIMPLEMENTED",
     AddressInUse: "UNAVAILABLE",
     TrainingFailed: "ABORTED",
 }

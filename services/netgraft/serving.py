@@ -9,7 +9,6 @@ gRPC status with a `google.rpc.ErrorInfo`. This module does not import ray.
 
 import asyncio
 import gc
-import hmac
 import inspect
 import logging
 import os
@@ -21,19 +20,16 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import Any
 
-import grpc
-from google.protobuf import any_pb2, message_factory
+from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
-from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from netgraft.errors import NetgraftError, Unauthenticated, status_name
+from netgraft.errors import NetgraftError, Unauthenticated
+from netgraft.guard import is_known, language_of, status_of, token_of
 from netgraft.settings import settings
 
 logger = logging.getLogger(__name__)
 
-DOMAIN = "netgraft"
-STATUS_KEY = "grpc-status-details-bin"
 LOWEST_PRIORITY = 19
 DRAIN_SECONDS = 10
 
@@ -186,13 +182,11 @@ async def _items(handler: Callable[[Message], Any], request: Message) -> AsyncIt
 
 
 def _identify(context: Any) -> None:
+    """Note who calls. A server's Guard has asked for the token before; this is the second lock."""
     metadata = dict(context.invocation_metadata())
-    scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
-    expected = settings().read_token()
-    known = scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), expected.encode())
-    language = "zh" if str(metadata.get("accept-language", "")).startswith("zh") else "en"
-    _caller.set(Caller(token, language))
-    if not (known and expected):
+    token = token_of(metadata)
+    _caller.set(Caller(token, language_of(metadata)))
+    if not is_known(token):
         raise Unauthenticated
 
 
@@ -203,13 +197,7 @@ def fail(context: Any, error: NetgraftError, *, stream: bool = False) -> None:
     stands behind the sentence too, in parentheses, and the exception must be raised.
     """
     language = getattr(_caller.get(None), "language", "en")
-    sentence = error.sentence(language)
-    code = grpc.StatusCode[status_name(error)]
-    info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
-    status = status_pb2.Status(
-        code=code_pb2.Code.Value(code.name), message=sentence, details=[info]
-    )
+    code, sentence, trailing = status_of(error, language)
     context.set_code(code)
     context.set_details(f"{sentence} ({error.reason})" if stream else sentence)
-    context.set_trailing_metadata([(STATUS_KEY, status.SerializeToString())])
+    context.set_trailing_metadata(list(trailing))

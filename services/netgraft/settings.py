@@ -7,11 +7,20 @@ import os
 import secrets
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from netgraft.errors import InvalidValue
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+def _capitals(level: Any) -> Any:
+    """A known level as `logging` spells it."""
+    spelt = str(level).strip().upper()
+    return spelt if spelt in get_args(Level) else level
 
 
 class Settings(BaseSettings):
@@ -47,7 +56,8 @@ class Settings(BaseSettings):
     """Longest time between two checkpoints of a tuning job."""
     torch_mirror: str = ""
     """URL that stands in for https://download.pytorch.org; empty: none."""
-    log_level: str = "INFO"
+    log_level: Annotated[Level, BeforeValidator(_capitals)] = "INFO"
+    """From which level on log lines are written, in capitals or not."""
     debug: bool = False
     """Whether the CLI shows a traceback with an error."""
 

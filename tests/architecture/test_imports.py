@@ -81,11 +81,13 @@ def allowed_rooms(module: str) -> set[str]:
     return {
         "errors": set(),
         "settings": {"errors"},
-        "ray_patches": {"settings"},
-        "serving": set(GROUND),
-        "client": {*GROUND, "v1"},
+        "guard": set(GROUND),
+        "ray_patches": {*GROUND, "guard"},
+        "serving": {*GROUND, "guard"},
+        "client": {*GROUND, "guard", "v1"},  # the size of a message that a server takes
         "sending": {"errors", "client", "v1"},
-        "app": {*GROUND, "client", "ray_patches", "v1"},  # it waits for the first answer
+        "logs": set(),
+        "app": {*GROUND, "client", "logs", "ray_patches", "v1"},  # it waits for the first answer
         "cli": {*GROUND, "app", "client", "models", "sending", "serving", "v1", *SLICES},
         "ui": {*GROUND, "client", "sending", "v1"},
     }.get(here, set())

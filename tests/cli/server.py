@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 
 from netgraft.cli.door import EDGES
+from netgraft.guard import RECEIVE_OPTIONS, Guard
 from netgraft.serving import expose
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
@@ -45,7 +46,7 @@ def serving(*names: str, port: int = 0, **launched: Any) -> Iterator[str]:
 
 
 async def _start(names: tuple[str, ...], port: int, launched: dict[str, Any]) -> tuple[Any, str]:
-    server = grpc.aio.server()
+    server = grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)
     address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     for name in names:
         arguments = {"agent": {"address": address}, "tuning": launched}.get(name, {})

@@ -61,6 +61,27 @@ def test_a_child_that_cannot_start_gives_its_reason(
     assert caught.value.reason == "ADDRESS_IN_USE"
 
 
+def test_a_start_that_fails_names_the_log_which_says_why(state: Path, tmp_path: Path) -> None:
+    too_long = tmp_path / ("x" * 100)  # for the path of a socket
+    too_long.mkdir()
+    ports = {"NETGRAFT_GRPC_PORT": free(), "NETGRAFT_WEB_PORT": free()}
+    done = subprocess.run(
+        [sys.executable, "-m", "netgraft.cli", "up", "--no-web"],
+        env={**os.environ, **ports, "RAY_TMPDIR": str(too_long), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    log = state / "logs" / "up.log"
+    assert done.returncode == 1
+    assert done.stdout == ""
+    starting, error = done.stderr.splitlines()
+    assert starting.startswith("Starting")
+    assert f"see {log}. (CANNOT_START)" in error
+    assert "AF_UNIX path length" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_child_ends_when_its_parent_is_killed() -> None:
     child = (
         "from netgraft.cli.child import end_with_parent; import os, time; "

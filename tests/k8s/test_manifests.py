@@ -17,6 +17,7 @@ import pytest
 import yaml
 from google.protobuf.descriptor_pool import Default
 from pydantic import ValidationError
+from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 from ray.serve import Application
 from ray.serve.schema import ServeDeploySchema
 
@@ -219,6 +220,7 @@ def test_ray_is_started_as_the_composition_root_starts_it() -> None:
     env = {variable["name"]: variable.get("value") for variable in head["env"]}
     expected = app.RAY_ENVIRONMENT.items() - {("RAY_AUTH_MODE", "token")}  # KubeRay sets it
     assert expected <= env.items()
+    assert env[WORKER_PROCESS_SETUP_HOOK_ENV_VAR] == "netgraft.ray_patches.install"
     assert workers
     assert all(worker["env"] == head["env"] for worker in workers)
     assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}

@@ -8,9 +8,10 @@ A model is never a blob that gets edited. It is an immutable Recipe: a base
 Its id is the SHA-256 of the recipe's canonical form, so ids never go stale.
 
 Every rpc of every netgraft service needs the metadata key `authorization`
-with the value `Bearer TOKEN`, and, where Ray Serve routes, `application`
-with the name of the service in lower case ("models", "graphs", "surgery",
-"tuning", "agent"). `accept-language: zh` gives error sentences in Chinese.
+with the value `Bearer TOKEN`, and `application` with the name of the service
+in lower case ("models", "graphs", "surgery", "tuning", "agent"). A message
+to the server has at most 8 MiB, one from it has no limit of the server's.
+`accept-language: zh` gives error sentences in Chinese.
 An error carries a google.rpc.ErrorInfo with a constant `reason`.
 """
 

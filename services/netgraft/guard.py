@@ -1,0 +1,203 @@
+"""What every rpc meets before its message is read: who calls, where it goes, size and form.
+
+`Guard` is a server interceptor of `grpc.aio`. A plain server takes it as it is
+(`grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)`); the proxy of Ray
+Serve gets it through `ray_patches`. A call that is refused here reaches no servicer and
+writes no log. Knows nothing of what the rpcs do.
+"""
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from netgraft.errors import (
+    NetgraftError,
+    NotAMessage,
+    Unauthenticated,
+    UnknownMethod,
+    WrongApplication,
+    status_name,
+)
+from netgraft.settings import settings
+
+DOMAIN = "netgraft"
+STATUS_KEY = "grpc-status-details-bin"
+
+PACKAGE = "netgraft.v1"
+"""The package whose services are applications: `netgraft.v1.Models` is served by `models`."""
+
+OPEN = frozenset(
+    {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "ray.serve.RayServeAPIService",  # whether it is healthy, and the applications' names
+    }
+)
+"""Services that answer without a token, as load balancers and grpcurl expect."""
+
+MESSAGE_BYTES = 8 * 2**20
+"""The largest message that a server takes in. A file is sent in parts of 1 MiB."""
+
+RECEIVE_OPTIONS = (("grpc.max_receive_message_length", MESSAGE_BYTES),)
+
+SHOWN = 80
+"""Characters of a caller's own text that an error repeats."""
+
+Metadata = Mapping[str, Any]
+
+
+def token_of(metadata: Metadata) -> str:
+    """The bearer token that a call carries, or ""."""
+    scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
+    return token if scheme.lower() == "bearer" else ""
+
+
+def is_known(token: str) -> bool:
+    """Whether this is the server's token. Never true while the server has none."""
+    expected = settings().read_token()
+    return hmac.compare_digest(token.encode(), expected.encode()) and bool(expected)
+
+
+def language_of(metadata: Metadata) -> str:
+    """The language that a caller reads, "en" or "zh"."""
+    return "zh" if str(metadata.get("accept-language", "")).startswith("zh") else "en"
+
+
+def refusal(method: str, metadata: Metadata, *, exists: bool) -> NetgraftError | None:
+    """Why a call may not go on, or None. The token is asked for first.
+
+    `method` is the rpc's path, such as "/netgraft.v1.Models/GetModel"; `exists` says
+    whether the server has it.
+    """
+    service, _, name = method.removeprefix("/").rpartition("/")
+    if service not in OPEN and not is_known(token_of(metadata)):
+        return Unauthenticated()
+    if not exists:
+        return UnknownMethod(method=method[:SHOWN])
+    package, _, served = service.rpartition(".")
+    application, expected = str(metadata.get("application", "")), served.lower()
+    if package == PACKAGE and application != expected:
+        return WrongApplication(method=name, application=application[:SHOWN], expected=expected)
+    return None
+
+
+def status_of(
+    error: NetgraftError, language: str
+) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
+    """An error as what ends a call: code, sentence and trailing metadata with its reason."""
+    sentence = error.sentence(language)
+    code = grpc.StatusCode[status_name(error)]
+    info = any_pb2.Any()
+    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    status = status_pb2.Status(
+        code=code_pb2.Code.Value(code.name), message=sentence, details=[info]
+    )
+    return code, sentence, ((STATUS_KEY, status.SerializeToString()),)
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Refuses strangers, stray calls and bytes that are no message, each with its reason."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """The rpc's own handler with its messages checked, or one that refuses the call."""
+        method = handler_call_details.method
+        metadata = dict(handler_call_details.invocation_metadata or ())
+        language = language_of(metadata)
+        handler = await continuation(handler_call_details)
+        error = refusal(method, metadata, exists=handler is not None)
+        if error is not None:
+            return _refusing(error, language, handler)
+        return _checking(handler, method.rpartition("/")[2], language)
+
+
+async def _abort(context: Any, error: NetgraftError, language: str) -> NoReturn:
+    code, sentence, trailing = status_of(error, language)
+    await context.abort(code, sentence, trailing)
+    raise AssertionError  # abort has raised
+
+
+def _refusing(error: NetgraftError, language: str, handler: Any) -> Any:
+    """A handler that ends the call. Of a stream, and of an rpc that is not there, nothing is read.
+
+    A single message is read and thrown away, so that one beyond MESSAGE_BYTES, which grpc
+    refuses by its length, is refused as such.
+    """
+
+    async def refuse(_: object, context: Any) -> None:
+        await _abort(context, error, language)
+
+    if handler is None or handler.request_streaming:
+        return grpc.stream_unary_rpc_method_handler(refuse)
+    return grpc.unary_unary_rpc_method_handler(refuse)
+
+
+class _Parsed:
+    """A caller's messages, parsed as they are asked for. Raises NotAMessage, and keeps it."""
+
+    def __init__(self, parse: Callable[[bytes], Any], method: str) -> None:
+        self.parse = parse
+        self.method = method
+        self.fault: NotAMessage | None = None
+
+    def one(self, data: bytes) -> Any:
+        try:
+            return self.parse(data)
+        except (DecodeError, ValueError):
+            self.fault = NotAMessage(method=self.method)
+            raise self.fault from None
+
+    async def each(self, stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        async for data in stream:
+            yield self.one(data)
+
+
+def _checking(handler: Any, method: str, language: str) -> Any:
+    """The handler, given bytes. An error of the tree that it raises becomes the call's status."""
+    parse = handler.request_deserializer or bytes
+    streaming = handler.request_streaming
+
+    def incoming(data: Any) -> tuple[_Parsed, Any]:
+        parsed = _Parsed(parse, method)
+        return parsed, parsed.each(data) if streaming else parsed.one(data)
+
+    async def single(data: Any, context: Any) -> Any:
+        serve = handler.stream_unary if streaming else handler.unary_unary
+        try:
+            parsed, request = incoming(data)
+            reply = await serve(request, context)
+            if parsed.fault:  # it was noticed between the handler and its client
+                raise parsed.fault
+        except NetgraftError as error:
+            await _abort(context, error, language)
+        return reply
+
+    async def several(data: Any, context: Any) -> AsyncIterator[Any]:
+        serve = handler.stream_stream if streaming else handler.unary_stream
+        try:
+            parsed, request = incoming(data)
+            async with aclosing(serve(request, context)) as replies:
+                async for reply in replies:
+                    yield reply
+            if parsed.fault:
+                raise parsed.fault
+        except NetgraftError as error:
+            await _abort(context, error, language)
+
+    kind = "stream" if streaming else "unary"
+    kind += "_stream" if handler.response_streaming else "_unary"
+    return handler._replace(
+        request_deserializer=None,
+        **{kind: several if handler.response_streaming else single},
+    )
