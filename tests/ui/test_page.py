@@ -98,7 +98,7 @@ def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
     assert not server.tuning.runs
     page.locator("#consent-cancel").click()
     expect(card).to_be_hidden()
-    expect(chat).to_contain_text("Not carried out.")
+    expect(chat).to_contain_text("Plan discarded.")
     assert not server.tuning.runs
 
     say(page, "fine-tune it on digits for 2 epochs")

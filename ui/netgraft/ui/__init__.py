@@ -7,6 +7,7 @@
     backend     connections to the gRPC server, one per language
     viewer      /viz/{id}/…   relays Graphs.GetViewerFile
     download    /export/{id}/{format}   streams Models.ExportModel
+    answers     yes and no, as people type them at a plan
     exchange    one thing said, and all that came of it
     room        one conversation: what was said, planned, agreed to and done
     job         one tuning job as it is seen from here: curve, progress, end

@@ -44,7 +44,9 @@ class Words:
     cancel: str
     declined: str
     replaced: str
+    left: str
     interrupted: str
+    no_job: str
     current_model: str
     step_result: str
 
@@ -217,16 +219,19 @@ ENGLISH = Words(
     training_empty="Nothing trains yet. Ask for it, such as “fine-tune it on digits for 1 epoch”.",
     model_empty="The model's heads and figures appear here.",
     thinking="Understanding",
-    card_title="Carry out this plan?",
-    card_in_chat="This needs your consent. Look the plan over, then choose **Run** or **Cancel**.",
+    card_title="Run this plan?",
+    card_in_chat="This needs your consent. Review the plan, then choose **Run** or **Cancel**, or "
+    "answer “yes” or “no”.",
     card_assumptions="Assumed, because it was not said",
     card_note="Training runs on this server until it ends or you cancel it, even when this page "
     "is closed.",
     run="Run",
     cancel="Cancel",
-    declined="Not carried out.",
-    replaced="Not carried out: something else was said.",
+    declined="Plan discarded.",
+    replaced="Plan not run: your next message took its place.",
+    left="This plan was not run.",
     interrupted="This step was interrupted.",
+    no_job="There is no training in this conversation yet.",
     current_model="the current model",
     step_result="result of step {step}",
     queued="Queued",
@@ -311,14 +316,16 @@ CHINESE = Words(
     model_empty="模型的分类头和各项数据会显示在这里。",
     thinking="正在理解",
     card_title="执行这个计划吗？",
-    card_in_chat="这需要您的同意。请查看计划后选择 **执行** 或 **取消**。",
+    card_in_chat="这需要您的同意。请查看计划后选择 **执行** 或 **取消**，也可以回答“好”或“不”。",
     card_assumptions="未说明、按默认值假定",
     card_note="训练在服务器上进行，直到结束或被取消；关闭本页也不会中断。",
     run="执行",
     cancel="取消",
-    declined="未执行。",
-    replaced="未执行：您改说了别的。",
+    declined="计划已取消。",
+    replaced="计划未执行：已由您的下一条消息取代。",
+    left="该计划未执行。",
     interrupted="该步骤被中断。",
+    no_job="本对话中还没有训练任务。",
     current_model="当前模型",
     step_result="第 {step} 步的结果",
     queued="排队中",
