@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netgraft import codes
 from netgraft.client import Client
 from netgraft.errors import AddressInUse, Unreachable
 from netgraft.ray_patches import free_port, import_serve, start_ray
@@ -74,12 +75,11 @@ class Endpoints:
 
     grpc: str
     web: str
-    token: str
 
     @property
-    def web_url_with_token(self) -> str:
-        """The chat page's address; opening it once logs the browser in."""
-        return f"{self.web}/?token={self.token}"
+    def login_url(self) -> str:
+        """The chat page's address; opening it logs a browser in, once, within ten minutes."""
+        return codes.link(self.web)
 
 
 def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) -> None:
@@ -88,18 +88,18 @@ def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) ->
     Raises AddressInUse, and Unreachable when the gateway does not come up.
     """
     check_ports(web=web)
-    token = settings().make_token()
+    settings().make_token()
     _export_environment()
     stop = threading.Event()
     _stop_when_told(stop)
     with _gateway(web) as gateway, _services(stop):
         address = f"{settings().host}:{settings().grpc_port}"
-        url = f"http://{settings().host}:{settings().web_port}"
+        url = settings().web_url
         _wait_for_services(address, stop)
         if gateway:
             _wait_for_gateway(gateway, url, stop)
         if ready and not stop.is_set():
-            ready(Endpoints(address, url, token))
+            ready(Endpoints(address, url))
         while not stop.wait(1):
             if gateway and gateway.poll() is not None:
                 raise Unreachable(address=url)

@@ -85,9 +85,10 @@ def allowed_rooms(module: str) -> set[str]:
         "serving": set(GROUND),
         "client": {*GROUND, "v1"},
         "sending": {"errors", "client", "v1"},
-        "app": {*GROUND, "client", "ray_patches", "v1"},  # it waits for the first answer
-        "cli": {*GROUND, "app", "client", "models", "sending", "serving", "v1", *SLICES},
-        "ui": {*GROUND, "client", "sending", "v1"},
+        "codes": {"settings"},
+        "app": {*GROUND, "client", "codes", "ray_patches", "v1"},  # it waits for the first answer
+        "cli": {*GROUND, "app", "client", "codes", "models", "sending", "serving", "v1", *SLICES},
+        "ui": {*GROUND, "client", "codes", "sending", "v1"},
     }.get(here, set())
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-TOKEN = "the-token-of-these-tests"
+from netgraft import codes
+
 GRAFTED = "b" * 64
 TUNED = "c" * 64
 SLOWLY = 15_000
@@ -44,7 +45,7 @@ def enter(context: BrowserContext, site: str) -> Page:
     """Open the page as `netgraft up` says."""
     page = context.new_page()
     page.set_default_timeout(SLOWLY)
-    page.goto(f"{site}/?token={TOKEN}")
+    page.goto(codes.link(site))
     page.locator("#message-box textarea").wait_for()
     assert page.url == f"{site}/"
     return page

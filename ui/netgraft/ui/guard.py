@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from netgraft import codes
 from netgraft.errors import Unauthenticated
 from netgraft.settings import settings
 from netgraft.ui.pages import wants_page, whole_page
@@ -103,7 +104,9 @@ def refuse(request: Request) -> Response | None:
 
 def _check_session(request: Request) -> Response | None:
     if request.method == "GET" and is_token(request.query_params.get("token", "")):
-        return _enter(request)
+        return begin_session(request, _to_clean_address(request))  # a program; links have codes
+    if request.method == "GET" and (code := request.query_params.get("code", "")):
+        return _check_code(request, code)
     if not is_known_caller(request):
         return _turn_away(request)
     if request.url.path.startswith(CLOSED):
@@ -161,15 +164,24 @@ def begin_session(request: Request, response: Response) -> Response:
     return response
 
 
-def _enter(request: Request) -> Response:
-    rest = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
+def _check_code(request: Request, code: str) -> Response:
+    if codes.spend(code):
+        return begin_session(request, _to_clean_address(request))
+    if is_known_caller(request):  # an old link, opened again in the browser that it let in
+        return _to_clean_address(request)
+    return _turn_away(request, by_old_link=True)
+
+
+def _to_clean_address(request: Request) -> Response:
+    query = request.query_params.multi_items()
+    rest = [(name, value) for name, value in query if name not in {"token", "code"}]
     # A path that begins with two slashes would be read as another host.
     path = "/" + quote(request.url.path.lstrip("/"))
     target = path + (f"?{urlencode(rest)}" if rest else "")
-    return begin_session(request, RedirectResponse(target, 303))
+    return RedirectResponse(target, 303)
 
 
-def _turn_away(request: Request) -> Response:
+def _turn_away(request: Request, *, by_old_link: bool = False) -> Response:
     error = Unauthenticated()
     if request.method not in {"GET", "HEAD"} or not wants_page(request):
         message = error.sentence(language_of(request))
@@ -182,6 +194,7 @@ def _turn_away(request: Request) -> Response:
         request.headers.get("sec-fetch-site") == "cross-site"
         and request.headers.get("sec-fetch-dest") == "document"
         and request.url.path == "/"
+        and not by_old_link
     )
     if came_from_elsewhere:
         # A strict cookie is held back when a link on another site was clicked. Asked
@@ -189,8 +202,10 @@ def _turn_away(request: Request) -> Response:
         again = '<meta http-equiv="refresh" content="0;url=/">'
         return whole_page(request, "netgraft", again)
     path = request.url.path
-    query = "" if path == "/" else f"?{urlencode({'next': path})}"
-    return RedirectResponse(LOGIN + query, 303)
+    query = {"next": path} if path != "/" else {}
+    if by_old_link:
+        query["link"] = "old"
+    return RedirectResponse(LOGIN + (f"?{urlencode(query)}" if query else ""), 303)
 
 
 def _with_headers(send: Send) -> Send:

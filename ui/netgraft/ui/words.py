@@ -110,6 +110,7 @@ class Words:
     login_label: str
     login_button: str
     login_wrong: str
+    login_old_link: str
 
 
 ENGLISH_STEPS = {
@@ -283,10 +284,13 @@ ENGLISH = Words(
     fields=ENGLISH_FIELDS,
     error_title="That did not work",
     login_title="netgraft",
-    login_hint="Open the address that `netgraft up` printed, or give the token. To see it, run:",
+    login_hint="`netgraft token --link` prints a link that signs you in. Or give the token, which "
+    "`netgraft token` prints.",
     login_label="Token",
-    login_button="Enter",
+    login_button="Sign in",
     login_wrong="That is not the token.",
+    login_old_link="This link was used already, or is older than ten minutes. Get a new one with "
+    "`netgraft token --link`.",
 )
 
 CHINESE = Words(
@@ -377,10 +381,12 @@ CHINESE = Words(
     fields=CHINESE_FIELDS,
     error_title="未能完成",
     login_title="netgraft",
-    login_hint="请打开 `netgraft up` 输出的地址，或输入令牌。运行以下命令可查看令牌：",
+    login_hint="运行 `netgraft token --link` 可获得登录链接。也可以输入令牌，运行 `netgraft token` "
+    "可查看。",
     login_label="令牌",
-    login_button="进入",
+    login_button="登录",
     login_wrong="令牌不正确。",
+    login_old_link="该链接已被使用，或已超过十分钟。请运行 `netgraft token --link` 获取新链接。",
 )
 
 LANGUAGES = {"en": ENGLISH, "zh": CHINESE}
