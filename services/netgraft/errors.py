@@ -42,9 +42,11 @@
     ├── Exhausted                 RESOURCE_EXHAUSTED
     │   ├── DiskFull
     │   ├── TooLarge
+    │   ├── UploadsBusy
     │   └── NotEnoughWorkers
     ├── Unreachable               UNAVAILABLE
     ├── AddressInUse              UNAVAILABLE
+    ├── TooSlow                   DEADLINE_EXCEEDED
     └── TrainingFailed            ABORTED
 
 Each class has a constant `reason` and a sentence in English and in Chinese that
@@ -390,6 +392,15 @@ class TooLarge(Exhausted):
     zh = "{what} 过大：最多 {limit}。"
 
 
+class UploadsBusy(Exhausted):
+    reason = "UPLOADS_BUSY"
+    en = (
+        "Other uploads are in progress: at most {each} of yours, and {total} in all, are taken at "
+        "a time. Try again in {seconds} s."
+    )
+    zh = "正在处理其他上传：每人最多同时 {each} 个，总共最多 {total} 个。请在 {seconds} 秒后重试。"
+
+
 class NotEnoughWorkers(Exhausted):
     reason = "NOT_ENOUGH_WORKERS"
     en = "{asked} workers on {device} were asked for, but there are {available}. Ask for fewer."
@@ -408,6 +419,12 @@ class AddressInUse(NetgraftError):
     zh = "端口 {port} 已被占用。请停止占用它的程序，或用 {variable}=端口 另选一个。"
 
 
+class TooSlow(NetgraftError):
+    reason = "TOO_SLOW"
+    en = "Too little of the request arrived within {seconds} s. Send it again."
+    zh = "{seconds} 秒内收到的数据过少。请重新发送。"
+
+
 class TrainingFailed(NetgraftError):
     reason = "TRAINING_FAILED"
     en = "The training stopped: {problem}"
@@ -424,6 +441,7 @@ STATUS: dict[type[NetgraftError], str] = {
     Exhausted: "RESOURCE_EXHAUSTED",
     Unreachable: "UNAVAILABLE",
     AddressInUse: "UNAVAILABLE",
+    TooSlow: "DEADLINE_EXCEEDED",
     TrainingFailed: "ABORTED",
 }
 """The one table. A class that is not listed has the status of its nearest ancestor."""

@@ -3,6 +3,7 @@
 In this order: the Host header (a page that rebinds its name to 127.0.0.1 comes with its
 own name), the Origin header (another port of this host is "same site" to a cookie, but
 not the same origin), the session, and the parts of Gradio that netgraft does not use.
+Whatever then reads the body reads it within the times of `body`.
 Only /healthz and /login answer without a session.
 """
 
@@ -17,9 +18,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from netgraft import codes
-from netgraft.errors import Unauthenticated
+from netgraft.errors import TooSlow, Unauthenticated
 from netgraft.settings import settings
-from netgraft.ui.pages import wants_page, whole_page
+from netgraft.ui.body import timely
+from netgraft.ui.pages import error_response, wants_page, whole_page
 from netgraft.ui.session import LIFETIME, cookie_name, is_session, is_token, new_session
 from netgraft.ui.words import language_of
 
@@ -85,8 +87,12 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # nothing here speaks it
         else:
-            refusal = refuse(Request(scope, receive))
-            await (refusal or self.app)(scope, receive, _with_headers(send))
+            request = Request(scope, receive)
+            send = _with_headers(send)
+            try:
+                await (refuse(request) or self.app)(scope, timely(receive), send)
+            except TooSlow as error:
+                await error_response(request, error)(scope, receive, send)
 
 
 def refuse(request: Request) -> Response | None:
@@ -147,7 +153,12 @@ def is_known_caller(request: Request) -> bool:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and is_token(token.strip()):
         return True
-    return is_session(request.cookies.get(cookie_name(), ""))
+    return is_session(session_of(request))
+
+
+def session_of(request: Request) -> str:
+    """What tells the callers apart: the session's cookie; "" for those with a bearer header."""
+    return request.cookies.get(cookie_name(), "")
 
 
 def begin_session(request: Request, response: Response) -> Response:

@@ -20,6 +20,7 @@ class Words:
     send: str
     attach: str
     attach_opening: str
+    attach_waiting: str
     attach_lost: str
     show_it: str
     new_conversation: str
@@ -200,6 +201,7 @@ ENGLISH = Words(
     send="Send",
     attach="File",
     attach_opening="looking into it …",
+    attach_waiting="waiting until other uploads are done …",
     attach_lost="The connection broke. Send the file again.",
     show_it="show {model}",
     new_conversation="New conversation",
@@ -300,6 +302,7 @@ CHINESE = Words(
     send="发送",
     attach="文件",
     attach_opening="正在检查……",
+    attach_waiting="等待其他上传完成……",
     attach_lost="连接中断。请重新发送文件。",
     show_it="显示 {model}",
     new_conversation="新对话",
