@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from netgraft import codes
 
 GRAFTED = "b" * 64
 TUNED = "c" * 64
+OUTPUT = Path(__file__).parents[1] / "output"
 SLOWLY = 15_000
 """Milliseconds that an expectation may take on a busy machine."""
 
@@ -132,6 +134,37 @@ def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
     assert waiting.value.suggested_filename == "résnet50.safetensors"
     assert page.locator("#picture-frame").get_attribute("src") == f"/viz/{TUNED}/"
     assert {origin for origin in origins if origin.startswith("http")} == {site}
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("locale", "ask", "answers"),
+    [
+        ("en-US", "fine-tune it", {"no": "Plan discarded.", "Yes, run it!": "Running"}),
+        ("zh-CN", "把它微调 1 轮", {"取消": "计划已取消。", "好的，执行吧。": "训练中"}),
+    ],
+)
+def test_a_plan_is_discarded_and_run_by_what_is_typed(
+    server: Any, site: str, browser: Browser, locale: str, ask: str, answers: dict[str, str]
+) -> None:
+    context = browser.new_context(locale=locale, viewport={"width": 1280, "height": 800})
+    page = enter(context, site)
+    chat, card = page.locator("#chat"), page.locator("#plan-card")
+    before = len(server.tuning.runs)
+    for answer, outcome in answers.items():
+        say(page, ask)
+        expect(card).to_contain_text("digits")
+        say(page, answer)
+        expect(card).to_be_hidden()
+        expect(chat).to_contain_text(outcome)
+    assert len(server.tuning.runs) == before + 1
+    page.reload()  # the history stays as honest as it was
+    for text in (*answers, *answers.values()):
+        expect(chat).to_contain_text(text)
+    OUTPUT.mkdir(exist_ok=True)
+    page.screenshot(path=OUTPUT / f"answered-{locale}.png")
+    server.hold.set()
+    expect(page.locator("#job-state [data-state]")).to_have_attribute("data-state", "succeeded")
     context.close()
 
 
