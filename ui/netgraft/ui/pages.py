@@ -40,6 +40,7 @@ input, button { font: inherit; padding: .5rem .75rem; border-radius: .5rem;
   border: 1px solid GrayText; width: 100%; box-sizing: border-box; margin-top: .5rem; }
 button { background: #0f766e; border-color: #0f766e; color: white; cursor: pointer; }
 :focus-visible { outline: 2px solid #14b8a6; outline-offset: 2px; }
+code { white-space: nowrap; }
 .problem { color: light-dark(#b91c1c, #fca5a5); }
 </style>
 <main>

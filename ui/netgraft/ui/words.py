@@ -286,13 +286,12 @@ ENGLISH = Words(
     fields=ENGLISH_FIELDS,
     error_title="That did not work",
     login_title="netgraft",
-    login_hint="`netgraft token --link` prints a link that signs you in. Or give the token, which "
+    login_hint="Run `netgraft token --link` for a new link, or give the token that "
     "`netgraft token` prints.",
     login_label="Token",
     login_button="Sign in",
     login_wrong="That is not the token.",
-    login_old_link="This link was used already, or is older than ten minutes. Get a new one with "
-    "`netgraft token --link`.",
+    login_old_link="This link was used already, or is older than ten minutes.",
 )
 
 CHINESE = Words(
@@ -384,12 +383,11 @@ CHINESE = Words(
     fields=CHINESE_FIELDS,
     error_title="未能完成",
     login_title="netgraft",
-    login_hint="运行 `netgraft token --link` 可获得登录链接。也可以输入令牌，运行 `netgraft token` "
-    "可查看。",
+    login_hint="请运行 `netgraft token --link` 获取新链接，或输入 `netgraft token` 输出的令牌。",
     login_label="令牌",
     login_button="登录",
     login_wrong="令牌不正确。",
-    login_old_link="该链接已被使用，或已超过十分钟。请运行 `netgraft token --link` 获取新链接。",
+    login_old_link="该链接已被使用，或已超过十分钟。",
 )
 
 LANGUAGES = {"en": ENGLISH, "zh": CHINESE}
