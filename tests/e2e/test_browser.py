@@ -177,7 +177,7 @@ def test_a_run_is_cancelled_from_the_page(page: Page, system: System) -> None:
     expect(page.locator("#chat")).to_contain_text("→ 10)", timeout=90 * SECOND)
     say(page, "fine-tune it on digits for 200 epochs")
     expect(page.locator("#plan-card")).to_be_visible(timeout=60 * SECOND)
-    page.locator("#consent-run").click()
+    say(page, "yes")
     state = page.locator("#job-state [data-state]").first
     expect(state).to_have_attribute("data-state", "running", timeout=300 * SECOND)
     page.locator("#cancel-job").click()
