@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netgraft import codes
 from netgraft.client import Client
 from netgraft.errors import AddressInUse, CannotStart, Unreachable
 from netgraft.logs import Log, logged
@@ -79,12 +80,11 @@ class Endpoints:
 
     grpc: str
     web: str
-    token: str
 
     @property
-    def web_url_with_token(self) -> str:
-        """The chat page's address; opening it once logs the browser in."""
-        return f"{self.web}/?token={self.token}"
+    def login_url(self) -> str:
+        """The chat page's address; opening it logs a browser in, once, within ten minutes."""
+        return codes.link(self.web)
 
 
 def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) -> None:
@@ -96,12 +96,12 @@ def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) ->
     """
     check_ports(web=web)
     os.umask(0o077)
-    token = settings().make_token()
+    settings().make_token()
     _export_environment()
     stop = threading.Event()
     _stop_when_told(stop)
     with logged(settings().folder / "logs" / "up.log") as log, _explained(log):
-        _run(log, token, stop, ready, web=web)
+        _run(log, stop, ready, web=web)
 
 
 @contextmanager
@@ -118,7 +118,6 @@ def _explained(log: Log) -> Iterator[None]:
 
 def _run(
     log: Log,
-    token: str,
     stop: threading.Event,
     ready: Callable[[Endpoints], None] | None,
     *,
@@ -126,13 +125,13 @@ def _run(
 ) -> None:
     with _gateway(web) as gateway, _services(stop):
         address = f"{settings().host}:{settings().grpc_port}"
-        url = f"http://{settings().host}:{settings().web_port}"
+        url = settings().web_url
         _wait_for_services(address, stop)
         if gateway:
             _wait_for_gateway(gateway, url, stop)
         if ready and not stop.is_set():
             with log.speaking():
-                ready(Endpoints(address, url, token))
+                ready(Endpoints(address, url))
         while not stop.wait(1):
             log.trim()
             if gateway and gateway.poll() is not None:

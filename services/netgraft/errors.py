@@ -47,11 +47,13 @@
     │   ├── DiskFull
     │   ├── TooLarge
     │   ├── MessageTooLarge
+    │   ├── UploadsBusy
     │   └── NotEnoughWorkers
     ├── Unreachable               UNAVAILABLE
     │   └── StillStarting
     ├── UnknownMethod             UNIMPLEMENTED
     ├── AddressInUse              UNAVAILABLE
+    ├── TooSlow                   DEADLINE_EXCEEDED
     └── TrainingFailed            ABORTED
 
 Each class has a constant `reason` and a sentence in English and in Chinese that
@@ -442,6 +444,15 @@ class MessageTooLarge(Exhausted):
     zh = "发给服务器的消息最大为 {limit}。较大的文件请用 `netgraft upload FILE` 分段发送。"
 
 
+class UploadsBusy(Exhausted):
+    reason = "UPLOADS_BUSY"
+    en = (
+        "Other uploads are in progress: at most {each} of yours, and {total} in all, are taken at "
+        "a time. Try again in {seconds} s."
+    )
+    zh = "正在处理其他上传：每人最多同时 {each} 个，总共最多 {total} 个。请在 {seconds} 秒后重试。"
+
+
 class NotEnoughWorkers(Exhausted):
     reason = "NOT_ENOUGH_WORKERS"
     en = "{asked} workers on {device} were asked for, but there are {available}. Ask for fewer."
@@ -472,6 +483,12 @@ class AddressInUse(NetgraftError):
     zh = "端口 {port} 已被占用。请停止占用它的程序，或用 {variable}=端口 另选一个。"
 
 
+class TooSlow(NetgraftError):
+    reason = "TOO_SLOW"
+    en = "Too little of the request arrived within {seconds} s. Send it again."
+    zh = "{seconds} 秒内收到的数据过少。请重新发送。"
+
+
 class TrainingFailed(NetgraftError):
     reason = "TRAINING_FAILED"
     en = "The training stopped: {problem}"
@@ -489,6 +506,7 @@ STATUS: dict[type[NetgraftError], str] = {
     Unreachable: "UNAVAILABLE",
     UnknownMethod: "UNIMPLEMENTED",
     AddressInUse: "UNAVAILABLE",
+    TooSlow: "DEADLINE_EXCEEDED",
     TrainingFailed: "ABORTED",
 }
 """The one table. A class that is not listed has the status of its nearest ancestor."""

@@ -72,6 +72,13 @@ class Settings(BaseSettings):
         return self.address or f"{self.host}:{self.grpc_port}"
 
     @property
+    def web_url(self) -> str:
+        """The chat page's address, as a browser on this machine reaches it."""
+        near = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # all interfaces
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{near.get(self.host, host)}:{self.web_port}"
+
+    @property
     def web_names(self) -> frozenset[str]:
         """`web_hosts` as they stand in a Host header, lower case."""
         return frozenset(name.strip().lower() for name in self.web_hosts.split(",") if name.strip())

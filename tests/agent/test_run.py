@@ -77,6 +77,18 @@ async def test_a_plan_is_carried_out_step_by_step_and_told(agent: AgentServicer)
     assert list(talk.turns[0].events) == [event for event in events if event != events[1]]
 
 
+async def test_a_conversation_is_told_of_a_models_weights_once(agent: AgentServicer) -> None:
+    plans = [
+        [{"show": {"model": "squeezenet1_1"}}],
+        [{"retarget": {"classes": 3}}],
+        [{"show": {"model": "squeezenet1_1"}}],
+    ]
+    told = [(await run(agent, plan))[-1].finished.summary for plan in plans]
+    assert ["starts from random weights" in summary for summary in told] == [True, False, False]
+    elsewhere = (await run(agent, plans[0], "another"))[-1].finished.summary
+    assert "starts from random weights" in elsewhere
+
+
 async def test_a_step_takes_the_model_of_the_step_that_it_names(agent: AgentServicer) -> None:
     events = await run(
         agent,

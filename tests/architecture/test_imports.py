@@ -87,9 +87,11 @@ def allowed_rooms(module: str) -> set[str]:
         "client": {*GROUND, "guard", "v1"},  # the size of a message that a server takes
         "sending": {"errors", "client", "v1"},
         "logs": set(),
-        "app": {*GROUND, "client", "logs", "ray_patches", "v1"},  # it waits for the first answer
-        "cli": {*GROUND, "app", "client", "models", "sending", "serving", "v1", *SLICES},
-        "ui": {*GROUND, "client", "sending", "v1"},
+        "codes": {"settings"},
+        # It waits for the first answer.
+        "app": {*GROUND, "client", "codes", "logs", "ray_patches", "v1"},
+        "cli": {*GROUND, "app", "client", "codes", "models", "sending", "serving", "v1", *SLICES},
+        "ui": {*GROUND, "client", "codes", "sending", "v1"},
     }.get(here, set())
 
 

@@ -86,6 +86,15 @@ def test_random_weights_are_asked_for_and_said_once(run: Run) -> None:
     assert result.stderr.count("random weights") == 1
 
 
+def test_a_model_that_is_given_by_its_id_brings_no_note_on_weights_again(run: Run) -> None:
+    made = run("retarget", "resnet18", "--classes", "10", "--weights", "none", "--json")
+    model = json.loads(made.stdout)["model"]["id"]
+    for again in (("freeze", model, "backbone"), ("inspect", model[:12]), ("undo", model)):
+        result = run(*again)
+        assert result.exit_code == 0, result.output
+        assert "random weights" not in result.stderr
+
+
 def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None:
     found = reply("inspect", "resnet18")
     assert found["parameters"] == 11_689_512

@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from netgraft import app, codes
+from netgraft.cli import main
 from netgraft.cli.child import Running, netgraft_up
 from netgraft.client import RemoteError
+from netgraft.settings import settings
 
 from .conftest import Run
 
@@ -107,8 +111,34 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_page_is_opened_with_the_token_whatever_its_query() -> None:
+def test_a_page_is_opened_with_a_code_of_its_own_whatever_its_query(state: Path) -> None:
     web = "http://127.0.0.1:7860"
-    running = Running("127.0.0.1:9000", web, f"{web}/?token=abc", None)  # type: ignore[arg-type]
-    assert running.page("/viz/1/") == f"{web}/viz/1/?token=abc"
-    assert running.page("/viz/1/?focus=fc") == f"{web}/viz/1/?focus=fc&token=abc"
+    running = Running("127.0.0.1:9000", web, None)  # type: ignore[arg-type]
+    opened = [running.page(path) for path in ("/viz/1/", "/viz/1/", "/viz/1/?focus=fc")]
+    addresses, given = zip(*(page.split("code=") for page in opened), strict=True)
+    assert addresses == (f"{web}/viz/1/?", f"{web}/viz/1/?", f"{web}/viz/1/?focus=fc&")
+    assert len(set(given)) == 3
+    assert all(codes.spend(code) for code in given)
+
+
+def test_a_link_logs_in_by_a_code_and_holds_no_token(run: Run, state: Path) -> None:
+    link = run("token", "--link").stdout.strip()
+    assert link.startswith("http://127.0.0.1:7860/?code=")
+    assert (state / "token").read_text().strip() not in link
+    told = json.loads(run("token", "--link", "--json").stdout)
+    assert told["login_url"] != link
+    assert codes.spend(told["login_url"].partition("code=")[2])
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_up_prints_a_link_and_not_the_token(
+    state: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its output is kept by journald, Docker and Kubernetes."""
+    settings().make_token()
+    endpoints = app.Endpoints("127.0.0.1:9000", "http://127.0.0.1:7860")
+    monkeypatch.setattr(app, "check_ports", lambda **_: None)
+    monkeypatch.setattr(app, "up", lambda *, ready, web: ready(endpoints))
+    told = CliRunner().invoke(main, ["up", *words]).output
+    assert "http://127.0.0.1:7860/?code=" in told
+    assert settings().read_token() not in told

@@ -38,12 +38,16 @@ class Player:
         self.jobs = Jobs(default_store())
         self.may_end = threading.Event()
         self.fails = False
+        self.is_full = False
+        """Whether jobs stay in the queue."""
         self.threads: list[threading.Thread] = []
 
     def capacity(self) -> Capacity:
         return Capacity(cpus=2, gpus=0)
 
     def submit(self, job_id: str, submission: str) -> None:
+        if self.is_full:
+            return
         self.threads.append(threading.Thread(target=self._live, args=(job_id,)))
         self.threads[-1].start()
 
@@ -189,6 +193,17 @@ def test_a_cancelled_job_is_resumed(run: Run, start: Start, player: Player) -> N
     resumed = run("resume", job, "--watch")
     assert resumed.exit_code == 0, resumed.output
     assert "c" * 64 in resumed.stdout
+
+
+def test_a_job_that_is_cancelled_in_the_queue_took_no_time(
+    run: Run, start: Start, player: Player
+) -> None:
+    player.is_full = True
+    job = start()["id"]
+    assert run("cancel", job).exit_code == 0
+    told = run("status", job).stdout
+    assert "cancelled" in told
+    assert "took" not in told
 
 
 @pytest.mark.parametrize("word", ["status", "watch", "cancel", "resume"])

@@ -29,6 +29,10 @@ class System:
     def client(self, language: str = "en") -> Client:
         return Client(self.grpc, self.token, language)
 
+    def link(self) -> str:
+        """An address that logs a browser in, once."""
+        return self.run("token", "--link").stdout.strip()
+
     def run(self, *words: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
         """Run the command line against this system."""
         environment = {**self.environment, "NETGRAFT_ADDRESS": self.grpc}

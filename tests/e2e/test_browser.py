@@ -46,7 +46,7 @@ def page(browser: Browser, system: System) -> Iterator[Page]:
             else None
         ),
     )
-    page.goto(f"{system.web}/?token={system.token}")
+    page.goto(system.link())
     expect(page.locator("#message-box textarea")).to_be_visible(timeout=60 * SECOND)
     yield page
     context.close()
@@ -89,6 +89,24 @@ def test_a_page_without_the_token_shows_only_the_login(browser: Browser, system:
         reply = context.request.get(system.web + path, max_redirects=0)
         assert reply.status in (302, 303, 307, 401, 403), path
     context.close()
+
+
+def test_the_link_that_up_prints_logs_in_once_and_the_token_is_not_in_its_output(
+    browser: Browser, system: System
+) -> None:
+    told = (system.state.parent / "up.log").read_text()
+    assert system.token not in told
+    [link] = re.findall(rf"{system.web}/\?code=\S+", told)
+    for first in (True, False):
+        context = browser.new_context(locale="en-US")
+        page = context.new_page()
+        page.goto(link)
+        if first:
+            expect(page.locator("#message-box textarea")).to_be_visible(timeout=60 * SECOND)
+            assert page.url == f"{system.web}/"
+        else:
+            expect(page.get_by_role("alert")).to_contain_text("This link was used already")
+        context.close()
 
 
 def test_one_line_shows_the_graph_then_the_new_head(page: Page) -> None:
@@ -159,7 +177,7 @@ def test_a_run_is_cancelled_from_the_page(page: Page, system: System) -> None:
     expect(page.locator("#chat")).to_contain_text("→ 10)", timeout=90 * SECOND)
     say(page, "fine-tune it on digits for 200 epochs")
     expect(page.locator("#plan-card")).to_be_visible(timeout=60 * SECOND)
-    page.locator("#consent-run").click()
+    say(page, "yes")
     state = page.locator("#job-state [data-state]").first
     expect(state).to_have_attribute("data-state", "running", timeout=300 * SECOND)
     page.locator("#cancel-job").click()

@@ -41,6 +41,36 @@ def test_netron_draws_resnet50_as_eleven_boxes(page: Page, site: Site, tmp_path:
     page.screenshot(path=tmp_path / "resnet50.png")
 
 
+def parameters(page: Page) -> str:
+    """What Netron's sidebar says of the graph, or of the model, whose properties it shows."""
+    entry = page.locator("#sidebar .sidebar-item").filter(
+        has=page.locator("input[value=parameters]")
+    )
+    return entry.last.locator(".sidebar-item-value-line").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "count", "inside"),
+    [
+        ("resnet50@none", "25,557,032", "215,808"),
+        ("mobilenet_v2@none", "3,504,872", "2,223,872"),
+    ],
+)
+def test_netron_counts_all_parameters_of_the_model_and_of_each_module(
+    page: Page, site: Site, model: str, count: str, inside: str
+) -> None:
+    open_drawn(page, site, model)
+    for kind in ("Graph", "Model"):
+        page.keyboard.press("Control+Enter")
+        expect(page.locator("#sidebar")).to_contain_text(f"{kind} Properties")
+        assert parameters(page) == count
+    page.keyboard.press("Escape")
+    page.get_by_text("+", exact=True).first.click()
+    page.locator(".node-block .graph-item-input").first.click()
+    expect(page.locator("#sidebar")).to_contain_text("Graph Properties")
+    assert parameters(page) == inside
+
+
 def test_a_module_expands_in_place(page: Page, site: Site) -> None:
     open_drawn(page, site, "resnet50")
     page.get_by_text("+", exact=True).first.click()

@@ -85,6 +85,33 @@ def test_what_differs_is_coloured_in_both_views_and_listed(page: Page, site: Sit
     page.screenshot(path=OUTPUT / "compare.png")
 
 
+ALL_IN_SIGHT = """() => {
+  const inside = (box) => box.left >= 0 && box.top >= 0 && box.right <= innerWidth
+    && box.bottom <= innerHeight && box.width > 0 && box.height > 0;
+  const cropped = [...document.querySelectorAll('h2, h2 *, iframe, #legend li, #list')]
+    .filter((part) => !inside(part.getBoundingClientRect()) || part.matches('h2, h2 *')
+      && part.scrollWidth > part.clientWidth && part.clientWidth);
+  const { scrollWidth, scrollHeight } = document.documentElement;
+  return [scrollWidth <= innerWidth, scrollHeight <= innerHeight,
+    cropped.map((part) => part.id || part.tagName)];
+}"""
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1024, 768), (390, 844)])
+def test_nothing_is_cropped_and_only_the_list_scrolls_sideways(
+    browser: Browser, site: Site, size: tuple[int, int]
+) -> None:
+    with watched(browser, site, viewport={"width": size[0], "height": size[1]}) as page:
+        compare(page, site, "resnet50@none", edited(site.graphs))
+        assert page.evaluate(ALL_IN_SIGHT) == [True, True, []]
+        weights = page.locator("tbody tr").last.locator("td").last
+        weights.scroll_into_view_if_needed()
+        expect(weights).to_be_in_viewport(ratio=0.9)
+        expect(page.locator("tbody tr").last.locator("th")).to_be_in_viewport(ratio=0.9)
+        assert page.evaluate("[scrollX, scrollY]") == [0, 0]
+        page.screenshot(path=OUTPUT / f"compare-{size[0]}.png")
+
+
 def test_a_row_selects_its_module_in_both_views_and_opens_what_is_around(
     page: Page, site: Site
 ) -> None:

@@ -297,6 +297,7 @@ class Agent(agent_pb2_grpc.AgentServicer):
             "retarget": [show, retarget],
             "fails": [show, Step(undo={})],
             "compare": [compare],
+            "stop": [Step(cancel={})],
         }
         for word, steps in plans.items():
             if word in text:

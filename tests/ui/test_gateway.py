@@ -1,9 +1,11 @@
 """The gateway's routes, against a real gRPC server in memory."""
 
+import asyncio
 import re
 import time
 from collections import namedtuple
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +13,7 @@ import pytest
 import pytest_asyncio
 from starlette.routing import Mount, Route
 
+from netgraft import codes
 from netgraft.settings import settings
 from netgraft.ui import session
 from netgraft.ui.gateway import application
@@ -90,7 +93,7 @@ async def test_health_answers_anybody_under_any_name(stranger: httpx.AsyncClient
     assert answer.json() == {"status": "ok"}
 
 
-async def test_the_address_with_the_token_begins_a_session_and_becomes_clean(
+async def test_an_address_with_the_token_begins_a_programs_session_and_becomes_clean(
     stranger: httpx.AsyncClient,
 ) -> None:
     answer = await stranger.get("/", params={"token": TOKEN, "__theme": "dark"})
@@ -101,6 +104,66 @@ async def test_the_address_with_the_token_begins_a_session_and_becomes_clean(
     assert "SameSite=strict" in cookie
     assert TOKEN not in cookie
     assert (await stranger.get("/")).status_code == 200
+
+
+async def test_a_link_logs_in_once_and_becomes_clean(
+    stranger: httpx.AsyncClient, app: Any, state: Path
+) -> None:
+    link = codes.link("http://127.0.0.1:7860", f"/viz/{BASE}/?focus=fc")
+    assert TOKEN not in link
+    answer = await stranger.get(link, headers=HTML)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/viz/{BASE}/?focus=fc")
+    assert (await stranger.get("/")).status_code == 200
+    again = await stranger.get(link, headers=HTML)  # by its cookie, as any other page
+    assert again.headers["location"] == f"/viz/{BASE}/?focus=fc"
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as other:
+        spent = await other.get(link, headers=HTML)
+        assert spent.headers["location"] == f"/login?next=%2Fviz%2F{BASE}%2F&link=old"
+        assert "set-cookie" not in spent.headers
+        told = await other.get(spent.headers["location"], headers=HTML)
+        assert "This link was used already, or is older than ten minutes." in told.text
+        assert "<code>netgraft token --link</code>" in told.text
+        assert (await other.get(link)).status_code == 401
+    [used] = (state / "codes").iterdir()
+    assert used.stat().st_mode & 0o777 == 0o600
+    assert (state / "codes").stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_code_of_another_token_of_no_token_or_too_old_logs_nobody_in(
+    stranger: httpx.AsyncClient, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = codes.new_code(now=time.time() - codes.LIFETIME - 1)
+    good = codes.new_code()
+    expires, rest = good.split(".", 1)
+    forged = [late, f"{int(expires) + 60}.{rest}", good[:-1], good + "A", ".", "é", "a.b.c", "\0"]
+    monkeypatch.setenv("NETGRAFT_TOKEN", "another")
+    settings.cache_clear()
+    forged.append(codes.new_code())
+    monkeypatch.setenv("NETGRAFT_TOKEN", TOKEN)
+    settings.cache_clear()
+    for code in forged:
+        answer = await stranger.get("/", params={"code": code})
+        assert (answer.status_code, "set-cookie" in answer.headers) == (401, False), code
+    answer = await stranger.post("/", params={"code": good})  # a link is opened, not sent
+    assert answer.status_code == 401
+    assert (await stranger.get("/", params={"code": good})).status_code == 303
+
+
+async def test_no_code_is_spent_twice_however_many_try_at_once(state: Path) -> None:
+    code = codes.new_code()
+    tries = await asyncio.gather(*(asyncio.to_thread(codes.spend, code) for _ in range(16)))
+    assert tries.count(True) == 1
+
+
+async def test_what_is_remembered_of_codes_is_forgotten_when_they_expire(state: Path) -> None:
+    begin = time.time()
+    assert codes.spend(codes.new_code(begin), begin)
+    assert codes.spend(codes.new_code(begin + 300), begin + 301)
+    assert len(list((state / "codes").iterdir())) == 2
+    assert codes.spend(codes.new_code(begin + 700), begin + 700)
+    assert len(list((state / "codes").iterdir())) == 2
 
 
 async def test_a_doubled_slash_does_not_lead_to_another_host(stranger: httpx.AsyncClient) -> None:

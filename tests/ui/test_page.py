@@ -2,14 +2,17 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-TOKEN = "the-token-of-these-tests"
+from netgraft import codes
+
 GRAFTED = "b" * 64
 TUNED = "c" * 64
+OUTPUT = Path(__file__).parents[1] / "output"
 SLOWLY = 15_000
 """Milliseconds that an expectation may take on a busy machine."""
 
@@ -44,7 +47,7 @@ def enter(context: BrowserContext, site: str) -> Page:
     """Open the page as `netgraft up` says."""
     page = context.new_page()
     page.set_default_timeout(SLOWLY)
-    page.goto(f"{site}/?token={TOKEN}")
+    page.goto(codes.link(site))
     page.locator("#message-box textarea").wait_for()
     assert page.url == f"{site}/"
     return page
@@ -98,7 +101,7 @@ def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
     assert not server.tuning.runs
     page.locator("#consent-cancel").click()
     expect(card).to_be_hidden()
-    expect(chat).to_contain_text("Not carried out.")
+    expect(chat).to_contain_text("Plan discarded.")
     assert not server.tuning.runs
 
     say(page, "fine-tune it on digits for 2 epochs")
@@ -131,6 +134,37 @@ def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
     assert waiting.value.suggested_filename == "résnet50.safetensors"
     assert page.locator("#picture-frame").get_attribute("src") == f"/viz/{TUNED}/"
     assert {origin for origin in origins if origin.startswith("http")} == {site}
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("locale", "ask", "answers"),
+    [
+        ("en-US", "fine-tune it", {"no": "Plan discarded.", "Yes, run it!": "Running"}),
+        ("zh-CN", "把它微调 1 轮", {"取消": "计划已取消。", "好的，执行吧。": "训练中"}),
+    ],
+)
+def test_a_plan_is_discarded_and_run_by_what_is_typed(
+    server: Any, site: str, browser: Browser, locale: str, ask: str, answers: dict[str, str]
+) -> None:
+    context = browser.new_context(locale=locale, viewport={"width": 1280, "height": 800})
+    page = enter(context, site)
+    chat, card = page.locator("#chat"), page.locator("#plan-card")
+    before = len(server.tuning.runs)
+    for answer, outcome in answers.items():
+        say(page, ask)
+        expect(card).to_contain_text("digits")
+        say(page, answer)
+        expect(card).to_be_hidden()
+        expect(chat).to_contain_text(outcome)
+    assert len(server.tuning.runs) == before + 1
+    page.reload()  # the history stays as honest as it was
+    for text in (*answers, *answers.values()):
+        expect(chat).to_contain_text(text)
+    OUTPUT.mkdir(exist_ok=True)
+    page.screenshot(path=OUTPUT / f"answered-{locale}.png")
+    server.hold.set()
+    expect(page.locator("#job-state [data-state]")).to_have_attribute("data-state", "succeeded")
     context.close()
 
 

@@ -98,9 +98,67 @@ async def test_nothing_costly_runs_without_consent_and_a_new_word_replaces_the_p
     room.say("hello", "en")
     room.agree("en")  # too late: it is no longer the newest
     await settled(room)
-    assert room.exchanges[0].state is State.DECLINED
+    assert room.exchanges[0].state is State.REPLACED
+    assert "your next message took its place" in shown(room)
     assert not here.tuning.runs
     assert here.seen.languages("Consent") == []
+
+
+@pytest.mark.parametrize("said", ["yes", " OK. ", "run it!", "好", "好的。", "执行！"])
+async def test_a_yes_in_words_runs_the_plan_with_a_consent_of_its_own(
+    rooms: Rooms, here: Any, said: str
+) -> None:
+    room = rooms.open("r")
+    room.say("fine-tune it", "en")
+    await settled(room)
+    here.hold.set()
+    room.say(said, "en")
+    await until(lambda: room.model_id == TUNED)
+    assert len(here.tuning.runs) == len(here.seen.languages("Consent")) == 1
+    assert len(here.seen.languages("Plan")) == 1  # the planner is not asked what "yes" means
+    assert [message.role for message in messages(room, ENGLISH)][:4] == [
+        *("user", "assistant", "user", "assistant")
+    ]
+
+
+@pytest.mark.parametrize(
+    "said", ["no", "N", "cancel.", "forget it", "不", "不要！", "取消", "算了"]
+)
+async def test_a_no_in_words_discards_the_plan_and_the_history_says_so(
+    rooms: Rooms, here: Any, said: str
+) -> None:
+    room = rooms.open("r")
+    room.say("fine-tune it", "en")
+    await settled(room)
+    room.say(said, "en")
+    assert room.pending is None
+    assert shown(room).endswith("Plan discarded.")
+    room.say("hello", "en")
+    await settled(room)
+    await room.restore("en")
+    assert "Plan discarded." in shown(room)
+    assert "took its place" not in shown(room)
+    assert here.seen.languages("Consent") == []
+    assert not here.tuning.runs
+
+
+async def test_without_a_plan_yes_and_no_are_what_the_planner_makes_of_them(
+    rooms: Rooms, here: Any
+) -> None:
+    room = rooms.open("r")
+    for text in ("yes", "no"):
+        room.say(text, "en")
+    await settled(room)
+    assert [turn.text for turn in here.agent.conversation("r").turns] == ["yes", "no"]
+
+
+async def test_a_cancellation_without_a_job_asks_for_no_consent(rooms: Rooms, here: Any) -> None:
+    room = rooms.open("r")
+    room.say("stop", "en")
+    await settled(room)
+    await room.restore("en")
+    assert room.pending is None
+    assert "There is no training in this conversation yet." in shown(room)
 
 
 async def test_one_may_talk_while_a_job_trains(rooms: Rooms, here: Any) -> None:

@@ -76,6 +76,12 @@ class Conversations:
             rows = list(session.scalars(query))
         return [_stored(row) for row in reversed(rows)]
 
+    def told(self, conversation_id: str) -> set[str]:
+        """Lines that summaries said below their first: notices, which need no second telling."""
+        events = (event for turn in self.turns(conversation_id) for event in turn.events)
+        summaries = (event.get("finished", {}).get("summary", "") for event in events)
+        return {line for summary in summaries for line in summary.split("\n")[1:]}
+
     def say(self, conversation_id: str, text: str, reply: jsonform.Json) -> int:
         """Append a turn; returns its position."""
         for _ in range(TRIES):

@@ -62,7 +62,7 @@ class Run:
         self.teller = Teller(client.language)
         self.model_id, self.job_id = conversations.current(conversation_id)
         self._made: dict[int, str] = {}
-        self._told: set[str] = set()
+        self._told = conversations.told(conversation_id)
         self._notices: list[str] = []
 
     async def events(self, steps: Sequence[agent_pb2.Step]) -> AsyncIterator[agent_pb2.RunEvent]:

@@ -33,13 +33,13 @@ class Running:
 
     grpc: str
     web: str
-    web_url_with_token: str
     process: "subprocess.Popen[bytes]"
 
     def page(self, path: str) -> str:
-        """Address of a page of the gateway; opening it logs the browser in."""
-        join = "&" if "?" in path else "?"
-        return f"{self.web}{path}{join}{self.web_url_with_token.partition('?')[2]}"
+        """Address of a page of the gateway; opening it logs a browser in, once."""
+        from netgraft import codes
+
+        return codes.link(self.web, path)
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def _wait(process: "subprocess.Popen[bytes]", log: Path) -> Running:
             reason, sentence = told["error"]["reason"], told["error"]["message"]
             raise RemoteError(reason=reason, sentence=sentence, code="")
         if "grpc" in told:
-            return Running(told["grpc"], told["web"], told["web_url_with_token"], process)
+            return Running(told["grpc"], told["web"], process)
         if process.poll() is not None:
             break
         time.sleep(0.1)

@@ -52,7 +52,7 @@ def demo_command(session: Session, stay: bool) -> None:
     waiting = console().status(starting)
     with waiting, netgraft_up(log) as running:
         waiting.stop()
-        click.echo(f"{tr('Chat page', '聊天页')}  {running.web_url_with_token}")
+        click.echo(f"{tr('Chat page', '聊天页')}  {running.page('/')}")
         click.echo(f"gRPC       {running.grpc}\n")
         outcome = _carry_out(session, running)
         succeeded = outcome.failure is None and outcome.job is not None
@@ -102,7 +102,7 @@ def _sum_up(outcome: "Outcome", running: "Running") -> None:
             [
                 (tr("accuracy", "准确率"), f"{100 * outcome.job.metrics['accuracy']:.1f} %"),
                 (tr("model", "模型"), outcome.job.result_model),
-                (tr("chat page", "聊天页"), running.web_url_with_token),
+                (tr("chat page", "聊天页"), running.page("/")),
                 *((tr("picture", "图"), page) for page in pages),
             ]
         )

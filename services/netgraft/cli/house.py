@@ -51,11 +51,18 @@ def _told(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
     def tell(endpoints: "Endpoints") -> None:
         if session.json:
             told = {"grpc": endpoints.grpc, "web": endpoints.web if web else ""}
-            told["web_url_with_token"] = endpoints.web_url_with_token if web else ""
+            told["login_url"] = endpoints.login_url if web else ""
             click.echo(json.dumps(told))
             return
         if web:
-            click.echo(f"{tr('Chat page', '聊天页')}  {endpoints.web_url_with_token}")
+            click.echo(f"{tr('Chat page', '聊天页')}  {endpoints.login_url}")
+            click.echo(
+                tr(
+                    "The link logs in once, within ten minutes; `netgraft token --link` prints "
+                    "a new one.",
+                    "该链接在十分钟内可登录一次；`netgraft token --link` 输出新链接。",
+                )
+            )
         click.echo(f"gRPC       {endpoints.grpc}")
         click.echo(tr("Up until Ctrl-C.", "按 Ctrl-C 结束。"))
 
@@ -63,15 +70,25 @@ def _told(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
 
 
 @click.command(
-    "token", cls=Word, server=False, examples=("netgraft token", "netgraft token --json")
+    "token", cls=Word, server=False, examples=("netgraft token", "netgraft token --link")
+)
+@click.option(
+    "--link",
+    is_flag=True,
+    help="Print a link to the chat page instead, which logs in once, within ten minutes.",
 )
 @pass_session
-def token_command(session: Session) -> None:
+def token_command(session: Session, link: bool) -> None:
     """Print the token that clients of this machine's netgraft need; made when there is none."""
+    from netgraft import codes
     from netgraft.settings import settings
 
-    token = settings().make_token()
-    click.echo(json.dumps({"token": token}) if session.json else token)
+    told = (
+        {"login_url": codes.link(settings().web_url)}
+        if link
+        else {"token": settings().make_token()}
+    )
+    click.echo(json.dumps(told) if session.json else next(iter(told.values())))
 
 
 @click.command("doctor", cls=Word, examples=("netgraft doctor", "netgraft doctor --json"))

@@ -1,5 +1,6 @@
 """MODEL arguments: completion of names, and the policy about pretrained weights."""
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from netgraft.cli.door import Door
     from netgraft.v1 import models_pb2
 
+MODEL_ID = re.compile(r"[0-9A-Fa-f]{8,64}")
 WEIGHTS = ("pretrained", "none", "auto")
 
 
@@ -101,8 +103,14 @@ def _located(path: str) -> str:
 
 
 def tell(notices: Iterable[str]) -> None:
-    """Print notices, each once in a call, where they disturb no reader of results."""
-    told = click.get_current_context().meta.setdefault("netgraft.cli.told", set())
+    """Print notices, each once in a call, where they disturb no reader of results.
+
+    Not of a model that was given by its id: whoever has the id was told when it was made.
+    """
+    context = click.get_current_context()
+    if MODEL_ID.fullmatch(str(context.params.get("model", ""))):
+        return
+    told = context.meta.setdefault("netgraft.cli.told", set())
     for notice in notices:
         if notice not in told:
             told.add(notice)

@@ -211,7 +211,6 @@ def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
         f"{field.name} {value}" for field, value in job.spec.ListFields() if field.name != "model"
     )
     failed = f"{job.error_message} ({job.error_reason})" if job.error_reason else ""
-    took = job.end_time.ToSeconds() - job.start_time.ToSeconds() if job.end_time.seconds else 0
     yield facts(
         [
             (tr("job", "任务"), job.id),
@@ -224,10 +223,18 @@ def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
             (tr("figures", "指标"), figures(job.metrics)),
             (tr("result", "结果"), job.result_model),
             (tr("created", "创建时间"), _when(job.create_time)),
-            (tr("took", "用时"), duration(took) if took > 0 else ""),
+            (tr("took", "用时"), _took(job)),
             (tr("attempt", "第几次"), str(job.attempt) if job.attempt > 1 else ""),
         ]
     )
+
+
+def _took(job: "tuning_pb2.Job") -> str:
+    """From the start of its workers to its end; "" before, and when it ended in the queue."""
+    if not (job.HasField("start_time") and job.HasField("end_time")):
+        return ""
+    seconds = job.end_time.ToSeconds() - job.start_time.ToSeconds()
+    return duration(seconds) if seconds > 0 else ""
 
 
 def figures(metrics: Mapping[str, float]) -> str:

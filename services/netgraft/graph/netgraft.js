@@ -5,6 +5,7 @@
  *   - keeps Netron from asking for consent, and so from asking anyone where the reader is;
  *   - inside another page takes the focus when it is pressed, and never by itself: somebody may
  *     be typing there;
+ *   - has Netron say how many parameters the model and each module hold, all levels taken together;
  *   - opens the modules of ?open=PATH and those around ?focus=PATH, selects that and scrolls to it;
  *   - says so in <html data-netgraft>: "loading", "drawn", or "failed" (why: data-netgraft-error);
  *   - offers window.netgraft: the picture in plain words, to lens.js and to the compare page.
@@ -98,6 +99,7 @@
             if (this._page === 'default' && this._target && html.dataset.netgraft === 'loading') {
                 html.dataset.netgraft = 'placing';
                 current = this;
+                count(this.model);
                 watch();
                 place(this).then(tell).then(() => say('drawn'), (error) => say('failed', error.message));
             }
@@ -131,6 +133,45 @@
             say('failed', error.message);
             return fail.call(this, error, ...rest);
         };
+    }
+
+    /* Netron adds up the tensors that it sees at one level, buffers among them. The document says
+     * what the model holds, and each module. */
+    function count(model) {
+        const total = model.producer === 'netgraft' ? countOf(model) : null; // else the user's own file
+        if (total !== null) {
+            model.metrics = [metric(total)];
+            model.modules.forEach((graph) => countIn(graph, total));
+        }
+    }
+
+    function countIn(graph, total) {
+        graph.metrics = [metric(total)];
+        for (const node of graph.nodes) {
+            const inner = graphOf(node);
+            if (inner) {
+                countIn(inner, holdings(node).reduce((sum, [, number]) => sum + number, 0));
+            }
+        }
+    }
+
+    function metric(total) {
+        return { name: 'parameters', value: total.toLocaleString('en'), type: 'attribute' };
+    }
+
+    function countOf({ metadata }) {
+        const entry = metadata.find((entry) => entry.name === 'parameters');
+        return entry ? Number(entry.value.replaceAll(',', '')) : null;
+    }
+
+    /* What a box holds, by module. The round of a loop is no module: it holds what is in it, and
+     * a module that is called twice once. */
+    function holdings(node) {
+        const own = countOf(node);
+        if (own !== null || !graphOf(node)) {
+            return [[moduleOf(node), own || 0]];
+        }
+        return [...new Map(graphOf(node).nodes.flatMap(holdings))];
     }
 
     async function place(view) {

@@ -2,11 +2,15 @@
 
     session     who may enter: the token and the cookie derived from it
     guard       what every request meets first: host, origin, session, headers
+    body        how fast a request's body must arrive
     login       the page that asks for the token
     pages       small whole pages: login and errors
     backend     connections to the gRPC server, one per language
     viewer      /viz/{id}/…   relays Graphs.GetViewerFile
     download    /export/{id}/{format}   streams Models.ExportModel
+    answers     yes and no, as people type them at a plan
+    upload      /upload   takes a file from the browser
+    places      places for files while they are sent on
     exchange    one thing said, and all that came of it
     room        one conversation: what was said, planned, agreed to and done
     job         one tuning job as it is seen from here: curve, progress, end

@@ -17,10 +17,12 @@
       request.open("POST", `upload?name=${encodeURIComponent(file.name)}`);
       request.responseType = "json";
       request.upload.onprogress = (event) => progress(event.loaded / (event.total || 1));
-      request.onload = () =>
-        request.status === 200
-          ? resolve(request.response)
-          : reject(new Error(request.response?.message ?? request.statusText));
+      request.onload = () => {
+        if (request.status === 200) return resolve(request.response);
+        const error = new Error(request.response?.message ?? request.statusText);
+        error.again = request.status === 429 && Number(request.getResponseHeader("retry-after"));
+        reject(error);
+      };
       request.onerror = () => reject(new Error(words().attach_lost));
       request.send(file);
     });
@@ -33,9 +35,21 @@
     document.querySelector("#say-file").click();
   };
 
+  // All places may be taken: then again and again, for some minutes.
+  const patiently = async (file, progress, tries = 20) => {
+    try {
+      return await post(file, progress);
+    } catch (error) {
+      if (!error.again || !tries) throw error;
+      tell(`${file.name}: ${words().attach_waiting}`);
+      await new Promise((go) => setTimeout(go, 1000 * error.again));
+      return patiently(file, progress, tries - 1);
+    }
+  };
+
   const send = async (file) => {
     try {
-      const done = await post(file, (share) =>
+      const done = await patiently(file, (share) =>
         tell(`${file.name}: ${share < 1 ? `${Math.round(100 * share)} %` : words().attach_opening}`),
       );
       tell("");

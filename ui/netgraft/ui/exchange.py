@@ -20,8 +20,17 @@ class State(Enum):
     WAITING = "waiting"
     """For the person to agree to a costly plan."""
     DECLINED = "declined"
+    """The person said no to it, with a button or in words."""
+    REPLACED = "replaced"
+    """Something else was said before the person had answered."""
+    LEFT = "left"
+    """Not run, and this process does not know why: it was started since."""
     RUNNING = "running"
     DONE = "done"
+
+
+NOT_RUN = {State.DECLINED, State.REPLACED, State.LEFT}
+"""How a costly plan ends that was not agreed to."""
 
 
 @dataclass
@@ -36,6 +45,8 @@ class Exchange:
     """Steps begun, finished and failed, in order; no progress."""
     job_id: str = ""
     """The job that its plan started or resumed."""
+    answer: str = ""
+    """What was typed at its plan when that was a yes or a no."""
     problem: str = ""
     """The sentence of the error that ended it."""
     picture_before: str | None = None
@@ -47,6 +58,16 @@ class Exchange:
     def is_costly(self) -> bool:
         steps = self.reply.steps if self.reply else []
         return any(step.WhichOneof("step") in COSTLY for step in steps)
+
+    @property
+    def needs_job(self) -> bool:
+        """Whether its plan is about the conversation's job, and nothing else."""
+        steps = self.reply.steps if self.reply else []
+        return bool(steps) and all(
+            (step.HasField("cancel") and not step.cancel.job)
+            or (step.HasField("resume") and not step.resume.job)
+            for step in steps
+        )
 
     @property
     def has_trained(self) -> bool:
@@ -68,14 +89,14 @@ def merged(here: list[Exchange], turns: Iterable[Turn], language: str) -> list[E
             whole.append(known.pop(0))
         if known and known[0].text == turn.text:
             before = known.pop(0)
-            exchange.problem = before.problem
-            if before.state is State.DECLINED and exchange.state is State.WAITING:
-                exchange.state = State.DECLINED
+            exchange.problem, exchange.answer = before.problem, before.answer
+            if before.state in NOT_RUN and exchange.state is State.WAITING:
+                exchange.state = before.state
         whole.append(exchange)
     whole.extend(exchange for exchange in known if exchange.reply is None)
     for exchange in whole[:-1]:
-        if exchange.state is State.WAITING:  # something else was said since
-            exchange.state = State.DECLINED
+        if exchange.state is State.WAITING:  # not any more: something was said since
+            exchange.state = State.LEFT
     return whole
 
 

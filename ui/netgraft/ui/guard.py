@@ -3,6 +3,7 @@
 In this order: the Host header (a page that rebinds its name to 127.0.0.1 comes with its
 own name), the Origin header (another port of this host is "same site" to a cookie, but
 not the same origin), the session, and the parts of Gradio that netgraft does not use.
+Whatever then reads the body reads it within the times of `body`.
 Only /healthz and /login answer without a session.
 """
 
@@ -16,9 +17,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from netgraft.errors import Unauthenticated
+from netgraft import codes
+from netgraft.errors import TooSlow, Unauthenticated
 from netgraft.settings import settings
-from netgraft.ui.pages import wants_page, whole_page
+from netgraft.ui.body import timely
+from netgraft.ui.pages import error_response, wants_page, whole_page
 from netgraft.ui.session import LIFETIME, cookie_name, is_session, is_token, new_session
 from netgraft.ui.words import language_of
 
@@ -84,8 +87,12 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # nothing here speaks it
         else:
-            refusal = refuse(Request(scope, receive))
-            await (refusal or self.app)(scope, receive, _with_headers(send))
+            request = Request(scope, receive)
+            send = _with_headers(send)
+            try:
+                await (refuse(request) or self.app)(scope, timely(receive), send)
+            except TooSlow as error:
+                await error_response(request, error)(scope, receive, send)
 
 
 def refuse(request: Request) -> Response | None:
@@ -103,7 +110,9 @@ def refuse(request: Request) -> Response | None:
 
 def _check_session(request: Request) -> Response | None:
     if request.method == "GET" and is_token(request.query_params.get("token", "")):
-        return _enter(request)
+        return begin_session(request, _to_clean_address(request))  # a program; links have codes
+    if request.method == "GET" and (code := request.query_params.get("code", "")):
+        return _check_code(request, code)
     if not is_known_caller(request):
         return _turn_away(request)
     if request.url.path.startswith(CLOSED):
@@ -144,7 +153,12 @@ def is_known_caller(request: Request) -> bool:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and is_token(token.strip()):
         return True
-    return is_session(request.cookies.get(cookie_name(), ""))
+    return is_session(session_of(request))
+
+
+def session_of(request: Request) -> str:
+    """What tells the callers apart: the session's cookie; "" for those with a bearer header."""
+    return request.cookies.get(cookie_name(), "")
 
 
 def begin_session(request: Request, response: Response) -> Response:
@@ -161,15 +175,24 @@ def begin_session(request: Request, response: Response) -> Response:
     return response
 
 
-def _enter(request: Request) -> Response:
-    rest = [(name, value) for name, value in request.query_params.multi_items() if name != "token"]
+def _check_code(request: Request, code: str) -> Response:
+    if codes.spend(code):
+        return begin_session(request, _to_clean_address(request))
+    if is_known_caller(request):  # an old link, opened again in the browser that it let in
+        return _to_clean_address(request)
+    return _turn_away(request, by_old_link=True)
+
+
+def _to_clean_address(request: Request) -> Response:
+    query = request.query_params.multi_items()
+    rest = [(name, value) for name, value in query if name not in {"token", "code"}]
     # A path that begins with two slashes would be read as another host.
     path = "/" + quote(request.url.path.lstrip("/"))
     target = path + (f"?{urlencode(rest)}" if rest else "")
-    return begin_session(request, RedirectResponse(target, 303))
+    return RedirectResponse(target, 303)
 
 
-def _turn_away(request: Request) -> Response:
+def _turn_away(request: Request, *, by_old_link: bool = False) -> Response:
     error = Unauthenticated()
     if request.method not in {"GET", "HEAD"} or not wants_page(request):
         message = error.sentence(language_of(request))
@@ -182,6 +205,7 @@ def _turn_away(request: Request) -> Response:
         request.headers.get("sec-fetch-site") == "cross-site"
         and request.headers.get("sec-fetch-dest") == "document"
         and request.url.path == "/"
+        and not by_old_link
     )
     if came_from_elsewhere:
         # A strict cookie is held back when a link on another site was clicked. Asked
@@ -189,8 +213,10 @@ def _turn_away(request: Request) -> Response:
         again = '<meta http-equiv="refresh" content="0;url=/">'
         return whole_page(request, "netgraft", again)
     path = request.url.path
-    query = "" if path == "/" else f"?{urlencode({'next': path})}"
-    return RedirectResponse(LOGIN + query, 303)
+    query = {"next": path} if path != "/" else {}
+    if by_old_link:
+        query["link"] = "old"
+    return RedirectResponse(LOGIN + (f"?{urlencode(query)}" if query else ""), 303)
 
 
 def _with_headers(send: Send) -> Send:

@@ -1,5 +1,6 @@
 """The page that asks for the token."""
 
+import re
 from html import escape
 from urllib.parse import parse_qs
 
@@ -9,20 +10,23 @@ from starlette.responses import RedirectResponse, Response
 from netgraft.ui.guard import begin_session
 from netgraft.ui.pages import whole_page
 from netgraft.ui.session import is_token
-from netgraft.ui.words import language_of, words
+from netgraft.ui.words import Words, language_of, words
 
+COMMAND = re.compile("`([^`]+)`")
 LONGEST = 4096
 """Bytes of a login form; a token has 43."""
 
 
 async def login(request: Request) -> Response:
     """GET shows the form, POST checks the token and lets in. Never says which part was wrong."""
+    say = words(language_of(request))
     target = safe_target(request.query_params.get("next", "/"))
     if request.method != "POST":
-        return _form(request, target)
+        is_old = request.query_params.get("link") == "old"
+        return _form(request, say, say.login_old_link if is_old else "")
     token = await _posted_token(request)
     if not is_token(token):
-        return _form(request, target, wrong=True)
+        return _form(request, say, say.login_wrong, status=403)
     return begin_session(request, RedirectResponse(target, 303))
 
 
@@ -42,14 +46,18 @@ async def _posted_token(request: Request) -> str:
     return fields.get("token", [""])[0].strip()
 
 
-def _form(request: Request, target: str, *, wrong: bool = False) -> Response:
-    say = words(language_of(request))
-    problem = f'<p class="problem" role="alert">{escape(say.login_wrong)}</p>' if wrong else ""
-    body = f"""<p>{escape(say.login_hint)} <code>netgraft token</code></p>
-{problem}
+def _form(request: Request, say: Words, problem: str, status: int = 200) -> Response:
+    told = f'<p class="problem" role="alert">{_with_code(problem)}</p>' if problem else ""
+    body = f"""{told}
+<p>{_with_code(say.login_hint)}</p>
 <form method="post">
 <label for="token">{escape(say.login_label)}</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>{escape(say.login_button)}</button>
 </form>"""
-    return whole_page(request, say.login_title, body, 403 if wrong else 200)
+    return whole_page(request, say.login_title, body, status)
+
+
+def _with_code(text: str) -> str:
+    """A sentence as HTML, with the commands in it set as such."""
+    return COMMAND.sub(r"<code>\1</code>", escape(text))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from gradio import ChatMessage
 from gradio.components.chatbot import MetadataDict, OptionDict
 
-from netgraft.ui.exchange import Exchange, State
+from netgraft.ui.exchange import NOT_RUN, Exchange, State
 from netgraft.ui.figures import count, share, short
 from netgraft.ui.job import JobView
 from netgraft.ui.room import Room
@@ -66,12 +66,20 @@ def _answer(exchange: Exchange, room: Room, say: Words, is_last: bool) -> Iterat
         yield ChatMessage(content=plain(reply.text or reply.reason))
     elif exchange.state is State.WAITING:
         yield ChatMessage(content=say.card_in_chat)
-    elif exchange.state is State.DECLINED:
-        yield ChatMessage(content=say.declined if is_last else say.replaced)
     elif reply and reply.kind == "plan":
-        yield from _steps(exchange, room, say)
+        if exchange.answer:
+            yield ChatMessage(content=say.card_title)
+            yield ChatMessage(role="user", content=plain(exchange.answer))
+        if exchange.state in NOT_RUN:
+            yield ChatMessage(content=_not_run(exchange.state, say))
+        else:
+            yield from _steps(exchange, room, say)
     if exchange.problem:
         yield _problem(exchange.problem)
+
+
+def _not_run(state: State, say: Words) -> str:
+    return {State.DECLINED: say.declined, State.REPLACED: say.replaced}.get(state, say.left)
 
 
 def _steps(exchange: Exchange, room: Room, say: Words) -> Iterator[ChatMessage]:

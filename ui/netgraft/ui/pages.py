@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from netgraft.client import RemoteError
-from netgraft.errors import NetgraftError, status_name
+from netgraft.errors import NetgraftError, TooSlow, UploadsBusy, status_name
 from netgraft.ui.words import language_of, words
 
 HTTP_STATUS = {
@@ -21,6 +21,8 @@ HTTP_STATUS = {
     "UNAUTHENTICATED": 502,  # the gateway's own token was refused, not the browser's session
 }
 """gRPC status → HTTP status; any other: 502."""
+OF_REASON = {TooSlow.reason: 408, UploadsBusy.reason: 429}
+"""Reason → HTTP status, where one says more than the gRPC status does."""
 
 PAGE = Template("""<!doctype html>
 <html lang="$language">
@@ -38,6 +40,7 @@ input, button { font: inherit; padding: .5rem .75rem; border-radius: .5rem;
   border: 1px solid GrayText; width: 100%; box-sizing: border-box; margin-top: .5rem; }
 button { background: #0f766e; border-color: #0f766e; color: white; cursor: pointer; }
 :focus-visible { outline: 2px solid #14b8a6; outline-offset: 2px; }
+code { white-space: nowrap; }
 .problem { color: light-dark(#b91c1c, #fca5a5); }
 </style>
 <main>
@@ -62,7 +65,16 @@ def wants_page(request: Request) -> bool:
 
 def error_response(request: Request, error: NetgraftError) -> Response:
     """An error as a sentence: a page for people, JSON with its reason for programs."""
-    status = HTTP_STATUS.get(code_of(error), 502)
+    status = OF_REASON.get(error.reason) or HTTP_STATUS.get(code_of(error), 502)
+    response = _sentence(request, error, status)
+    if isinstance(error, TooSlow):  # the rest of the request is not waited for
+        response.headers["connection"] = "close"
+    if isinstance(error, UploadsBusy):
+        response.headers["retry-after"] = str(error.values["seconds"])
+    return response
+
+
+def _sentence(request: Request, error: NetgraftError, status: int) -> Response:
     sentence = error.sentence(language_of(request))
     if wants_page(request):
         title = words(language_of(request)).error_title

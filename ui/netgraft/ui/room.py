@@ -14,9 +14,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from netgraft.errors import NetgraftError, Unreachable
+from netgraft.ui.answers import answer
 from netgraft.ui.backend import Backend
 from netgraft.ui.exchange import Exchange, State, merged
 from netgraft.ui.job import Jobs
+from netgraft.ui.words import words
 from netgraft.v1 import agent_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.agent_pb2 import RunEvent
 
@@ -75,10 +77,18 @@ class Room:
                 return
 
     def say(self, text: str, language: str) -> None:
-        """Take up something said. Returns at once; `version` tells when there is news."""
+        """Take up something said. Returns at once; `version` tells when there is news.
+
+        A yes or no to the pending plan does what its buttons do.
+        """
+        agrees = answer(text) if self.pending else None
+        if self.pending and agrees is not None:
+            self.pending.answer = text
+            self.agree(language) if agrees else self.decline()
+            return
         before = self.exchanges[-1] if self.exchanges else None
         if before and before.state is State.WAITING:
-            before.state = State.DECLINED
+            before.state = State.REPLACED
         exchange = Exchange(text, language)
         self.exchanges.append(exchange)
         self._touch()
@@ -153,6 +163,8 @@ class Room:
             for event in exchange.events:
                 self._take_result(exchange, event.finished)
         self.job_id = conversation.job_id
+        if (pending := self.pending) and pending.needs_job and not self.job_id:
+            pending.problem, pending.state = words(language).no_job, State.DONE
         for exchange in reversed(self.exchanges):
             if exchange.has_trained:
                 exchange.job_id = self.job_id
@@ -179,9 +191,12 @@ class Room:
         self._restored = True
         if exchange.problem or not exchange.reply or exchange.reply.kind != "plan":
             self._settle(exchange, State.DONE)
+        elif exchange.needs_job and not self.job_id:  # no consent is needed for nothing
+            exchange.problem = words(language).no_job
+            self._settle(exchange, State.DONE)
         elif exchange.is_costly:
             is_last = exchange is self.exchanges[-1]
-            self._settle(exchange, State.WAITING if is_last else State.DECLINED)
+            self._settle(exchange, State.WAITING if is_last else State.REPLACED)
         else:
             await self._carry_out(exchange, "", language)
 

@@ -2,6 +2,8 @@
 
 Without this it would wait for them until its patience is over, and log each as an error.
 Other answers (a download, say) still have DRAIN_SECONDS to finish.
+
+And a connection must say what it wants within HEAD_SECONDS: uvicorn alone waits for ever.
 """
 
 import asyncio
@@ -13,8 +15,11 @@ from types import FrameType
 import uvicorn
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 DRAIN_SECONDS = 3
+HEAD_SECONDS = 20
+"""From a connection, or the first byte of a request, to the end of the request's head."""
 EVENTS = "text/event-stream"
 
 
@@ -26,11 +31,45 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
     streams = Streams(app)
     config = uvicorn.Config(
         streams,
+        http=Http,
         log_config=None,
-        access_log=False,  # addresses may hold the token
+        access_log=False,  # addresses may hold a code, or a program's token
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     _Server(config, streams.closing).run(sockets=[listener])
+
+
+class Http(H11Protocol):
+    """uvicorn's HTTP/1.1, which bounds the size of a head already, with a bound on its time.
+
+    The same everywhere: by itself uvicorn would take httptools, which bounds neither, where some
+    other package has brought it.
+    """
+
+    _giving_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._unwatch()
+
+    def _watch(self) -> None:
+        if self.cycle and not self.cycle.response_complete:
+            self._unwatch()
+        elif not self._giving_up:
+            self._giving_up = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _unwatch(self) -> None:
+        if self._giving_up:
+            self._giving_up.cancel()
+            self._giving_up = None
 
 
 class _Server(uvicorn.Server):

@@ -17,12 +17,12 @@ from netgraft.client import Client
 from netgraft.errors import DiskFull, InvalidValue, NetgraftError, TooLarge
 from netgraft.sending import send
 from netgraft.settings import settings
+from netgraft.ui.guard import session_of
 from netgraft.ui.pages import error_response
+from netgraft.ui.places import Places
 from netgraft.ui.words import language_of, words
 from netgraft.v1 import models_pb2
 
-AT_ONCE = 4
-"""Files that may rest here at the same time."""
 SHORT = 12
 """Digits of an id that people read."""
 
@@ -31,7 +31,7 @@ class Upload:
     """The endpoint."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = Places()
 
     async def __call__(self, request: Request) -> Response:
         name = request.query_params.get("name", "")
@@ -39,7 +39,7 @@ class Upload:
         try:
             if not name:
                 raise InvalidValue(name="name", value="empty", expected="the file's name")
-            async with self._places:
+            async with self._places.place(session_of(request)):
                 model = await _received(request, name, language)
         except NetgraftError as error:
             return error_response(request, error)

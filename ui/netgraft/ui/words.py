@@ -20,6 +20,7 @@ class Words:
     send: str
     attach: str
     attach_opening: str
+    attach_waiting: str
     attach_lost: str
     show_it: str
     new_conversation: str
@@ -44,7 +45,9 @@ class Words:
     cancel: str
     declined: str
     replaced: str
+    left: str
     interrupted: str
+    no_job: str
     current_model: str
     step_result: str
 
@@ -108,6 +111,7 @@ class Words:
     login_label: str
     login_button: str
     login_wrong: str
+    login_old_link: str
 
 
 ENGLISH_STEPS = {
@@ -197,6 +201,7 @@ ENGLISH = Words(
     send="Send",
     attach="File",
     attach_opening="looking into it …",
+    attach_waiting="waiting until other uploads are done …",
     attach_lost="The connection broke. Send the file again.",
     show_it="show {model}",
     new_conversation="New conversation",
@@ -217,16 +222,19 @@ ENGLISH = Words(
     training_empty="Nothing trains yet. Ask for it, such as “fine-tune it on digits for 1 epoch”.",
     model_empty="The model's heads and figures appear here.",
     thinking="Understanding",
-    card_title="Carry out this plan?",
-    card_in_chat="This needs your consent. Look the plan over, then choose **Run** or **Cancel**.",
+    card_title="Run this plan?",
+    card_in_chat="This needs your consent. Review the plan, then choose **Run** or **Cancel**, or "
+    "answer “yes” or “no”.",
     card_assumptions="Assumed, because it was not said",
     card_note="Training runs on this server until it ends or you cancel it, even when this page "
     "is closed.",
     run="Run",
     cancel="Cancel",
-    declined="Not carried out.",
-    replaced="Not carried out: something else was said.",
+    declined="Plan discarded.",
+    replaced="Plan not run: your next message took its place.",
+    left="This plan was not run.",
     interrupted="This step was interrupted.",
+    no_job="There is no training in this conversation yet.",
     current_model="the current model",
     step_result="result of step {step}",
     queued="Queued",
@@ -278,10 +286,12 @@ ENGLISH = Words(
     fields=ENGLISH_FIELDS,
     error_title="That did not work",
     login_title="netgraft",
-    login_hint="Open the address that `netgraft up` printed, or give the token. To see it, run:",
+    login_hint="Run `netgraft token --link` for a new link, or give the token that "
+    "`netgraft token` prints.",
     login_label="Token",
-    login_button="Enter",
+    login_button="Sign in",
     login_wrong="That is not the token.",
+    login_old_link="This link was used already, or is older than ten minutes.",
 )
 
 CHINESE = Words(
@@ -291,6 +301,7 @@ CHINESE = Words(
     send="发送",
     attach="文件",
     attach_opening="正在检查……",
+    attach_waiting="等待其他上传完成……",
     attach_lost="连接中断。请重新发送文件。",
     show_it="显示 {model}",
     new_conversation="新对话",
@@ -311,14 +322,16 @@ CHINESE = Words(
     model_empty="模型的分类头和各项数据会显示在这里。",
     thinking="正在理解",
     card_title="执行这个计划吗？",
-    card_in_chat="这需要您的同意。请查看计划后选择 **执行** 或 **取消**。",
+    card_in_chat="这需要您的同意。请查看计划后选择 **执行** 或 **取消**，也可以回答“好”或“不”。",
     card_assumptions="未说明、按默认值假定",
     card_note="训练在服务器上进行，直到结束或被取消；关闭本页也不会中断。",
     run="执行",
     cancel="取消",
-    declined="未执行。",
-    replaced="未执行：您改说了别的。",
+    declined="计划已取消。",
+    replaced="计划未执行：已由您的下一条消息取代。",
+    left="该计划未执行。",
     interrupted="该步骤被中断。",
+    no_job="本对话中还没有训练任务。",
     current_model="当前模型",
     step_result="第 {step} 步的结果",
     queued="排队中",
@@ -370,10 +383,11 @@ CHINESE = Words(
     fields=CHINESE_FIELDS,
     error_title="未能完成",
     login_title="netgraft",
-    login_hint="请打开 `netgraft up` 输出的地址，或输入令牌。运行以下命令可查看令牌：",
+    login_hint="请运行 `netgraft token --link` 获取新链接，或输入 `netgraft token` 输出的令牌。",
     login_label="令牌",
-    login_button="进入",
+    login_button="登录",
     login_wrong="令牌不正确。",
+    login_old_link="该链接已被使用，或已超过十分钟。",
 )
 
 LANGUAGES = {"en": ENGLISH, "zh": CHINESE}
