@@ -6,17 +6,19 @@ distance to a mean win is W = s μ, b = −s/2 · ‖μ‖².
 
 import re
 from collections.abc import Mapping
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from netgraft.errors import InvalidValue
 from netgraft.models.store import Store
 from netgraft.surgery.trial import Trial
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def start_from_means(new: dict[str, Tensor], trial: Trial, digest: str, store: Store) -> None:
+def start_from_means(new: "dict[str, Tensor]", trial: Trial, digest: str, store: Store) -> None:
     """Write the main head's values into the new tensors. Raises InvalidValue."""
     stored = _stored(digest, store)
     means_KF, scale = stored["means"], stored["scale"]
@@ -37,7 +39,7 @@ def start_from_means(new: dict[str, Tensor], trial: Trial, digest: str, store: S
         bias.copy_(-scale / 2 * means_KF.square().sum(1))
 
 
-def _stored(digest: str, store: Store) -> Mapping[str, Tensor]:
+def _stored(digest: str, store: Store) -> "Mapping[str, Tensor]":
     expected = "what the rpc MeanFeatures named"
     if not DIGEST.fullmatch(digest):
         raise InvalidValue(name="means", value=repr(digest), expected=expected)

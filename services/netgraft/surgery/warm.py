@@ -6,18 +6,19 @@ other rows start as `initial` says.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rapidfuzz import process
-from torch import Tensor
 
 from netgraft.errors import InvalidValue, UnknownClass
 from netgraft.models.labels import NEAREST, Labels, labels, normal
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
-from netgraft.models.values import learned, values
-from netgraft.surgery.heads import Trace
 from netgraft.surgery.roles import COORDINATES, Head
+from netgraft.surgery.traces import Trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MEANS = "class_means"
 INITS = ("library", "zeros", "fresh", MEANS)
@@ -68,6 +69,8 @@ def matched(recipe: Recipe, names: Sequence[str], start: Start, seen: Trace) -> 
     _check(names, start)
     if start.init in ("fresh", MEANS) or not (names and seen.classes):
         return Warm()
+    from netgraft.models.values import learned
+
     known = labels(recipe, seen.classes, detector=seen.detector)
     mapped = {
         normal(new): _place(old, known, recipe, seen.classes)
@@ -136,8 +139,10 @@ def _place(old: str, known: Labels, recipe: Recipe, classes: int) -> int:
 # Rows
 
 
-def old_tensors(recipe: Recipe, before: Trace, store: Store) -> dict[str, Tensor]:
+def old_tensors(recipe: Recipe, before: Trace, store: Store) -> "dict[str, Tensor]":
     """The learned weights and biases of a model's heads by name; {} where a head lacks them."""
+    from netgraft.models.values import values
+
     heads = [head for head in before.heads if head.classes]
     names = [f"{head.path}.{name}" for head in heads for name in ("weight", "bias")]
     found = values(recipe, names, store)
@@ -149,7 +154,11 @@ def old_tensors(recipe: Recipe, before: Trace, store: Store) -> dict[str, Tensor
 
 
 def copy_rows(
-    new: dict[str, Tensor], old: Mapping[str, Tensor], before: Trace, after: Trace, warm: Warm
+    new: "dict[str, Tensor]",
+    old: "Mapping[str, Tensor]",
+    before: Trace,
+    after: Trace,
+    warm: Warm,
 ) -> None:
     """Copy the rows of the kept classes from the old heads' tensors into the new ones'.
 
@@ -170,7 +179,7 @@ def copy_rows(
                     to[:, here] = out[:, there].to(to.dtype)
 
 
-def _by_class(value: Tensor, head: Head) -> Tensor:
+def _by_class(value: "Tensor", head: Head) -> "Tensor":
     """A view of rows_O… as rows_ACB…: anchors, classes, and numbers for each.
 
     Scores of A anchors are laid out as (A, C) in torchvision's detectors, and boxes of C
