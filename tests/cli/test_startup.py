@@ -73,6 +73,12 @@ def test_a_model_that_was_drawn_is_shown_without_torch(tmp_path: Path) -> None:
     assert (COMPUTING | FOREIGN) & again == set()
 
 
+def test_a_model_that_was_inspected_is_inspected_without_torch(tmp_path: Path) -> None:
+    loaded("inspect", "resnet18@none", state=tmp_path)
+    again = loaded("inspect", "resnet18@none", state=tmp_path)
+    assert (COMPUTING | FOREIGN) & again == set()
+
+
 def test_a_head_is_replaced_with_no_more_of_torch_than_its_models_need(
     tmp_path: Path, imports: set[str]
 ) -> None:
