@@ -36,14 +36,58 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert HEAVY & set(done.stdout.split()) == set()
 
 
-def test_the_zoo_is_searched_without_torch() -> None:
+def loaded(*words: str, state: Path) -> set[str]:
+    """Modules that a process has loaded when a command has ended in it."""
     code = (
         "import sys; from netgraft.cli import main; "
-        "main(['models', 'resnet50'], standalone_mode=False); print(*sys.modules)"
+        f"main({words!r}, standalone_mode=False); print(*sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "resnet50" in done.stdout
-    assert {"torch", "ray"} & set(done.stdout.split()) == set()
+    environment = {**os.environ, "NETGRAFT_STATE": str(state)}
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    assert words[1].partition("@")[0] in done.stdout
+    return set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.fixture(scope="module")
+def imports() -> set[str]:
+    """Modules that `import torch, torchvision` loads."""
+    line = [sys.executable, "-c", "import sys, torch, torchvision; print(*sys.modules)"]
+    return set(subprocess.run(line, capture_output=True, text=True, check=True).stdout.split())
+
+
+FOREIGN = {"timm", "transformers", "sklearn", "scipy", "pandas", "ray", "gradio", "onnxruntime"}
+"""Needed for no model of torchvision, and heavy."""
+COMPUTING = {"torch", "torchvision", "numpy", "sympy", "onnx", "PIL", "safetensors"}
+"""Needed to find something out, not to say what was found out before."""
+
+
+def test_the_zoo_is_searched_without_torch(tmp_path: Path) -> None:
+    assert (COMPUTING | FOREIGN) & loaded("models", "resnet50", state=tmp_path) == set()
+
+
+def test_a_model_that_was_drawn_is_shown_without_torch(tmp_path: Path) -> None:
+    first = loaded("show", "resnet18@none", state=tmp_path)
+    assert FOREIGN & first == set()
+    again = loaded("show", "resnet18@none", state=tmp_path)
+    assert (COMPUTING | FOREIGN) & again == set()
+
+
+def test_a_model_that_was_inspected_is_inspected_without_torch(tmp_path: Path) -> None:
+    loaded("inspect", "resnet18@none", state=tmp_path)
+    again = loaded("inspect", "resnet18@none", state=tmp_path)
+    assert (COMPUTING | FOREIGN) & again == set()
+
+
+def test_a_head_is_replaced_with_no_more_of_torch_than_its_models_need(
+    tmp_path: Path, imports: set[str]
+) -> None:
+    first = loaded("retarget", "resnet18@none", "--classes", "7", state=tmp_path)
+    assert FOREIGN & first == set()
+    compiler = ("torch._inductor", "torch._functorch", "torch.export", "torch._export", "networkx")
+    assert {name for name in first - imports if name.startswith(compiler)} == set()
+    again = loaded("retarget", "resnet18@none", "--classes", "8", state=tmp_path)
+    assert {"torchvision", "torch._dynamo", "sympy", "onnx", "PIL", *FOREIGN} & again == set()
 
 
 @pytest.mark.parametrize("word", COMMANDS)

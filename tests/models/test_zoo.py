@@ -14,6 +14,7 @@ from netgraft.models import zoo
 from netgraft.models.build import build
 from netgraft.models.catalogue import Query, by_name, entries, search
 from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
+from netgraft.models.source import source
 from netgraft.models.store import Store
 
 
@@ -124,6 +125,34 @@ def test_weights_on_this_machine_are_used_without_a_network(store: Store, offici
     home = Path(os.environ["TORCH_HOME"])
     official_state = torch.load(home / "hub/checkpoints/mobilenet_v2-b0353104.pth")
     assert all(torch.equal(model.state_dict()[k], v) for k, v in official_state.items())
+
+
+@pytest.mark.parametrize(
+    ("kept", "here"),
+    [
+        ("refs/main", False),  # of another revision
+        ("snapshots/1/config.json", False),
+        ("snapshots/1/pytorch_model.bin", True),
+    ],
+)
+def test_weights_of_the_hub_are_found_without_its_library_where_that_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str, here: bool
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--timm--resnet18.a1_in1k"
+    for name in ("refs/main", "snapshots/2/model.safetensors", kept):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("1" if name == "refs/main" else "")
+    base = Base("timm", "resnet18", "a1_in1k")
+    assert (zoo.on_disk(base), source("timm").on_disk(base)) == (here, here)
+
+
+def test_torchvisions_weights_are_found_without_it_where_it_looks(official: None) -> None:
+    for name, weights in (("mobilenet_v2", "IMAGENET1K_V1"), ("resnet18", "IMAGENET1K_V1")):
+        base = Base("torchvision", name, weights)
+        assert zoo.on_disk(base) == source("torchvision").on_disk(base) == (name == "mobilenet_v2")
+    assert not zoo.on_disk(Base("torchvision", "mobilenet_v2", None))
 
 
 def test_a_weights_file_that_holds_code_is_refused_before_anything_runs(

@@ -4,6 +4,7 @@
     command.py      what all commands share: --json, --server, --language, examples in --help
     session.py      what one call is about: which server, which language, how it prints
     door.py         the services: in this process, or at a server, behind the same calls
+    oneshot.py      a process that does one thing and ends: quickly
     failure.py      errors as one sentence and an exit code
     language.py     English and Chinese
     output.py       JSON, tables, numbers for people

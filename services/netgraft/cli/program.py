@@ -5,11 +5,11 @@ Knows every command's name and its one line of help; knows nothing of what they 
 
 import importlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from netgraft.cli import failure
+from netgraft.cli import failure, oneshot
 from netgraft.cli.command import json_option, language_option, server_option
 from netgraft.cli.language import speak, tr
 from netgraft.cli.session import Session
@@ -58,6 +58,16 @@ LANGUAGE = language_option(envvar=LOCALES)
 
 class Program(click.Group):
     """The group of all commands: loads lazily, and ends every call with the right code."""
+
+    def main(self, *given: Any, **options: Any) -> Any:
+        if given or "args" in options:  # a caller that goes on when the command has ended
+            return super().main(*given, **options)
+        oneshot.begin()
+        try:
+            return super().main(**options)
+        except SystemExit as done:
+            oneshot.leave(done)
+            raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Before anything is read from the line: --help is in the user's language too.

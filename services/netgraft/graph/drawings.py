@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netgraft.errors import CannotDraw
+from netgraft.graph import table
 from netgraft.graph.lens import Parameter
 from netgraft.graph.nesting import Graph
+from netgraft.graph.table import Row
 from netgraft.graph.view import View
 from netgraft.graph.viewer import DOCUMENT
 from netgraft.models.files import content, document_format, facts, own_document
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 KIND = "graphs"
 """Where the store keeps drawings."""
 VIEWS = "pictures"
-"""Where it keeps pictures as files: each view of a drawing is one, and views are endless."""
+"""Where it keeps pictures and tables: each view of a drawing is one, and views are endless."""
 MOST_VIEW_BYTES = 2**30
 """The oldest go first. What has gone is drawn again, the same."""
 IN_MEMORY = 64
@@ -155,13 +157,17 @@ class Drawings:
             return render(document, lens, recipe.title, kind, view, name)
 
         seen = hashlib.sha256(view.query().encode()).hexdigest()[:16]
-        name = f"{_name(recipe.id)}.{seen}.{kind}"
-        found = self.store.get_file(VIEWS, name)
-        if found is None:
-            found = make()
-            self.store.put_file(VIEWS, name, found)
-            self.store.trim(VIEWS, MOST_VIEW_BYTES)
-        return found
+        return self._view(f"{_name(recipe.id)}.{seen}.{kind}", make)
+
+    def table(self, recipe: Recipe, batch: int) -> tuple[Row, ...]:
+        """The modules of a recipe as rows, kept like pictures. Raises CannotDraw."""
+
+        def make() -> bytes:
+            captured = self.captured(recipe)
+            found = table.rows(captured.graph, captured.module, captured.parameters, batch)
+            return table.to_json(found)
+
+        return table.from_json(self._view(f"{_name(recipe.id)}.{batch}.table.json", make))
 
     def document_name(self, recipe: Recipe) -> str:
         """The name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""
@@ -184,6 +190,15 @@ class Drawings:
         if found is None:
             found = make()
             self.store.put_file(KIND, name, found)
+        return found
+
+    def _view(self, name: str, make: Callable[[], bytes]) -> bytes:
+        """As `_file`, of what there may be endlessly many: the oldest are removed."""
+        found = self.store.get_file(VIEWS, name)
+        if found is None:
+            found = make()
+            self.store.put_file(VIEWS, name, found)
+            self.store.trim(VIEWS, MOST_VIEW_BYTES)
         return found
 
     def _draw(self, recipe: Recipe) -> Drawing:

@@ -7,7 +7,7 @@ from netgraft.errors import NotFound, UnknownModule
 from netgraft.graph import comparison, viewer
 from netgraft.graph.difference import Kind, ModuleDifference, compare
 from netgraft.graph.drawings import Drawings, Summary
-from netgraft.graph.table import Row, rows
+from netgraft.graph.table import Row
 from netgraft.graph.view import View
 from netgraft.models.file_source import only_drawn
 from netgraft.models.files import own_document
@@ -109,8 +109,7 @@ class GraphsServicer:
         recipe = self._resolve(request.model)
         batch = View(batch=request.batch or 1)
         batch.check()
-        captured = self.drawings.captured(recipe)
-        found = rows(captured.graph, captured.module, captured.parameters, batch.batch)
+        found = self.drawings.table(recipe, batch.batch)
         return graph_pb2.ModuleTable(
             model_id=recipe.id,
             title=recipe.title,

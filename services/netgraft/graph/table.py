@@ -3,9 +3,10 @@
 Modules that ran nothing (an Identity, a loss) are listed without an output shape.
 """
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from netgraft.graph.cost import Cost
 from netgraft.graph.lens import Parameters, cost_of
@@ -50,6 +51,18 @@ def rows(graph: Graph, module: "nn.Module", parameters: Parameters, batch: int) 
     seen = _watch(graph, steps, batch)
     reads = last_reads(steps, graph.outputs)
     return tuple(_rows(module, parameters, seen, steps, reads))
+
+
+def to_json(found: tuple[Row, ...]) -> bytes:
+    return json.dumps([asdict(row) for row in found], separators=(",", ":")).encode()
+
+
+def from_json(data: bytes) -> tuple[Row, ...]:
+    return tuple(_row(item) for item in json.loads(data))
+
+
+def _row(item: dict[str, Any]) -> Row:
+    return Row(**item | {"shapes": tuple(tuple(shape) for shape in item["shapes"])})
 
 
 def _watch(graph: Graph, steps: list[Step], batch: int) -> dict[str, _Seen]:

@@ -31,6 +31,16 @@ class Present:
         return tuple(name for name, file in pairs if file in self.files)
 
 
+def holds(file: str) -> bool:
+    """Whether one file of weights is here, as the catalogue spells it and the libraries look."""
+    if not file.startswith(HUB):
+        return bool(file) and (torch_checkpoints() / file).is_file()
+    folder = hugging_face_cache() / f"models--{file.removeprefix(HUB).replace('/', '--')}"
+    main = folder / "refs" / "main"
+    revision = main.read_text().strip() if main.is_file() else "main"
+    return any((folder / "snapshots" / revision / name).is_file() for name in HUB_FILES)
+
+
 def present() -> Present:
     """What is here at this moment."""
     return Present(frozenset((*_checkpoints(), *_repositories())))

@@ -7,8 +7,7 @@ module itself comes through `adoption`, which has the store.
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from netgraft.errors import CannotExport, OnlyDrawn
 from netgraft.models.catalogue import Entry
@@ -16,6 +15,9 @@ from netgraft.models.download import Progress
 from netgraft.models.formats import format_of
 from netgraft.models.recipe import Base, UserFile
 from netgraft.models.source import Plain, Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's: a file does not say what its model was trained with."""
@@ -30,10 +32,10 @@ class FileSource:
     def entry(self, name: str) -> Entry:
         raise KeyError(name)
 
-    def construct(self, base: Base) -> nn.Module:
+    def construct(self, base: Base) -> "nn.Module":
         raise only_drawn(base)
 
-    def weights(self, base: Base) -> dict[str, Tensor]:
+    def weights(self, base: Base) -> "dict[str, Tensor]":
         raise only_drawn(base)
 
     def download(self, base: Base) -> Iterator[Progress]:

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Protocol
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Protocol
 
 from netgraft.models.catalogue import Entry
 from netgraft.models.download import Progress
 from netgraft.models.recipe import Base
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,10 @@ class Source(Protocol):
     def entry(self, name: str) -> Entry:
         """What the catalogue says of a name."""
 
-    def construct(self, base: Base) -> nn.Module:
+    def construct(self, base: Base) -> "nn.Module":
         """The module with whatever the constructor initialises it to; loads no weights."""
 
-    def weights(self, base: Base) -> dict[str, Tensor]:
+    def weights(self, base: Base) -> "dict[str, Tensor]":
         """The pretrained state dict of `base.weights`. Raises WeightsUnavailable."""
 
     def download(self, base: Base) -> Iterator[Progress]:

@@ -5,6 +5,7 @@ id and written once, whole, under another name first, so a reader never meets
 half a file. Torch is imported only where tensors are read or written.
 """
 
+import atexit
 import errno
 import hashlib
 import math
@@ -340,4 +341,6 @@ def _engine(url: str) -> Engine:
 def default_store() -> Store:
     """The store that the settings name; its folder is made when missing."""
     settings().folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return Store(settings().store_url, settings().database_url)
+    store = Store(settings().store_url, settings().database_url)
+    atexit.register(store.engine.dispose)  # SQLite then folds its log into the database
+    return store

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from rapidfuzz import process
 
 from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
+from netgraft.models import disk
 from netgraft.models.catalogue import Entry, by_name
 from netgraft.models.formats import names_file
 from netgraft.models.recipe import Base, Recipe
@@ -91,10 +92,10 @@ def _resolved(entry: Entry, asked: str, policy: Policy) -> Resolved:
     if weights is None or policy == "none":
         return Resolved(Recipe(random), (f"{entry.name} starts from random weights.",))
     wanted = replace(random, weights=weights)
-    if _on_disk(wanted):
+    if on_disk(wanted):
         return Resolved(Recipe(wanted))
     others = (replace(random, weights=name) for name in entry.weights if not asked)
-    if present := next(filter(_on_disk, others), None):
+    if present := next(filter(on_disk, others), None):
         notice = (
             f"{entry.name} uses {present.weights}, which is on this machine; "
             f"{entry.name}@{weights} would be downloaded."
@@ -115,7 +116,16 @@ def _fetched(entry: Entry, wanted: Base, random: Base) -> Resolved:
     return Resolved(Recipe(wanted))
 
 
-def _on_disk(base: Base) -> bool:
+def on_disk(base: Base) -> bool:
+    """Whether the weights of a base are on this machine; told without torch where they are known.
+
+    False for random weights, which nobody keeps.
+    """
+    if base.weights is None and base.file is None:
+        return False
+    entry = by_name().get(_listed(base)) if base.file is None else None
+    if entry and base.weights in entry.weights:
+        return disk.holds(entry.files[entry.weights.index(base.weights)])
     from netgraft.models.source import source
 
     return source(base.source).on_disk(base)
@@ -218,7 +228,12 @@ def example_inputs(
 
 def entry_of(base: Base) -> Entry:
     """The catalogue's entry of a base."""
-    return by_name()[base.name if base.source == "torchvision" else f"{base.source}/{base.name}"]
+    return by_name()[_listed(base)]
+
+
+def _listed(base: Base) -> str:
+    """The name under which the catalogue has a base of the zoo."""
+    return base.name if base.source == "torchvision" else f"{base.source}/{base.name}"
 
 
 def task(base: Base) -> str:
@@ -237,7 +252,7 @@ def input_shape(base: Base) -> tuple[int, ...]:
 
 def class_names(base: Base) -> tuple[str, ...]:
     """Names of the classes that the pretrained weights know; () when unknown."""
-    if base.file is not None and base.in_zoo:
+    if base.in_zoo and (base.file is not None or base.weights is None):
         return ()
     from netgraft.models.source import source
 

@@ -1,7 +1,7 @@
 """What is known of a recipe's model without its weights, remembered by recipe id.
 
 A model is traced once: what was seen is kept in memory and, as JSON of kind
-"heads", in the store, where every process finds it.
+"heads", in the store, where every process finds it, without torch.
 """
 
 import json
@@ -9,17 +9,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from threading import Lock
-from typing import Any, TypeVar, cast
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from netgraft.errors import SurgeryFailed
 from netgraft.models import zoo
-from netgraft.models.build import build
 from netgraft.models.recipe import Dropout, Lora, Recipe, Replace, Retarget
 from netgraft.models.store import Store
-from netgraft.surgery.heads import Output, Trace, trace
 from netgraft.surgery.roles import Head
+from netgraft.surgery.traces import Output, Trace
+
+if TYPE_CHECKING:
+    from torch import nn
 
 KIND = "heads"
 FORMAT = 1
@@ -92,6 +92,8 @@ class Anatomies:
                 self._known.popitem(last=False)
 
     def _examine(self, recipe: Recipe) -> Anatomy:
+        from netgraft.models.build import build
+
         module = build(recipe, self.store, device="meta")
         if recipe.edits and not isinstance(recipe.edits[-1], Retarget | Replace | Dropout | Lora):
             # No other edit moves a head.
@@ -99,11 +101,13 @@ class Anatomies:
         return measure(module, look(recipe, module))
 
 
-def look(recipe: Recipe, module: nn.Module) -> Trace:
+def look(recipe: Recipe, module: "nn.Module") -> Trace:
     """Trace a recipe's module on meta. Raises SurgeryFailed when it does not run.
 
     The channels of optical flow are no classes, though they look like them.
     """
+    from netgraft.surgery.heads import trace
+
     try:
         seen = trace(module, example(recipe))
     except FORWARD_ERRORS as error:
@@ -119,7 +123,7 @@ def example(recipe: Recipe, batch: int = 2) -> Sequence[Any]:
     return zoo.example_inputs(recipe.base, batch)
 
 
-def measure(module: nn.Module, seen: Trace) -> Anatomy:
+def measure(module: "nn.Module", seen: Trace) -> Anatomy:
     """Sizes of a module, put beside what its trace showed."""
     parameters = list(module.parameters())
     tensors = [*parameters, *module.buffers()]

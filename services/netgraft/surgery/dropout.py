@@ -12,7 +12,7 @@ from netgraft.models.build import apply_structure, build
 from netgraft.models.dropout import can_drop
 from netgraft.models.recipe import Dropout, Recipe
 from netgraft.surgery.anatomy import Anatomies, look, measure
-from netgraft.surgery.heads import Trace
+from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import moved
 
 ROLES = ("main", "auxiliary")

@@ -24,7 +24,7 @@ class SurgeryServicer:
         self.anatomies = Anatomies(self.store)
 
     def InspectModel(self, request: surgery_pb2.InspectModelRequest) -> surgery_pb2.Inspection:
-        from netgraft.surgery.inspection import flops
+        from netgraft.surgery.inspection import flops, input_shape
 
         recipe = self._recipe(request.model)
         anatomy = self.anatomies.of(recipe)
@@ -44,7 +44,7 @@ class SurgeryServicer:
             parameters=anatomy.parameters,
             trainable_parameters=anatomy.trainable,
             flops=flops(recipe, self.store),
-            input_shape=zoo.input_shape(recipe.base),
+            input_shape=input_shape(recipe, self.anatomies),
             weight_bytes=anatomy.weight_bytes,
         )
 

@@ -10,7 +10,7 @@ from netgraft.errors import InvalidValue, UnknownModule
 from netgraft.models.build import build
 from netgraft.models.recipe import Freeze, Recipe
 from netgraft.surgery.anatomy import Anatomies
-from netgraft.surgery.heads import Trace
+from netgraft.surgery.traces import Trace
 
 NEAREST = 3
 

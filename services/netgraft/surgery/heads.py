@@ -13,44 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from netgraft.surgery.roles import Candidate, Head, is_detection, meanings
+from netgraft.surgery.roles import Candidate, is_detection, meanings
 from netgraft.surgery.standin import StandIn
+from netgraft.surgery.traces import Output, Trace
 from netgraft.surgery.walk import Found, heads_behind, parameters_behind
 
 FEW = 2
 """Boxes that a detector goes on with: enough to see every layer work."""
-
-
-@dataclass(frozen=True)
-class Output:
-    """One tensor that a model returns."""
-
-    key: str
-    """Where it is in the result, such as "out" or "0.boxes"; "" when it is the result."""
-    shape: tuple[int, ...]
-    heads: tuple[str, ...]
-    """Paths of the layers found behind it."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What one look at a model tells."""
-
-    heads: tuple[Head, ...]
-    outputs: tuple[Output, ...]
-    """In evaluation mode."""
-    training_outputs: tuple[Output, ...] = ()
-    """In training mode, where that was traced."""
-
-    @property
-    def detector(self) -> bool:
-        """Whether the outputs are detections: class 0 is then the background."""
-        return is_detection(output.key for output in self.outputs)
-
-    @property
-    def classes(self) -> int:
-        """Classes that the heads tell apart, background included; 0 without a head."""
-        return next((head.classes for head in self.heads if head.classes), 0)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,24 @@
-"""What a model costs: floating-point operations of one example."""
+"""What is said of a model beside its heads, and kept: its input, and what it costs."""
 
-from torch.utils.flop_counter import FlopCounterMode
+import json
 
-from netgraft.models.build import build
+from netgraft.models import zoo
 from netgraft.models.recipe import Dropout, Freeze, Recipe, SetLoss, Tuned
 from netgraft.models.store import Store
-from netgraft.surgery.anatomy import example
-from netgraft.surgery.heads import call
-from netgraft.surgery.standin import StandIn
+from netgraft.surgery.anatomy import FORMAT, Anatomies, example
 
 KIND = "flops"
+
+
+def input_shape(recipe: Recipe, anatomies: Anatomies) -> tuple[int, ...]:
+    """Shape of one example without the batch, such as (3, 224, 224). Raises OnlyDrawn."""
+    base = recipe.base
+    name = f"{Recipe(base).id}.{FORMAT}.input.json"
+    return anatomies.kept(name, lambda: json.dumps(zoo.input_shape(base)).encode(), _shape)
+
+
+def _shape(data: bytes) -> tuple[int, ...]:
+    return tuple(json.loads(data))
 
 
 def flops(recipe: Recipe, store: Store) -> int:
@@ -28,6 +37,12 @@ def flops(recipe: Recipe, store: Store) -> int:
 
 
 def _count(recipe: Recipe, store: Store) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from netgraft.models.build import build
+    from netgraft.surgery.heads import call
+    from netgraft.surgery.standin import StandIn
+
     module = build(recipe, store, device="meta").eval()
     counter = FlopCounterMode(display=False)
     with StandIn(), counter:

@@ -15,9 +15,9 @@ from netgraft.models.lora import PARTS, can_adapt, is_adapters, must_have_peft
 from netgraft.models.recipe import Lora, Recipe
 from netgraft.surgery.anatomy import Anatomies, look, measure
 from netgraft.surgery.freeze import paths_of
-from netgraft.surgery.heads import Trace
 from netgraft.surgery.initial import constant, seed, uniform
 from netgraft.surgery.starts import dtype_name
+from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import moved
 
 if TYPE_CHECKING:

@@ -7,17 +7,19 @@ distance to a mean win is W = s μ, b = −s/2 · ‖μ‖².
 import math
 import re
 from collections.abc import Mapping
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from netgraft.errors import InvalidValue
 from netgraft.models.store import Store
 from netgraft.surgery.trial import Trial
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def means_of(trial: Trial, digest: str, store: Store) -> dict[str, Tensor]:
+def means_of(trial: Trial, digest: str, store: Store) -> "dict[str, Tensor]":
     """The main head's tensors by parameter name. Raises InvalidValue."""
     stored = _stored(digest, store)
     means_KF, scale = stored["means"], stored["scale"]
@@ -41,7 +43,7 @@ def means_of(trial: Trial, digest: str, store: Store) -> dict[str, Tensor]:
     return {b.full_name: values[name].to(b.torch_dtype) for name, b in blanks.items()}
 
 
-def _stored(digest: str, store: Store) -> Mapping[str, Tensor]:
+def _stored(digest: str, store: Store) -> "Mapping[str, Tensor]":
     expected = "what the rpc MeanFeatures named"
     if not DIGEST.fullmatch(digest):
         raise InvalidValue(name="means", value=repr(digest), expected=expected)

@@ -13,9 +13,9 @@ from netgraft.models.layers import checked_arguments, make
 from netgraft.models.lora import adapted_around
 from netgraft.models.recipe import Recipe, Replace, Scalar
 from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
-from netgraft.surgery.heads import Trace
 from netgraft.surgery.initial import seed
 from netgraft.surgery.starts import dtype_name, starts
+from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import listed, moved
 
 NEAREST = 3

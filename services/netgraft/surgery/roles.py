@@ -8,11 +8,13 @@ there C is the size over which the model applies softmax or sigmoid to the score
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from netgraft.models.recipe import COORDINATES
 from netgraft.surgery.walk import Found
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def is_detection(keys: Iterable[str]) -> bool:
 
 
 def meanings(
-    module: nn.Module, candidates: Sequence[Candidate], *, detector: bool
+    module: "nn.Module", candidates: Sequence[Candidate], *, detector: bool
 ) -> tuple[Head, ...]:
     """The heads, each once, in the order of the outputs."""
     first: dict[str, Candidate] = {}
@@ -70,7 +72,7 @@ def meanings(
     )
 
 
-def _head(module: nn.Module, candidate: Candidate, classes: int) -> Head:
+def _head(module: "nn.Module", candidate: Candidate, classes: int) -> Head:
     layer = module.get_submodule(candidate.found.path)
     out, into, *_ = candidate.weight_shape
     groups = getattr(layer, "groups", 1)

@@ -3,18 +3,18 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import cast
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, cast
 
 from netgraft.errors import SurgeryFailed
 from netgraft.models import zoo
-from netgraft.models.build import apply_structure
 from netgraft.models.recipe import HeadEdit, OwnerPatch, Recipe, Retarget
 from netgraft.surgery.anatomy import FORWARD_ERRORS, TASKS, Anatomy, first_line, look, measure
-from netgraft.surgery.heads import Trace
+from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import breach
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,15 @@ class Blank:
         return f"{self.path}.{self.name}"
 
     @property
-    def torch_dtype(self) -> torch.dtype:
+    def torch_dtype(self) -> "torch.dtype":
+        import torch
+
         return cast("torch.dtype", getattr(torch, self.dtype))
 
     @property
     def fan_in(self) -> int:
         """Numbers that each output of a weight reads."""
         return math.prod(self.shape[1:])
-
-    def meta(self) -> Tensor:
-        return torch.empty(self.shape, dtype=self.torch_dtype, device="meta")
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _append(recipe: Recipe, seen: Trace, total: int) -> HeadEdit:
     return HeadEdit("", "Linear", features, 0, total, append=True)
 
 
-def tried(recipe: Recipe, edit: Retarget, before: Trace, module: nn.Module) -> Trial:
+def tried(recipe: Recipe, edit: Retarget, before: Trace, module: "nn.Module") -> Trial:
     """An edit, carried out on the recipe's module, which is on meta. Raises SurgeryFailed.
 
     `edit` is without its tensors and patches.
@@ -121,7 +120,7 @@ def tried(recipe: Recipe, edit: Retarget, before: Trace, module: nn.Module) -> T
     return Trial(patches, _blanks(module, after), measure(module, after))
 
 
-def _blanks(module: nn.Module, after: Trace) -> tuple[Blank, ...]:
+def _blanks(module: "nn.Module", after: Trace) -> tuple[Blank, ...]:
     return tuple(
         Blank(head.path, name, tuple(p.shape), str(p.dtype).removeprefix("torch."))
         for head in after.heads
@@ -130,7 +129,7 @@ def _blanks(module: nn.Module, after: Trace) -> tuple[Blank, ...]:
     )
 
 
-def _must_be_plain(recipe: Recipe, edit: Retarget, module: nn.Module) -> None:
+def _must_be_plain(recipe: Recipe, edit: Retarget, module: "nn.Module") -> None:
     """Raise SurgeryFailed where a head is more than one weight and at most a bias."""
     for head in edit.heads:
         if head.append:
@@ -141,7 +140,9 @@ def _must_be_plain(recipe: Recipe, edit: Retarget, module: nn.Module) -> None:
             raise SurgeryFailed(model=recipe.title, problem=problem)
 
 
-def _applied(recipe: Recipe, edit: Retarget, module: nn.Module) -> nn.Module:
+def _applied(recipe: Recipe, edit: Retarget, module: "nn.Module") -> "nn.Module":
+    from netgraft.models.build import apply_structure
+
     try:
         return apply_structure(module, edit)
     except FORWARD_ERRORS as error:
@@ -150,7 +151,7 @@ def _applied(recipe: Recipe, edit: Retarget, module: nn.Module) -> nn.Module:
 
 
 def _verified(
-    recipe: Recipe, edit: Retarget, module: nn.Module, before: Trace
+    recipe: Recipe, edit: Retarget, module: "nn.Module", before: Trace
 ) -> tuple[str, Trace | None]:
     """What is wrong with the edited module ("" for nothing), and its trace."""
     try:
@@ -161,7 +162,7 @@ def _verified(
 
 
 def _counts(
-    module: nn.Module, edit: Retarget, before: Trace
+    module: "nn.Module", edit: Retarget, before: Trace
 ) -> tuple[tuple[OwnerPatch, ...], list[OwnerPatch]]:
     """Attributes that hold the class count: named so, and others of the same value."""
     new = total_classes(edit.classes, before)

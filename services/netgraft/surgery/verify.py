@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from netgraft.models.recipe import HeadEdit
-from netgraft.surgery.heads import Output, Trace
 from netgraft.surgery.roles import Head
+from netgraft.surgery.traces import Output, Trace
 
 
 def breach(before: Trace, after: Trace, edits: Iterable[HeadEdit], classes: int) -> str:

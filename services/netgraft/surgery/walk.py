@@ -11,9 +11,10 @@ sum of a residual block looks like heads that are added, and is none.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Node = Any
 """torch.autograd.graph.Node; its saved values have no static types."""
@@ -71,7 +72,7 @@ def operator(node: Node) -> str:
     return name.partition("Backward")[0]
 
 
-def heads_behind(output: Tensor, names: Mapping[int, str]) -> list[Found]:
+def heads_behind(output: "Tensor", names: Mapping[int, str]) -> list[Found]:
     """The heads that an output comes from, in the order of the walk; [] without a head.
 
     `names` maps the `id` of each parameter tensor to its name.
@@ -119,7 +120,7 @@ def _is_chained(heads: Collection[Node]) -> bool:
     return False
 
 
-def parameters_behind(outputs: list[Tensor], names: Mapping[int, str]) -> set[str]:
+def parameters_behind(outputs: "list[Tensor]", names: Mapping[int, str]) -> set[str]:
     """Names of all parameters that the outputs come from, by any operator."""
     used: set[str] = set()
     seen: set[Node] = set()
@@ -152,7 +153,7 @@ def _weight(node: Node, names: Mapping[int, str]) -> str | None:
     return next(filter(None, (_computed(child, names) for child in _children(node))), None)
 
 
-def _parameter(node: Node) -> Tensor | None:
+def _parameter(node: Node) -> "Tensor | None":
     while operator(node) in WEIGHT_VIEWS and len(node.next_functions) == 1:
         node = node.next_functions[0][0]
         if node is None:

@@ -14,8 +14,7 @@ from netgraft.errors import InvalidValue, UnknownClass
 from netgraft.models.labels import NEAREST, Labels, labels, normal
 from netgraft.models.recipe import Copies, Recipe
 from netgraft.models.store import Store
-from netgraft.models.values import learned, shapes
-from netgraft.surgery.heads import Trace
+from netgraft.surgery.traces import Trace
 
 MEANS = "class_means"
 INITS = ("library", "zeros", "fresh", MEANS)
@@ -67,6 +66,8 @@ def matched(recipe: Recipe, names: Sequence[str], start: Start, seen: Trace) -> 
     _check(names, start)
     if start.init in ("fresh", MEANS) or not (names and seen.classes):
         return Warm()
+    from netgraft.models.values import learned
+
     known = labels(recipe, seen.classes, detector=seen.detector)
     mapped = {
         normal(new): _place(old, known, recipe, seen.classes)
@@ -142,6 +143,8 @@ def has_heads(recipe: Recipe, before: Trace, store: Store, warm: Warm) -> bool:
     """
     if not warm.kept:
         return False
+    from netgraft.models.values import shapes
+
     weights = {f"{h.path}.{WEIGHT}": h.out_features for h in before.heads if h.classes}
     found = shapes(recipe, weights, store)
     return all(name in found and found[name][0] == rows for name, rows in weights.items())

@@ -1,0 +1,121 @@
+"""The run of a retarget whose class count is a symbol: what it does, and for which counts.
+
+See `symbolic`, which keeps what comes out.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import sympy
+import torch
+import torch.nn.functional as F
+from sympy.core.relational import Relational
+from torch import Tensor
+from torch._dynamo.source import ConstantSource
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
+from torch.overrides import TorchFunctionMode
+
+from netgraft.errors import SurgeryFailed
+from netgraft.models.build import build
+from netgraft.models.recipe import Recipe
+from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomies
+from netgraft.surgery.trial import planned, tried
+
+HIGHEST = 2**48
+"""Above this a bound is none."""
+
+
+def run(recipe: Recipe, hint: int, anatomies: Anatomies) -> dict[str, Any] | None:
+    """Guards and trial as JSON has them; None where the model cannot be followed so."""
+    shapes = _Shapes()
+    source = ConstantSource("classes")
+    symbol = shapes.create_symbol(hint, source, dynamic_dim=DimDynamic.DYNAMIC)
+    count: Any = shapes.create_symintnode(symbol, hint=hint, source=source)
+    before = anatomies.of(recipe).trace
+    edit = planned(recipe, before, count - 1 if before.detector else count, ())
+    module = build(recipe, anatomies.store, device="meta")
+    try:
+        with FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True), _SizesStaySymbols():
+            done = tried(recipe, edit, before, module)
+        return {"trial": _linear(done, symbol), "guards": [*_guards(shapes, symbol)]}
+    except (SurgeryFailed, *FORWARD_ERRORS):
+        return None
+
+
+class _Shapes(ShapeEnv):
+    """Does not look for the line of the user's code that asks, which only messages would name.
+
+    To tell that code from its own, PyTorch would import its compiler, half a second's worth.
+    """
+
+    def _get_user_frame(self) -> None:
+        return None
+
+
+class _SizesStaySymbols(TorchFunctionMode):
+    """Resizes pictures by operators that take symbols; torch's usual way wants numbers."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        resize = RESIZING.get(kwargs.get("mode", "nearest"))
+        if func is F.interpolate and resize and args[0].dim() == 4 and not kwargs["antialias"]:
+            return resize(args[0], _sides(args[0], **kwargs), bool(kwargs["align_corners"]))
+        return func(*args, **kwargs)
+
+
+def _sides(value_NCHW: Tensor, size: Any, scale_factor: Any, **_: Any) -> list[int]:
+    """Height and width that F.interpolate would give; each is said once, or for both."""
+    one = size if size is not None else scale_factor
+    both = one if isinstance(one, list | tuple) else (one, one)
+    if size is not None:
+        return [*both]
+    return [int(side * scale) for side, scale in zip(value_NCHW.shape[2:], both, strict=True)]
+
+
+RESIZING: dict[str, Callable[..., Tensor]] = {
+    "bilinear": torch.ops.aten.upsample_bilinear2d.default,
+    "bicubic": torch.ops.aten.upsample_bicubic2d.default,
+}
+
+
+def _linear(value: Any, symbol: sympy.Symbol) -> Any:
+    """A trial as JSON has it, symbols written out. Raises ValueError where one is not linear."""
+    if isinstance(value, torch.SymInt):
+        times, plus = _coefficients(value.node.expr, symbol)
+        return {"times": times, "plus": plus} if times else plus
+    if is_dataclass(value):
+        return {each.name: _linear(getattr(value, each.name), symbol) for each in fields(value)}
+    return [_linear(item, symbol) for item in value] if isinstance(value, tuple) else value
+
+
+def _guards(shapes: ShapeEnv, symbol: sympy.Symbol) -> Iterator[tuple[int, int, str]]:
+    """The conditions on the count. Raises ValueError where one is not linear."""
+    if shapes.deferred_runtime_asserts:
+        raise ValueError("the model asks about numbers that nobody knows")
+    bounds = shapes.var_to_range[symbol]
+    yield 1, -int(bounds.lower), ">="
+    if bounds.upper < HIGHEST:
+        yield 1, -int(bounds.upper), "<="
+    for expression in dict.fromkeys(guard.expr for guard in shapes.guards):
+        if not isinstance(expression, Relational):
+            raise ValueError(f"{expression} is no plain condition")
+        times, plus = _coefficients(expression.lhs - expression.rhs, symbol)
+        yield times, plus, expression.rel_op
+
+
+def _coefficients(expression: sympy.Expr, symbol: sympy.Symbol) -> tuple[int, int]:
+    """a and b of a · symbol + b. Raises ValueError for another form."""
+    times, plus = expression.coeff(symbol, 1), expression.coeff(symbol, 0)
+    if sympy.expand(expression - times * symbol - plus) != 0 or not (
+        times.is_Integer and plus.is_Integer
+    ):
+        raise ValueError(f"{expression} is not linear in the class count")
+    return int(times), int(plus)

@@ -1,0 +1,37 @@
+"""What one look at a model tells: its heads and its outputs. Kept as JSON, read without torch."""
+
+from dataclasses import dataclass
+
+from netgraft.surgery.roles import Head, is_detection
+
+
+@dataclass(frozen=True)
+class Output:
+    """One tensor that a model returns."""
+
+    key: str
+    """Where it is in the result, such as "out" or "0.boxes"; "" when it is the result."""
+    shape: tuple[int, ...]
+    heads: tuple[str, ...]
+    """Paths of the layers found behind it."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one look at a model tells."""
+
+    heads: tuple[Head, ...]
+    outputs: tuple[Output, ...]
+    """In evaluation mode."""
+    training_outputs: tuple[Output, ...] = ()
+    """In training mode, where that was traced."""
+
+    @property
+    def detector(self) -> bool:
+        """Whether the outputs are detections: class 0 is then the background."""
+        return is_detection(output.key for output in self.outputs)
+
+    @property
+    def classes(self) -> int:
+        """Classes that the heads tell apart, background included; 0 without a head."""
+        return next((head.classes for head in self.heads if head.classes), 0)
