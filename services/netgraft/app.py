@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netgraft.client import Client
@@ -128,6 +129,9 @@ def _export_environment() -> None:
     """What Ray's processes and the gateway inherit. Set before Ray is imported."""
     roots = ":".join(str(root) for root in settings().roots)
     # What answers here is not asked for through the proxy that $http_proxy may name.
+    if settings().token_file:
+        named = Path(settings().token_file).expanduser().absolute()
+        os.environ["NETGRAFT_TOKEN_FILE"] = str(named)  # they stand in other folders
     near = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1", "localhost"]))
     os.environ.update(
         {

@@ -6,7 +6,8 @@
     │   ├── InvalidValue
     │   ├── InvalidData
     │   ├── UnsupportedFile
-    │   └── WrongHash
+    │   ├── WrongHash
+    │   └── NoTokenInFile
     ├── NotFound                  NOT_FOUND
     │   ├── UnknownModel
     │   ├── UnknownModule
@@ -44,6 +45,8 @@
     │   ├── TooLarge
     │   └── NotEnoughWorkers
     ├── Unreachable               UNAVAILABLE
+    │   ├── NotRunning
+    │   └── NoAnswer              DEADLINE_EXCEEDED
     ├── AddressInUse              UNAVAILABLE
     └── TrainingFailed            ABORTED
 
@@ -120,6 +123,18 @@ class WrongHash(InvalidRequest):
         "Nothing was kept; send it again."
     )
     zh = "收到的 {name} 与所声明的文件不符：其 SHA-256 为 {found}。未保留任何内容，请重新发送。"
+
+
+class NoTokenInFile(InvalidRequest):
+    reason = "NO_TOKEN_IN_FILE"
+    en = (
+        "No token can be read from {path}, which NETGRAFT_TOKEN_FILE names. Write the token into "
+        "that file, readable by you, or unset the variable."
+    )
+    zh = (
+        "无法从 NETGRAFT_TOKEN_FILE 所指的 {path} 读取令牌。"
+        "请把令牌写入该文件并确保可读，或取消该变量。"
+    )
 
 
 class NotFound(NetgraftError):
@@ -355,8 +370,14 @@ class Unauthenticated(NotAllowed):
 
 class OutsideDataRoots(NotAllowed):
     reason = "OUTSIDE_DATA_ROOTS"
-    en = "{path!r} is outside the folders that the server may read ({roots})."
-    zh = "{path!r} 不在服务器允许读取的文件夹内（{roots}）。"
+    en = (
+        "{path!r} is outside the folders that netgraft may read ({roots}). Put it below one of "
+        "them, or name its folder in NETGRAFT_DATA_ROOTS where netgraft is started."
+    )
+    zh = (
+        "{path!r} 不在 netgraft 允许读取的文件夹内（{roots}）。请把它放到其中之一，"
+        "或在启动 netgraft 时用 NETGRAFT_DATA_ROOTS 指定它所在的文件夹。"
+    )
 
 
 class UnsafeFile(NotAllowed):
@@ -402,6 +423,30 @@ class Unreachable(NetgraftError):
     zh = "{address} 上没有 netgraft 服务器响应。请用 `netgraft up` 启动。"
 
 
+class NotRunning(Unreachable):
+    reason = "NOT_RUNNING"
+    en = (
+        "No netgraft is running with the state in {folder}, and this needs one. Start it with "
+        "`netgraft up`, or name a server with `--server HOST:PORT`."
+    )
+    zh = (
+        "没有使用状态文件夹 {folder} 的 netgraft 在运行，而此操作需要它。"
+        "请运行 `netgraft up`，或用 `--server 主机:端口` 指定服务器。"
+    )
+
+
+class NoAnswer(Unreachable):
+    reason = "NO_ANSWER"
+    en = (
+        "The netgraft server at {address} did not answer within {seconds} s. `netgraft doctor` "
+        "says how it is; if it hangs, end it and run `netgraft up` again."
+    )
+    zh = (
+        "{address} 上的 netgraft 服务器在 {seconds} 秒内没有回应。请用 `netgraft doctor` 检查；"
+        "如果它已卡住，请结束它并重新运行 `netgraft up`。"
+    )
+
+
 class AddressInUse(NetgraftError):
     reason = "ADDRESS_IN_USE"
     en = "Port {port} is in use. Stop what uses it, or choose another with {variable}=PORT."
@@ -423,6 +468,7 @@ STATUS: dict[type[NetgraftError], str] = {
     Unauthenticated: "UNAUTHENTICATED",
     Exhausted: "RESOURCE_EXHAUSTED",
     Unreachable: "UNAVAILABLE",
+    NoAnswer: "DEADLINE_EXCEEDED",
     AddressInUse: "UNAVAILABLE",
     TrainingFailed: "ABORTED",
 }

@@ -83,7 +83,8 @@ def allowed_rooms(module: str) -> set[str]:
         "settings": {"errors"},
         "ray_patches": {"settings"},
         "serving": set(GROUND),
-        "client": {*GROUND, "v1"},
+        "deadlines": set(),
+        "client": {*GROUND, "deadlines", "v1"},
         "sending": {"errors", "client", "v1"},
         "app": {*GROUND, "client", "ray_patches", "v1"},  # it waits for the first answer
         "cli": {*GROUND, "app", "client", "models", "sending", "serving", "v1", *SLICES},

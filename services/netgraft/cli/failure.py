@@ -22,9 +22,15 @@ READER_GONE = 141
 
 def exit_code(error: NetgraftError) -> int:
     """5 when no server answers, 2 when consent is missing, else 1."""
-    if error.reason == Unreachable.reason:
+    if is_unreachable(error):
         return UNREACHABLE
     return USAGE if error.reason == "CONSENT_NEEDED" else FAILED
+
+
+def is_unreachable(error: NetgraftError) -> bool:
+    """Whether no server answered, found here or by a server that asked another."""
+    reasons = {kind.reason for kind in (Unreachable, *Unreachable.__subclasses__())}
+    return error.reason in reasons
 
 
 def report(reason: str, message: str, *, as_json: bool) -> None:
