@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from netgraft.client import Client
 from netgraft.errors import AddressInUse, Unreachable
 from netgraft.ray_patches import free_port, import_serve, start_ray
+from netgraft.running import announced
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, models_pb2
 
@@ -99,11 +100,14 @@ def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) ->
         _wait_for_services(address, stop)
         if gateway:
             _wait_for_gateway(gateway, url, stop)
-        if ready and not stop.is_set():
-            ready(Endpoints(address, url, token))
-        while not stop.wait(1):
-            if gateway and gateway.poll() is not None:
-                raise Unreachable(address=url)
+        if stop.is_set():
+            return
+        with announced(address, url if gateway else "", engine="ray"):
+            if ready:
+                ready(Endpoints(address, url, token))
+            while not stop.wait(1):
+                if gateway and gateway.poll() is not None:
+                    raise Unreachable(address=url)
 
 
 def _stop_when_told(stop: threading.Event) -> None:

@@ -86,8 +86,9 @@ def allowed_rooms(module: str) -> set[str]:
         "deadlines": set(),
         "client": {*GROUND, "deadlines", "v1"},
         "sending": {"errors", "client", "v1"},
-        "app": {*GROUND, "client", "ray_patches", "v1"},  # it waits for the first answer
-        "cli": {*GROUND, "app", "client", "models", "sending", "serving", "v1", *SLICES},
+        "running": {"settings"},
+        "app": {*GROUND, "client", "ray_patches", "running", "v1"},  # it waits for the first answer
+        "cli": {*GROUND, "app", "client", "models", "running", "sending", "serving", "v1", *SLICES},
         "ui": {*GROUND, "client", "sending", "v1"},
     }.get(here, set())
 

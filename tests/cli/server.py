@@ -1,7 +1,12 @@
-"""The real services on a plain gRPC server in this process: all of netgraft but Ray Serve."""
+"""The real services on a plain gRPC server in this process: all of netgraft but Ray Serve.
+
+`python tests/cli/server.py` serves them in a process of its own, and says so in the state folder
+as `netgraft up` does, until its input ends.
+"""
 
 import asyncio
 import importlib
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +15,7 @@ from typing import Any
 import grpc
 
 from netgraft.cli.door import EDGES
+from netgraft.running import announced
 from netgraft.serving import expose
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
@@ -65,3 +71,13 @@ def _edge(name: str) -> type:
     module, servicer = EDGES[name]
     edge: type = getattr(importlib.import_module(module), servicer)
     return edge
+
+
+def main() -> None:
+    with serving(*CONTRACT) as address, announced(address, "http://127.0.0.1:7860", "test"):
+        print(address, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

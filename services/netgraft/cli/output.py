@@ -71,6 +71,15 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> "Table":
     return made
 
 
+def tell(notices: "Iterable[str]") -> None:
+    """Print notices, each once in a call, where they disturb no reader of results."""
+    told = click.get_current_context().meta.setdefault("netgraft.cli.told", set())
+    for notice in notices:
+        if notice not in told:
+            told.add(notice)
+            click.echo(click.style(f"! {notice}", fg="yellow"), err=True)
+
+
 def count(number: int) -> str:
     """A large number in three digits: 25.6M."""
     scaled, unit = _scaled(number)
