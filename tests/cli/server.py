@@ -75,7 +75,8 @@ def _edge(name: str) -> type:
 
 def main() -> None:
     with serving(*CONTRACT) as address, announced(address, "http://127.0.0.1:7860", "test"):
-        print(address, flush=True)
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
         sys.stdin.read()
 
 
