@@ -29,11 +29,11 @@ def opened(session: Session, door: "Door", model: str) -> str:
     path = Path(model).expanduser()
     if _is_sent(session, path):
         return uploaded(session, door, path).model.id
+    named = str(path.absolute()) if session.here and path.exists() else model
     near = session.door_to(path, door)
     if near is door:
-        return str(path.absolute()) if session.here and path.exists() else model
-    request = models_pb2.ResolveModelRequest(model=str(path.absolute()))
-    found: models_pb2.Model = near.models.ResolveModel(request)
+        return named
+    found = near.models.ResolveModel(models_pb2.ResolveModelRequest(model=named))
     tell(found.notices)
     return found.id
 
