@@ -6,10 +6,13 @@ as `netgraft up` does, until its input ends.
 
 import asyncio
 import importlib
+import os
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -48,6 +51,26 @@ def serving(*names: str, port: int = 0, **launched: Any) -> Iterator[str]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@contextmanager
+def serving_apart(state: Path, folder: Path) -> Iterator[str]:
+    """All of them in a process of its own, which stands in `folder` and reads only that."""
+    with subprocess.Popen(
+        [sys.executable, __file__],
+        cwd=folder,
+        env={**os.environ, "NETGRAFT_STATE": str(state)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, "the server did not start"
+        try:
+            yield address
+        finally:
+            process.communicate("")
 
 
 async def _start(names: tuple[str, ...], port: int, launched: dict[str, Any]) -> tuple[Any, str]:

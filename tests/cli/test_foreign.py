@@ -4,9 +4,6 @@ The server runs in a process of its own, in another folder, and may not read the
 """
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +20,8 @@ from netgraft.running import find
 from netgraft.settings import settings
 
 from .conftest import Run
+from .server import serving_apart
 
-SERVER = Path(__file__).with_name("server.py")
 TIMES = ("seconds", "create_time", "time")
 
 
@@ -42,20 +39,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     theirs, state = base / "theirs", base / "state"
     theirs.mkdir()
     fill(base / "mine")
-    environment = {**os.environ, "NETGRAFT_STATE": str(state)}
-    with subprocess.Popen(
-        [sys.executable, str(SERVER)],
-        cwd=theirs,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        assert address, "the server did not start"
+    with serving_apart(state, theirs) as address:
         yield Place(base / "mine", state, address)
-        process.communicate("")
     assert not (state / "server.json").exists()
 
 
