@@ -215,7 +215,8 @@ class _SyncService(_Service):
         try:
             self._ask(self._question, **self._asking)
         except grpc.RpcError as failure:
-            return not (isinstance(failure, grpc.Call) and failure.code() is SILENT)
+            call: Any = failure  # a unary call's error is the call itself
+            return bool(call.code() is not SILENT)
         except ValueError:  # the channel was closed meanwhile: nobody waits any more
             return True
         return True

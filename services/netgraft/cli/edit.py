@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from netgraft.cli.command import Word
-from netgraft.cli.reference import model_argument, resolve, tell, weights_option
+from netgraft.cli.output import tell
+from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.errors import InvalidClasses, InvalidValue
 

@@ -9,7 +9,14 @@ import traceback
 import click
 
 from netgraft.cli.language import spoken, tr
-from netgraft.errors import DiskFull, NetgraftError, NotPossible, Unreachable
+from netgraft.errors import (
+    DiskFull,
+    NetgraftError,
+    NoAnswer,
+    NotPossible,
+    NotRunning,
+    Unreachable,
+)
 
 FAILED = 1
 USAGE = 2
@@ -29,8 +36,8 @@ def exit_code(error: NetgraftError) -> int:
 
 def is_unreachable(error: NetgraftError) -> bool:
     """Whether no server answered, found here or by a server that asked another."""
-    reasons = {kind.reason for kind in (Unreachable, *Unreachable.__subclasses__())}
-    return error.reason in reasons
+    kinds = (Unreachable, NotRunning, NoAnswer)
+    return error.reason in {kind.reason for kind in kinds}
 
 
 def report(reason: str, message: str, *, as_json: bool) -> None:

@@ -8,7 +8,8 @@ import click
 
 from netgraft.cli.command import INT64, Word
 from netgraft.cli.language import tr
-from netgraft.cli.reference import complete_model, model_argument, resolve, tell, weights_option
+from netgraft.cli.output import tell
+from netgraft.cli.reference import complete_model, model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.take import refuse_overwriting, writing
 from netgraft.errors import InvalidValue
