@@ -110,7 +110,12 @@ def test_a_state_folder_that_is_no_folder_must_be_mended(
 
 
 def test_a_named_server_that_does_not_answer_must_be_mended(state: Path) -> None:
-    assert checks.server(f"127.0.0.1:{free()}").level == "fail"
+    found = checks.server(f"127.0.0.1:{free()}")
+    assert (found.level, found.advice) == ("fail", "netgraft up")
+
+
+def test_a_server_that_runs_and_does_not_answer_is_to_be_ended(state: Path) -> None:
+    assert "end process 4711" in checks.server(f"127.0.0.1:{free()}", 4711).advice
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def examine(named: str, running: Server | None) -> Iterator[Finding]:
     yield token()
     yield from variables()
     address = named or (running.address if running else "")
-    here = server(address) if address else _none()
+    here = server(address, running.pid if running else 0) if address else _none()
     if not named:
         serves = here.level == "ok"
         yield port("NETGRAFT_GRPC_PORT", settings().grpc_port, serves=serves)
@@ -188,8 +188,8 @@ def _none() -> Finding:
     return Finding("server", "warn", message, "netgraft up")
 
 
-def server(address: str) -> Finding:
-    """A server answers and takes our token."""
+def server(address: str, pid: int = 0) -> Finding:
+    """A server answers and takes our token. `pid`: its process, when it runs on this machine."""
     from netgraft.client import Client
     from netgraft.v1 import models_pb2
 
@@ -199,7 +199,11 @@ def server(address: str) -> Finding:
     except NetgraftError as error:
         if is_unreachable(error):
             message = tr("none answers at", "无响应：") + f" {address}"
-            return Finding("server", "fail", message, "netgraft up")
+            again = tr(
+                f"It hangs: end process {pid} and run `netgraft up` again.",
+                f"它已卡住：请结束进程 {pid} 并重新运行 `netgraft up`。",
+            )
+            return Finding("server", "fail", message, again if pid else "netgraft up")
         return Finding("server", "fail", f"{address}: {error.sentence(spoken())}", _token_advice())
     return Finding("server", "ok", tr("answers at", "正常：") + f" {address}")
 
