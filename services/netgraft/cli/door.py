@@ -91,9 +91,18 @@ def _items(stream: Any) -> Iterator[Any]:
         while (item := loop.run_until_complete(following())) is not end:
             yield item
     finally:
-        loop.run_until_complete(stream.aclose())
+        loop.run_until_complete(_end(stream))
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _end(stream: Any) -> None:
+    """Close a stream, whatever it waits for."""
+    waiting = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await stream.aclose()
 
 
 class Others:
