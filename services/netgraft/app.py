@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netgraft import codes
@@ -25,6 +26,7 @@ from netgraft.client import Client
 from netgraft.errors import AddressInUse, CannotStart, Unreachable
 from netgraft.logs import Log, logged
 from netgraft.ray_patches import free_port, import_serve, start_ray
+from netgraft.running import announced
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, models_pb2
 
@@ -129,13 +131,16 @@ def _run(
         _wait_for_services(address, stop)
         if gateway:
             _wait_for_gateway(gateway, url, stop)
-        if ready and not stop.is_set():
-            with log.speaking():
-                ready(Endpoints(address, url))
-        while not stop.wait(1):
-            log.trim()
-            if gateway and gateway.poll() is not None:
-                raise Unreachable(address=url)
+        if stop.is_set():
+            return
+        with announced(address, url if gateway else "", engine="ray"):
+            if ready:
+                with log.speaking():
+                    ready(Endpoints(address, url))
+            while not stop.wait(1):
+                log.trim()
+                if gateway and gateway.poll() is not None:
+                    raise Unreachable(address=url)
 
 
 def _stop_when_told(stop: threading.Event) -> None:
@@ -161,6 +166,9 @@ def _export_environment() -> None:
     """What Ray's processes and the gateway inherit. Set before Ray is imported."""
     roots = ":".join(str(root) for root in settings().roots)
     # What answers here is not asked for through the proxy that $http_proxy may name.
+    if settings().token_file:
+        named = Path(settings().token_file).expanduser().absolute()
+        os.environ["NETGRAFT_TOKEN_FILE"] = str(named)  # they stand in other folders
     near = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1", "localhost"]))
     os.environ.update(
         {

@@ -8,12 +8,16 @@
 
 The attributes `models`, `graphs`, `surgery`, `tuning` and `agent` are the generated
 stubs. Every call carries the token, the language and Ray Serve's routing key; a failed
-one raises a RemoteError with the server's reason and sentence.
+one raises a RemoteError with the server's reason and sentence. A unary call has a deadline
+(`deadlines.seconds`, or the argument `timeout`); a server that has fallen silent is noticed
+in streams too, and raises NoAnswer.
 Knows nothing of torch and Ray.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -21,9 +25,11 @@ import grpc.aio
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from netgraft import deadlines
 from netgraft.errors import (
     MessageTooLarge,
     NetgraftError,
+    NoAnswer,
     StillStarting,
     Unauthenticated,
     Unreachable,
@@ -32,10 +38,13 @@ from netgraft.errors import (
 from netgraft.guard import MESSAGE_BYTES
 from netgraft.settings import settings
 from netgraft.v1 import (
+    agent_pb2,
     agent_pb2_grpc,
     graph_pb2_grpc,
+    models_pb2,
     models_pb2_grpc,
     surgery_pb2_grpc,
+    tuning_pb2,
     tuning_pb2_grpc,
 )
 
@@ -74,11 +83,15 @@ STUBS: dict[str, Any] = {
 }
 """The stub of each Serve application."""
 
-ABSENT = (
-    grpc.StatusCode.UNAVAILABLE,
-    grpc.StatusCode.NOT_FOUND,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-)
+ABSENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
+SILENT = grpc.StatusCode.DEADLINE_EXCEEDED
+
+ASKED: dict[str, tuple[str, Any]] = {
+    "models": ("ListModels", models_pb2.ListModelsRequest(limit=1)),
+    "tuning": ("ListJobs", tuning_pb2.ListJobsRequest(limit=1)),
+    "agent": ("GetConversation", agent_pb2.GetConversationRequest(id="-")),
+}
+"""Something small to ask an application while a call to it is silent."""
 
 _OVERSIZE = re.compile(r"(CLIENT: Sent|SERVER: Received|.*Decompressed) message larger than max")
 """gRPC's own words for a request beyond a limit; a reply beyond one is "CLIENT: Received …"."""
@@ -104,8 +117,8 @@ class RemoteError(NetgraftError):
         return _REASONS.get(self.reason, NetgraftError)
 
 
-def as_error(failure: grpc.RpcError, address: str) -> NetgraftError:
-    """A failed call as an error of the tree."""
+def as_error(failure: grpc.RpcError, address: str, seconds: float = 0) -> NetgraftError:
+    """A failed call as an error of the tree. `seconds`: the deadline that it had."""
     ended = isinstance(failure, grpc.Call | grpc.aio.AioRpcError)
     code = failure.code() if ended else None
     detail = (failure.details() if ended else "") or ""
@@ -118,6 +131,8 @@ def as_error(failure: grpc.RpcError, address: str) -> NetgraftError:
     # an application that is not deployed (yet).
     if code in ABSENT:
         return Unreachable(address=address)
+    if code is SILENT:
+        return NoAnswer(address=address, seconds=f"{seconds:g}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _OVERSIZE.match(detail):
         return MessageTooLarge(limit=f"{MESSAGE_BYTES // 2**20} MiB")
     name = code.name if code else "UNKNOWN"
@@ -152,14 +167,34 @@ class _Service:
     def __init__(self, channel: Any, application: str, client: "_Connection") -> None:
         self._stub = STUBS[application](channel)
         self._client = client
-        self._metadata = (
-            ("authorization", f"Bearer {client.token}"),
-            ("application", application),
-            ("accept-language", client.language),
-        )
+        self._metadata = _metadata(application, client)
+        asked = application if application in ASKED else "models"
+        rpc, self._question = ASKED[asked]
+        self._ask = getattr(STUBS[asked](channel), rpc)
+        self._asking = {
+            "timeout": deadlines.READ_SECONDS,
+            "metadata": _metadata(asked, client),
+        }
 
-    def _raise(self, failure: grpc.RpcError) -> NetgraftError:
-        return as_error(failure, self._client.address)
+    def _error(
+        self, failure: BaseException, patience: deadlines.Patience, seconds: float | None
+    ) -> BaseException:
+        """What to raise for a call that ended badly."""
+        address = self._client.address
+        if patience.given_up:
+            waited = deadlines.SILENCE_SECONDS + deadlines.READ_SECONDS
+            return NoAnswer(address=address, seconds=f"{waited:g}")
+        if isinstance(failure, grpc.RpcError):
+            return as_error(failure, address, seconds or 0)
+        return failure
+
+
+def _metadata(application: str, client: "_Connection") -> tuple[tuple[str, str], ...]:
+    return (
+        ("authorization", f"Bearer {client.token}"),
+        ("application", application),
+        ("accept-language", client.language),
+    )
 
 
 class _SyncService(_Service):
@@ -167,21 +202,48 @@ class _SyncService(_Service):
         method = getattr(self._stub, name)
 
         def unary(request: Any, timeout: float | None = None) -> Any:
-            try:
-                return method(request, timeout=timeout, metadata=self._metadata)
-            except grpc.RpcError as failure:
-                raise self._raise(failure) from None
+            seconds = timeout or deadlines.seconds(name)
+            if seconds and seconds <= deadlines.READ_SECONDS:  # soon over, so not watched
+                return self._at_once(method, request, seconds)
+            call = method.future(request, timeout=seconds, metadata=self._metadata)
+            with self._patiently(call, seconds):
+                return call.result()
 
         def stream(request: Any, timeout: float | None = None) -> Iterator[Any]:
             call = method(request, timeout=timeout, metadata=self._metadata)
-            try:
-                yield from call
-            except grpc.RpcError as failure:
-                raise self._raise(failure) from None
-            finally:
-                call.cancel()  # closing the generator ends the call on the server too
+            with self._patiently(call, timeout) as patience:
+                for item in call:
+                    patience.heard()
+                    yield item
 
         return stream if isinstance(method, grpc.UnaryStreamMultiCallable) else unary
+
+    def _at_once(self, method: Any, request: Any, seconds: float) -> Any:
+        try:
+            return method(request, timeout=seconds, metadata=self._metadata)
+        except grpc.RpcError as failure:
+            raise as_error(failure, self._client.address, seconds) from None
+
+    @contextmanager
+    def _patiently(self, call: Any, seconds: float | None) -> Iterator[deadlines.Patience]:
+        with deadlines.watched(call, self._answers) as patience:
+            try:
+                yield patience
+            except (grpc.RpcError, grpc.FutureCancelledError) as failure:
+                raise self._error(failure, patience, seconds) from None
+            finally:
+                call.cancel()  # closing a stream's generator ends the call on the server too
+
+    def _answers(self) -> bool:
+        """Whether the server says anything at all."""
+        try:
+            self._ask(self._question, **self._asking)
+        except grpc.RpcError as failure:
+            call: Any = failure  # a unary call's error is the call itself
+            return bool(call.code() is not SILENT)
+        except ValueError:  # the channel was closed meanwhile: nobody waits any more
+            return True
+        return True
 
 
 class _AsyncService(_Service):
@@ -189,22 +251,40 @@ class _AsyncService(_Service):
         method = getattr(self._stub, name)
 
         async def unary(request: Any, timeout: float | None = None) -> Any:
-            try:
-                return await method(request, timeout=timeout, metadata=self._metadata)
-            except grpc.RpcError as failure:
-                raise self._raise(failure) from None
+            seconds = timeout or deadlines.seconds(name)
+            call = method(request, timeout=seconds, metadata=self._metadata)
+            async with self._patiently(call, seconds):
+                return await call
 
         async def stream(request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
             call = method(request, timeout=timeout, metadata=self._metadata)
-            try:
+            async with self._patiently(call, timeout) as patience:
                 async for item in call:
+                    patience.heard()
                     yield item
-            except grpc.RpcError as failure:
-                raise self._raise(failure) from None
+
+        return stream if isinstance(method, grpc.aio.UnaryStreamMultiCallable) else unary
+
+    @asynccontextmanager
+    async def _patiently(
+        self, call: Any, seconds: float | None
+    ) -> AsyncIterator[deadlines.Patience]:
+        async with deadlines.awatched(call, self._answers) as patience:
+            try:
+                yield patience
+            except (grpc.RpcError, asyncio.CancelledError) as failure:
+                raise self._error(failure, patience, seconds) from None
             finally:
                 call.cancel()
 
-        return stream if isinstance(method, grpc.aio.UnaryStreamMultiCallable) else unary
+    async def _answers(self) -> bool:
+        try:
+            await self._ask(self._question, **self._asking)
+        except grpc.aio.AioRpcError as failure:
+            return failure.code() is not SILENT
+        except grpc.aio.UsageError:  # the channel was closed meanwhile
+            return True
+        return True
 
 
 class _Connection:

@@ -7,7 +7,8 @@
     │   ├── InvalidData
     │   ├── UnsupportedFile
     │   ├── WrongHash
-    │   └── NotAMessage
+    │   ├── NotAMessage
+    │   └── NoTokenInFile
     ├── NotFound                  NOT_FOUND
     │   ├── UnknownModel
     │   ├── UnknownModule
@@ -50,7 +51,9 @@
     │   ├── UploadsBusy
     │   └── NotEnoughWorkers
     ├── Unreachable               UNAVAILABLE
-    │   └── StillStarting
+    │   ├── StillStarting
+    │   ├── NotRunning
+    │   └── NoAnswer              DEADLINE_EXCEEDED
     ├── UnknownMethod             UNIMPLEMENTED
     ├── AddressInUse              UNAVAILABLE
     ├── TooSlow                   DEADLINE_EXCEEDED
@@ -138,6 +141,18 @@ class NotAMessage(InvalidRequest):
         "this version's .proto files."
     )
     zh = "发送的字节不是 {method} 所需的消息。请用此版本的 .proto 文件生成客户端。"
+
+
+class NoTokenInFile(InvalidRequest):
+    reason = "NO_TOKEN_IN_FILE"
+    en = (
+        "No token can be read from {path}, which NETGRAFT_TOKEN_FILE names. Write the token into "
+        "that file, readable by you, or unset the variable."
+    )
+    zh = (
+        "无法从 NETGRAFT_TOKEN_FILE 所指的 {path} 读取令牌。"
+        "请把令牌写入该文件并确保可读，或取消该变量。"
+    )
 
 
 class NotFound(NetgraftError):
@@ -400,8 +415,14 @@ class Unauthenticated(NotAllowed):
 
 class OutsideDataRoots(NotAllowed):
     reason = "OUTSIDE_DATA_ROOTS"
-    en = "{path!r} is outside the folders that the server may read ({roots})."
-    zh = "{path!r} 不在服务器允许读取的文件夹内（{roots}）。"
+    en = (
+        "{path!r} is outside the folders that netgraft may read ({roots}). Put it below one of "
+        "them, or name its folder in NETGRAFT_DATA_ROOTS where netgraft is started."
+    )
+    zh = (
+        "{path!r} 不在 netgraft 允许读取的文件夹内（{roots}）。请把它放到其中之一，"
+        "或在启动 netgraft 时用 NETGRAFT_DATA_ROOTS 指定它所在的文件夹。"
+    )
 
 
 class UnsafeFile(NotAllowed):
@@ -471,6 +492,30 @@ class StillStarting(Unreachable):
     zh = "应用 {application!r} 尚未就绪。请几秒后重试。"
 
 
+class NotRunning(Unreachable):
+    reason = "NOT_RUNNING"
+    en = (
+        "No netgraft is running with the state in {folder}, and this needs one. Start it with "
+        "`netgraft up`, or name a server with `--server HOST:PORT`."
+    )
+    zh = (
+        "没有使用状态文件夹 {folder} 的 netgraft 在运行，而此操作需要它。"
+        "请运行 `netgraft up`，或用 `--server 主机:端口` 指定服务器。"
+    )
+
+
+class NoAnswer(Unreachable):
+    reason = "NO_ANSWER"
+    en = (
+        "The netgraft server at {address} did not answer within {seconds} s. `netgraft doctor` "
+        "says how it is; if it hangs, end it and run `netgraft up` again."
+    )
+    zh = (
+        "{address} 上的 netgraft 服务器在 {seconds} 秒内没有回应。请用 `netgraft doctor` 检查；"
+        "如果它已卡住，请结束它并重新运行 `netgraft up`。"
+    )
+
+
 class UnknownMethod(NetgraftError):
     reason = "UNKNOWN_METHOD"
     en = "This server has no rpc {method}. Use a client and a server of the same version."
@@ -504,6 +549,7 @@ STATUS: dict[type[NetgraftError], str] = {
     Unauthenticated: "UNAUTHENTICATED",
     Exhausted: "RESOURCE_EXHAUSTED",
     Unreachable: "UNAVAILABLE",
+    NoAnswer: "DEADLINE_EXCEEDED",
     UnknownMethod: "UNIMPLEMENTED",
     AddressInUse: "UNAVAILABLE",
     TooSlow: "DEADLINE_EXCEEDED",

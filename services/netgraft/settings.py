@@ -12,7 +12,10 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from netgraft.errors import InvalidValue
+from netgraft.errors import InvalidValue, NoTokenInFile
+
+LONGEST_TOKEN = 64 * 2**10
+"""Bytes of a file that are read to find a token."""
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
@@ -47,7 +50,9 @@ class Settings(BaseSettings):
     hf_mib: int = Field(default=8192, ge=1)
     """Largest model of Hugging Face, a folder or of the hub, in MiB."""
     token: str = ""
-    """The bearer token; empty: the one in `state`/token, made at first start."""
+    """The bearer token; empty: the one in `token_file`."""
+    token_file: str = ""
+    """File that holds the token; empty: `state`/token, which is made at first start."""
     web_hosts: str = ""
     """Host names of the chat page besides loopback and `host`, separated by commas."""
     workers: int = Field(default=2, ge=1)
@@ -103,14 +108,19 @@ class Settings(BaseSettings):
         return self.file_mib * 2**20
 
     def read_token(self) -> str:
-        """The token, or "" when none has been made."""
-        path = self.folder / "token"
+        """The token, or "" when none has been made. Raises NoTokenInFile."""
         if self.token:
             return self.token
+        if self.token_file:
+            return _token_in(Path(self.token_file).expanduser().absolute())
+        path = self.folder / "token"
         return path.read_text().strip() if path.is_file() else ""
 
     def make_token(self) -> str:
-        """The token; made now (readable by its owner only) when there is none."""
+        """The token; made now (readable by its owner only) when there is none.
+
+        Never made when `token_file` names where it is: raises NoTokenInFile.
+        """
         if token := self.read_token():
             return token
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -119,6 +129,18 @@ class Settings(BaseSettings):
         with os.fdopen(handle, "w") as file:
             file.write(token + "\n")
         return token
+
+
+def _token_in(path: Path) -> str:
+    """The token in a file that the user named. Raises NoTokenInFile."""
+    try:
+        with path.open("rb") as file:
+            token = file.read(LONGEST_TOKEN).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NoTokenInFile(path=path) from error
+    if not token:
+        raise NoTokenInFile(path=path)
+    return token
 
 
 @lru_cache(maxsize=1)

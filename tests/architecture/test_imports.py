@@ -84,13 +84,16 @@ def allowed_rooms(module: str) -> set[str]:
         "guard": set(GROUND),
         "ray_patches": {*GROUND, "guard"},
         "serving": {*GROUND, "guard"},
-        "client": {*GROUND, "guard", "v1"},  # the size of a message that a server takes
+        "deadlines": set(),
+        "client": {*GROUND, "deadlines", "guard", "v1"},  # the size of a message a server takes
         "sending": {"errors", "client", "v1"},
         "logs": set(),
         "codes": {"settings"},
+        "running": {"settings"},
         # It waits for the first answer.
-        "app": {*GROUND, "client", "codes", "logs", "ray_patches", "v1"},
-        "cli": {*GROUND, "app", "client", "codes", "models", "sending", "serving", "v1", *SLICES},
+        "app": {*GROUND, "client", "codes", "logs", "ray_patches", "running", "v1"},
+        "cli": {*GROUND, *SLICES, "app", "client", "codes", "models", "running", "sending"}
+        | {"serving", "v1"},
         "ui": {*GROUND, "client", "codes", "sending", "v1"},
     }.get(here, set())
 

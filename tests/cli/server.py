@@ -1,16 +1,25 @@
-"""The real services on a plain gRPC server in this process: all of netgraft but Ray Serve."""
+"""The real services on a plain gRPC server in this process: all of netgraft but Ray Serve.
+
+`python tests/cli/server.py` serves them in a process of its own, and says so in the state folder
+as `netgraft up` does, until its input ends.
+"""
 
 import asyncio
 import importlib
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 
 from netgraft.cli.door import EDGES
 from netgraft.guard import RECEIVE_OPTIONS, Guard
+from netgraft.running import announced
 from netgraft.serving import expose
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
@@ -45,6 +54,26 @@ def serving(*names: str, port: int = 0, **launched: Any) -> Iterator[str]:
         loop.close()
 
 
+@contextmanager
+def serving_apart(state: Path, folder: Path) -> Iterator[str]:
+    """All of them in a process of its own, which stands in `folder` and reads only that."""
+    with subprocess.Popen(
+        [sys.executable, __file__],
+        cwd=folder,
+        env={**os.environ, "NETGRAFT_STATE": str(state)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert address, "the server did not start"
+        try:
+            yield address
+        finally:
+            process.communicate("")
+
+
 async def _start(names: tuple[str, ...], port: int, launched: dict[str, Any]) -> tuple[Any, str]:
     server = grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)
     address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
@@ -66,3 +95,14 @@ def _edge(name: str) -> type:
     module, servicer = EDGES[name]
     edge: type = getattr(importlib.import_module(module), servicer)
     return edge
+
+
+def main() -> None:
+    with serving(*CONTRACT) as address, announced(address, "http://127.0.0.1:7860", "test"):
+        sys.stdout.write(f"{address}\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

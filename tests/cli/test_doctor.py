@@ -26,7 +26,7 @@ def test_this_machine_is_examined_for_real_and_what_must_be_mended_is_said(
     settings().make_token()
     (state / "token").chmod(0o640)
     ports = {"NETGRAFT_GRPC_PORT": free(), "NETGRAFT_WEB_PORT": free()}
-    result = run("doctor", "--json", env=ports)
+    result = run("doctor", "--json", env={**ports, "NETGRAFT_LANGUAGE": "en"})
     found = by_name(json.loads(result.stdout))
     assert found["torch"]["message"].startswith("torch 2.")
     assert found["ray"]["message"].startswith("ray 2.")
@@ -43,6 +43,27 @@ def free() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return str(probe.getsockname()[1])
+
+
+def test_variables_that_look_like_settings_and_are_none_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NETGRAFT_GRCP_PORT", "9001")
+    monkeypatch.setenv("NETGRAFT_LANGUAGE", "en")
+    [found] = checks.variables()
+    assert found.message == "NETGRAFT_GRCP_PORT means nothing to netgraft"
+    assert found.advice == "Did you mean NETGRAFT_GRPC_PORT?"
+
+
+def test_the_token_file_that_is_named_is_looked_at(
+    state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETGRAFT_TOKEN_FILE", str(tmp_path / "secret"))
+    settings.cache_clear()
+    assert checks.token().level == "fail"
+    (tmp_path / "secret").write_text("token")
+    (tmp_path / "secret").chmod(0o600)
+    assert checks.token().message == f"{tmp_path / 'secret'} (600)"
 
 
 def test_a_token_that_others_can_read_must_be_mended(state: Path) -> None:
@@ -89,7 +110,12 @@ def test_a_state_folder_that_is_no_folder_must_be_mended(
 
 
 def test_a_named_server_that_does_not_answer_must_be_mended(state: Path) -> None:
-    assert checks.server(f"127.0.0.1:{free()}").level == "fail"
+    found = checks.server(f"127.0.0.1:{free()}")
+    assert (found.level, found.advice) == ("fail", "netgraft up")
+
+
+def test_a_server_that_runs_and_does_not_answer_is_to_be_ended(state: Path) -> None:
+    assert "end process 4711" in checks.server(f"127.0.0.1:{free()}", 4711).advice
 
 
 @pytest.mark.parametrize(

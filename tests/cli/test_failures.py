@@ -14,8 +14,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from netgraft import deadlines
 from netgraft.cli import failure, program
-from netgraft.errors import ConsentNeeded, UnknownModel, Unreachable
+from netgraft.errors import ConsentNeeded, NoAnswer, NotRunning, UnknownModel, Unreachable
 
 from .conftest import Run
 
@@ -55,6 +56,22 @@ def test_a_server_that_is_not_there_is_said_and_ends_with_5(
         "(UNREACHABLE)\n"
     )
     assert result.stdout == ""
+
+
+def test_a_server_that_never_answers_is_said_and_ends_with_5(
+    run: Run, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines, "READ_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes calls and never answers
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        result = run("jobs", "--server", address)
+        chinese = run("jobs", "--server", address, "--language", "zh")
+    assert (result.exit_code, result.stdout) == (failure.UNREACHABLE, "")
+    assert result.stderr == (
+        f"Error: The netgraft server at {address} did not answer within 0.3 s. `netgraft doctor` "
+        "says how it is; if it hangs, end it and run `netgraft up` again. (NO_ANSWER)\n"
+    )
+    assert f"{address} 上的 netgraft 服务器在 0.3 秒内没有回应" in chinese.stderr
 
 
 def test_with_json_the_error_is_one_json_document_on_stdout(run: Run, nobody: str) -> None:
@@ -126,6 +143,8 @@ def test_a_wrong_setting_names_its_variable(run: Run) -> None:
         (UnknownModel(name="x", hint=""), 1),
         (ConsentNeeded(problem=""), 2),
         (Unreachable(address=""), 5),
+        (NotRunning(folder=""), 5),
+        (NoAnswer(address="", seconds=30), 5),
     ],
 )
 def test_the_exit_code_of_an_error_follows_its_reason(error: UnknownModel, code: int) -> None:
@@ -202,9 +221,10 @@ def test_a_real_ctrl_c_leaves_no_traceback(state: Path) -> None:
     )
     with server, process:
         server.settimeout(30)
-        server.accept()
-        process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=30)
+        connection, _ = server.accept()
+        with connection:  # closed, it would be a server that is not there
+            process.send_signal(signal.SIGINT)
+            _, complaint = process.communicate(timeout=30)
     assert process.returncode == failure.INTERRUPTED
     assert complaint == b""
 

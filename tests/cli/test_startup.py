@@ -4,14 +4,23 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from netgraft.cli.program import COMMANDS
 
+from .server import serving_apart
+
 NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
 HEAVY = {"torch", "ray", "grpc", "pydantic", "sqlalchemy", "rich", "google.protobuf"}
+
+WORKERS = {
+    *("torch", "ray", "numpy", "sqlalchemy", "rapidfuzz", "fsspec"),
+    *("netgraft.serving", "netgraft.models.store", "netgraft.surgery", "netgraft.graph"),
+}
+"""What a server loads, so that its clients need not."""
 
 
 def cpu_seconds(*words: str) -> float:
@@ -88,6 +97,40 @@ def test_a_head_is_replaced_with_no_more_of_torch_than_its_models_need(
     assert {name for name in first - imports if name.startswith(compiler)} == set()
     again = loaded("retarget", "resnet18@none", "--classes", "8", state=tmp_path)
     assert {"torchvision", "torch._dynamo", "sympy", "onnx", "PIL", *FOREIGN} & again == set()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of commands for which a netgraft runs."""
+    state = tmp_path_factory.mktemp("served")
+    with serving_apart(state, state):
+        yield {**os.environ, "NETGRAFT_STATE": str(state)}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "retarget squeezenet1_1@none --classes 3",
+        "inspect squeezenet1_1@none",
+        "show squeezenet1_1@none",
+        "plan hello",
+        "models squeezenet",
+        "jobs",
+    ],
+)
+def test_with_a_server_a_command_loads_nothing_that_works(
+    served: dict[str, str], line: str
+) -> None:
+    code = (
+        "import sys; from netgraft.cli import main; "
+        f"main({line.split()!r}, standalone_mode=False); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=served, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {"grpc", "netgraft.client"} <= loaded
+    assert WORKERS & loaded == set()
 
 
 @pytest.mark.parametrize("word", COMMANDS)

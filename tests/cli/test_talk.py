@@ -173,3 +173,35 @@ def test_on_a_terminal_consent_is_asked_and_no_is_the_default(address: str, type
     assert code == failure.USAGE, seen
     assert "Carry it out?" in seen
     assert "▸" not in seen
+
+
+def test_without_a_server_a_plan_is_carried_out_in_this_process(run: Run, state: Path) -> None:
+    told = run("do", "show resnet18, " + EDIT, "--weights", "none")
+    assert told.exit_code == 0, told.output
+    assert "fc: Linear(512 → 1000) → Linear(512 → 10)" in told.stdout
+    assert " -o graph.html" in told.stdout, "how to see it where there is no page"
+    assert "http" not in told.stdout
+    events = lines(run("do", "inspect resnet18, list my jobs", "--json").stdout)[1:]
+    assert [next(iter(event)) for event in events] == ["started", "finished"] * 2
+
+
+def test_without_a_server_a_conversation_goes_on(run: Run, state: Path) -> None:
+    words = ("--conversation", "mine", "--weights", "none", "--json")
+    made = lines(run("do", EDIT, *words).stdout)[-1]["finished"]
+    undone = lines(run("do", "undo", *words).stdout)[-1]["finished"]
+    assert made["model_id"] != undone["model_id"]  # type: ignore[index]
+
+
+def test_without_a_server_a_step_that_fails_ends_with_1(run: Run, state: Path) -> None:
+    result = run("do", "undo")
+    assert result.exit_code == failure.FAILED
+    assert "(NOTHING_CURRENT)" in result.stdout
+
+
+def test_without_a_server_nothing_of_a_plan_that_trains_is_begun(run: Run, state: Path) -> None:
+    result = run("do", TRAIN, "--yes")
+    assert result.exit_code == failure.UNREACHABLE
+    assert "`netgraft up`" in result.stderr
+    assert "▸" not in result.stdout
+    assert lines(run("do", TRAIN, "--yes", "--json").stdout)[-1]["error"]["reason"] == "NOT_RUNNING"  # type: ignore[index]
+    assert run("do", TRAIN, "--yes", "--local").exit_code == failure.USAGE

@@ -19,6 +19,7 @@ import pytest
 from netgraft.cli import failure
 from netgraft.errors import TrainingFailed
 from netgraft.models.store import default_store
+from netgraft.running import announced
 from netgraft.settings import settings
 from netgraft.tuning.events import Event, Kind
 from netgraft.tuning.jobs import Job, Jobs, Superseded
@@ -117,6 +118,24 @@ def until(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_data_that_the_server_may_not_read_says_what_to_do(
+    run: Run, player: Player, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("theirs", "mine/flowers/rose"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path / "theirs"))
+    monkeypatch.chdir(tmp_path / "mine")
+    settings.cache_clear()
+    with (
+        serving("models", "tuning", launcher=player) as address,
+        announced(address, "", "test"),
+    ):
+        result = run("finetune", "resnet18@none", "--data", "flowers", "--detach")
+    assert result.exit_code == failure.FAILED
+    assert f"'{tmp_path}/mine/flowers' is outside the folders" in result.stderr
+    assert "NETGRAFT_DATA_ROOTS" in result.stderr
 
 
 def test_a_detached_job_is_returned_with_every_default_filled_in(start: Start) -> None:

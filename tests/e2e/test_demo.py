@@ -30,6 +30,7 @@ def test_the_demo_trains_mobilenet_on_digits_to_at_least_ninety_per_cent(
     assert accuracy, said
     assert float(accuracy[1]) >= 90, said
     assert "Traceback" not in said
+    assert not (tmp_path / "state" / "server.json").exists(), "nothing runs any more"
     store = Store(str(tmp_path / "state/store"), f"sqlite:///{tmp_path / 'state/netgraft.db'}")
     tuned = re.findall(r"^\W*model\s+([0-9a-f]{64})\s*$", said, re.IGNORECASE | re.MULTILINE)
     assert tuned, said

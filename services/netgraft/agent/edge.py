@@ -1,12 +1,13 @@
 """Protobuf at the edge of the agent: the Agent service, in-process or served."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
 from netgraft.agent import consent, conversation, jsonform
 from netgraft.agent.conversation import Conversations
 from netgraft.agent.planner import Context, Planner, default_planner
-from netgraft.agent.run import Run
+from netgraft.agent.run import Run, Services
 from netgraft.client import AsyncClient
 from netgraft.errors import TooLarge
 from netgraft.models.store import Store, default_store
@@ -18,14 +19,19 @@ MAX_TEXT = 100_000
 
 
 class AgentServicer:
-    """See `agent.proto`. Plan works without a server; Run calls the services at `address`."""
+    """See `agent.proto`. Run calls the services at `address`, or those that `services` opens."""
 
     def __init__(
-        self, store: Store | None = None, planner: Planner | None = None, address: str = ""
+        self,
+        store: Store | None = None,
+        planner: Planner | None = None,
+        address: str = "",
+        services: Callable[[], AbstractAsyncContextManager[Services]] | None = None,
     ) -> None:
         self.store = store or default_store()
         self.planner = planner or default_planner()
         self.address = address
+        self.services = services
         self.conversations = Conversations(self.store)
 
     def Plan(self, request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
@@ -56,13 +62,19 @@ class AgentServicer:
             spend = (self.store, request.consent_token, request.steps, identity)
             await asyncio.to_thread(consent.spend, *spend)
         turn = self.conversations.turn_of(identity, steps) if identity else 0
-        who = caller()
-        async with AsyncClient(self.address, who.token, who.language) as client:
+        async with self._others() as client:
             run = Run(client, self.conversations, identity, request.weights)
             async for event in run.events(request.steps):
                 if identity and not event.HasField("progress"):
                     self.conversations.happened(identity, turn, jsonform.event_to_json(event))
                 yield event
+
+    def _others(self) -> AbstractAsyncContextManager[Services]:
+        """The services that carry a plan out, as the caller may use them."""
+        if self.services:
+            return self.services()
+        who = caller()
+        return AsyncClient(self.address, who.token, who.language)
 
     def GetConversation(self, request: agent_pb2.GetConversationRequest) -> agent_pb2.Conversation:
         return conversation.message(conversation.valid_id(request.id), self.conversations)

@@ -7,13 +7,12 @@ conversation knows a job's id before its first event is watched.
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from netgraft.agent import jsonform
 from netgraft.agent.conversation import Conversations
 from netgraft.agent.planner.reply import Fields, action_of
 from netgraft.agent.tell import Teller
-from netgraft.client import AsyncClient
 from netgraft.errors import NetgraftError, NothingCurrent, StepUnavailable
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 
@@ -37,6 +36,16 @@ PICTURES = ("svg", "png")
 """Formats that the graph service draws; the others are exports of the model."""
 
 
+class Services(Protocol):
+    """The other services, in the caller's name: a client's, or those of this process."""
+
+    language: str
+    models: Any
+    graphs: Any
+    surgery: Any
+    tuning: Any
+
+
 @dataclass(frozen=True)
 class Stopped(Exception):
     """The job that a step followed did not succeed; the plan stops here."""
@@ -50,7 +59,7 @@ class Run:
 
     def __init__(
         self,
-        client: AsyncClient,
+        client: Services,
         conversations: Conversations,
         conversation_id: str,
         weights: "models_pb2.WeightsPolicy.ValueType",

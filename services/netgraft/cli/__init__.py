@@ -1,7 +1,7 @@
 """The command line.
 
     program.py      the root command: finds the others when they are called, ends calls
-    command.py      what all commands share: --json, --server, --language, examples in --help
+    command.py      what all commands share: --json, --server, --local, --language, examples
     session.py      what one call is about: which server, which language, how it prints
     door.py         the services: in this process, or at a server, behind the same calls
     oneshot.py      a process that does one thing and ends: quickly
@@ -9,6 +9,7 @@
     language.py     English and Chinese
     output.py       JSON, tables, numbers for people
     reference.py    MODEL arguments: completion and the weights policy
+    localfiles.py   the user's files and folders, and what the server can read of them
     look.py         show, inspect, diff, models
     edit.py         retarget, freeze, unfreeze, set-loss, replace, dropout, undo
     take.py         export

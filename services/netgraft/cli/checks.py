@@ -5,20 +5,24 @@ Nothing here changes anything; what cannot be told without the services is told 
 
 import importlib.metadata
 import importlib.util
+import os
 import shutil
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from netgraft.cli.language import tr
+from netgraft.cli.failure import is_unreachable
+from netgraft.cli.language import spoken, tr
 from netgraft.cli.output import size
 from netgraft.cli.probe import RAY, TORCH, Probe
-from netgraft.errors import NetgraftError, Unreachable
-from netgraft.settings import settings
+from netgraft.errors import NetgraftError
+from netgraft.running import Server
+from netgraft.settings import Settings, settings
 
 LOW_DISK = 5 * 10**9
 NO_DISK = 5 * 10**8
@@ -38,16 +42,18 @@ class Finding:
     """What to do about it; empty when nothing is to be done."""
 
 
-def examine(address: str) -> Iterator[Finding]:
-    """All findings, one after the other. `address`: a server that was named, or ""."""
+def examine(named: str, running: Server | None) -> Iterator[Finding]:
+    """All findings, one after the other. `named`: the address of a server, or ""."""
     libraries = {"torch": _probe(TORCH, "torch", "torchvision"), "ray": _probe(RAY, "ray")}
     yield python()
     yield netron()
     yield state()
     yield disk()
     yield token()
-    here = server(address)
-    if not address:
+    yield from variables()
+    address = named or (running.address if running else "")
+    here = server(address, running.pid if running else 0) if address else _none()
+    if not named:
         serves = here.level == "ok"
         yield port("NETGRAFT_GRPC_PORT", settings().grpc_port, serves=serves)
         yield port("NETGRAFT_WEB_PORT", settings().web_port, serves=serves)
@@ -150,7 +156,13 @@ def token() -> Finding:
     if settings().token:
         return Finding("token", "ok", tr("from NETGRAFT_TOKEN", "来自 NETGRAFT_TOKEN"))
     file = settings().folder / "token"
-    if not file.is_file():
+    if settings().token_file:
+        file = Path(settings().token_file).expanduser()
+        try:
+            settings().read_token()
+        except NetgraftError as error:
+            return Finding("token", "fail", error.sentence(spoken()))
+    elif not file.is_file():
         return Finding("token", "ok", tr("made at first start", "首次启动时创建"))
     mode = file.stat().st_mode & 0o777
     if mode & 0o077:
@@ -159,21 +171,41 @@ def token() -> Finding:
     return Finding("token", "ok", f"{file} ({mode:o})")
 
 
-def server(address: str) -> Finding:
-    """A server answers and takes our token."""
+def variables() -> Iterator[Finding]:
+    """Environment variables that look like settings and are none."""
+    known = [f"NETGRAFT_{name}".upper() for name in (*Settings.model_fields, "language")]
+    for name in sorted(os.environ):
+        if name.startswith("NETGRAFT_") and name.upper() not in known:
+            nearest = get_close_matches(name, known, 1)
+            message = tr(f"{name} means nothing to netgraft", f"netgraft 不认识 {name}")
+            advice = tr(f"Did you mean {nearest[0]}?", f"是否指 {nearest[0]}？") if nearest else ""
+            yield Finding("variables", "warn", message, advice)
+
+
+def _none() -> Finding:
+    folder = settings().folder
+    message = tr(f"none runs with the state in {folder}", f"没有使用 {folder} 的服务器在运行")
+    return Finding("server", "warn", message, "netgraft up")
+
+
+def server(address: str, pid: int = 0) -> Finding:
+    """A server answers and takes our token. `pid`: its process, when it runs on this machine."""
     from netgraft.client import Client
     from netgraft.v1 import models_pb2
 
-    with Client(address) as client:
-        try:
+    try:
+        with Client(address) as client:
             client.models.ListModels(models_pb2.ListModelsRequest(limit=1), timeout=5)
-        except NetgraftError as error:
-            if error.reason == Unreachable.reason:
-                message = tr("none answers at", "无响应：") + f" {client.address}"
-                level: Literal["warn", "fail"] = "fail" if address else "warn"
-                return Finding("server", level, message, "netgraft up")
-            return Finding("server", "fail", f"{client.address}: {error}", _token_advice())
-        return Finding("server", "ok", tr("answers at", "正常：") + f" {client.address}")
+    except NetgraftError as error:
+        if is_unreachable(error):
+            message = tr("none answers at", "无响应：") + f" {address}"
+            again = tr(
+                f"It hangs: end process {pid} and run `netgraft up` again.",
+                f"它已卡住：请结束进程 {pid} 并重新运行 `netgraft up`。",
+            )
+            return Finding("server", "fail", message, again if pid else "netgraft up")
+        return Finding("server", "fail", f"{address}: {error.sentence(spoken())}", _token_advice())
+    return Finding("server", "ok", tr("answers at", "正常：") + f" {address}")
 
 
 def _token_advice() -> str:

@@ -1,6 +1,6 @@
-"""What all commands share: --json, --server, --language, and examples below the help.
+"""What all commands share: --json, --server, --local, --language, and examples below the help.
 
-The three options may stand before the command's name or after it.
+The four options may stand before the command's name or after it.
 """
 
 from typing import Any
@@ -39,6 +39,23 @@ def _session(ctx: click.Context) -> Session:
 def _set_server(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
     if value:
         _session(ctx).server = value
+        _choose_one(ctx)
+
+
+def _set_local(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        _session(ctx).local = True
+        _choose_one(ctx)
+
+
+def _choose_one(ctx: click.Context) -> None:
+    session = _session(ctx)
+    if session.local and session.server:
+        told = tr(
+            "--local and --server do not go together: one says this process, the other a server.",
+            "--local 与 --server 不能同时使用：前者指本进程，后者指服务器。",
+        )
+        raise click.UsageError(told, ctx)
 
 
 def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -63,7 +80,17 @@ def server_option() -> click.Option:
         metavar="ADDRESS",
         expose_value=False,
         callback=_set_server,
-        help="HOST:PORT of a netgraft server.",
+        help="HOST:PORT of a netgraft server; by default the one that runs on this machine.",
+    )
+
+
+def local_option() -> click.Option:
+    return click.Option(
+        ["--local"],
+        is_flag=True,
+        expose_value=False,
+        callback=_set_local,
+        help="Work in this process, even while a netgraft runs.",
     )
 
 
@@ -107,6 +134,7 @@ class Word(click.Command):
             self.params.append(json_option())
         if server:
             self.params.append(server_option())
+            self.params.append(local_option())
         self.params.append(language_option())
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

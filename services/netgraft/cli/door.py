@@ -1,6 +1,6 @@
 """The services, in this process or at a server, behind the same calls.
 
-`door.graphs.DrawGraph(request)` draws here when no server was named, and there when one was;
+`door.graphs.DrawGraph(request)` draws here when there is no server, and there when there is one;
 a command does not see which. The slices' edges are imported when they are first called, so a
 command pays only for the slice that it uses.
 """
@@ -8,9 +8,9 @@ command pays only for the slice that it uses.
 import asyncio
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from netgraft.cli.language import spoken
 
@@ -54,23 +54,91 @@ class InProcess:
 
     def __init__(self) -> None:
         for service, (module, servicer) in EDGES.items():
-            setattr(self, service, _Edge(module, servicer))
+            arguments = {"services": lambda: Others(self)} if service == "agent" else {}
+            setattr(self, service, _Edge(module, servicer, arguments))
 
 
 class _Edge:
-    def __init__(self, module: str, servicer: str) -> None:
+    def __init__(self, module: str, servicer: str, arguments: dict[str, Any]) -> None:
         self._module = module
         self._name = servicer
+        self._arguments = arguments
 
     @cached_property
-    def _servicer(self) -> Any:
+    def servicer(self) -> Any:
         from netgraft import serving
 
         serving.speak(spoken())
-        return getattr(importlib.import_module(self._module), self._name)()
+        return getattr(importlib.import_module(self._module), self._name)(**self._arguments)
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
-        method: Callable[[Any], Any] = getattr(self._servicer, rpc)
+        method: Callable[[Any], Any] = getattr(self.servicer, rpc)
         if inspect.iscoroutinefunction(method):
             return lambda request: asyncio.run(method(request))
+        if inspect.isasyncgenfunction(method):
+            return lambda request: _items(method(request))
         return method
+
+
+def _items(stream: Any) -> Iterator[Any]:
+    """What an asyncio stream yields, one by one. Ctrl-C ends it where it stands."""
+    loop, end = asyncio.new_event_loop(), object()
+
+    async def following() -> Any:
+        return await anext(stream, end)
+
+    try:
+        while (item := loop.run_until_complete(following())) is not end:
+            yield item
+    finally:
+        loop.run_until_complete(_end(stream))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+
+
+async def _end(stream: Any) -> None:
+    """Close a stream, whatever it waits for."""
+    waiting = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    await stream.aclose()
+
+
+class Others:
+    """The services of this process as the agent calls them, who does so in an event loop."""
+
+    def __init__(self, door: InProcess) -> None:
+        self.language = spoken()
+        self.models = _Awaited(door.models)
+        self.graphs = _Awaited(door.graphs)
+        self.surgery = _Awaited(door.surgery)
+        self.tuning = _Awaited(door.tuning)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is open."""
+
+
+class _Awaited:
+    def __init__(self, edge: Any) -> None:
+        self._edge = edge
+
+    def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
+        method: Callable[[Any], Any] = getattr(self._edge.servicer, rpc)
+        if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+            return method
+        if inspect.isgeneratorfunction(method):
+            return lambda request: _yielded(method(request))
+
+        async def unary(request: Any) -> Any:
+            return method(request)  # in this thread: nothing else waits, and Ctrl-C ends it
+
+        return unary
+
+
+async def _yielded(items: Iterator[Any]) -> AsyncIterator[Any]:
+    for item in items:
+        yield item

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 from netgraft.cli.command import Word
-from netgraft.cli.reference import model_argument, resolve, tell, weights_option
+from netgraft.cli.output import tell
+from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.errors import InvalidClasses, InvalidValue
 
@@ -89,7 +90,7 @@ def retarget_command(
         raise click.UsageError("Say how many classes: --classes N, or --class-names a,b,c.")
     count = _count(classes) if classes is not None else 0
     door = session.door()
-    reference = resolve(door, model, weights)
+    reference = resolve(session, door, model, weights)
     means = _measured(session, door, reference, data) if data else None
     request = surgery_pb2.RetargetModelRequest(
         model=reference,
@@ -115,16 +116,18 @@ def _count(text: str) -> int:
 
 def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
     """What the main head of a model reads for each class of a data set, on average."""
+    from netgraft.cli.localfiles import data_folder, located
     from netgraft.cli.transfer import counting_bar
-    from netgraft.cli.tune import locate
     from netgraft.v1 import surgery_pb2, tuning_pb2
 
     inspected = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
     head = next((head.path for head in inspected.heads if head.classes), "")
-    request = tuning_pb2.MeanFeaturesRequest(model=model, layer=head, data=locate(session, data))
+    request = tuning_pb2.MeanFeaturesRequest(model=model, layer=head, data=located(session, data))
+    folder = data_folder(session, data)
+    near = session.door_to(folder, door) if folder else door
     last = tuning_pb2.FeatureMeans()
     with counting_bar(data, shown=not session.json) as show:
-        for last in door.tuning.MeanFeatures(request):
+        for last in near.tuning.MeanFeatures(request):
             show(last.done, last.total)
     return last
 
@@ -153,7 +156,7 @@ def freeze_command(
     from netgraft.v1 import surgery_pb2
 
     door = session.door()
-    reference = resolve(door, model, weights)
+    reference = resolve(session, door, model, weights)
     request = surgery_pb2.FreezeLayersRequest(model=reference, layers=layers)
     _print(session, door.surgery.FreezeLayers(request))
 
@@ -170,7 +173,7 @@ def unfreeze_command(
     from netgraft.v1 import surgery_pb2
 
     door = session.door()
-    reference = resolve(door, model, weights)
+    reference = resolve(session, door, model, weights)
     request = surgery_pb2.UnfreezeLayersRequest(model=reference, layers=layers)
     _print(session, door.surgery.UnfreezeLayers(request))
 
@@ -194,7 +197,7 @@ def set_loss_command(session: Session, model: str, loss: str, weights: str | Non
     from netgraft.v1 import surgery_pb2
 
     door = session.door()
-    request = surgery_pb2.SetLossRequest(model=resolve(door, model, weights), loss=loss)
+    request = surgery_pb2.SetLossRequest(model=resolve(session, door, model, weights), loss=loss)
     _print(session, door.surgery.SetLoss(request))
 
 
@@ -235,7 +238,7 @@ def replace_command(
     given = dict(_pair(text, "--arg") for text in arguments)
     door = session.door()
     request = surgery_pb2.ReplaceModuleRequest(
-        model=resolve(door, model, weights),
+        model=resolve(session, door, model, weights),
         path=path,
         type=layer,
         arguments={name: _value(text) for name, text in given.items()},
@@ -269,7 +272,7 @@ def dropout_command(session: Session, model: str, p: float, weights: str | None)
     from netgraft.v1 import surgery_pb2
 
     door = session.door()
-    request = surgery_pb2.SetDropoutRequest(model=resolve(door, model, weights), p=p)
+    request = surgery_pb2.SetDropoutRequest(model=resolve(session, door, model, weights), p=p)
     _print(session, door.surgery.SetDropout(request))
 
 
@@ -315,7 +318,7 @@ def lora_command(
         raise InvalidValue(name="alpha", value=0, expected="above 0")
     door = session.door()
     request = surgery_pb2.AddLoraRequest(
-        model=resolve(door, model, weights),
+        model=resolve(session, door, model, weights),
         rank=rank or 0,
         alpha=alpha or 0,
         dropout=dropout or 0,
@@ -332,7 +335,8 @@ def undo_command(session: Session, model: str) -> None:
     from netgraft.v1 import surgery_pb2
 
     door = session.door()
-    _print(session, door.surgery.UndoEdit(surgery_pb2.UndoEditRequest(model=model)))
+    request = surgery_pb2.UndoEditRequest(model=resolve(session, door, model))
+    _print(session, door.surgery.UndoEdit(request))
 
 
 def _print(session: Session, reply: "surgery_pb2.EditReply") -> None:

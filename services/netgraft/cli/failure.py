@@ -9,7 +9,14 @@ import traceback
 import click
 
 from netgraft.cli.language import spoken, tr
-from netgraft.errors import DiskFull, NetgraftError, NotPossible, Unreachable
+from netgraft.errors import (
+    DiskFull,
+    NetgraftError,
+    NoAnswer,
+    NotPossible,
+    NotRunning,
+    Unreachable,
+)
 
 FAILED = 1
 USAGE = 2
@@ -22,9 +29,15 @@ READER_GONE = 141
 
 def exit_code(error: NetgraftError) -> int:
     """5 when no server answers, 2 when consent is missing, else 1."""
-    if error.reason == Unreachable.reason:
+    if is_unreachable(error):
         return UNREACHABLE
     return USAGE if error.reason == "CONSENT_NEEDED" else FAILED
+
+
+def is_unreachable(error: NetgraftError) -> bool:
+    """Whether no server answered, found here or by a server that asked another."""
+    kinds = (Unreachable, NotRunning, NoAnswer)
+    return error.reason in {kind.reason for kind in kinds}
 
 
 def report(reason: str, message: str, *, as_json: bool) -> None:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netgraft.errors import NetgraftError, Unreachable
+from netgraft.cli.failure import is_unreachable
+from netgraft.errors import NetgraftError
 
 if TYPE_CHECKING:
     from netgraft.cli.door import Door
@@ -46,7 +47,7 @@ def follow(door: "Door", job: str, after_seq: int = 0) -> "Iterator[tuning_pb2.J
             if ended(door.tuning.GetJob(tuning_pb2.GetJobRequest(id=job)).state):
                 return
         except NetgraftError as error:
-            if error.reason != Unreachable.reason or last_heard is None:
+            if not is_unreachable(error) or last_heard is None:
                 raise
             if time.monotonic() - last_heard > PATIENCE:
                 raise

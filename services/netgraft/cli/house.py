@@ -100,7 +100,7 @@ def doctor_command(session: Session) -> None:
 
     out, found = console(), []
     marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
-    for finding in examine(session.address):
+    for finding in examine(session.named, session.running):
         found.append(finding)
         if session.json:
             continue

@@ -8,7 +8,8 @@ import click
 
 from netgraft.cli.command import INT64, Word
 from netgraft.cli.language import tr
-from netgraft.cli.reference import complete_model, model_argument, resolve, tell, weights_option
+from netgraft.cli.output import tell
+from netgraft.cli.reference import complete_model, model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.take import refuse_overwriting, writing
 from netgraft.errors import InvalidValue
@@ -74,7 +75,7 @@ def show_command(
         _check_output(output, force=force)
     door = session.door()
     request = graph_pb2.DrawGraphRequest(
-        model=resolve(door, model, weights), focus=focus, lens=lens or "", open=opened
+        model=resolve(session, door, model, weights), focus=focus, lens=lens or "", open=opened
     )
     graph = door.graphs.DrawGraph(request)
     if output:
@@ -117,6 +118,7 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
     from netgraft.cli.view import facts
 
     how = duration(graph.seconds) if graph.seconds else tr("from the cache", "来自缓存")
+    page = session.web(graph.page)
     out = console()
     out.print(
         facts(
@@ -128,12 +130,12 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
                 (tr("boxes", "顶层节点"), exact(graph.top_level_nodes)),
                 (tr("operators", "算子"), exact(graph.operators)),
                 (tr("document", "文档"), f"{size(graph.document_bytes)}, {graph.method}, {how}"),
-                (tr("page", "页面"), session.web(graph.page) if session.address else ""),
+                (tr("page", "页面"), page),
                 (tr("file", "文件"), str(output or "")),
             ]
         )
     )
-    if not session.address and not output:
+    if not page and not output:
         told = tr(
             "To see it: `netgraft up` and the chat page, or `netgraft show MODEL -o graph.html` "
             f"and open that file in a browser (graph.onnx: in Netron, {NETRON}).",
@@ -168,7 +170,7 @@ def inspect_command(
     from netgraft.v1 import graph_pb2, surgery_pb2
 
     door = session.door()
-    resolved = resolve(door, model, weights)
+    resolved = resolve(session, door, model, weights)
     reply = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
     wish = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
     table = door.graphs.ListModules(wish)
@@ -190,15 +192,18 @@ def diff_command(session: Session, a: str, b: str) -> None:
     from netgraft.cli.view import diff_view, facts
     from netgraft.v1 import graph_pb2
 
-    reply = session.door().graphs.CompareGraphs(graph_pb2.CompareGraphsRequest(a=a, b=b))
+    door = session.door()
+    request = graph_pb2.CompareGraphsRequest(
+        a=resolve(session, door, a), b=resolve(session, door, b)
+    )
+    reply = door.graphs.CompareGraphs(request)
     if session.json:
         emit(reply)
         return
     for part in diff_view(reply):
         console().print(part)
-    if session.address:
-        page = (tr("page", "页面"), session.web(reply.page))
-        console().print(facts([page]), soft_wrap=True)
+    if page := session.web(reply.page):
+        console().print(facts([(tr("page", "页面"), page)]), soft_wrap=True)
 
 
 @click.command(

@@ -4,6 +4,7 @@ Knows nothing of what the numbers mean.
 """
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+MODEL_ID = re.compile(r"[0-9A-Fa-f]{8,64}")
 UNITS = ("", "k", "M", "G", "T", "P")
 
 PIPED_WIDTH = 200
@@ -69,6 +71,21 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> "Table":
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
+
+
+def tell(notices: "Iterable[str]") -> None:
+    """Print notices, each once in a call, where they disturb no reader of results.
+
+    Not of a model that was given by its id: whoever has the id was told when it was made.
+    """
+    context = click.get_current_context()
+    if MODEL_ID.fullmatch(str(context.params.get("model", ""))):
+        return
+    told = context.meta.setdefault("netgraft.cli.told", set())
+    for notice in notices:
+        if notice not in told:
+            told.add(notice)
+            click.echo(click.style(f"! {notice}", fg="yellow"), err=True)
 
 
 def count(number: int) -> str:

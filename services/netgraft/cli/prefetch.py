@@ -7,7 +7,7 @@ import click
 
 from netgraft.cli.command import Word
 from netgraft.cli.language import tr
-from netgraft.cli.reference import complete_model
+from netgraft.cli.reference import complete_model, resolve
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.transfer import transfer_bar
 
@@ -38,7 +38,7 @@ def prefetch_command(session: Session, models: tuple[str, ...]) -> None:
 
     door = session.door()
     for model in models:
-        request = models_pb2.PrefetchWeightsRequest(model=model)
+        request = models_pb2.PrefetchWeightsRequest(model=resolve(session, door, model))
         _follow(session, model, door.models.PrefetchWeights(request))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netgraft.cli import failure, oneshot
-from netgraft.cli.command import json_option, language_option, server_option
+from netgraft.cli.command import json_option, language_option, local_option, server_option
 from netgraft.cli.language import speak, tr
 from netgraft.cli.session import Session
 from netgraft.errors import NetgraftError
@@ -144,7 +144,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.command(
     cls=Program,
     invoke_without_command=True,
-    params=[json_option(), server_option(), LANGUAGE],
+    params=[json_option(), server_option(), local_option(), LANGUAGE],
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="`netgraft COMMAND --help` shows examples.",
 )
@@ -155,8 +155,8 @@ def main(ctx: click.Context) -> None:
     """See a network, graft a new head on it, grow it.
 
     MODEL is a torchvision name (resnet50), timm/NAME, hf/ORG/NAME, a file (./net.pth), or a
-    model id. Commands that train need a running netgraft (`netgraft up`); all others work
-    without one.
+    model id. While a netgraft runs (`netgraft up`), commands go to it; without one they work in
+    this process, except those that train.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

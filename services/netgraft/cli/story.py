@@ -103,7 +103,7 @@ class JsonTelling:
 
 
 class PlainTelling:
-    """Steps as lines, jobs as bars. `web` makes an address of a page's path."""
+    """Steps as lines, jobs as bars. `web` makes an address of a page's path, or ""."""
 
     def __init__(self, out: "Console", web: "Callable[[str], str]") -> None:
         self._out = out
@@ -151,7 +151,8 @@ class PlainTelling:
         model = f"{tr('model', '模型')} {step.model_id}"
         result = step.WhichOneof("result")
         if result == "graph":
-            return [self._web(step.graph.page)]
+            page = self._web(step.graph.page)
+            return [page or f"netgraft show {step.graph.model_id} -o graph.html"]
         if result == "edit":
             return [model]
         if result == "job" and step.job.result_model:
@@ -161,7 +162,8 @@ class PlainTelling:
             command = f"netgraft export {model} --format {form}"
             if form in ("svg", "png"):
                 command = f"netgraft show {model} -o graph.{form}"
-            return [self._web(step.export.page), f"{tr('or', '或')}: {command}"]
+            page = self._web(step.export.page)
+            return [page, f"{tr('or', '或')}: {command}"] if page else [command]
         return []
 
     def _line(self, text: str, style: str = "") -> None:

@@ -77,7 +77,8 @@ def export_command(
     if output and output != STDOUT:
         refuse_overwriting(output, force=force)
     door = session.door()
-    request = models_pb2.ExportModelRequest(model=resolve(door, model, weights), format=kind)
+    reference = resolve(session, door, model, weights)
+    request = models_pb2.ExportModelRequest(model=reference, format=kind)
     if output == STDOUT:
         _print(door.models.ExportModel(request))
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from netgraft.cli.card import is_costly
 from netgraft.cli.command import Word
 from netgraft.cli.failure import FAILED, NO_ANSWER, REFUSED, USAGE
 from netgraft.cli.language import tr
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from netgraft.cli.door import Door
     from netgraft.cli.story import Telling
     from netgraft.v1 import agent_pb2
+
+
+MODELS = ("model", "a", "b")
+"""Fields of steps that name a model."""
 
 
 @click.command(
@@ -107,10 +112,10 @@ def do_command(
     conversation: str,
     weights: str | None,
 ) -> None:
-    """Carry out a sentence or a plan file at the server, with progress.
+    """Carry out a sentence or a plan file, with progress.
 
-    Steps that cost time (finetune, resume, cancel) ask for consent. With --json the plan is the
-    first line, and each event a line after it.
+    Steps that cost time (finetune, resume, cancel) ask for consent and need a running netgraft.
+    With --json the plan is the first line, and each event a line after it.
 
     Exit code: 0 done, 1 a step failed, 2 no consent, 3 the planner asks, 4 it refuses,
     5 no server.
@@ -120,9 +125,12 @@ def do_command(
     # One conversation a call, so that an answer to a question is understood as one.
     conversation = conversation or f"cli-{secrets.token_hex(6)}"
     plan = _read(file) if file else None
-    door = session.client()
+    door = session.door()
     plan = plan or understood(session, door, text or "", conversation)
     show_plan(session, plan)
+    if any(is_costly(step) for step in plan.steps):
+        session.need_server()
+    plan = at_hand(session, door, plan)
     token = consent(session, door, plan, conversation, yes=yes)
     from netgraft.cli.story import tell
     from netgraft.v1 import agent_pb2
@@ -142,6 +150,25 @@ def _read(file: Path) -> "agent_pb2.PlannerReply":
     from netgraft.cli.planfile import read_plan
 
     return read_plan(file)
+
+
+def at_hand(
+    session: Session, door: "Door", plan: "agent_pb2.PlannerReply"
+) -> "agent_pb2.PlannerReply":
+    """The plan with its files and folders named as the server that carries it out finds them."""
+    from netgraft.cli.localfiles import located, opened
+    from netgraft.models.formats import names_file
+
+    if not session.address:
+        return plan
+    for step in plan.steps:
+        fields = getattr(step, step.WhichOneof("step") or "")
+        for field, value in fields.ListFields():
+            if field.name in MODELS and names_file(value):
+                setattr(fields, field.name, opened(session, door, value))
+            elif field.name == "data":
+                fields.data = located(session, value)
+    return plan
 
 
 def telling(session: Session) -> "Telling":
@@ -208,7 +235,6 @@ def consent(
     Ends the command with exit code 2 when a person says no. Raises ConsentNeeded when nobody is
     there to ask.
     """
-    from netgraft.cli.card import is_costly
     from netgraft.v1 import agent_pb2
 
     if not any(is_costly(step) for step in plan.steps):

@@ -1,6 +1,5 @@
 """finetune, jobs, status, watch, cancel, resume: training goes on at the server."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +7,7 @@ import click
 from netgraft.cli.command import INT64, Word
 from netgraft.cli.failure import FAILED
 from netgraft.cli.language import tr
+from netgraft.cli.localfiles import located
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 
@@ -61,8 +61,8 @@ def finetune_command(
 
     door = session.client()
     given = {name: value for name, value in options.items() if value is not None}
-    reference = resolve(door, model, weights)
-    spec = tuning_pb2.TuningSpec(model=reference, data=locate(session, data), **given)  # type: ignore[arg-type]
+    reference = resolve(session, door, model, weights)
+    spec = tuning_pb2.TuningSpec(model=reference, data=located(session, data), **given)  # type: ignore[arg-type]
     job = door.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
     if not detach:
         _follow_to_end(session, door, job)
@@ -70,16 +70,6 @@ def finetune_command(
         emit(job)
     else:
         _print_job(session, job)
-
-
-def locate(session: Session, data: str) -> str:
-    """The data reference to send: a local folder by its whole path when the server is this machine.
-
-    The server may have been started in another folder than the one that the user is in.
-    """
-    is_path = "/" in data or data.startswith(("~", "."))
-    path = Path(data).expanduser()
-    return str(path.resolve()) if is_path and session.here and path.exists() else data
 
 
 @click.command("jobs", cls=Word, examples=("netgraft jobs", "netgraft jobs --state running --json"))
@@ -94,7 +84,7 @@ def jobs_command(session: Session, state: str | None, limit: int) -> None:
 
     wanted = tuning_pb2.JobState.Value(f"JOB_STATE_{(state or 'unspecified').upper()}")
     request = tuning_pb2.ListJobsRequest(state=wanted, limit=limit)
-    reply = session.client().tuning.ListJobs(request)
+    reply = session.door().tuning.ListJobs(request)
     if session.json:
         emit(reply)
         return
@@ -109,7 +99,7 @@ def status_command(session: Session, job: str) -> None:
     """Say how JOB stands."""
     from netgraft.v1 import tuning_pb2
 
-    _print_job(session, session.client().tuning.GetJob(tuning_pb2.GetJobRequest(id=job)))
+    _print_job(session, session.door().tuning.GetJob(tuning_pb2.GetJobRequest(id=job)))
 
 
 @click.command("cancel", cls=Word, examples=("netgraft cancel tune-20261123-7f3a9c",))

@@ -6,7 +6,7 @@ import click
 
 from netgraft.cli.command import Word
 from netgraft.cli.language import tr
-from netgraft.cli.reference import uploaded
+from netgraft.cli.localfiles import uploaded
 from netgraft.cli.session import Session, pass_session
 
 
@@ -29,7 +29,7 @@ def upload_command(session: Session, file: Path) -> None:
     """
     from netgraft.cli.output import emit
 
-    done = uploaded(session.door(), file)
+    done = uploaded(session, session.door(), file)
     if session.json:
         emit(done)
         return

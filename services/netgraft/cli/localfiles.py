@@ -1,0 +1,78 @@
+"""The user's files and folders, where the services that do the work can open them.
+
+A path means what it means in the folder that the user is in. What the netgraft that runs on this
+machine may not read is sent to it, or opened in this process, which has the same state.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from netgraft.cli.output import tell
+from netgraft.cli.session import Session
+
+if TYPE_CHECKING:
+    from netgraft.cli.door import Door
+    from netgraft.v1 import models_pb2
+
+DIGITS = "digits"
+"""The data set that is no folder."""
+PATHS = ("~", ".")
+
+
+def opened(session: Session, door: "Door", model: str) -> str:
+    """The reference to send for a model's file: its whole path, or the id of what was made of it.
+
+    Raises what ResolveModel and UploadFile do.
+    """
+    from netgraft.v1 import models_pb2
+
+    path = Path(model).expanduser()
+    if _is_sent(session, path):
+        return uploaded(session, door, path).model.id
+    named = str(path.absolute()) if session.here and path.exists() else model
+    near = session.door_to(path, door)
+    if near is door:
+        return named
+    found = near.models.ResolveModel(models_pb2.ResolveModelRequest(model=named))
+    tell(found.notices)
+    return found.id
+
+
+def uploaded(session: Session, door: "Door", file: Path) -> "models_pb2.Upload":
+    """Send a file to the services; tells the notices of the model that it is."""
+    from netgraft.cli.transfer import transfer_bar
+    from netgraft.sending import send
+
+    with transfer_bar(file.name, shown=not session.json) as show:
+        done = send(door.models, file, progress=show)
+    tell(done.model.notices)
+    return done
+
+
+def located(session: Session, data: str) -> str:
+    """The reference to send for a data set: a local folder by its whole path."""
+    folder = data_folder(session, data)
+    return str(folder.resolve()) if folder else data
+
+
+def data_folder(session: Session, data: str) -> Path | None:
+    """The folder of this machine that a data reference names; None for any other."""
+    if not session.here or data.strip().lower() == DIGITS:
+        return None
+    path = Path(data).expanduser()
+    meant = session.running is not None and ("/" in data or data.startswith(PATHS))
+    return path if meant or path.exists() else None
+
+
+def _is_sent(session: Session, path: Path) -> bool:
+    """Whether the services must be sent a file, because they cannot read it where it lies."""
+    if not session.address or not path.is_file():
+        return False
+    if not session.here:
+        return True
+    if session.running and session.running.reads(path):
+        return False
+    from netgraft.models.roots import is_inside
+    from netgraft.settings import settings
+
+    return is_inside(path.resolve(), settings().roots)

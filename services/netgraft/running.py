@@ -1,0 +1,165 @@
+"""The netgraft that runs on this machine: `up` writes where it answers, commands read it.
+
+`server.json` in the state folder names a server only as long as the process that wrote it is
+alive and belongs to whoever asks. Knows nothing of gRPC: whether it answers, a call shows.
+"""
+
+import ipaddress
+import json
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from netgraft.settings import settings
+
+FILE = "server.json"
+LARGEST = 64 * 2**10
+"""Bytes of the file that are read."""
+OTHERS_WRITE = 0o022
+START_TIME = 19
+"""Place of a process's start time in /proc/PID/stat, behind the name (proc(5): field 22)."""
+ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104  # compared only
+"""What to dial where a server binds every address."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running netgraft, as it describes itself."""
+
+    address: str
+    """HOST:PORT of its gRPC services."""
+    web: str
+    """Address of its chat page; empty when it has none."""
+    pid: int
+    started: str
+    """When its process started: the same process has the same, another with its pid does not."""
+    version: str
+    roots: tuple[str, ...]
+    """The folders below which it reads data and files, links resolved."""
+    engine: str
+    """What carries its services: "ray", "local"."""
+
+    def reads(self, path: Path) -> bool:
+        """Whether a file or folder lies below its data roots."""
+        resolved = path.resolve()
+        return any(resolved.is_relative_to(root) for root in self.roots)
+
+
+@contextmanager
+def announced(address: str, web: str, engine: str) -> Iterator[Server]:
+    """Say in the state folder where this process's services answer, while the block runs."""
+    host, _, port = address.rpartition(":")
+    server = Server(
+        address=f"{ANY.get(host.strip('[]'), host)}:{port}",
+        web=web,
+        pid=os.getpid(),
+        started=_started(os.getpid()),
+        version=own_version(),
+        roots=tuple(str(root) for root in settings().roots),
+        engine=engine,
+    )
+    file = settings().folder / FILE
+    _write(file, server)
+    try:
+        yield server
+    finally:
+        if (last := _read(file)) and (last.pid, last.started) == (server.pid, server.started):
+            file.unlink(missing_ok=True)
+
+
+def find() -> Server | None:
+    """The netgraft that runs with the state of these settings, of whatever version."""
+    server = _read(settings().folder / FILE)
+    if server is None or not server.started or _started(server.pid) != server.started:
+        return None
+    return server if _is_near(server.address) else None
+
+
+def own_version() -> str:
+    """The version of this netgraft."""
+    from importlib.metadata import version
+
+    return version("netgraft")
+
+
+def _is_near(address: str) -> bool:
+    """Whether an address is this machine's, or the one that the settings bind."""
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return False
+    bare = host.strip("[]")
+    if bare in ("localhost", settings().host):
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(bare).is_loopback
+    return False
+
+
+def _write(file: Path, server: Server) -> None:
+    """The whole file or none of it, and for its owner only."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = file.with_name(f".{FILE}.{secrets.token_hex(4)}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "w") as out:
+            json.dump(asdict(server), out)
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> Server | None:
+    """What a file of our own says; None for a link, another user's, and one that is damaged."""
+    try:
+        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as data:
+            about = os.fstat(data.fileno())
+            ours = stat.S_ISREG(about.st_mode) and about.st_uid == os.getuid()
+            if not ours or about.st_mode & OTHERS_WRITE:
+                return None
+            return _parse(json.loads(data.read(LARGEST)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _parse(told: dict[str, Any]) -> Server:
+    """Raises KeyError, TypeError and ValueError."""
+    words = {name: told[name] for name in ("address", "web", "started", "version", "engine")}
+    roots, pid = told["roots"], told["pid"]
+    if not all(isinstance(word, str) for word in (*words.values(), *roots)) or pid < 1:
+        raise ValueError(told)
+    return Server(pid=int(pid), roots=tuple(roots), **words)
+
+
+def _started(pid: int) -> str:
+    """When a process of ours started; "" when there is none, or it is another user's."""
+    if not Path("/proc/self/stat").exists():
+        return _started_elsewhere(pid)
+    try:
+        owner = os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116  # no path of a user's
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+    alive = words[0] not in ("Z", "X") and owner == os.geteuid()
+    return f"{boot}/{words[START_TIME]}" if alive else ""
+
+
+def _started_elsewhere(pid: int) -> str:
+    """The same without Linux's /proc."""
+    try:
+        import psutil
+    except ModuleNotFoundError:  # a client alone
+        return ""
+    try:
+        process = psutil.Process(pid)
+        ours = process.uids().effective == os.geteuid()
+        alive = process.status() != psutil.STATUS_ZOMBIE
+        return f"{process.create_time():.3f}" if ours and alive else ""
+    except psutil.Error:
+        return ""

@@ -1,0 +1,49 @@
+"""The command line finds the `netgraft up` that runs, from any folder."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from tests.e2e.system import NETGRAFT, System
+
+pytestmark = pytest.mark.e2e
+
+
+def run(system: System, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A command that is told of no server."""
+    return subprocess.run(
+        [NETGRAFT, *words],
+        env=system.environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_what_runs_is_announced_for_its_owner_only(system: System) -> None:
+    file = system.state / "server.json"
+    told = json.loads(file.read_text())
+    assert (told["address"], told["web"], told["pid"]) == (system.grpc, system.web, system.pid)
+    assert told["roots"] == [str(system.data.resolve())]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert system.token not in file.read_text()
+
+
+def test_commands_use_what_runs(system: System, tmp_path: Path) -> None:
+    shown = run(system, tmp_path, "show", "squeezenet1_1", "--weights", "none")
+    assert f"{system.web}/viz/" in shown.stdout, shown.stderr
+    assert run(system, tmp_path, "jobs", "--json").returncode == 0
+
+
+def test_a_file_outside_the_data_roots_is_sent(system: System, tmp_path: Path) -> None:
+    import torchvision
+
+    torch.save(torchvision.models.squeezenet1_1(num_classes=4), tmp_path / "mine.pth")
+    there = run(system, tmp_path, "retarget", "./mine.pth", "--classes", "3", "--json")
+    here = run(system, tmp_path, "retarget", "./mine.pth", "--classes", "3", "--json", "--local")
+    assert there.returncode == 0, there.stderr
+    assert json.loads(there.stdout)["model"]["id"] == json.loads(here.stdout)["model"]["id"]
