@@ -20,6 +20,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from netgraft.errors import (
     NetgraftError,
     NotAMessage,
+    NoTokenInFile,
     Unauthenticated,
     UnknownMethod,
     WrongApplication,
@@ -62,7 +63,10 @@ def token_of(metadata: Metadata) -> str:
 
 def is_known(token: str) -> bool:
     """Whether this is the server's token. Never true while the server has none."""
-    expected = settings().read_token()
+    try:
+        expected = settings().read_token()
+    except NoTokenInFile:  # its file has gone; whose it was is no business of a stranger's
+        return False
     return hmac.compare_digest(token.encode(), expected.encode()) and bool(expected)
 
 

@@ -16,6 +16,7 @@ from netgraft.surgery import symbolic
 from netgraft.surgery.anatomy import Anatomies, look, measure
 from netgraft.surgery.freeze import set_trainable
 from netgraft.surgery.retarget import retarget
+from netgraft.surgery.symbolic import foretell
 
 Register = Callable[..., Recipe]
 
@@ -161,3 +162,18 @@ def test_a_condition_that_is_not_linear_in_the_count_proves_nothing(
 def test_guards_are_linear_conditions() -> None:
     guard = symbolic.Guard(times=49, plus=-1000, relation=">=")
     assert [count for count in range(19, 23) if guard.holds(count)] == [21, 22]
+
+
+def test_what_follows_from_a_run_with_a_symbol_is_not_stored_again(store: Store) -> None:
+    def kept() -> int:
+        return len(store.names("heads"))
+
+    recipe = resolve("timm/test_resnet@none", "pretrained", store).recipe
+    here = Anatomies(store, foretell)
+    edited = retarget(recipe, 7, (), here)
+    known = kept()
+    others = [retarget(recipe, classes, (), here) for classes in (8, 9)]
+    again = Anatomies(store, foretell)  # as another process would
+    assert again.of(edited) == here.of(edited) == Anatomies(store)._examine(edited)
+    assert [again.of(other).trace.classes for other in others] == [8, 9]
+    assert kept() == known

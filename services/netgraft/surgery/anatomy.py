@@ -57,18 +57,25 @@ class Anatomy:
 class Anatomies:
     """Anatomy by recipe. Safe for use from several threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, foretell: "Foretell | None" = None) -> None:
+        """`foretell` says what a recipe's anatomy is where that follows from what is kept."""
         self.store = store
+        self._foretell = foretell
         self._known: OrderedDict[str, Any] = OrderedDict()
         self._lock = Lock()
 
     def of(self, recipe: Recipe) -> Anatomy:
         """The anatomy of a recipe. Raises SurgeryFailed when its model does not run."""
-        return self.kept(file_name(recipe), lambda: to_json(self._examine(recipe)), from_json)
+        name = file_name(recipe)
+        if self._foretell and name not in self._known and (told := self._foretell(recipe, self)):
+            self._remember(name, told)
+            return told
+        return self.kept(name, lambda: to_json(self._examine(recipe)), from_json)
 
-    def remember(self, recipe: Recipe, anatomy: Anatomy) -> None:
-        """Keep what is known of a recipe."""
-        self.store.put_file(KIND, file_name(recipe), to_json(anatomy))
+    def remember(self, recipe: Recipe, anatomy: Anatomy, *, follows: bool = False) -> None:
+        """Keep what is known of a recipe; in memory alone where `foretell` could say it again."""
+        if not (follows and self._foretell):
+            self.store.put_file(KIND, file_name(recipe), to_json(anatomy))
         self._remember(file_name(recipe), anatomy)
 
     def kept(self, name: str, make: Callable[[], bytes], read: Callable[[bytes], T]) -> T:
@@ -99,6 +106,9 @@ class Anatomies:
             # No other edit moves a head.
             return measure(module, self.of(recipe.parent).trace)
         return measure(module, look(recipe, module))
+
+
+Foretell = Callable[[Recipe, Anatomies], Anatomy | None]
 
 
 def look(recipe: Recipe, module: "nn.Module") -> Trace:

@@ -19,9 +19,10 @@ class SurgeryServicer:
 
     def __init__(self, store: Store | None = None) -> None:
         from netgraft.surgery.anatomy import Anatomies
+        from netgraft.surgery.symbolic import foretell
 
         self.store = store or default_store()
-        self.anatomies = Anatomies(self.store)
+        self.anatomies = Anatomies(self.store, foretell)
 
     def InspectModel(self, request: surgery_pb2.InspectModelRequest) -> surgery_pb2.Inspection:
         from netgraft.surgery.inspection import flops, input_shape

@@ -10,7 +10,7 @@ from netgraft.models.recipe import Recipe
 from netgraft.surgery.anatomy import Anatomies
 from netgraft.surgery.initial import draw_heads
 from netgraft.surgery.means import means_of
-from netgraft.surgery.symbolic import tried_symbolically
+from netgraft.surgery.symbolic import foretold, tried_alone
 from netgraft.surgery.trial import planned
 from netgraft.surgery.warm import Start, Warm, copies, has_heads, matched
 
@@ -38,7 +38,8 @@ def retarget(
     before = anatomies.of(recipe).trace
     warm = matched(recipe, names, start, before)
     plan = replace(planned(recipe, before, count, names), init=start.init)
-    trial = tried_symbolically(recipe, plan, anatomies)
+    told = foretold(recipe, count, anatomies)
+    trial = told or tried_alone(recipe, plan, anatomies)
     means = means_of(trial, start.means, anatomies.store) if start.means else {}
     draw = draw_heads(trial, plan, recipe, without=means.keys())
     must_fit(draw.tensors)
@@ -54,7 +55,7 @@ def retarget(
     )
     edited = recipe.with_edit(edit)
     anatomies.store.put_recipe(edited)
-    anatomies.remember(edited, trial.anatomy)
+    anatomies.remember(edited, trial.anatomy, follows=told is not None)
     return edited
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netgraft.models.recipe import OwnerPatch, Recipe, Retarget, SetLoss, Tuned
-from netgraft.surgery.anatomy import Anatomies, from_document
+from netgraft.surgery.anatomy import Anatomies, Anatomy, from_document
 from netgraft.surgery.trial import Blank, Trial, total_classes, tried
 
 FORMAT = 1
@@ -69,16 +69,31 @@ def warm() -> None:
     import netgraft.surgery.symbols  # noqa: F401
 
 
-def tried_symbolically(recipe: Recipe, edit: Retarget, anatomies: Anatomies) -> Trial:
-    """What an edit, without tensors and patches, does to a recipe. Raises SurgeryFailed."""
+def foretold(recipe: Recipe, classes: int, anatomies: Anatomies) -> Trial | None:
+    """What a retarget to `classes` classes does; None where no run with a symbol says so."""
     before = anatomies.of(recipe).trace
     for hint in HINTS:
         known = _known(_root(recipe), hint, anatomies)
-        if known and (found := known.at(total_classes(edit.classes, before))):
+        if known and (found := known.at(total_classes(classes, before))):
             return found
+    return None
+
+
+def tried_alone(recipe: Recipe, edit: Retarget, anatomies: Anatomies) -> Trial:
+    """The same, found out for this one count. Raises SurgeryFailed."""
     from netgraft.models.build import build
 
+    before = anatomies.of(recipe).trace
     return tried(recipe, edit, before, build(recipe, anatomies.store, device="meta"))
+
+
+def foretell(recipe: Recipe, anatomies: Anatomies) -> Anatomy | None:
+    """The anatomy of a recipe whose last edit is a retarget that was foretold."""
+    last = recipe.edits[-1] if recipe.edits else None
+    if not isinstance(last, Retarget):
+        return None
+    trial = foretold(recipe.parent, last.classes, anatomies)
+    return trial.anatomy if trial else None
 
 
 def _root(recipe: Recipe) -> Recipe:
