@@ -6,7 +6,8 @@
     │   ├── InvalidValue
     │   ├── InvalidData
     │   ├── UnsupportedFile
-    │   └── WrongHash
+    │   ├── WrongHash
+    │   └── RequestIdReused
     ├── NotFound                  NOT_FOUND
     │   ├── UnknownModel
     │   ├── UnknownModule
@@ -120,6 +121,18 @@ class WrongHash(InvalidRequest):
         "Nothing was kept; send it again."
     )
     zh = "收到的 {name} 与所声明的文件不符：其 SHA-256 为 {found}。未保留任何内容，请重新发送。"
+
+
+class RequestIdReused(InvalidRequest):
+    reason = "REQUEST_ID_REUSED"
+    en = (
+        "The request_id {id} was used for another {rpc} less than a day ago. A new request needs a "
+        "new id, such as a UUID; only the same request may be sent again with the same one."
+    )
+    zh = (
+        "request_id {id} 在一天内已用于另一个 {rpc} 请求。新的请求需要新的 id（例如 UUID）；"
+        "只有重发同一请求时才能使用同一个 id。"
+    )
 
 
 class NotFound(NetgraftError):

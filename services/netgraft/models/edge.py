@@ -13,6 +13,7 @@ from netgraft.models.disk import Present
 from netgraft.models.download import sparse
 from netgraft.models.files import LANGUAGES
 from netgraft.models.recipe import Recipe
+from netgraft.models.requests import Requests, asked
 from netgraft.models.store import Store, default_store
 from netgraft.models.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
 from netgraft.serving import caller
@@ -34,6 +35,7 @@ class ModelsServicer:
     def __init__(self, store: Store | None = None) -> None:
         self.store = store or default_store()
         self.uploads = Uploads(self.store)
+        self.requests = Requests(self.store)
 
     def ResolveModel(self, request: models_pb2.ResolveModelRequest) -> models_pb2.Model:
         policy = POLICIES.get(request.weights, "pretrained")
@@ -98,6 +100,7 @@ class ModelsServicer:
         file = Announced(
             checked_sha256(header.sha256), cleaned(header.name), header.size, header.offset
         )
+        self.requests.bind(asked("UploadFile", header, caller().token, "offset"))
         return self._upload(file.sha256, self.uploads.receive(file, (each.data for each in stream)))
 
     def _upload(self, sha256: str, whole: Opened) -> models_pb2.Upload:

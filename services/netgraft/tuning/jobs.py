@@ -17,6 +17,7 @@ import time
 from sqlalchemy import select, update
 
 from netgraft.errors import JobNotResumable, JobNotRunning, NetgraftError, UnknownJob
+from netgraft.models.requests import Asked, claim
 from netgraft.models.schema import JobRow
 from netgraft.models.store import Store
 from netgraft.tuning import events, transition
@@ -37,8 +38,11 @@ class Jobs:
 
     # What anybody may do
 
-    def create(self, order: Order) -> Job:
-        """Store a new job, queued. Nothing is submitted yet."""
+    def create(self, order: Order, call: Asked | None = None) -> Job:
+        """Store a new job, queued, and the call that made it. Nothing is submitted yet.
+
+        Raises Repeated when the call has made a job before.
+        """
         day = time.strftime("%Y%m%d", time.gmtime())
         row = JobRow(
             id=f"tune-{day}-{secrets.token_hex(3)}",
@@ -48,6 +52,8 @@ class Jobs:
             attempt=1,
         )
         with self.store.session() as session:
+            if call:
+                claim(session, call, row.id)
             session.add(row)
             session.flush()
             events.append(session, row.id, Event(Kind.STATE, attempt=1, state=State.QUEUED))
@@ -92,10 +98,10 @@ class Jobs:
             raise JobNotRunning(job=job_id, state=job.state)
         return self.get(job_id)
 
-    def resume(self, job_id: str) -> Job:
-        """Queue a cancelled or failed job again, as its next attempt.
+    def resume(self, job_id: str, call: Asked | None = None) -> Job:
+        """Queue a cancelled or failed job again, as its next attempt; store the call that asked.
 
-        Raises JobNotResumable and UnknownJob.
+        Raises JobNotResumable, UnknownJob, and Repeated when the call has done so before.
         """
         job = self.get(job_id)
         fresh = {
@@ -110,6 +116,8 @@ class Jobs:
             "error_message": None,
         }
         with self.store.session() as session:
+            if call:
+                claim(session, call, job_id)
             if not transition.change(session, job_id, fresh, states=RESUMABLE):
                 raise JobNotResumable(job=job_id, state=job.state)
             transition.tell(session, job_id, Event(Kind.STATE, state=State.QUEUED))
