@@ -5,6 +5,7 @@
     │   ├── InvalidClasses
     │   ├── InvalidValue
     │   ├── InvalidData
+    │   │   └── PictureTooLarge
     │   ├── UnsupportedFile
     │   ├── WrongHash
     │   └── RequestIdReused
@@ -106,6 +107,18 @@ class InvalidData(InvalidRequest):
     reason = "INVALID_DATA"
     en = "The data set {data} cannot be trained on: {problem}"
     zh = "数据集 {data} 无法用于训练：{problem}"
+
+
+class PictureTooLarge(InvalidData):
+    reason = "PICTURE_TOO_LARGE"
+    en = (
+        "The picture {path} is {size} large, and at most {limit} MP are decoded. Make it smaller, "
+        "or allow more with NETGRAFT_PICTURE_MEGAPIXELS where the server starts."
+    )
+    zh = (
+        "图片 {path} 的大小为 {size}，最多只解码 {limit} MP。请缩小图片，"
+        "或在启动服务器时用 NETGRAFT_PICTURE_MEGAPIXELS 放宽限制。"
+    )
 
 
 class UnsupportedFile(InvalidRequest):

@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     """Largest model file that is opened, also when unpacked, in MiB."""
     hf_mib: int = Field(default=8192, ge=1)
     """Largest model of Hugging Face, a folder or of the hub, in MiB."""
+    picture_megapixels: int = Field(default=64, ge=1)
+    """Pixels of the largest picture of a data set that is decoded, and of all that are decoded
+    at one time in a process, in millions. A larger JPEG is decoded at a fraction."""
     token: str = ""
     """The bearer token; empty: the one in `state`/token, made at first start."""
     web_hosts: str = ""
@@ -84,6 +87,11 @@ class Settings(BaseSettings):
     def file_bytes(self) -> int:
         """`file_mib` in bytes."""
         return self.file_mib * 2**20
+
+    @property
+    def picture_pixels(self) -> int:
+        """`picture_megapixels` in pixels."""
+        return self.picture_megapixels * 1_000_000
 
     def read_token(self) -> str:
         """The token, or "" when none has been made."""
