@@ -15,11 +15,11 @@ from netgraft.agent.planner import Context, Planner, default_planner
 from netgraft.agent.record import Found, Lost, Record, Start, is_over
 from netgraft.agent.run import Run
 from netgraft.client import AsyncClient
-from netgraft.errors import TooLarge
+from netgraft.errors import InvalidValue, TooLarge
 from netgraft.models.requests import Asked, asked
 from netgraft.models.store import Store, default_store
 from netgraft.serving import caller
-from netgraft.v1 import agent_pb2
+from netgraft.v1 import agent_pb2, models_pb2
 
 MAX_TEXT = 100_000
 """Bytes of a text to plan."""
@@ -46,7 +46,8 @@ class AgentServicer:
         document = self.planner.plan(request.text, context).json()
         reply = jsonform.reply_from_json(document)
         if identity:
-            self.conversations.say(identity, request.text, jsonform.reply_to_json(reply))
+            said = request.text.replace("\0", " ")  # PostgreSQL stores no NUL
+            self.conversations.say(identity, said, jsonform.reply_to_json(reply))
         return reply
 
     def Consent(self, request: agent_pb2.ConsentRequest) -> agent_pb2.ConsentReply:
@@ -60,6 +61,7 @@ class AgentServicer:
     async def Run(self, request: agent_pb2.RunRequest) -> AsyncIterator[agent_pb2.RunEvent]:
         identity = conversation.valid_id(request.conversation_id)
         jsonform.check(jsonform.steps_to_json(request.steps))
+        _check_weights(request.weights)
         record = Record(self.store, _call(request))
         start = Start(0, *self.conversations.current(identity))
         told = 0
@@ -106,6 +108,13 @@ class AgentServicer:
 
     def GetConversation(self, request: agent_pb2.GetConversationRequest) -> agent_pb2.Conversation:
         return conversation.message(conversation.valid_id(request.id), self.conversations)
+
+
+def _check_weights(value: int) -> None:
+    """Raises InvalidValue for a number that names no policy."""
+    if value not in models_pb2.WeightsPolicy.values():
+        names = ", ".join(models_pb2.WeightsPolicy.keys())
+        raise InvalidValue(name="weights", value=value, expected=f"one of {names}")
 
 
 def _call(request: agent_pb2.RunRequest) -> Asked:

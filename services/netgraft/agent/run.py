@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netgraft.agent import jsonform
 from netgraft.agent.conversation import Conversations
-from netgraft.agent.planner.reply import Fields, action_of
+from netgraft.agent.planner.reply import Fields
 from netgraft.agent.record import Start
 from netgraft.agent.tell import Teller
 from netgraft.client import AsyncClient
@@ -83,14 +82,13 @@ class Run:
         """
         done = self._recall(happened)
         for index, step in enumerate(self.steps[done:], done + 1):
-            fields = jsonform.steps_to_json([step])[0]
-            action = action_of(fields)
+            action, fields = _asked(step)
             if index not in self._begun:
-                yield self._started(index, step, self.teller.title(action, fields[action]))
+                yield self._started(index, step, self.teller.title(action, fields))
             self._again = index in self._begun
             begin = time.monotonic()
             try:
-                async for event in self._step(index, action, fields[action]):
+                async for event in self._step(index, action, fields):
                     if event.HasField("finished"):
                         self._finish(index, event.finished, time.monotonic() - begin)
                     yield event
@@ -288,6 +286,17 @@ class Run:
         model = await self.client.models.GetModel(models_pb2.GetModelRequest(id=job.result_model))
         self._notices.extend(model.notices)
         return agent_pb2.RunEvent(finished=Finished(summary=self.teller.tuned(job), job=job))
+
+
+def _asked(step: agent_pb2.Step) -> tuple[str, Fields]:
+    """The action of a step and those of its fields that are set, as the contract has them.
+
+    In JSON large integers and numbers that are none would be strings.
+    """
+    action = step.WhichOneof("step")
+    assert action is not None, "jsonform.check has seen to it"
+    said = getattr(step, action).ListFields()
+    return action, {field.name: list(v) if field.is_repeated else v for field, v in said}
 
 
 def _failed(index: int, reason: str, message: str) -> agent_pb2.RunEvent:

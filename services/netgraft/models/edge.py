@@ -38,8 +38,7 @@ class ModelsServicer:
         self.requests = Requests(self.store)
 
     def ResolveModel(self, request: models_pb2.ResolveModelRequest) -> models_pb2.Model:
-        policy = POLICIES.get(request.weights, "pretrained")
-        resolved = zoo.resolve(request.model, policy, self.store)
+        resolved = zoo.resolve(request.model, _policy(request.weights), self.store)
         return model_message(resolved.recipe, self.store)
 
     def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
@@ -112,6 +111,14 @@ class ModelsServicer:
             received_bytes=self.store.size(files.KIND, sha256),
             model=model_message(recipe, self.store),
         )
+
+
+def _policy(value: int) -> zoo.Policy:
+    """Raises InvalidValue for a number that names no policy."""
+    if value not in POLICIES:
+        names = ", ".join(models_pb2.WeightsPolicy.keys())
+        raise InvalidValue(name="weights", value=value, expected=f"one of {names}")
+    return POLICIES[value]
 
 
 def _present() -> str:

@@ -66,7 +66,7 @@ class TuningServicer:
     def ListJobs(self, request: tuning_pb2.ListJobsRequest) -> tuning_pb2.ListJobsReply:
         if request.limit < 0:
             raise InvalidValue(name="limit", value=request.limit, expected="0 or more")
-        wanted = next((state for state, value in STATES.items() if value == request.state), None)
+        wanted = _state(request.state)
         found = self.jobs.newest(wanted, request.limit or DEFAULT_LIMIT)
         return tuning_pb2.ListJobsReply(jobs=[job_message(job) for job in found])
 
@@ -141,6 +141,17 @@ class TuningServicer:
                 return True
             time.sleep(TAIL_SECONDS)
         return False
+
+
+def _state(value: int) -> State | None:
+    """None for every state. Raises InvalidValue for a number that names none."""
+    if value == tuning_pb2.JOB_STATE_UNSPECIFIED:
+        return None
+    found = next((state for state, each in STATES.items() if each == value), None)
+    if found is None:
+        names = ", ".join(tuning_pb2.JobState.keys())
+        raise InvalidValue(name="state", value=value, expected=f"one of {names}")
+    return found
 
 
 def wish_of(spec: tuning_pb2.TuningSpec) -> Wish:

@@ -62,6 +62,7 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """One job. Raises UnknownJob."""
+        _check_id(job_id)
         with self.store.session() as session:
             row = session.get(JobRow, job_id)
             if row is None:
@@ -83,6 +84,7 @@ class Jobs:
 
         The state is read first: when it is an end and no event follows, none will.
         """
+        _check_id(job_id)
         with self.store.session() as session:
             state = session.scalar(select(JobRow.state).where(JobRow.id == job_id))
             if state is None:
@@ -256,6 +258,12 @@ class Jobs:
         """End because of an error that starting again would meet again."""
         with self.store.session() as session:
             transition.end(session, job_id, State.FAILED, error, of_attempt=attempt)
+
+
+def _check_id(job_id: str) -> None:
+    """PostgreSQL refuses to be asked for a text with NUL. Raises UnknownJob."""
+    if not job_id.isprintable():
+        raise UnknownJob(job=job_id)
 
 
 def _sign_of_life(row: JobRow) -> float:
