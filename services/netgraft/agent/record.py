@@ -1,9 +1,9 @@
-"""What happened in a Run, kept under its request_id, so that the same Run again carries
-no step out twice.
+"""What happened in a Run, kept under its request_id.
 
-One process at a time holds a record and carries the plan out; whoever asks again meanwhile
-reads what it writes. A holder says every few seconds that it lives. When it breaks off,
-the next one that asks takes the record over and goes on.
+The same Run again carries no step out twice. One process at a time holds a record and
+carries the plan out; whoever asks again meanwhile reads what it writes. A holder says every
+few seconds that it lives. When it breaks off, the next one that asks takes the record over
+and goes on.
 """
 
 import asyncio
