@@ -84,10 +84,12 @@ def _is_kept_whole(opened: JpegImagePlugin.JpegImageFile) -> bool:
         return True
     # Pillow stands behind the header of the first scan, which should name every component.
     header = bytes([0xFF, 0xDA, 0, 6 + 2 * opened.layers, opened.layers])
-    at = opened.fp.tell()
-    opened.fp.seek(max(0, at - (8 + 2 * opened.layers)))
-    first = opened.fp.read(len(header))
-    opened.fp.seek(at)
+    stream = opened.fp
+    assert stream is not None, "it was opened just now"
+    at = stream.tell()
+    stream.seek(max(0, at - (8 + 2 * opened.layers)))
+    first = stream.read(len(header))
+    stream.seek(at)
     return first != header
 
 
