@@ -15,7 +15,9 @@ Knows nothing of torch and Ray.
 """
 
 import asyncio
+import json
 import re
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Self
@@ -56,15 +58,33 @@ if TYPE_CHECKING:
     from netgraft.v1.surgery_pb2_grpc import SurgeryAsyncStub
     from netgraft.v1.tuning_pb2_grpc import TuningAsyncStub
 
-OPTIONS = [
+SENT_AGAIN = {
+    "name": [
+        {"service": "netgraft.v1.Tuning", "method": "StartTuning"},
+        {"service": "netgraft.v1.Tuning", "method": "ResumeJob"},
+        {"service": "netgraft.v1.Agent", "method": "Run"},
+    ],
+    "retryPolicy": {
+        "maxAttempts": 3,
+        "initialBackoff": "0.3s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 3,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    },
+}
+"""gRPC's retry policy (gRFC A6) for calls that name themselves and would do something twice."""
+
+OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_send_message_length", MESSAGE_BYTES),  # what is larger, no server takes
     # A server that comes back is found within seconds, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # What was sent under a request_id may be sent again when the connection breaks.
+    ("grpc.service_config", json.dumps({"methodConfig": [SENT_AGAIN]})),
 ]
 
 
-def _options(address: str) -> list[tuple[str, int]]:
+def _options(address: str) -> list[tuple[str, int | str]]:
     """Options of a channel. gRPC asks $http_proxy for every address, even this machine's."""
     host = address.rpartition(":")[0].strip("[]")
     near = host in ("localhost", "::1") or host.startswith("127.")
@@ -161,6 +181,32 @@ def _status(failure: Any) -> Any:
         return None
 
 
+def named(request: Any) -> Any:
+    """The request with a request_id (AIP-155) where its message has one and nobody gave it.
+
+    Sent again, by gRPC itself or by whoever calls, it does nothing twice. What was passed in
+    is not changed. Of a stream the first message that can have an id has it.
+    """
+    if isinstance(request, Iterator):
+        return map(named, request)
+    if isinstance(request, AsyncIterator):
+        return _all_named(request)
+    fields = request.DESCRIPTOR.fields_by_name
+    if "header" in fields and request.HasField("header"):
+        return type(request)(header=named(request.header))
+    if "request_id" not in fields or request.request_id:
+        return request
+    copy = type(request)()
+    copy.CopyFrom(request)
+    copy.request_id = str(uuid.uuid4())
+    return copy
+
+
+async def _all_named(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield named(request)
+
+
 class _Service:
     """One service's stub, with what every call carries and errors of the tree."""
 
@@ -204,13 +250,13 @@ class _SyncService(_Service):
         def unary(request: Any, timeout: float | None = None) -> Any:
             seconds = timeout or deadlines.seconds(name)
             if seconds and seconds <= deadlines.READ_SECONDS:  # soon over, so not watched
-                return self._at_once(method, request, seconds)
-            call = method.future(request, timeout=seconds, metadata=self._metadata)
+                return self._at_once(method, named(request), seconds)
+            call = method.future(named(request), timeout=seconds, metadata=self._metadata)
             with self._patiently(call, seconds):
                 return call.result()
 
         def stream(request: Any, timeout: float | None = None) -> Iterator[Any]:
-            call = method(request, timeout=timeout, metadata=self._metadata)
+            call = method(named(request), timeout=timeout, metadata=self._metadata)
             with self._patiently(call, timeout) as patience:
                 for item in call:
                     patience.heard()
@@ -252,12 +298,12 @@ class _AsyncService(_Service):
 
         async def unary(request: Any, timeout: float | None = None) -> Any:
             seconds = timeout or deadlines.seconds(name)
-            call = method(request, timeout=seconds, metadata=self._metadata)
+            call = method(named(request), timeout=seconds, metadata=self._metadata)
             async with self._patiently(call, seconds):
                 return await call
 
         async def stream(request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
-            call = method(request, timeout=timeout, metadata=self._metadata)
+            call = method(named(request), timeout=timeout, metadata=self._metadata)
             async with self._patiently(call, timeout) as patience:
                 async for item in call:
                     patience.heard()

@@ -5,10 +5,12 @@
     │   ├── InvalidClasses
     │   ├── InvalidValue
     │   ├── InvalidData
+    │   │   └── PictureTooLarge
     │   ├── UnsupportedFile
     │   ├── WrongHash
     │   ├── NotAMessage
-    │   └── NoTokenInFile
+    │   ├── NoTokenInFile
+    │   └── RequestIdReused
     ├── NotFound                  NOT_FOUND
     │   ├── UnknownModel
     │   ├── UnknownModule
@@ -119,6 +121,18 @@ class InvalidData(InvalidRequest):
     zh = "数据集 {data} 无法用于训练：{problem}"
 
 
+class PictureTooLarge(InvalidData):
+    reason = "PICTURE_TOO_LARGE"
+    en = (
+        "The picture {path} is {size} large, and at most {limit} MP are decoded. Make it smaller, "
+        "or allow more with NETGRAFT_PICTURE_MEGAPIXELS where the server starts."
+    )
+    zh = (
+        "图片 {path} 的大小为 {size}，最多只解码 {limit} MP。请缩小图片，"
+        "或在启动服务器时用 NETGRAFT_PICTURE_MEGAPIXELS 放宽限制。"
+    )
+
+
 class UnsupportedFile(InvalidRequest):
     reason = "UNSUPPORTED_FILE"
     en = "{path} cannot be opened as a model: {problem}"
@@ -152,6 +166,18 @@ class NoTokenInFile(InvalidRequest):
     zh = (
         "无法从 NETGRAFT_TOKEN_FILE 所指的 {path} 读取令牌。"
         "请把令牌写入该文件并确保可读，或取消该变量。"
+    )
+
+
+class RequestIdReused(InvalidRequest):
+    reason = "REQUEST_ID_REUSED"
+    en = (
+        "The request_id {id} was used for another {rpc} less than a day ago. A new request needs a "
+        "new id, such as a UUID; only the same request may be sent again with the same one."
+    )
+    zh = (
+        "request_id {id} 在一天内已用于另一个 {rpc} 请求。新的请求需要新的 id（例如 UUID）；"
+        "只有重发同一请求时才能使用同一个 id。"
     )
 
 

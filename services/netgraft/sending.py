@@ -5,6 +5,7 @@ Knows nothing of torch: a file is bytes here, and what it is, the server says.
 
 import hashlib
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,13 +36,18 @@ def send(
     name, size = name or path.name, path.stat().st_size
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    request_id = str(uuid.uuid4())  # the same for every try
     for last in (*[False] * TRIES, True):
         stands = models.GetUpload(models_pb2.GetUploadRequest(sha256=sha256, name=name, size=size))
         if stands.HasField("model"):
             progress(size, size)
             return stands
         header = models_pb2.UploadHeader(
-            sha256=sha256, name=name, size=size, offset=stands.received_bytes
+            sha256=sha256,
+            name=name,
+            size=size,
+            offset=stands.received_bytes,
+            request_id=request_id,
         )
         try:
             return models.UploadFile(_messages(path, header, progress))

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from netgraft.errors import InvalidValue, NoTokenInFile
+from netgraft.private import make_folder
 
 LONGEST_TOKEN = 64 * 2**10
 """Bytes of a file that are read to find a token."""
@@ -49,6 +50,9 @@ class Settings(BaseSettings):
     """Largest model file that is opened, also when unpacked, in MiB."""
     hf_mib: int = Field(default=8192, ge=1)
     """Largest model of Hugging Face, a folder or of the hub, in MiB."""
+    picture_megapixels: int = Field(default=64, ge=1)
+    """Pixels of the largest picture of a data set that is decoded, and of all that are decoded
+    at one time in a process, in millions. A larger JPEG is decoded at a fraction."""
     token: str = ""
     """The bearer token; empty: the one in `token_file`."""
     token_file: str = ""
@@ -107,6 +111,11 @@ class Settings(BaseSettings):
         """`file_mib` in bytes."""
         return self.file_mib * 2**20
 
+    @property
+    def picture_pixels(self) -> int:
+        """`picture_megapixels` in pixels."""
+        return self.picture_megapixels * 1_000_000
+
     def read_token(self) -> str:
         """The token, or "" when none has been made. Raises NoTokenInFile."""
         if self.token:
@@ -123,7 +132,7 @@ class Settings(BaseSettings):
         """
         if token := self.read_token():
             return token
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.folder)
         token = secrets.token_urlsafe(32)
         handle = os.open(self.folder / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:

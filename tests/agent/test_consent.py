@@ -73,7 +73,8 @@ async def test_an_expired_token_runs_no_step(
 
 async def test_a_used_token_runs_no_step(agent: AgentServicer, store: Store) -> None:
     token = leave(agent, TRAIN)
-    consent.spend(store, token, steps_from_json(TRAIN), "t")
+    with store.session() as session:
+        consent.spend(session, token, steps_from_json(TRAIN), "t")
     await refused(agent, request(TRAIN, token))
 
 
@@ -94,7 +95,8 @@ def test_of_many_that_race_with_one_token_only_one_wins(store: Store) -> None:
 
     def spend(_: int) -> bool:
         try:
-            consent.spend(store, token, steps, "t")
+            with store.session() as session:
+                consent.spend(session, token, steps, "t")
         except ConsentNeeded:
             return False
         return True

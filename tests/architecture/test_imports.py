@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "services", ROOT / "ui"]
 
 SLICES = ("graph", "surgery", "tuning", "agent")
-GROUND = ("errors", "settings")
+GROUND = ("errors", "private", "settings")
 EDGES = ("edge", "deployment")
 
 MAY_IMPORT_RAY = {
@@ -80,7 +80,8 @@ def allowed_rooms(module: str) -> set[str]:
         )
     return {
         "errors": set(),
-        "settings": {"errors"},
+        "private": set(),
+        "settings": {"errors", "private"},
         "guard": set(GROUND),
         "ray_patches": {*GROUND, "guard"},
         "serving": {*GROUND, "guard"},

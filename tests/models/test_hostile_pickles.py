@@ -193,7 +193,7 @@ def test_names_in_a_file_never_become_code_in_the_exported_python(
     recipe = resolve(f"./{name}", "pretrained", store).recipe
     edited = retarget(recipe, 3, (), Anatomies(store))
     frozen = set_trainable(edited, (evil,), False, Anatomies(store))
-    tree = ast.parse(python(frozen, 'net"\n.safetensors'))
+    tree = ast.parse(python(frozen, 'net"\n.safetensors', store))
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not called & {"open", "chr"}
     assert "model.get_submodule" in called

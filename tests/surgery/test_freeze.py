@@ -134,7 +134,7 @@ def test_the_plain_code_of_a_recipe_freezes_the_same_layers(
     frozen = set_trainable(frozen, ["blocks.1"], True, anatomies)
     model = build(frozen, anatomies.store).eval()
     torch.save(model.state_dict(), tmp_path / "weights.pth")
-    (tmp_path / "model.py").write_text(python(frozen, "weights.pth"))
+    (tmp_path / "model.py").write_text(python(frozen, "weights.pth", anatomies.store))
     again: nn.Module = runpy.run_path(str(tmp_path / "model.py"))["model"]
     assert [(n, p.requires_grad) for n, p in again.named_parameters()] == [
         (n, p.requires_grad) for n, p in model.named_parameters()

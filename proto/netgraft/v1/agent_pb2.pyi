@@ -804,6 +804,7 @@ class RunRequest(_message.Message):
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     CONSENT_TOKEN_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """As PlanRequest.conversation_id. The conversation's current model and job
     are read from it and kept in it.
@@ -812,6 +813,12 @@ class RunRequest(_message.Message):
     """From Consent; needed when a step is finetune, resume or cancel."""
     weights: _models_pb2.WeightsPolicy.ValueType
     """For zoo names in the steps."""
+    request_id: _builtins.str
+    """As StartTuningRequest.request_id. The same Run again carries no step out twice:
+    it streams what has happened so far (all events but StepProgress), follows the
+    first call where that still goes on, and, where that broke off, goes on with the
+    step at which it did. The consent token may have been used by the first call.
+    """
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
         """In the order in which they run."""
@@ -823,10 +830,11 @@ class RunRequest(_message.Message):
         conversation_id: _builtins.str = ...,
         consent_token: _builtins.str = ...,
         weights: _models_pb2.WeightsPolicy.ValueType = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent_token", b"consent_token", "conversation_id", b"conversation_id", "steps", b"steps", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consent_token", b"consent_token", "conversation_id", b"conversation_id", "request_id", b"request_id", "steps", b"steps", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -572,6 +572,7 @@ class UploadHeader(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     sha256: _builtins.str
     """As GetUploadRequest.sha256; what arrives is checked against it."""
     name: _builtins.str
@@ -582,6 +583,10 @@ class UploadHeader(_message.Message):
     """Where in the file the bytes of this call begin: at most as far as GetUpload
     says has been received.
     """
+    request_id: _builtins.str
+    """As StartTuningRequest.request_id: for a day it stands for this file, whatever
+    the offset. A file that is whole is not taken in again.
+    """
     def __init__(
         self,
         *,
@@ -589,10 +594,11 @@ class UploadHeader(_message.Message):
         name: _builtins.str = ...,
         size: _builtins.int = ...,
         offset: _builtins.int = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "offset", b"offset", "sha256", b"sha256", "size", b"size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "offset", b"offset", "request_id", b"request_id", "sha256", b"sha256", "size", b"size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

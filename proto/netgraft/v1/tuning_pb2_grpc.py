@@ -78,7 +78,8 @@ class TuningServicer:
 
     def StartTuning(self, request, context):
         """Checks everything that can be checked before spending, stores the job,
-        queues it, and returns at once.
+        queues it, and returns at once. The same call again (StartTuningRequest.request_id)
+        gives the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,8 @@ class TuningStub:
     def __new__(cls, channel: _aio.Channel) -> TuningAsyncStub: ...
     StartTuning: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.StartTuningRequest, _tuning_pb2.Job]
     """Checks everything that can be checked before spending, stores the job,
-    queues it, and returns at once.
+    queues it, and returns at once. The same call again (StartTuningRequest.request_id)
+    gives the same job.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.GetJobRequest, _tuning_pb2.Job]
     """Reads one job as it stands."""
@@ -66,7 +67,8 @@ class TuningAsyncStub(TuningStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     StartTuning: _aio.UnaryUnaryMultiCallable[_tuning_pb2.StartTuningRequest, _tuning_pb2.Job]  # type: ignore[assignment]
     """Checks everything that can be checked before spending, stores the job,
-    queues it, and returns at once.
+    queues it, and returns at once. The same call again (StartTuningRequest.request_id)
+    gives the same job.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_tuning_pb2.GetJobRequest, _tuning_pb2.Job]  # type: ignore[assignment]
     """Reads one job as it stands."""
@@ -96,7 +98,8 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tuning_pb2.Job, _abc.Awaitable[_tuning_pb2.Job]]:
         """Checks everything that can be checked before spending, stores the job,
-        queues it, and returns at once.
+        queues it, and returns at once. The same call again (StartTuningRequest.request_id)
+        gives the same job.
         """
 
     @_abc_1.abstractmethod

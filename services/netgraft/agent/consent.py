@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from netgraft.agent.jsonform import fingerprint
 from netgraft.agent.planner.reply import COSTLY
@@ -51,7 +52,9 @@ def grant(store: Store, steps: Iterable[agent_pb2.Step], conversation_id: str) -
     return given
 
 
-def spend(store: Store, token: str, steps: Iterable[agent_pb2.Step], conversation_id: str) -> None:
+def spend(
+    session: Session, token: str, steps: Iterable[agent_pb2.Step], conversation_id: str
+) -> None:
     """Use a token up. Raises ConsentNeeded unless it fits, is fresh and was not used."""
     if not token:
         raise ConsentNeeded(problem="")
@@ -67,8 +70,7 @@ def spend(store: Store, token: str, steps: Iterable[agent_pb2.Step], conversatio
         )
         .values(used=now)
     )
-    with store.session() as session:
-        spent = session.execute(use).rowcount  # type: ignore[attr-defined]
+    spent = session.execute(use).rowcount  # type: ignore[attr-defined]
     if spent != 1:
         raise ConsentNeeded(problem="[consent: other plan / used / expired]")
 

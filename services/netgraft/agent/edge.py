@@ -1,21 +1,30 @@
 """Protobuf at the edge of the agent: the Agent service, in-process or served."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from dataclasses import replace
+from functools import partial
+
+from sqlalchemy.orm import Session
 
 from netgraft.agent import consent, conversation, jsonform
 from netgraft.agent.conversation import Conversations
 from netgraft.agent.planner import Context, Planner, default_planner
+from netgraft.agent.record import Found, Lost, Record, Start, is_over
 from netgraft.agent.run import Run, Services
 from netgraft.client import AsyncClient
-from netgraft.errors import TooLarge
+from netgraft.errors import InvalidValue, TooLarge
+from netgraft.models.requests import Asked, asked
 from netgraft.models.store import Store, default_store
 from netgraft.serving import caller
-from netgraft.v1 import agent_pb2
+from netgraft.v1 import agent_pb2, models_pb2
 
 MAX_TEXT = 100_000
 """Bytes of a text to plan."""
+TAIL_SECONDS = 0.2
+"""How often one who waits for the same call asks how it stands."""
 
 
 class AgentServicer:
@@ -42,7 +51,8 @@ class AgentServicer:
         document = self.planner.plan(request.text, context).json()
         reply = jsonform.reply_from_json(document)
         if identity:
-            self.conversations.say(identity, request.text, jsonform.reply_to_json(reply))
+            said = request.text.replace("\0", " ")  # PostgreSQL stores no NUL
+            self.conversations.say(identity, said, jsonform.reply_to_json(reply))
         return reply
 
     def Consent(self, request: agent_pb2.ConsentRequest) -> agent_pb2.ConsentReply:
@@ -55,19 +65,51 @@ class AgentServicer:
 
     async def Run(self, request: agent_pb2.RunRequest) -> AsyncIterator[agent_pb2.RunEvent]:
         identity = conversation.valid_id(request.conversation_id)
-        steps = jsonform.steps_to_json(request.steps)
-        jsonform.check(steps)
-        if consent.costly(request.steps):
-            # before anything of the plan runs, so that a plan is carried out whole or not at all
-            spend = (self.store, request.consent_token, request.steps, identity)
-            await asyncio.to_thread(consent.spend, *spend)
-        turn = self.conversations.turn_of(identity, steps) if identity else 0
-        async with self._others() as client:
-            run = Run(client, self.conversations, identity, request.weights)
-            async for event in run.events(request.steps):
-                if identity and not event.HasField("progress"):
-                    self.conversations.happened(identity, turn, jsonform.event_to_json(event))
+        jsonform.check(jsonform.steps_to_json(request.steps))
+        _check_weights(request.weights)
+        record = Record(self.store, _call(request))
+        start = Start(0, *self.conversations.current(identity))
+        told = 0
+        while True:
+            found = await asyncio.to_thread(record.open, start, partial(_admit, request))
+            for event in found.happened[told:]:
                 yield event
+            told = len(found.happened)
+            if is_over(found.happened, len(request.steps)):
+                return
+            if not found.held:  # the same call goes on elsewhere
+                await asyncio.sleep(TAIL_SECONDS)
+                continue
+            with suppress(Lost):
+                async with aclosing(self._carry_out(request, record, found)) as events:
+                    async for event in events:
+                        told += not event.HasField("progress")
+                        yield event
+                return
+
+    async def _carry_out(
+        self, request: agent_pb2.RunRequest, record: Record, found: Found
+    ) -> AsyncGenerator[agent_pb2.RunEvent]:
+        """Carry a plan out from where it stands, and write down what happens. Raises Lost."""
+        identity = request.conversation_id
+        async with record.held(), self._others() as client:
+            turn = self._turn(request, record, found.start)
+            run = Run(client, self.conversations, request, record.call, found.start)
+            async for event in run.events(found.happened):
+                if not event.HasField("progress"):
+                    record.add(event)
+                    if identity:
+                        self.conversations.happened(identity, turn, jsonform.event_to_json(event))
+                yield event
+
+    def _turn(self, request: agent_pb2.RunRequest, record: Record, start: Start) -> int:
+        """Position of the turn whose plan is carried out; 0 without a conversation."""
+        if not request.conversation_id or start.turn:
+            return start.turn
+        steps = jsonform.steps_to_json(request.steps)
+        turn = self.conversations.turn_of(request.conversation_id, steps)
+        record.began_at(replace(start, turn=turn))
+        return turn
 
     def _others(self) -> AbstractAsyncContextManager[Services]:
         """The services that carry a plan out, as the caller may use them."""
@@ -78,3 +120,29 @@ class AgentServicer:
 
     def GetConversation(self, request: agent_pb2.GetConversationRequest) -> agent_pb2.Conversation:
         return conversation.message(conversation.valid_id(request.id), self.conversations)
+
+
+def _check_weights(value: int) -> None:
+    """Raises InvalidValue for a number that names no policy."""
+    if value not in models_pb2.WeightsPolicy.values():
+        names = ", ".join(models_pb2.WeightsPolicy.keys())
+        raise InvalidValue(name="weights", value=value, expected=f"one of {names}")
+
+
+def _call(request: agent_pb2.RunRequest) -> Asked:
+    """What identifies a Run; one without a request_id is like no other. Raises InvalidValue."""
+    if not request.request_id:
+        named = agent_pb2.RunRequest()
+        named.CopyFrom(request)
+        named.request_id = str(uuid.uuid4())
+        request = named
+    call = asked("Run", request, caller().token)
+    assert call is not None
+    return call
+
+
+def _admit(request: agent_pb2.RunRequest, session: Session) -> None:
+    """Use the consent up where a plan needs it: before anything of the plan runs, so that it is
+    carried out whole or not at all. Raises ConsentNeeded."""
+    if consent.costly(request.steps):
+        consent.spend(session, request.consent_token, request.steps, request.conversation_id)

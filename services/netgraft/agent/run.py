@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from netgraft.agent import jsonform
 from netgraft.agent.conversation import Conversations
-from netgraft.agent.planner.reply import Fields, action_of
+from netgraft.agent.planner.reply import Fields
+from netgraft.agent.record import Start
 from netgraft.agent.tell import Teller
-from netgraft.errors import NetgraftError, NothingCurrent, StepUnavailable
+from netgraft.errors import InvalidValue, NetgraftError, NothingCurrent, StepUnavailable
+from netgraft.models.requests import Asked
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 
 Finished = agent_pb2.StepFinished
@@ -61,30 +62,42 @@ class Run:
         self,
         client: Services,
         conversations: Conversations,
-        conversation_id: str,
-        weights: "models_pb2.WeightsPolicy.ValueType",
+        request: agent_pb2.RunRequest,
+        call: Asked,
+        start: Start,
     ) -> None:
         self.client = client
         self.conversations = conversations
-        self.conversation_id = conversation_id
-        self.weights = weights
+        self.steps = request.steps
+        self.conversation_id = request.conversation_id
+        self.weights = request.weights
+        self.call = call
         self.teller = Teller(client.language)
-        self.model_id, self.job_id = conversations.current(conversation_id)
+        self.model_id, self.job_id = start.model_id, start.job_id
+        self._begun: set[int] = set()
+        """Steps that were begun before, and may have been carried out."""
+        self._again = False
+        """Whether the present step is one of them."""
         self._made: dict[int, str] = {}
-        self._told = conversations.told(conversation_id)
+        self._told = conversations.told(request.conversation_id)
         self._notices: list[str] = []
 
-    async def events(self, steps: Sequence[agent_pb2.Step]) -> AsyncIterator[agent_pb2.RunEvent]:
-        """What happens, step by step. Ends after the first step that fails."""
-        for index, step in enumerate(steps, 1):
-            fields = jsonform.steps_to_json([step])[0]
-            action = action_of(fields)
-            title = self.teller.title(action, fields[action])
-            started = agent_pb2.StepStarted(index=index, total=len(steps), step=step, title=title)
-            yield agent_pb2.RunEvent(started=started)
+    async def events(
+        self, happened: Sequence[agent_pb2.RunEvent] = ()
+    ) -> AsyncIterator[agent_pb2.RunEvent]:
+        """What happens, step by step, after what has happened before.
+
+        Ends after the first step that fails.
+        """
+        done = self._recall(happened)
+        for index, step in enumerate(self.steps[done:], done + 1):
+            action, fields = _asked(step)
+            if index not in self._begun:
+                yield self._started(index, step, self.teller.title(action, fields))
+            self._again = index in self._begun
             begin = time.monotonic()
             try:
-                async for event in self._step(index, action, fields[action]):
+                async for event in self._step(index, action, fields):
                     if event.HasField("finished"):
                         self._finish(index, event.finished, time.monotonic() - begin)
                     yield event
@@ -94,6 +107,24 @@ class Run:
             except Stopped as stop:
                 yield _failed(index, stop.reason, stop.message)
                 return
+
+    def _recall(self, happened: Sequence[agent_pb2.RunEvent]) -> int:
+        """Stand where the steps that were finished before led to; returns their number."""
+        done = 0
+        for event in happened:
+            if event.HasField("started"):
+                self._begun.add(event.started.index)
+            if event.HasField("finished"):
+                done, self.model_id = event.finished.index, event.finished.model_id
+                self._made[done] = self.model_id
+                if self.steps[done - 1].WhichOneof("step") in _JOB_STEPS:
+                    self.job_id = event.finished.job.id
+        return done
+
+    def _started(self, index: int, step: agent_pb2.Step, title: str) -> agent_pb2.RunEvent:
+        total = len(self.steps)
+        started = agent_pb2.StepStarted(index=index, total=total, step=step, title=title)
+        return agent_pb2.RunEvent(started=started)
 
     def _finish(self, index: int, finished: Finished, seconds: float) -> None:
         finished.index = index
@@ -217,12 +248,17 @@ class Run:
 
     async def _cancel(self, fields: Fields) -> Finished:
         request = tuning_pb2.CancelJobRequest(id=self._job(fields))
-        job = await self.client.tuning.CancelJob(request)
+        try:
+            job = await self.client.tuning.CancelJob(request)
+        except NetgraftError:
+            # Where this step was begun before, it may have done so then.
+            job = await self.client.tuning.GetJob(tuning_pb2.GetJobRequest(id=request.id))
+            if not (self._again and job.state == tuning_pb2.JOB_STATE_CANCELLED):
+                raise
         return Finished(summary=self.teller.job(job), job=job)
 
     async def _list_jobs(self, fields: Fields) -> Finished:
-        name = f"JOB_STATE_{fields.get('state', 'unspecified').upper()}"
-        state = tuning_pb2.JobState.Value(name)
+        state = _job_state(fields.get("state", ""))
         found = await self.client.tuning.ListJobs(tuning_pb2.ListJobsRequest(state=state))
         return Finished(summary=self.teller.jobs(found.jobs), jobs=found)
 
@@ -230,13 +266,15 @@ class Run:
         self, index: int, action: str, fields: Fields
     ) -> AsyncIterator[agent_pb2.RunEvent]:
         """Start or resume a job and follow it to its end. Raises Stopped."""
+        once = self.call.part(index)
         if action == "resume":
-            request = tuning_pb2.ResumeJobRequest(id=self._job(fields))
+            request = tuning_pb2.ResumeJobRequest(id=self._job(fields), request_id=once)
             job = await self.client.tuning.ResumeJob(request)
         else:
             model_id = await self._resolve(fields.get("model"))
             spec = tuning_pb2.TuningSpec(**{**fields, "model": model_id})
-            job = await self.client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
+            wish = tuning_pb2.StartTuningRequest(spec=spec, request_id=once)
+            job = await self.client.tuning.StartTuning(wish)
         self.job_id = job.id
         self.conversations.set_current(self.conversation_id, job_id=job.id)
         # From its newest event, "queued": whoever listens knows the job before it begins.
@@ -259,6 +297,29 @@ class Run:
         return agent_pb2.RunEvent(finished=Finished(summary=self.teller.tuned(job), job=job))
 
 
+def _asked(step: agent_pb2.Step) -> tuple[str, Fields]:
+    """The action of a step and those of its fields that are set, as the contract has them.
+
+    In JSON large integers and numbers that are none would be strings.
+    """
+    action = step.WhichOneof("step")
+    assert action is not None, "jsonform.check has seen to it"
+    said = getattr(step, action).ListFields()
+    return action, {field.name: list(v) if field.is_repeated else v for field, v in said}
+
+
 def _failed(index: int, reason: str, message: str) -> agent_pb2.RunEvent:
     failed = agent_pb2.StepFailed(index=index, reason=reason, message=message)
     return agent_pb2.RunEvent(failed=failed)
+
+
+def _job_state(word: str) -> "tuning_pb2.JobState.ValueType":
+    """The state that a word names, or every one. Raises InvalidValue."""
+    states = {
+        name.removeprefix("JOB_STATE_").lower(): value
+        for name, value in tuning_pb2.JobState.items()
+        if value
+    }
+    if word and word not in states:
+        raise InvalidValue(name="state", value=repr(word), expected=f"one of {', '.join(states)}")
+    return states.get(word, tuning_pb2.JOB_STATE_UNSPECIFIED)

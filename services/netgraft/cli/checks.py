@@ -21,6 +21,7 @@ from netgraft.cli.language import spoken, tr
 from netgraft.cli.output import size
 from netgraft.cli.probe import RAY, TORCH, Probe
 from netgraft.errors import NetgraftError
+from netgraft.private import OTHERS
 from netgraft.running import Server
 from netgraft.settings import Settings, settings
 
@@ -136,6 +137,9 @@ def state() -> Finding:
             f"请使 {nearest} 可写，或用 NETGRAFT_STATE=文件夹 另选。",
         )
         return Finding("state", "fail", f"{folder}: {error.strerror}", advice)
+    if folder.is_dir() and (mode := folder.stat().st_mode & 0o777) & OTHERS:
+        others = tr("other users can enter it", "其他用户可以进入")
+        return Finding("state", "warn", f"{folder}: {others} ({mode:o})", f"chmod 700 {folder}")
     made = "" if folder.is_dir() else tr(" (made at first start)", "（首次启动时创建）")
     return Finding("state", "ok", f"{folder}{made}")
 
@@ -165,7 +169,7 @@ def token() -> Finding:
     elif not file.is_file():
         return Finding("token", "ok", tr("made at first start", "首次启动时创建"))
     mode = file.stat().st_mode & 0o777
-    if mode & 0o077:
+    if mode & OTHERS:
         others = tr(f"{file} can be read by others", f"{file} 可被他人读取")
         return Finding("token", "fail", f"{others} ({mode:o})", f"chmod 600 {file}")
     return Finding("token", "ok", f"{file} ({mode:o})")

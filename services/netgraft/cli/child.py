@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netgraft import private
 from netgraft.cli.language import tr
 from netgraft.client import RemoteError
 from netgraft.errors import NotPossible
@@ -48,10 +49,10 @@ def netgraft_up(log: Path) -> Iterator[Running]:
 
     What it says goes to `log`. Raises NotPossible when it does not get ready.
     """
-    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.make_folder(log.parent)
     command = [sys.executable, "-m", "netgraft.cli", "up", "--json"]
     command += ["--with-parent", str(os.getpid())]
-    with log.open("wb") as out:
+    with private.make_file(log).open("wb") as out:
         # A session of its own: Ctrl-C is ours to pass on.
         process = subprocess.Popen(  # noqa: S603  # ourselves
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True

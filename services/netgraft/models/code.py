@@ -1,13 +1,17 @@
 """A recipe as plain PyTorch code that needs only torch and the library of its base."""
 
-import json
+import re
 from dataclasses import replace
 
+from torch import nn
+
 from netgraft.models import loss_code
+from netgraft.models.build import apply_structure
 from netgraft.models.lora_code import ADAPTED
 from netgraft.models.recipe import (
     Base,
     Dropout,
+    Edit,
     Freeze,
     HeadEdit,
     Lora,
@@ -17,6 +21,15 @@ from netgraft.models.recipe import (
     Retarget,
 )
 from netgraft.models.source import Plain, source
+from netgraft.models.statements import is_name, layer, literal, part, place, put
+from netgraft.models.store import Store
+from netgraft.models.zoo import base_module
+
+FEW = 3
+"""Parts that are frozen a line each; more of them are frozen in a loop."""
+
+PUT = re.compile(r"model[\w.\[\]]* = (?!append)")
+"""A statement that gives one place of the model something new, and reads nothing of it."""
 
 HEADER = '''"""{title}
 
@@ -51,7 +64,7 @@ def append(model, inputs, out):
 """
 
 RESIZE = '''def resize(layer, out):
-    """New parameters with `out` outputs; everything else of the layer stays."""
+    """New parameters with `out` outputs; the rest of the layer stays."""
     for name, old in layer.named_parameters(recurse=False):
         new = torch.empty(out, *old.shape[1:], dtype=old.dtype, device=old.device)
         setattr(layer, name, nn.Parameter(new, requires_grad=old.requires_grad))
@@ -59,14 +72,6 @@ RESIZE = '''def resize(layer, out):
         if hasattr(layer, attribute):
             setattr(layer, attribute, out)
 '''
-
-TRAIN = '''def train(model, path, trainable):
-    """What trains of the module or the single parameter at `path`, "" for the model."""
-    for name, parameter in model.named_parameters():
-        if not path or name == path or name.startswith(path + "."):
-            parameter.requires_grad_(trainable)
-'''
-
 
 DROPOUT = '''def dropout_before(layer, p):
     """nn.Dropout before a layer, whose parameters keep their names."""
@@ -82,119 +87,148 @@ DROPOUT = '''def dropout_before(layer, p):
 '''
 
 
-def python(recipe: Recipe, weights: str) -> str:
-    """The code. `weights` is the name of the state_dict file that it loads."""
+def python(recipe: Recipe, weights: str, store: Store) -> str:
+    """The code. `weights` is the name of the state_dict file that it loads.
+
+    Raises OnlyDrawn and CannotExport for a base that no code makes.
+    """
     base = _base(recipe.base)
-    definitions = _definitions(recipe)
-    lines = [
+    body = [
         *base.lines,
-        *(_head(head) for head in _own_heads(recipe)),
-        *_edits(recipe),
-        f"weights = Path(__file__).with_name({_literal(weights)})",
+        *_changes(recipe, store),
+        "",
+        f"weights = Path(__file__).with_name({literal(weights)})",
         'model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))',
         "model.eval()",
     ]
+    definitions = _definitions(recipe, "\n".join(body))
     head = HEADER.format(
         title=_plain(recipe.title), id=recipe.id, short=recipe.id[:12], weights=_plain(weights)
     )
-    text = head + _imports(base, recipe) + "".join(f"\n\n{part}" for part in definitions)
-    return text + ("\n\n" if definitions else "\n") + "\n".join(lines) + "\n" + _classes(recipe)
+    code = "".join(f"\n\n{part}" for part in definitions) + ("\n\n" if definitions else "\n")
+    code += "\n".join(body) + "\n" + _classes(recipe)
+    return head + _imports(base, code) + code
 
 
 def _base(base: Base) -> Plain:
-    library = replace(base, file=None) if base.in_zoo else base
-    return source(base.source).plain(library)
+    return source(base.source).plain(_library(base))
 
 
-def _own_heads(recipe: Recipe) -> tuple[HeadEdit, ...]:
-    """Heads in which a user's file differs from the library's structure."""
-    return recipe.base.file.heads if recipe.base.file else ()
+def _library(base: Base) -> Base:
+    """What a library makes of a base, a user's file left aside where a zoo has its structure."""
+    return replace(base, file=None) if base.in_zoo else base
 
 
 def _classes(recipe: Recipe) -> str:
     """The names of the classes by index, where somebody gave them."""
-    names = "".join(f"    {_literal(name)},\n" for name in recipe.class_names)
+    names = "".join(f"    {literal(name)},\n" for name in recipe.class_names)
     return f"classes = (\n{names})\n" if names else ""
 
 
-def _imports(base: Plain, recipe: Recipe) -> str:
+def _imports(base: Plain, code: str) -> str:
+    """What the code needs, in the order in which people write it."""
     standard = [line for line in base.imports if line.startswith("from unittest")]
-    others = [line for line in base.imports if line not in standard]
-    functional = ["import torch.nn.functional as F"] if recipe.loss else []
-    lines = [*standard, "", "import torch", *functional, *others, "from torch import nn"]
-    return "\n".join(lines) + "\n"
+    others = {line for line in base.imports if line not in standard}
+    others.add("import torch")
+    for line, word in (("import torch.nn.functional as F", "F."), ("from torch import nn", "nn.")):
+        if re.search(rf"(?<![\w.]){re.escape(word)}", code):
+            others.add(line)
+    ordered = sorted(others, key=lambda line: (line.startswith("from"), line))
+    return "\n".join([*standard, "", *ordered]) + "\n"
 
 
-def _definitions(recipe: Recipe) -> list[str]:
-    """The functions that this recipe's lines call, and its loss."""
-    heads = [head for edit in recipe.edits_of(Retarget) for head in edit.heads]
-    heads += _own_heads(recipe)
+def _definitions(recipe: Recipe, body: str) -> list[str]:
+    """The functions that the lines call, and the recipe's loss."""
     needed = (
-        (APPENDED, any(head.append for head in heads)),
-        (RESIZE, any(not head.append for head in heads)),
-        (TRAIN, any(recipe.edits_of(Freeze))),
-        (ADAPTED, any(recipe.edits_of(Lora))),
-        (DROPOUT, any(edit.layers for edit in recipe.edits_of(Dropout))),
-        (loss_code.function(recipe.loss) if recipe.loss else "", bool(recipe.loss)),
+        (APPENDED, "append("),
+        (RESIZE, "resize("),
+        (ADAPTED, "adapt("),
+        (DROPOUT, "dropout_before("),
     )
-    return [text for text, wanted in needed if wanted]
+    called = [
+        text for text, call in needed if re.search(rf"(?m)^(model = )?{re.escape(call)}", body)
+    ]
+    return called + ([loss_code.function(recipe.loss)] if recipe.loss else [])
 
 
-def _edits(recipe: Recipe) -> list[str]:
+def _changes(recipe: Recipe, store: Store) -> list[str]:
+    """What is done to the base, a statement a line; each sees the model as it is by then."""
+    if recipe.base.file and recipe.base.file.heads:
+        # Heads in which a user's file differs from the library's structure.
+        model = base_module(_library(recipe.base), device="meta", store=store)
+        own = Retarget(0, (), recipe.base.file.heads, (), "")
+        edits: tuple[Edit, ...] = (own, *recipe.edits)
+    else:
+        model = base_module(recipe.base, device="meta", load_weights=False, store=store)
+        edits = recipe.edits
     lines: list[str] = []
-    for edit in recipe.edits:
-        if isinstance(edit, Retarget):
-            lines += [_head(head) for head in edit.heads]
-            lines += [_patch(patch) for patch in edit.patches]
-        elif isinstance(edit, Replace):
-            lines.append(f"model.set_submodule({_literal(edit.path)}, nn.{edit.layer})")
-        elif isinstance(edit, Dropout):
-            lines += [f"dropout_before({_at(path)}, {edit.p})" for path in edit.layers]
-            lines += [f"{_at(path)}.p = {edit.p}" for path in edit.dropouts]
-        elif isinstance(edit, Lora):
-            lines += _adapters(edit)
-        elif isinstance(edit, Freeze):
-            lines += [_freeze(path, edit.trainable) for path in edit.paths]
+    for edit in edits:
+        model = apply_structure(model, edit)
+        for line in _lines(model, edit):
+            _add(lines, line)
     return lines
 
 
+def _add(lines: list[str], line: str) -> None:
+    """Add a statement, and drop those before it that it makes vain."""
+    target = line.partition(" = ")[0]
+    if PUT.match(line):
+        after = next((n for n in range(len(lines), 0, -1) if not PUT.match(lines[n - 1])), 0)
+        vain = re.compile(rf"{re.escape(target)}(\.| = )")
+        lines[after:] = [old for old in lines[after:] if not vain.match(old)]
+    lines.append(line)
+
+
+def _lines(model: nn.Module, edit: Edit) -> list[str]:
+    """An edit as statements; `model` has it already."""
+    if isinstance(edit, Retarget):
+        heads = [line for head in edit.heads for line in _head(model, head)]
+        return heads + [_patch(model, patch) for patch in edit.patches]
+    if isinstance(edit, Replace):
+        return [put(model, edit.path, f"nn.{edit.layer}")]
+    if isinstance(edit, Dropout):
+        before = [f"dropout_before({place(model, path)}, {edit.p})" for path in edit.layers]
+        return before + [f"{place(model, path)}.p = {edit.p}" for path in edit.dropouts]
+    if isinstance(edit, Lora):
+        return _adapters(edit)
+    return _trains(model, edit) if isinstance(edit, Freeze) else []
+
+
 def _adapters(edit: Lora) -> list[str]:
-    heads = "".join(f"{_literal(f'{head}.')}, " for head in edit.trained).rstrip()
+    heads = "".join(f"{literal(f'{head}.')}, " for head in edit.trained).rstrip()
     return [
         "layers = (",
-        *(f"    {_literal(path)}," for path in edit.layers),
+        *(f"    {literal(path)}," for path in edit.layers),
         ")",
         f"adapt(model, layers, ({heads}), {edit.rank}, {edit.alpha}, {edit.dropout})",
     ]
 
 
-def _head(head: HeadEdit) -> str:
+def _head(model: nn.Module, head: HeadEdit) -> list[str]:
     if head.append:
-        return f"model = append(model, {head.in_features}, {head.after})"
-    return f"resize({_at(head.path)}, {head.after})  # {_plain(str(head))}"
+        return [f"model = append(model, {head.in_features}, {head.after})"]
+    if made := layer(model, head.path):
+        return [put(model, head.path, made.call), *made.attributes(place(model, head.path))]
+    return [f"resize({place(model, head.path)}, {head.after})  # {_plain(str(head))}"]
 
 
-def _patch(patch: OwnerPatch) -> str:
-    owner, name = _at(patch.path), patch.attribute
-    if name.isidentifier():
+def _patch(model: nn.Module, patch: OwnerPatch) -> str:
+    owner, name = place(model, patch.path), patch.attribute
+    if is_name(name):
         return f"{owner}.{name} = {patch.value}"
-    return f"setattr({owner}, {_literal(name)}, {patch.value})"
+    return f"setattr({owner}, {literal(name)}, {patch.value})"
 
 
-def _freeze(path: str, trainable: bool) -> str:
-    return f"train(model, {_literal(path)}, {trainable})"
-
-
-def _at(path: str) -> str:
-    return f"model.get_submodule({_literal(path)})" if path else "model"
+def _trains(model: nn.Module, edit: Freeze) -> list[str]:
+    """What trains from here on."""
+    parts = [part(model, path) for path in edit.paths]
+    if len(parts) <= FEW:
+        return [f"{part}.requires_grad_({edit.trainable})" for part in parts]
+    listed = "".join(f"    {part},\n" for part in parts)
+    return [f"for part in (\n{listed}):\n    part.requires_grad_({edit.trainable})"]
 
 
 # A user's file may call its modules, and itself, whatever it likes: no name may become code.
-
-
-def _literal(text: str) -> str:
-    """A string literal, in JSON's form, which Python reads alike."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _plain(text: str) -> str:

@@ -13,6 +13,7 @@ from netgraft.models.disk import Present
 from netgraft.models.download import sparse
 from netgraft.models.files import LANGUAGES
 from netgraft.models.recipe import Recipe
+from netgraft.models.requests import Requests, asked
 from netgraft.models.store import Store, default_store
 from netgraft.models.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
 from netgraft.serving import caller
@@ -34,10 +35,10 @@ class ModelsServicer:
     def __init__(self, store: Store | None = None) -> None:
         self.store = store or default_store()
         self.uploads = Uploads(self.store)
+        self.requests = Requests(self.store)
 
     def ResolveModel(self, request: models_pb2.ResolveModelRequest) -> models_pb2.Model:
-        policy = POLICIES.get(request.weights, "pretrained")
-        resolved = zoo.resolve(request.model, policy, self.store)
+        resolved = zoo.resolve(request.model, _policy(request.weights), self.store)
         return model_message(resolved.recipe, self.store)
 
     def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
@@ -98,6 +99,7 @@ class ModelsServicer:
         file = Announced(
             checked_sha256(header.sha256), cleaned(header.name), header.size, header.offset
         )
+        self.requests.bind(asked("UploadFile", header, caller().token, "offset"))
         return self._upload(file.sha256, self.uploads.receive(file, (each.data for each in stream)))
 
     def _upload(self, sha256: str, whole: Opened) -> models_pb2.Upload:
@@ -109,6 +111,14 @@ class ModelsServicer:
             received_bytes=self.store.size(files.KIND, sha256),
             model=model_message(recipe, self.store),
         )
+
+
+def _policy(value: int) -> zoo.Policy:
+    """Raises InvalidValue for a number that names no policy."""
+    if value not in POLICIES:
+        names = ", ".join(models_pb2.WeightsPolicy.keys())
+        raise InvalidValue(name="weights", value=value, expected=f"one of {names}")
+    return POLICIES[value]
 
 
 def _present() -> str:

@@ -63,7 +63,7 @@ def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:
 def _text(recipe: Recipe, store: Store, kind: str) -> str:
     """What is written without building the model; "" for a format that holds it."""
     if kind == "python":
-        return code.python(recipe, file_name(recipe, "state_dict"))
+        return code.python(recipe, file_name(recipe, "state_dict"), store)
     return card.markdown(recipe, store) if kind == "card" else ""
 
 

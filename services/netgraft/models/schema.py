@@ -102,4 +102,25 @@ class ConsentRow(Table):
     used: Mapped[float | None] = mapped_column(Float)
 
 
+class RequestRow(Table):
+    """A call that had a request_id (AIP-155). Removed after a day."""
+
+    __tablename__ = "requests"
+    rpc: Mapped[str] = mapped_column(String(32), primary_key=True)
+    caller: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """SHA-256 of the caller's token."""
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    body: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the request without its id."""
+    created: Mapped[float] = mapped_column(Float, index=True)
+    result: Mapped[str] = mapped_column(Text, default="")
+    """What the call made: a job's id; of a Run where it began, JSON; else empty."""
+    events: Mapped[str] = mapped_column(Text, default="[]")
+    """What happened in a Run so far, a JSON list (RunEvent, without progress)."""
+    holder: Mapped[str] = mapped_column(String(32), default="")
+    """Who carries a Run out now, a random name; empty: nobody."""
+    held_until: Mapped[float] = mapped_column(Float, default=0.0)
+    """When the holder counts as lost unless it says more."""
+
+
 Index("turns_by_conversation", TurnRow.conversation_id, TurnRow.position)

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from sqlalchemy import Engine, create_engine, event, insert, select
+from sqlalchemy import Engine, create_engine, event, insert, make_url, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
+from netgraft import private
 from netgraft.errors import DiskFull, UnknownModel
 from netgraft.models.recipe import Recipe
 from netgraft.models.schema import RecipeRow, SharedRow, Table
@@ -222,6 +223,8 @@ class Store:
         partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         with self._room(path):
             try:
+                if self._local:
+                    private.make_file(Path(partial))
                 yield partial
                 self.files.mv(partial, path)
             except BaseException:
@@ -233,12 +236,18 @@ class Store:
     def _room(self, path: str) -> Iterator[None]:
         """The folder of a path is there, and a full disk is told as such."""
         try:
-            self.files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            self._make_folder(path.rsplit("/", 1)[0])
             yield
         except OSError as error:
             if error.errno == errno.ENOSPC:
                 raise DiskFull(folder=self.folder) from error
             raise
+
+    def _make_folder(self, path: str) -> None:
+        if self._local:
+            private.make_folder(Path(path))
+        else:
+            self.files.makedirs(path, exist_ok=True)
 
     def trim(self, kind: str, most_bytes: int, *, most_seconds: float = math.inf) -> None:
         """Remove files under `kind` that are older, and the oldest until the rest fits."""
@@ -277,7 +286,7 @@ class Store:
         if not self._local:
             self.put_path(kind, name, source)
         elif not self.files.exists(path):
-            self.files.mv(str(source), path)
+            self.files.mv(str(private.close(source)), path)
 
     def open(self, kind: str, name: str) -> BinaryIO:
         """A file of the store, to read from. Raises FileNotFoundError."""
@@ -325,6 +334,7 @@ def is_model_id(text: str) -> bool:
 def _engine(url: str) -> Engine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True)
+    _close_database(url)
     engine = create_engine(url, connect_args={"timeout": 30})
 
     @event.listens_for(engine, "connect")
@@ -337,10 +347,21 @@ def _engine(url: str) -> Engine:
     return engine
 
 
+def _close_database(url: str) -> None:
+    """Make SQLite's file for its owner alone; those beside it get the mode that it has."""
+    name = make_url(url).database
+    if not name or name == ":memory:" or not Path(name).parent.is_dir():
+        return
+    private.make_file(Path(name))
+    for beside in (Path(f"{name}-wal"), Path(f"{name}-shm")):
+        if beside.exists():
+            private.close(beside)
+
+
 @lru_cache(maxsize=1)
 def default_store() -> Store:
     """The store that the settings name; its folder is made when missing."""
-    settings().folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.make_folder(settings().folder)
     store = Store(settings().store_url, settings().database_url)
     atexit.register(store.engine.dispose)  # SQLite then folds its log into the database
     return store

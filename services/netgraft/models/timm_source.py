@@ -99,7 +99,7 @@ class TimmSource:
         return "" if known == UNKNOWN_LICENCE else str(known)
 
     def plain(self, base: Base) -> Plain:
-        call = f"model = timm.create_model({_full_name(base)!r}, pretrained=False)"
+        call = f'model = timm.create_model("{_full_name(base)}", pretrained=False)'
         return Plain(("import timm",), (call,))
 
 

@@ -8,6 +8,8 @@ weights named, and what would load them held still.
 
 import inspect
 from collections.abc import Callable, Iterator
+from pkgutil import resolve_name
+from textwrap import indent
 from typing import Any
 
 import torchvision
@@ -16,6 +18,16 @@ from torch import nn
 from netgraft.models.recipe import Base
 from netgraft.models.source import Plain
 from netgraft.models.weightless import construct_weightless
+
+LINE = 88
+"""Characters of a line, as most formatters have it."""
+
+MODELS = "torchvision.models"
+PLACES = (
+    MODELS,
+    *(f"{MODELS}.{task}" for task in ("segmentation", "detection", "video", "optical_flow")),
+    f"{MODELS}.quantization",
+)
 
 Look = list[tuple[object, ...]]
 
@@ -40,7 +52,7 @@ def plain(base: Base, construct: Callable[[Base], nn.Module]) -> Plain:
         if _structure(base.name, options) == wanted:
             return Plain(("import torchvision",), (_call(base.name, {"weights": None, **options}),))
     named = {"weights": base.weights, **_no_backbone(base.name)}
-    return Plain(HELD_STILL_NEEDS, (*HELD_STILL, "    " + _call(base.name, named)))
+    return Plain(HELD_STILL_NEEDS, (*HELD_STILL, indent(_call(base.name, named), "    ")))
 
 
 def _structure(name: str, options: dict[str, Any]) -> Look | None:
@@ -77,8 +89,22 @@ def _no_backbone(name: str) -> dict[str, Any]:
 
 
 def _call(name: str, options: dict[str, Any]) -> str:
-    said = ", ".join(f"{key}={value!r}" for key, value in options.items())
-    return f"model = torchvision.models.get_model({name!r}, {said})"
+    said = ", ".join(f"{key}={_argument(value)}" for key, value in options.items())
+    line = f"model = {_place(name)}({said})"
+    if len(line) <= LINE:
+        return line
+    return f"model = {_place(name)}(\n    {said}\n)"
+
+
+def _argument(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _place(name: str) -> str:
+    """Where people find a builder, such as "torchvision.models.resnet50"."""
+    builder = torchvision.models.get_model_builder(name)
+    own = builder.__name__  # of "quantized_resnet50" it is "resnet50"
+    return next(f"{p}.{own}" for p in PLACES if getattr(resolve_name(p), own, None) is builder)
 
 
 def _look(module: nn.Module) -> Look:

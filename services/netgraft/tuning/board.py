@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from netgraft import private
 from netgraft.settings import settings
 from netgraft.tuning.events import Event, Kind
 
@@ -18,7 +19,10 @@ class Board:
         """Steps from `first_step` on that an earlier attempt wrote are hidden."""
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder(job_id)), purge_step=first_step, flush_secs=5)
+        place = private.make_folder(folder(job_id))
+        self._writer = SummaryWriter(str(place), purge_step=first_step, flush_secs=5)
+        self._writer.flush()
+        private.close_all(place)
 
     def write(self, event: Event) -> None:
         """Put an event's figures on their curves."""

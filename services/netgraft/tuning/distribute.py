@@ -5,10 +5,12 @@ for the controller's next look, and ours hold the place inside an epoch.
 """
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netgraft.private import OTHERS
 from netgraft.tuning.launch import Capacity
 
 if TYPE_CHECKING:
@@ -78,6 +80,7 @@ def _in_worker(config: dict[str, Any]) -> None:
 
     from netgraft.tuning.group import Group
 
+    os.umask(OTHERS)  # a process of this run alone
     torch.set_num_threads(config["threads"])
     context = train.get_context()
     group = Group(context.get_world_rank(), context.get_world_size(), get_device())

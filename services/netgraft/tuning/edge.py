@@ -2,12 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import InvalidValue, NotEnoughWorkers
+from netgraft.models.requests import Asked, Repeated, Requests, asked
 from netgraft.models.store import Store, default_store
+from netgraft.serving import caller
 from netgraft.tuning import reconcile
 from netgraft.tuning.events import Event, Kind
 from netgraft.tuning.job import ALIVE, Job, State
@@ -44,17 +46,19 @@ class TuningServicer:
     def __init__(self, store: Store | None = None, launcher: Launcher | None = None) -> None:
         self.store = store or default_store()
         self.jobs = Jobs(self.store)
+        self.requests = Requests(self.store)
         self.launcher = launcher or RayLauncher()
 
     def StartTuning(self, request: tuning_pb2.StartTuningRequest) -> tuning_pb2.Job:
         from netgraft.tuning import planning
 
-        wish = wish_of(request.spec)
-        wish.check()
-        order = planning.order(wish, self.launcher.capacity(), self.store)
-        job = self.jobs.create(order)
-        reconcile.submit(job, self.jobs, self.launcher)
-        return job_message(self.jobs.get(job.id))
+        def begun(call: Asked | None) -> Job:
+            wish = wish_of(request.spec)
+            wish.check()
+            order = planning.order(wish, self.launcher.capacity(), self.store)
+            return self.jobs.create(order, call)
+
+        return self._once(asked("StartTuning", request, caller().token), begun)
 
     def GetJob(self, request: tuning_pb2.GetJobRequest) -> tuning_pb2.Job:
         return job_message(self.jobs.get(request.id))
@@ -62,7 +66,7 @@ class TuningServicer:
     def ListJobs(self, request: tuning_pb2.ListJobsRequest) -> tuning_pb2.ListJobsReply:
         if request.limit < 0:
             raise InvalidValue(name="limit", value=request.limit, expected="0 or more")
-        wanted = next((state for state, value in STATES.items() if value == request.state), None)
+        wanted = _state(request.state)
         found = self.jobs.newest(wanted, request.limit or DEFAULT_LIMIT)
         return tuning_pb2.ListJobsReply(jobs=[job_message(job) for job in found])
 
@@ -105,16 +109,30 @@ class TuningServicer:
         return job_message(self.jobs.get(job.id))
 
     def ResumeJob(self, request: tuning_pb2.ResumeJobRequest) -> tuning_pb2.Job:
-        spec = self.jobs.get(request.id).order.spec
-        capacity = self.launcher.capacity()
-        available = capacity.gpus if spec.device == "gpu" else capacity.cpus
-        if spec.workers > available:
-            raise NotEnoughWorkers(
-                asked=spec.workers, device=spec.device.upper(), available=available
-            )
-        job = self.jobs.resume(request.id)
-        reconcile.submit(job, self.jobs, self.launcher)
-        return job_message(self.jobs.get(job.id))
+        def resumed(call: Asked | None) -> Job:
+            spec = self.jobs.get(request.id).order.spec
+            capacity = self.launcher.capacity()
+            available = capacity.gpus if spec.device == "gpu" else capacity.cpus
+            if spec.workers > available:
+                raise NotEnoughWorkers(
+                    asked=spec.workers, device=spec.device.upper(), available=available
+                )
+            return self.jobs.resume(request.id, call)
+
+        return self._once(asked("ResumeJob", request, caller().token), resumed)
+
+    def _once(self, call: Asked | None, queue: Callable[[Asked | None], Job]) -> tuning_pb2.Job:
+        """Queue a job and submit it, unless the same call did so before; the job as it stands."""
+        job_id = self.requests.result(call)
+        if not job_id:
+            try:
+                job = queue(call)
+            except Repeated:  # the other call was faster
+                job_id = self.requests.result(call)
+            else:
+                reconcile.submit(job, self.jobs, self.launcher)
+                job_id = job.id
+        return job_message(self.jobs.get(job_id))
 
     def _ends(self, job_id: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -123,6 +141,17 @@ class TuningServicer:
                 return True
             time.sleep(TAIL_SECONDS)
         return False
+
+
+def _state(value: int) -> State | None:
+    """None for every state. Raises InvalidValue for a number that names none."""
+    if value == tuning_pb2.JOB_STATE_UNSPECIFIED:
+        return None
+    found = next((state for state, each in STATES.items() if each == value), None)
+    if found is None:
+        names = ", ".join(tuning_pb2.JobState.keys())
+        raise InvalidValue(name="state", value=value, expected=f"one of {names}")
+    return found
 
 
 def wish_of(spec: tuning_pb2.TuningSpec) -> Wish:

@@ -12,6 +12,7 @@ import time
 
 from netgraft.errors import TrainingFailed
 from netgraft.models.store import default_store
+from netgraft.private import OTHERS, make_folder
 from netgraft.settings import settings
 from netgraft.tuning.job import Job
 from netgraft.tuning.jobs import Jobs
@@ -25,6 +26,7 @@ GRACE_SECONDS = 10.0
 
 def main(job_id: str, address: str) -> None:
     """Carry a job out on the Ray at that address. Raises UnknownJob."""
+    os.umask(OTHERS)  # Ray Train writes too
     logging.basicConfig(level=settings().log_level)
     jobs = Jobs(default_store())
     job = jobs.get(job_id)
@@ -51,8 +53,7 @@ def _fit(job: Job, address: str) -> None:
     ray.init(address=address, logging_level=logging.WARNING)
     spec = job.order.spec
     placement = Placement.spread(spec.workers, spec.device, RayLauncher().capacity())
-    folder = settings().folder / "runs" / job.id / "ray"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(settings().folder / "runs" / job.id / "ray")
     fit(carry_out, placement, name=job.id, folder=str(folder))
 
 

@@ -17,6 +17,7 @@ import time
 from sqlalchemy import select, update
 
 from netgraft.errors import JobNotResumable, JobNotRunning, NetgraftError, UnknownJob
+from netgraft.models.requests import Asked, claim
 from netgraft.models.schema import JobRow
 from netgraft.models.store import Store
 from netgraft.tuning import events, transition
@@ -37,8 +38,11 @@ class Jobs:
 
     # What anybody may do
 
-    def create(self, order: Order) -> Job:
-        """Store a new job, queued. Nothing is submitted yet."""
+    def create(self, order: Order, call: Asked | None = None) -> Job:
+        """Store a new job, queued, and the call that made it. Nothing is submitted yet.
+
+        Raises Repeated when the call has made a job before.
+        """
         day = time.strftime("%Y%m%d", time.gmtime())
         row = JobRow(
             id=f"tune-{day}-{secrets.token_hex(3)}",
@@ -48,6 +52,8 @@ class Jobs:
             attempt=1,
         )
         with self.store.session() as session:
+            if call:
+                claim(session, call, row.id)
             session.add(row)
             session.flush()
             events.append(session, row.id, Event(Kind.STATE, attempt=1, state=State.QUEUED))
@@ -56,6 +62,7 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         """One job. Raises UnknownJob."""
+        _check_id(job_id)
         with self.store.session() as session:
             row = session.get(JobRow, job_id)
             if row is None:
@@ -77,6 +84,7 @@ class Jobs:
 
         The state is read first: when it is an end and no event follows, none will.
         """
+        _check_id(job_id)
         with self.store.session() as session:
             state = session.scalar(select(JobRow.state).where(JobRow.id == job_id))
             if state is None:
@@ -92,10 +100,10 @@ class Jobs:
             raise JobNotRunning(job=job_id, state=job.state)
         return self.get(job_id)
 
-    def resume(self, job_id: str) -> Job:
-        """Queue a cancelled or failed job again, as its next attempt.
+    def resume(self, job_id: str, call: Asked | None = None) -> Job:
+        """Queue a cancelled or failed job again, as its next attempt; store the call that asked.
 
-        Raises JobNotResumable and UnknownJob.
+        Raises JobNotResumable, UnknownJob, and Repeated when the call has done so before.
         """
         job = self.get(job_id)
         fresh = {
@@ -110,6 +118,8 @@ class Jobs:
             "error_message": None,
         }
         with self.store.session() as session:
+            if call:
+                claim(session, call, job_id)
             if not transition.change(session, job_id, fresh, states=RESUMABLE):
                 raise JobNotResumable(job=job_id, state=job.state)
             transition.tell(session, job_id, Event(Kind.STATE, state=State.QUEUED))
@@ -248,6 +258,12 @@ class Jobs:
         """End because of an error that starting again would meet again."""
         with self.store.session() as session:
             transition.end(session, job_id, State.FAILED, error, of_attempt=attempt)
+
+
+def _check_id(job_id: str) -> None:
+    """PostgreSQL refuses to be asked for a text with NUL. Raises UnknownJob."""
+    if not job_id.isprintable():
+        raise UnknownJob(job=job_id)
 
 
 def _sign_of_life(row: JobRow) -> float:

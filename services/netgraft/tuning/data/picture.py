@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from netgraft.errors import InvalidData
+from netgraft.tuning.data import bounds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +23,10 @@ CACHE_BYTES = 2**30
 SMALLEST_CUT = 0.5
 """Share of a picture's area that a training cut keeps, at least."""
 
-FAULTS = (OSError, SyntaxError, ValueError, struct.error, EOFError, Image.DecompressionBombError)
+FAULTS = (OSError, SyntaxError, ValueError, struct.error, EOFError)
 """What Pillow raises for files that are damaged, cut short or no pictures."""
+
+_BUDGET = bounds.Budget()
 
 
 def check_picture(path: Path, data: str) -> None:
@@ -35,21 +38,32 @@ def open_picture(path: Path, data: str, side: int) -> Image.Image:
     """A picture as RGB, upright; a JPEG at least `side` pixels on its short side.
 
     JPEGs are decoded at a half, a quarter or an eighth where that suffices, which
-    still reads the whole file. Raises InvalidData, which names it.
+    still reads the whole file. Of a file with several pictures the first is taken. Raises
+    InvalidData, which names the file, and PictureTooLarge before anything is decoded.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as opened:
-            warnings.simplefilter("ignore")  # odd metadata is no fault of the picture
-            opened.draft("RGB", (side, side))
-            opened.load()
-            return ImageOps.exif_transpose(opened).convert("RGB")
+        return _opened(path, side)
     except FileNotFoundError as error:
         raise InvalidData(data=data, problem=f"{path} is gone.") from error
     except UnidentifiedImageError as error:
         raise InvalidData(data=data, problem=f"{path} is not a picture.") from error
+    except Image.DecompressionBombError as error:
+        raise bounds.refused_by_pillow(path, error) from error
     except FAULTS as error:
         problem = f"{path} is damaged or cut short ({error})."
         raise InvalidData(data=data, problem=problem) from error
+
+
+def _opened(path: Path, side: int) -> Image.Image:
+    bounds.check_file(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd metadata is no fault of the picture
+        with (
+            Image.open(path, formats=bounds.formats()) as opened,
+            _BUDGET.taken(bounds.prepare(opened, path, side)),
+        ):
+            opened.load()
+            return ImageOps.exif_transpose(opened).convert("RGB")
 
 
 class PictureExamples:

@@ -1,0 +1,120 @@
+"""How large a picture may be, judged by its header before anything is decoded.
+
+A file of some kilobytes can stand for gigabytes of pixels. Pillow refuses such only above
+179 megapixels, and decodes as many at once as there are threads.
+"""
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image, JpegImagePlugin, TiffImagePlugin
+
+from netgraft.errors import PictureTooLarge
+from netgraft.settings import settings
+
+MEGA = 1_000_000
+BYTES_PER_PIXEL = 8
+"""Of the largest uncompressed pictures (four channels of 16 bits)."""
+SCALES = (1, 2, 4, 8)
+"""By which libjpeg can divide a picture's sides while it decodes."""
+
+WANTED_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF")
+TILE_WIDTH, TILE_LENGTH = 322, 323
+
+
+@lru_cache(maxsize=1)
+def formats() -> tuple[str, ...]:
+    """Formats that are opened: pictures, and not all that Pillow knows (EPS runs Ghostscript)."""
+    Image.init()
+    return tuple(name for name in WANTED_FORMATS if name in Image.OPEN)
+
+
+def check_file(path: Path) -> None:
+    """Raise PictureTooLarge for a file with more bytes than the largest picture can have."""
+    size = path.stat().st_size
+    if size > BYTES_PER_PIXEL * settings().picture_pixels + 2**24:
+        raise _too_large(path, f"{size / 2**20:,.0f} MiB")
+
+
+def prepare(opened: Image.Image, path: Path, side: int) -> int:
+    """Let an opened picture be decoded at least `side` pixels wide and high where it can be
+    reduced; returns how many pixels that takes memory for. Raises PictureTooLarge.
+
+    A JPEG above the limit is decoded at a half, a quarter or an eighth, also where that is
+    less than `side`.
+    """
+    limit, (width, height) = settings().picture_pixels, opened.size
+    if isinstance(opened, JpegImagePlugin.JpegImageFile) and not _is_kept_whole(opened):
+        scale = next((s for s in SCALES if width * height <= limit * s * s), SCALES[-1])
+        opened.draft("RGB", (min(side, width // scale) or 1, min(side, height // scale) or 1))
+    pixels = opened.width * opened.height
+    if isinstance(opened, TiffImagePlugin.TiffImageFile):
+        pixels = max(pixels, _tile(opened))
+    if pixels > limit:
+        raise _too_large(path, f"{width:,} × {height:,} px ({pixels / MEGA:,.0f} MP)")
+    return pixels
+
+
+def refused_by_pillow(path: Path, error: Image.DecompressionBombError) -> PictureTooLarge:
+    """What Pillow refuses when it opens a file, in our words."""
+    found = re.search(r"(\d+) pixels", str(error))
+    pixels = int(found[1]) if found else 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    return _too_large(path, f"{pixels / MEGA:,.0f} MP")
+
+
+def _too_large(path: Path, size: str) -> PictureTooLarge:
+    return PictureTooLarge(path=path, size=size, limit=settings().picture_megapixels)
+
+
+def _tile(opened: TiffImagePlugin.TiffImageFile) -> int:
+    """Pixels of a tile, which may be larger than the picture and is decoded whole."""
+    sides = [opened.tag_v2.get(tag, 0) for tag in (TILE_WIDTH, TILE_LENGTH)]
+    width, length = (side if isinstance(side, int) else 0 for side in sides)
+    return width * length
+
+
+def _is_kept_whole(opened: JpegImagePlugin.JpegImageFile) -> bool:
+    """Whether libjpeg keeps the whole picture in memory at its full size, however it is reduced:
+    of several scans, as in a progressive JPEG (libjpeg's `has_multiple_scans`)."""
+    if opened.info.get("progressive"):
+        return True
+    # Pillow stands behind the header of the first scan, which should name every component.
+    header = bytes([0xFF, 0xDA, 0, 6 + 2 * opened.layers, opened.layers])
+    stream = opened.fp
+    assert stream is not None, "it was opened just now"
+    at = stream.tell()
+    stream.seek(max(0, at - (8 + 2 * opened.layers)))
+    first = stream.read(len(header))
+    stream.seek(at)
+    return first != header
+
+
+class Budget:
+    """Pixels that may be decoded at one time in this process: as many as one picture may have.
+
+    One that takes all of it waits for the others, and they for it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._used = 0
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """So many pixels, from when they are free to the block's end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._fits(pixels))
+            self._used += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= pixels
+                self._changed.notify_all()
+
+    def _fits(self, pixels: int) -> bool:
+        return self._used == 0 or self._used + pixels <= settings().picture_pixels
