@@ -18,14 +18,6 @@ ADAPTED = ".base_layer"
 """Where PEFT puts the tensors of a layer that has an adapter; see `lora`."""
 
 
-def learned(recipe: Recipe) -> bool:
-    """Whether the model has weights that somebody trained, and they are on this machine."""
-    base = recipe.base
-    if base.file is not None or any(recipe.edits_of(Tuned)):
-        return True
-    return base.weights is not None and source(base.source).on_disk(base)
-
-
 def values(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Tensor]:
     """The tensors of these names in the model, on the CPU; those that only chance fills lack.
 

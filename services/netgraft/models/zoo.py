@@ -9,7 +9,7 @@ from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
 from netgraft.models import disk
 from netgraft.models.catalogue import Entry, by_name
 from netgraft.models.formats import names_file
-from netgraft.models.recipe import Base, Recipe
+from netgraft.models.recipe import Base, Recipe, Tuned
 from netgraft.models.store import Store, is_model_id
 
 if TYPE_CHECKING:
@@ -129,6 +129,11 @@ def on_disk(base: Base) -> bool:
     from netgraft.models.source import source
 
     return source(base.source).on_disk(base)
+
+
+def learned(recipe: Recipe) -> bool:
+    """Whether a model has weights that somebody trained, and they are on this machine."""
+    return recipe.base.file is not None or any(recipe.edits_of(Tuned)) or on_disk(recipe.base)
 
 
 def fetch(base: Base) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 from rapidfuzz import process
 
 from netgraft.errors import InvalidValue, UnknownClass
+from netgraft.models import zoo
 from netgraft.models.labels import NEAREST, Labels, labels, normal
 from netgraft.models.recipe import Copies, Recipe
 from netgraft.models.store import Store
@@ -66,14 +67,15 @@ def matched(recipe: Recipe, names: Sequence[str], start: Start, seen: Trace) -> 
     _check(names, start)
     if start.init in ("fresh", MEANS) or not (names and seen.classes):
         return Warm()
-    from netgraft.models.values import learned
-
+    trained = zoo.learned(recipe)
+    if not (trained or start.class_map):  # names are read only where they can matter
+        return Warm(reason="untrained")
     known = labels(recipe, seen.classes, detector=seen.detector)
     mapped = {
         normal(new): _place(old, known, recipe, seen.classes)
         for new, old in start.class_map.items()
     }
-    if not learned(recipe):
+    if not trained:
         return Warm(reason="untrained")
     meant = {
         name: frozenset((mapped[normal(name)],)) if normal(name) in mapped else known.meant(name)
