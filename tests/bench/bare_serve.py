@@ -17,7 +17,7 @@ from ray import serve
 from ray.serve.config import HTTPOptions
 
 
-@serve.deployment
+@serve.deployment(ray_actor_options={"num_cpus": 0})  # as netgraft's: more apps than cores
 class Empty:
     def __call__(self) -> str:
         return "here"

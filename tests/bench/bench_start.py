@@ -185,7 +185,8 @@ class Bench:
         measure("show, cached", "show", model, goal=goal)
         measure("plan", "plan", f"show resnet50, retarget to {count} classes")
         measure("models", "models", "--max-params", f"{count}000000")
-        measure("jobs", "jobs")
+        if served:  # there are none elsewhere
+            measure("jobs", "jobs")
 
     # Services
 

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -107,7 +108,8 @@ def until_printed(
     The program is then waited for. Raises Failed.
     """
     started, said = time.perf_counter(), ""
-    with subprocess.Popen(
+    found: tuple[float, str] | None = None
+    process = subprocess.Popen(
         command,
         env=checkout.environment,
         cwd=cwd or checkout.state,
@@ -115,13 +117,20 @@ def until_printed(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as process:
+        start_new_session=True,
+    )
+    too_long = threading.Timer(LONGEST, process.terminate)
+    too_long.start()
+    try:
         assert process.stdout is not None
-        found: tuple[float, str] | None = None
         for line in process.stdout:
             said += line
             if found is None and text in line:
                 found = time.perf_counter() - started, line.strip()
+        process.wait(timeout=END_SECONDS)
+    finally:
+        too_long.cancel()
+        end(process)
     if found is None or process.returncode:
         raise Failed(f"{checkout.side}: {' '.join(command)}\n{said}")
     return found
