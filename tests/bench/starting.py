@@ -6,6 +6,7 @@ For bench_start.py. Knows nothing of what is measured.
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -68,6 +69,7 @@ class Checkout:
             "NETGRAFT_GRPC_PORT": str(self.grpc_port),
             "NETGRAFT_WEB_PORT": str(self.web_port),
             "PYTHONUNBUFFERED": "1",
+            "LC_ALL": "C.UTF-8",
         }
 
     @cached_property
@@ -101,9 +103,9 @@ def run(command: Sequence[str], checkout: Checkout, cwd: Path | None = None) -> 
 
 
 def until_printed(
-    command: Sequence[str], text: str, checkout: Checkout, cwd: Path | None = None
+    command: Sequence[str], pattern: str, checkout: Checkout, cwd: Path | None = None
 ) -> tuple[float, str]:
-    """Seconds from the start of a program until a line has `text` in it, and that line.
+    """Seconds from the start of a program until a line begins as `pattern` says, and that line.
 
     The program is then waited for. Raises Failed.
     """
@@ -125,7 +127,7 @@ def until_printed(
         assert process.stdout is not None
         for line in process.stdout:
             said += line
-            if found is None and text in line:
+            if found is None and re.match(pattern, line):
                 found = time.perf_counter() - started, line.strip()
         process.wait(timeout=END_SECONDS)
     finally:
