@@ -15,6 +15,7 @@ file that they change a new time.
 
 import os
 import sys
+import warnings
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib.machinery import SourceFileLoader
@@ -84,6 +85,7 @@ class Sources:
 def write_bytecode() -> None:
     """In this process loaders write it, whatever PYTHONDONTWRITEBYTECODE says."""
     sys.dont_write_bytecode = False
+    warnings.simplefilter("ignore", SyntaxWarning)  # old escape sequences in others' files
 
 
 def compiled(module: tuple[str, str]) -> set[str]:
