@@ -6,18 +6,21 @@ STAY   ?= 1
 SHARD  ?= 1/1
 OUT    ?= coverage_graphs.jsonl
 
+# What runs from here leaves bytecode where some is missing, whatever this machine's default is.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo up test suite ready images-test check format proto catalogue coverage-zoo clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
+# Own sources are compiled whenever they changed, which .installed does not notice after a git pull.
 install: $(VENV)/.installed ## make .venv with everything that constraints.txt pins
+	@$(BIN)/python -m compileall -q proto services ui
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -c constraints.txt -e '.[all,dev]'
-	touch $@
+	@PYTHON='$(PYTHON)' .ci/install
+	@touch $@
 
 demo: install    ## one sentence, carried out for real; stays up until Ctrl-C (STAY=0: ends)
 	$(BIN)/netgraft demo $(if $(filter 0,$(STAY)),--no-stay,--stay)

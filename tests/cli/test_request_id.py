@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from netgraft.agent.record import Record, Start
 from netgraft.client import Client, RemoteError
 from netgraft.errors import JobNotResumable, RequestIdReused
 from netgraft.models import requests
@@ -35,6 +36,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self.submitted: list[str] = []
+        self.stopped: list[str] = []
         self.begun = threading.Event()
 
     def capacity(self) -> Capacity:
@@ -45,7 +47,7 @@ class Cluster:
         self.begun.set()
 
     def stop(self, submission: str) -> None:
-        raise AssertionError("nothing is stopped here")
+        self.stopped.append(submission)
 
     def end(self, job_id: str) -> None:
         """Let a job end well, with the model that it began from."""
@@ -386,3 +388,48 @@ def test_whoever_asks_again_takes_over_from_a_process_that_died(
     cluster.end(cluster.submitted[0])
     assert durable(again)[-1].HasField("finished")
     assert made() == 1
+
+
+def test_a_run_whose_record_was_taken_over_goes_on_as_one_who_reads_it(
+    client: Client, cluster: Cluster
+) -> None:
+    request = plan(client, retarget(10), FINETUNE)
+    running = client.agent.Run(request)
+    while not next(running).HasField("progress"):
+        pass
+
+    def hold(seconds: float) -> None:
+        with default_store().session() as session:
+            until = time.time() + seconds
+            session.execute(update(RequestRow).values(holder="other", held_until=until))
+
+    hold(60)
+    cluster.end(cluster.submitted[0])
+    released = threading.Timer(1.0, hold, [-1])
+    released.start()
+    last = durable(running)[-1]
+    released.join()
+    assert last.finished.job.id == cluster.submitted[0]
+    assert made() == 1
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_cancel_that_may_have_been_carried_out_before_is_no_error(
+    client: Client, ten: str, begun: bool
+) -> None:
+    job = client.tuning.StartTuning(wish(ten))
+    request = plan(client, agent_pb2.Step(cancel=agent_pb2.JobStep(job=job.id)))
+    if begun:  # as by a process that was killed between the cancel and the next event
+        call = requests.asked("Run", request, client.token)
+        assert call is not None
+        record = Record(default_store(), call)
+        assert record.open(Start(), lambda _: None).held
+        started = agent_pb2.StepStarted(index=1, total=1, step=request.steps[0])
+        record.add(agent_pb2.RunEvent(started=started))
+        record.leave()
+    client.tuning.CancelJob(tuning_pb2.CancelJobRequest(id=job.id))
+    last = durable(client.agent.Run(request))[-1]
+    if begun:
+        assert last.finished.job.state == tuning_pb2.JOB_STATE_CANCELLED
+    else:
+        assert last.failed.reason == "JOB_NOT_RUNNING"

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from sqlalchemy import create_engine
 
 from netgraft.errors import DiskFull, UnknownModel
 from netgraft.models.recipe import Base, Recipe, SetLoss
+from netgraft.models.requests import Asked, Requests, claim
+from netgraft.models.schema import Table
 from netgraft.models.store import Store
 
 BASE = Recipe(Base("torchvision", "resnet18", None))
@@ -32,6 +35,19 @@ def test_an_unknown_id_is_an_error_that_names_it(store: Store, text: str) -> Non
     store.put_recipe(BASE)
     with pytest.raises(UnknownModel):
         store.get_recipe(text)
+
+
+def test_a_database_of_before_requests_were_kept_opens_as_it_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
+    engine = create_engine(url)
+    old = [table for name, table in Table.metadata.tables.items() if name != "requests"]
+    Table.metadata.create_all(engine, tables=old)
+    engine.dispose()
+    store = Store(str(tmp_path / "store"), url)
+    call = Asked("StartTuning", "caller", "id", "body")
+    with store.session() as session:
+        claim(session, call, "tune-1")
+    assert Requests(store).result(call) == "tune-1"
 
 
 def test_many_threads_may_store_one_recipe_at_once(store: Store) -> None:
