@@ -1,6 +1,10 @@
 """A retarget is tried once for every class count, and only where that proves something."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -157,6 +161,48 @@ def test_a_condition_that_is_not_linear_in_the_count_proves_nothing(
     for count in (7, 9):
         with pytest.raises(SurgeryFailed, match="even number"):
             retarget(recipe, count, (), anatomies)
+
+
+WHILE_IT_WARMS_UP = """
+import sys, threading, time
+
+from netgraft.surgery.edge import SurgeryServicer
+from netgraft.surgery.symbolic import warm
+from netgraft.v1 import surgery_pb2
+
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is threading.main_thread() and thread.is_alive():
+            early.append(name)
+
+
+early = []
+thread = threading.Thread(target=warm)
+sys.meta_path.insert(0, Watch())
+thread.start()
+while "torch" not in sys.modules and thread.is_alive():
+    time.sleep(0.001)
+RPC
+print([name for name in early if name.startswith(("torch", "sympy"))])
+"""
+
+
+@pytest.mark.parametrize(
+    "rpc",
+    [
+        "SurgeryServicer().InspectModel(surgery_pb2.InspectModelRequest(model=NAME))",
+        "SurgeryServicer().FreezeLayers(surgery_pb2.FreezeLayersRequest(model=NAME, layers=ALL))",
+    ],
+)
+def test_who_comes_while_torch_is_imported_imports_nothing_of_it_beside(
+    rpc: str, tmp_path: Path
+) -> None:
+    rpc = rpc.replace("NAME", "'resnet18@none'").replace("ALL", "['backbone']")
+    line = [sys.executable, "-c", WHILE_IT_WARMS_UP.replace("RPC", rpc)]
+    environment = {**os.environ, "NETGRAFT_STATE": str(tmp_path)}
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_guards_are_linear_conditions() -> None:

@@ -99,6 +99,9 @@ class Anatomies:
                 self._known.popitem(last=False)
 
     def _examine(self, recipe: Recipe) -> Anatomy:
+        from netgraft.surgery.symbolic import warm
+
+        warm()
         from netgraft.models.build import build
 
         module = build(recipe, self.store, device="meta")

@@ -73,6 +73,7 @@ class SurgeryServicer:
         return self._trainable(request.model, tuple(request.layers), True)
 
     def SetLoss(self, request: surgery_pb2.SetLossRequest) -> surgery_pb2.EditReply:
+        _need_torch()
         from netgraft.models.losses import LOSSES
         from netgraft.surgery.loss import set_loss
 
@@ -81,6 +82,7 @@ class SurgeryServicer:
         return self._reply(recipe, edited, [_words().loss(edited.loss, LOSSES[edited.loss].says)])
 
     def ReplaceModule(self, request: surgery_pb2.ReplaceModuleRequest) -> surgery_pb2.EditReply:
+        _need_torch()
         from netgraft.models.build import build
         from netgraft.surgery.replace import replace
 
@@ -94,6 +96,7 @@ class SurgeryServicer:
         return self._reply(recipe, edited, said)
 
     def SetDropout(self, request: surgery_pb2.SetDropoutRequest) -> surgery_pb2.EditReply:
+        _need_torch()
         from netgraft.surgery.dropout import set_dropout
 
         recipe = self._recipe(request.model)
@@ -103,6 +106,7 @@ class SurgeryServicer:
         return self._reply(recipe, edited, _words().dropped(edit))
 
     def AddLora(self, request: surgery_pb2.AddLoraRequest) -> surgery_pb2.EditReply:
+        _need_torch()
         from netgraft.surgery.lora import add_lora
 
         recipe = self._recipe(request.model)
@@ -127,6 +131,7 @@ class SurgeryServicer:
     def _trainable(
         self, model: str, layers: tuple[str, ...], trainable: bool
     ) -> surgery_pb2.EditReply:
+        _need_torch()
         from netgraft.surgery.freeze import set_trainable
 
         recipe = self._recipe(model)
@@ -179,6 +184,13 @@ class SurgeryServicer:
                 for new, old in (edit.kept if isinstance(edit, Retarget) else ())
             ],
         )
+
+
+def _need_torch() -> None:
+    """Wait for torch, where nothing that was kept is enough."""
+    from netgraft.surgery.symbolic import warm
+
+    warm()
 
 
 def _scalar(name: str, value: Value) -> Scalar:

@@ -37,6 +37,9 @@ def flops(recipe: Recipe, store: Store) -> int:
 
 
 def _count(recipe: Recipe, store: Store) -> int:
+    from netgraft.surgery.symbolic import warm
+
+    warm()
     from torch.utils.flop_counter import FlopCounterMode
 
     from netgraft.models.build import build

@@ -65,7 +65,11 @@ class Symbolic:
 
 
 def warm() -> None:
-    """Import what a run with symbols needs, so that the first who asks does not wait for it."""
+    """Import what working on models needs, where that was not done; waits for who does it.
+
+    Torch's parts import each other, some when an operator is first called: two threads that
+    began at two ends would meet half-made modules, and torch would stay broken.
+    """
     import netgraft.surgery.symbols  # noqa: F401
 
 
@@ -111,6 +115,7 @@ def _known(recipe: Recipe, hint: int, anatomies: Anatomies) -> Symbolic | None:
     """What is known of all counts that are like `hint`; found out when nobody did so before."""
 
     def make() -> bytes:
+        warm()
         from netgraft.surgery.symbols import run
 
         return json.dumps(run(recipe, hint, anatomies), separators=(",", ":")).encode()
