@@ -123,7 +123,11 @@ def writing(file: Path) -> Iterator[BinaryIO]:
     """A file that gets its name when it is complete; a half-written one leaves nothing."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as out:
+        opened = part.open("wb")
+    except OSError as error:  # told of the file that was asked for, not of the one beside it
+        raise OSError(error.errno, error.strerror, str(file)) from error
+    try:
+        with opened as out:
             yield out
         part.replace(file)
     finally:
