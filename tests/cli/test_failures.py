@@ -100,6 +100,25 @@ def test_errors_are_in_the_language_of_the_environment(run: Run, nobody: str) ->
     assert "No netgraft server" in run("jobs", "--language", "en", env={"LANG": "zh_CN"}).stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["retarget", "resnet18", "--init", "class_means"], "必须同时给出"),
+        (["retarget", "resnet18"], "请说明类别数"),
+        (["retarget", "resnet18", "--class-names", "a", "--map", "a"], "需要以 = 连接的两个名称"),
+        (["plan"], "请给出一句话"),
+        (["do"], "请给出一句话"),
+        (["export", "resnet18", "-o", "model.bin"], "请说明格式"),
+    ],
+)
+def test_options_that_do_not_fit_are_told_in_chinese_too(
+    run: Run, state: Path, words: list[str], told: str
+) -> None:
+    result = run("--language", "zh", *words)
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr
+
+
 def test_a_language_that_netgraft_does_not_speak_is_a_usage_error(run: Run) -> None:
     result = run("--language", "fr", "models")
     assert result.exit_code == failure.USAGE

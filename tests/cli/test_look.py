@@ -21,6 +21,14 @@ def test_show_says_what_the_graph_holds_and_how_to_see_it(run: Run) -> None:
     assert "netgraft show MODEL -o graph.html" in result.stdout
 
 
+def test_what_a_name_starts_from_is_told_in_the_language_asked_for(run: Run, state: Path) -> None:
+    words = ["inspect", "squeezenet1_1", "--weights", "none"]
+    told = run(*words, "--language", "zh").stderr
+    assert told == "! squeezenet1_1 从随机权重开始。\n"
+    # Stored above, and read in the other language.
+    assert run(*words).stderr == "! squeezenet1_1 starts from random weights.\n"
+
+
 def test_the_graph_is_written_for_netron(run: Run, reply: Reply, tmp_path: Path) -> None:
     document, text = tmp_path / "g.onnx", tmp_path / "g.json"
     graph = reply("show", "resnet18", "-o", str(document))

@@ -47,6 +47,13 @@ def test_a_file_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_folder_that_is_not_there_is_told_by_the_name_that_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "out" / "model.onnx"
+    with pytest.raises(FileNotFoundError) as raised, take.writing(file):
+        pass
+    assert raised.value.filename == str(file)
+
+
 def test_a_file_is_not_overwritten_unless_told_to(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     take.refuse_overwriting(file, force=False)

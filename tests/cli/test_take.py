@@ -200,7 +200,7 @@ def test_damaged_models_of_the_hub_do_not_stand_in_the_way(
 
 
 def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
-    assert "Nothing in the zoo fits" in run("models", "no-such-model").stdout
+    assert "No model fits" in run("models", "no-such-model").stdout
     assert "没有符合条件的模型" in run("models", "no-such-model", "--language", "zh").stdout
 
 

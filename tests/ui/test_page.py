@@ -228,6 +228,8 @@ def test_the_page_speaks_chinese_asks_back_fails_in_sentences_and_cancels(
     chat = page.locator("#chat")
     expect(page.locator("#send")).to_have_text("发送")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    send = page.locator("#send").bounding_box()
+    assert send and send["x"] + send["width"] <= 390 - 8, "the button is whole"
 
     say(page, "which?")
     page.get_by_role("button", name="neither").click()

@@ -212,6 +212,21 @@ async def test_a_plan_that_waits_still_waits_after_a_restart(rooms: Rooms) -> No
     assert again.pending is not None
 
 
+async def test_a_page_that_is_loaded_again_shows_the_picture_it_showed(rooms: Rooms) -> None:
+    room = rooms.open("r")
+    for text, page in (
+        ("show resnet50, retarget to 100 classes", f"/viz/{'b' * 64}/"),
+        ("compare resnet50 with the tuned one", f"/viz/compare/{'a' * 64}/{TUNED}/"),
+    ):
+        room.say(text, "en")
+        await settled(room)
+        await room.restore("en")
+        assert room.picture == page
+        again = Rooms(rooms.backend).open("r")
+        await again.restore("en")
+        assert (again.picture, again.model_id) == (page, room.model_id)
+
+
 async def test_an_unreachable_server_is_told_and_found_when_it_comes(
     here: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -244,7 +244,7 @@ def weights(tried: dict[str, Any]) -> Finding:
     folder = Path(tried["hub"]) / "checkpoints"
     files = [file for file in folder.glob("*") if file.is_file()]
     held = size(sum(file.stat().st_size for file in files))
-    files_word = tr("files", "个文件")
+    files_word = tr("file" if len(files) == 1 else "files", "个文件")
     advice = "" if files else tr(
         "Pretrained weights are downloaded there when first needed; without a network, put them "
         "there, or use --weights none.",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netgraft.cli.command import Word
+from netgraft.cli.language import tr
 from netgraft.cli.output import tell
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
@@ -85,9 +86,17 @@ def retarget_command(
     if data and init is None:
         init = CLASS_MEANS
     if bool(data) != (init == CLASS_MEANS):
-        raise click.UsageError("--init class_means and --data DATA go together.")
+        told = tr(
+            "--init class_means and --data DATA go together.",
+            "--init class_means 与 --data 数据 必须同时给出。",
+        )
+        raise click.UsageError(told)
     if classes is None and not named and not data:
-        raise click.UsageError("Say how many classes: --classes N, or --class-names a,b,c.")
+        told = tr(
+            "Say how many classes: --classes N, or --class-names a,b,c.",
+            "请说明类别数：--classes N，或 --class-names a,b,c。",
+        )
+        raise click.UsageError(told)
     count = _count(classes) if classes is not None else 0
     door = session.door()
     reference = resolve(session, door, model, weights)
@@ -136,7 +145,11 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     """The two sides of KEY=VALUE."""
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals and value):
-        raise click.UsageError(f"{option} takes two names with = between them, not {text!r}.")
+        told = tr(
+            f"{option} takes two names with = between them, not {text!r}.",
+            f"{option} 需要以 = 连接的两个名称，而不是 {text!r}。",
+        )
+        raise click.UsageError(told)
     return key, value
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from netgraft.cli.command import Word
+from netgraft.cli.language import tr
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.errors import WouldOverwrite
@@ -71,9 +72,12 @@ def export_command(
 
     kind = kind or FORMATS.get(output.suffix.lower() if output else "")
     if kind is None:
-        raise click.UsageError(
-            "Say which format: --format, or -o FILE with one of " + ", ".join(FORMATS)
+        suffixes = ", ".join(FORMATS)
+        told = tr(
+            f"Say which format: --format, or -o FILE with one of {suffixes}.",
+            f"请说明格式：--format，或 -o 文件，后缀为 {suffixes} 之一。",
         )
+        raise click.UsageError(told)
     if output and output != STDOUT:
         refuse_overwriting(output, force=force)
     door = session.door()
@@ -119,7 +123,11 @@ def writing(file: Path) -> Iterator[BinaryIO]:
     """A file that gets its name when it is complete; a half-written one leaves nothing."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as out:
+        opened = part.open("wb")
+    except OSError as error:  # told of the file that was asked for, not of the one beside it
+        raise OSError(error.errno, error.strerror, str(file)) from error
+    try:
+        with opened as out:
             yield out
         part.replace(file)
     finally:

@@ -50,7 +50,8 @@ def plan_command(session: Session, text: str | None, batch: Path | None, convers
     from netgraft.v1 import agent_pb2
 
     if (text is None) == (batch is None):
-        raise click.UsageError("Give either TEXT or --batch FILE.")
+        told = tr("Give either TEXT or --batch FILE.", "请给出一句话，或 --batch 文件，二者择一。")
+        raise click.UsageError(told)
     if batch is not None:
         _plan_batch(batch)
         return
@@ -121,7 +122,10 @@ def do_command(
     5 no server.
     """
     if (text is None) == (file is None):
-        raise click.UsageError("Give either TEXT or --file PLAN.")
+        told = tr(
+            "Give either TEXT or --file PLAN.", "请给出一句话，或 --file 计划文件，二者择一。"
+        )
+        raise click.UsageError(told)
     # One conversation a call, so that an answer to a question is understood as one.
     conversation = conversation or f"cli-{secrets.token_hex(6)}"
     plan = _read(file) if file else None

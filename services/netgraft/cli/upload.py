@@ -25,7 +25,7 @@ def upload_command(session: Session, file: Path) -> None:
 
     A broken upload goes on where it broke, and a file that the server has already is not sent
     again. Files of which nothing could be made, or that could do harm, are refused. The other
-    commands send a model's file by themselves when --server names another machine.
+    commands send by themselves a file that the server may not read.
     """
     from netgraft.cli.output import emit
 

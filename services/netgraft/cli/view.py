@@ -136,10 +136,10 @@ def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
     """Names of the zoo."""
     if not reply.entries:
         told = tr(
-            "Nothing in the zoo fits. `netgraft models` lists all; `netgraft prefetch NAME` brings "
-            "weights to this machine.",
-            "模型库中没有符合条件的模型。`netgraft models` 列出全部；"
-            "`netgraft prefetch NAME` 把权重下载到本机。",
+            "No model fits. `netgraft models` lists all; `netgraft prefetch NAME` brings weights "
+            "to this machine; files that were opened and models that were trained are listed, too.",
+            "没有符合条件的模型。`netgraft models` 列出全部；`netgraft prefetch NAME` 把权重下载到"
+            "本机；打开过的文件和训练好的模型也会列出。",
         )
         yield facts([("", told)])
         return
@@ -183,6 +183,13 @@ def state_name(state: int) -> str:
 
 def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
     """Jobs, newest first."""
+    if not reply.jobs:
+        told = tr(
+            "No such jobs. `netgraft finetune MODEL --data DATA` starts one.",
+            "没有这样的任务。`netgraft finetune 模型 --data 数据` 可启动一个。",
+        )
+        yield facts([("", told)])
+        return
     made = table(
         tr("job", "任务"),
         tr("state", "状态"),

@@ -11,11 +11,11 @@ from netgraft.models import disk, files, hub_models, local, zoo
 from netgraft.models.catalogue import Entry, Query, entries, search
 from netgraft.models.disk import Present
 from netgraft.models.download import sparse
-from netgraft.models.files import LANGUAGES
 from netgraft.models.recipe import Recipe
 from netgraft.models.requests import Requests, asked
 from netgraft.models.store import Store, default_store
 from netgraft.models.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
+from netgraft.models.zoo import LANGUAGES
 from netgraft.serving import caller
 from netgraft.v1 import models_pb2
 

@@ -21,6 +21,7 @@ from netgraft.models.found import Found, look
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
 from netgraft.models.roots import inside
 from netgraft.models.store import Store
+from netgraft.models.zoo import LANGUAGES
 from netgraft.settings import settings
 
 KIND = "files"
@@ -29,8 +30,6 @@ FOUND = "opened"
 """Where the store keeps what was found in them."""
 VERSION = 3
 """Raised when more is found: older findings are then made anew."""
-LANGUAGES = "\t"
-"""Between the English and the Chinese of a notice."""
 
 
 def open_file(reference: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:

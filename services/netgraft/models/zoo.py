@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 HUB_PREFIX = "hf/"
 """Before what the Hugging Face hub calls a model."""
 
+LANGUAGES = "\t"
+"""Between the English and the Chinese of a notice, which is stored before anybody reads it."""
+
 Policy = Literal["pretrained", "none", "preferred"]
 
 
@@ -33,6 +36,7 @@ class Resolved:
 
     recipe: Recipe
     notices: tuple[str, ...] = ()
+    """Each in English and Chinese, with LANGUAGES between them."""
 
 
 def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
@@ -90,15 +94,20 @@ def _resolved(entry: Entry, asked: str, policy: Policy) -> Resolved:
     weights = _weights(entry, asked)
     random = Base(entry.source, entry.name.removeprefix("timm/"), None)
     if weights is None or policy == "none":
-        return Resolved(Recipe(random), (f"{entry.name} starts from random weights.",))
+        notice = _notice(
+            f"{entry.name} starts from random weights.", f"{entry.name} 从随机权重开始。"
+        )
+        return Resolved(Recipe(random), (notice,))
     wanted = replace(random, weights=weights)
     if on_disk(wanted):
         return Resolved(Recipe(wanted))
     others = (replace(random, weights=name) for name in entry.weights if not asked)
     if present := next(filter(on_disk, others), None):
-        notice = (
+        notice = _notice(
             f"{entry.name} uses {present.weights}, which is on this machine; "
-            f"{entry.name}@{weights} would be downloaded."
+            f"{entry.name}@{weights} would be downloaded.",
+            f"{entry.name} 使用本机已有的 {present.weights}；"
+            f"若指定 {entry.name}@{weights}，则需要下载。",
         )
         return Resolved(Recipe(present), (notice,))
     return _fetched(entry, wanted, random) if policy == "preferred" else Resolved(Recipe(wanted))
@@ -109,11 +118,17 @@ def _fetched(entry: Entry, wanted: Base, random: Base) -> Resolved:
         fetch(wanted)
     except WeightsUnavailable as error:
         problem = error.values["problem"]
-        notice = (
-            f"{entry.name} starts from random weights: {wanted.weights} cannot be had ({problem})."
+        notice = _notice(
+            f"{entry.name} starts from random weights: {wanted.weights} cannot be had ({problem}).",
+            f"{entry.name} 从随机权重开始：无法取得 {wanted.weights}（{problem}）。",
         )
         return Resolved(Recipe(random), (notice,))
     return Resolved(Recipe(wanted))
+
+
+def _notice(english: str, chinese: str) -> str:
+    """A notice as it is stored: one line that holds both languages."""
+    return LANGUAGES.join(" ".join(told.split()) for told in (english, chinese))
 
 
 def on_disk(base: Base) -> bool:

@@ -171,7 +171,7 @@ def _message(say: gr.I18n) -> tuple[gr.Textbox, gr.Button, gr.Button]:
             max_length=LONGEST_MESSAGE,
             autofocus=True,
             scale=5,
-            min_width=200,
+            min_width=120,
             container=False,
         )
         attach = gr.Button(say("attach"), elem_id="attach", scale=0, min_width=72)

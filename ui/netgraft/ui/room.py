@@ -159,9 +159,13 @@ class Room:
 
     def _take_over(self, conversation: agent_pb2.Conversation, language: str) -> None:
         self.exchanges = merged(self.exchanges, conversation.turns, language)
+        self.model_id = (
+            ""  # each step in its turn: the picture is that of the last, not of a `show`
+        )
         for exchange in self.exchanges:
             for event in exchange.events:
                 self._take_result(exchange, event.finished)
+                self._show_model(event.finished.model_id)
         self.job_id = conversation.job_id
         if (pending := self.pending) and pending.needs_job and not self.job_id:
             pending.problem, pending.state = words(language).no_job, State.DONE
