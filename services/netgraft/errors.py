@@ -55,6 +55,7 @@
     ├── Unreachable               UNAVAILABLE
     │   ├── StillStarting
     │   ├── NotRunning
+    │   ├── OtherVersion
     │   └── NoAnswer              DEADLINE_EXCEEDED
     ├── UnknownMethod             UNIMPLEMENTED
     ├── AddressInUse              UNAVAILABLE
@@ -527,6 +528,17 @@ class NotRunning(Unreachable):
     zh = (
         "没有使用状态文件夹 {folder} 的 netgraft 在运行，而此操作需要它。"
         "请运行 `netgraft up`，或用 `--server 主机:端口` 指定服务器。"
+    )
+
+
+class OtherVersion(Unreachable):
+    reason = "OTHER_VERSION"
+    en = (
+        "The netgraft at {address} is version {version}, and this is {own}. Restart `netgraft up` "
+        "to use it."
+    )
+    zh = (
+        "{address} 上的 netgraft 版本为 {version}，此处为 {own}。请重启 `netgraft up` 后使用。"
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from netgraft.cli.output import tell
 from netgraft.cli.session import Session
+from netgraft.errors import DataNotFound
 
 if TYPE_CHECKING:
     from netgraft.cli.door import Door
@@ -56,12 +57,19 @@ def located(session: Session, data: str) -> str:
 
 
 def data_folder(session: Session, data: str) -> Path | None:
-    """The folder of this machine that a data reference names; None for any other."""
+    """The folder of this machine that a data reference names; None for any other.
+
+    Raises DataNotFound for a path to nothing.
+    """
     if not session.here or data.strip().lower() == DIGITS:
         return None
     path = Path(data).expanduser()
-    meant = session.running is not None and ("/" in data or data.startswith(PATHS))
-    return path if meant or path.exists() else None
+    if path.exists():
+        return path
+    if session.running and ("/" in data or data.startswith(PATHS)):
+        # The server would look for it in a folder of its own.
+        raise DataNotFound(data=data, roots=", ".join(session.running.roots))
+    return None
 
 
 def _is_sent(session: Session, path: Path) -> bool:

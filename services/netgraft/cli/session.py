@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from netgraft.cli.door import Door
     from netgraft.client import Client
+    from netgraft.errors import OtherVersion
     from netgraft.running import Server
 
 LOOPBACK = ("", "127.0.0.1", "localhost", "::1", "[::1]")
@@ -50,26 +51,34 @@ class Session:
     def running(self) -> "Server | None":
         """The netgraft of this machine and state, where it is the one that does the work.
 
-        One of another version is left alone, which is said on stderr.
+        One of another version is left alone.
         """
+        found = self._found
+        return None if found is None or self._other else found
+
+    @cached_property
+    def _found(self) -> "Server | None":
+        """The netgraft of this machine and state, of whatever version, where it is meant."""
         if self.local:
             return None
         from netgraft import running
 
         found = running.find()
-        if found is None or self.named not in ("", found.address):
+        return found if found is not None and self.named in ("", found.address) else None
+
+    @cached_property
+    def _other(self) -> "OtherVersion | None":
+        """What to say of a netgraft of another version; None where there is none such."""
+        if self.named or self._found is None:
             return None
-        own = running.own_version()
-        if found.version == own or self.named:
-            return found
-        told = tr(
-            f"The netgraft at {found.address} is version {found.version}, this is {own}: "
-            "working in this process. Restart `netgraft up` to use it.",
-            f"{found.address} 上的 netgraft 版本为 {found.version}，此处为 {own}："
-            "改在本进程中执行。重启 `netgraft up` 后即可使用。",
-        )
-        click.echo(told, err=True)
-        return None
+        from netgraft import running
+
+        found, own = self._found, running.own_version()
+        if found.version == own:
+            return None
+        from netgraft.errors import OtherVersion
+
+        return OtherVersion(address=found.address, version=found.version, own=own)
 
     def door(self) -> "Door":
         """The services, at the server if there is one, else in this process."""
@@ -77,6 +86,9 @@ class Session:
             return self.client()
         from netgraft.cli.door import InProcess
 
+        if self._other:
+            here = tr("Working in this process.", "改在本进程中执行。")
+            click.echo(f"{self._other.sentence(spoken())} {here}", err=True)
         return InProcess()
 
     def door_to(self, path: "Path", door: "Door") -> "Door":
@@ -106,13 +118,15 @@ class Session:
         return client
 
     def need_server(self) -> None:
-        """Raises NotRunning when there is no server, and UsageError with --local."""
+        """Raises NotRunning when there is no server, OtherVersion, and UsageError with --local."""
         if self.local:
             told = tr(
                 "This needs a running netgraft; leave --local out.",
                 "此操作需要运行中的 netgraft；请去掉 --local。",
             )
             raise click.UsageError(told)
+        if self._other:
+            raise self._other
         if not self.address:
             from netgraft.errors import NotRunning
             from netgraft.settings import settings
