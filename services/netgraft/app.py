@@ -25,6 +25,7 @@ from netgraft import codes
 from netgraft.client import Client
 from netgraft.errors import AddressInUse, CannotStart, Unreachable
 from netgraft.logs import Log, logged
+from netgraft.private import OTHERS
 from netgraft.ray_patches import free_port, import_serve, start_ray
 from netgraft.running import announced
 from netgraft.settings import settings
@@ -97,7 +98,7 @@ def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) ->
     something does not come up, or ends by itself.
     """
     check_ports(web=web)
-    os.umask(0o077)
+    os.umask(OTHERS)
     settings().make_token()
     _export_environment()
     stop = threading.Event()
@@ -165,10 +166,10 @@ def check_ports(*, web: bool = True) -> None:
 def _export_environment() -> None:
     """What Ray's processes and the gateway inherit. Set before Ray is imported."""
     roots = ":".join(str(root) for root in settings().roots)
-    # What answers here is not asked for through the proxy that $http_proxy may name.
     if settings().token_file:
         named = Path(settings().token_file).expanduser().absolute()
         os.environ["NETGRAFT_TOKEN_FILE"] = str(named)  # they stand in other folders
+    # What answers here is not asked for through the proxy that $http_proxy may name.
     near = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1", "localhost"]))
     os.environ.update(
         {

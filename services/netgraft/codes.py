@@ -12,13 +12,14 @@ import secrets
 import time
 from pathlib import Path
 
+from netgraft.private import make_folder
 from netgraft.settings import settings
 
 LIFETIME = 600
 """Seconds in which a code must be used."""
 PURPOSE = b"netgraft login code v1"
 FOLDER = "codes"
-"""Below the state: a file for each code that was used of late."""
+"""Below the state: a file for each code that was used and has not expired."""
 
 
 def link(web: str, path: str = "/") -> str:
@@ -42,8 +43,7 @@ def spend(code: str, now: float | None = None) -> bool:
     is_ours = hmac.compare_digest(seal.encode(), _seal(body).encode())
     if not settings().read_token() or not is_ours or _expiry(body) <= _time(now):
         return False
-    used = settings().folder / FOLDER
-    used.mkdir(parents=True, exist_ok=True, mode=0o700)
+    used = make_folder(settings().folder / FOLDER)
     _forget_expired(used, _time(now))
     try:
         os.close(os.open(used / body, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))

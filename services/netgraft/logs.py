@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from netgraft.private import make_folder
+
 LIMIT_BYTES = 8 * 2**20
 """Size at which a log is cut down to its end."""
 KEPT_BYTES = 2**20
@@ -59,7 +61,7 @@ def logged(path: Path) -> Iterator[Log]:
     one of the last time is kept beside it, as `path` with ".1" behind. Raises OSError when it
     cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     with suppress(FileNotFoundError):
         path.replace(f"{path}.1")
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from netgraft.private import make_folder
 from netgraft.settings import settings
 
 FILE = "server.json"
@@ -102,7 +103,7 @@ def _is_near(address: str) -> bool:
 
 def _write(file: Path, server: Server) -> None:
     """The whole file or none of it, and for its owner only."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(file.parent)
     part = file.with_name(f".{FILE}.{secrets.token_hex(4)}")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -88,9 +88,9 @@ def allowed_rooms(module: str) -> set[str]:
         "deadlines": set(),
         "client": {*GROUND, "deadlines", "guard", "v1"},  # the size of a message a server takes
         "sending": {"errors", "client", "v1"},
-        "logs": set(),
-        "codes": {"settings"},
-        "running": {"settings"},
+        "logs": {"private"},
+        "codes": {"private", "settings"},
+        "running": {"private", "settings"},
         # It waits for the first answer.
         "app": {*GROUND, "client", "codes", "logs", "ray_patches", "running", "v1"},
         "cli": {*GROUND, *SLICES, "app", "client", "codes", "models", "running", "sending"}

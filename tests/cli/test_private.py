@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from netgraft import codes
 from netgraft.cli import checks
+from netgraft.logs import logged
 from netgraft.models.store import Store, default_store
 from netgraft.private import make_file, make_folder
+from netgraft.running import announced
 from netgraft.settings import settings
 from netgraft.surgery.edge import SurgeryServicer
 from netgraft.tuning import planning
@@ -62,6 +65,24 @@ def test_what_commands_leave_in_the_state_is_private(
     for name in ("token", "netgraft.db", "netgraft.db-wal", "netgraft.db-shm"):
         assert f"deep/down/{name}" in found
     assert any("/store/" in name for name in found)
+    assert open_to_others(state) == []
+
+
+@pytest.mark.parametrize("written", ["log", "server", "code"])
+def test_what_a_server_leaves_in_a_state_that_it_makes_is_private(
+    written: str, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETGRAFT_STATE", str(state / "deep" / "down"))
+    monkeypatch.setenv("NETGRAFT_TOKEN", "secret")
+    settings.cache_clear()
+    if written == "log":
+        with logged(settings().folder / "logs" / "up.log"):
+            pass
+    elif written == "server":
+        with announced("127.0.0.1:9000", "", engine="local"):
+            assert open_to_others(state) == []
+    else:
+        assert codes.spend(codes.new_code())
     assert open_to_others(state) == []
 
 

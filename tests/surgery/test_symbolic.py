@@ -223,3 +223,14 @@ def test_what_follows_from_a_run_with_a_symbol_is_not_stored_again(store: Store)
     assert again.of(edited) == here.of(edited) == Anatomies(store)._examine(edited)
     assert [again.of(other).trace.classes for other in others] == [8, 9]
     assert kept() == known
+
+
+def test_a_model_that_was_retargeted_hundreds_of_times_is_still_known(
+    tiny: Register, store: Store
+) -> None:
+    here = Anatomies(store, foretell)
+    edited = retarget(tiny(Counted), 7, (), here)
+    (edit,) = edited.edits
+    often = Recipe(edited.base, (edit,) * 400)
+    again = Anatomies(store, foretell)  # as another process would
+    assert again.of(often).trace == here.of(edited).trace

@@ -1,7 +1,6 @@
 """Protobuf at the edge of the agent: the Agent service, in-process or served."""
 
 import asyncio
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
@@ -14,7 +13,7 @@ from netgraft.agent.conversation import Conversations
 from netgraft.agent.planner import Context, Planner, default_planner
 from netgraft.agent.record import Found, Lost, Record, Start, is_over
 from netgraft.agent.run import Run, Services
-from netgraft.client import AsyncClient
+from netgraft.client import AsyncClient, named
 from netgraft.errors import InvalidValue, TooLarge
 from netgraft.models.requests import Asked, asked
 from netgraft.models.store import Store, default_store
@@ -131,12 +130,7 @@ def _check_weights(value: int) -> None:
 
 def _call(request: agent_pb2.RunRequest) -> Asked:
     """What identifies a Run; one without a request_id is like no other. Raises InvalidValue."""
-    if not request.request_id:
-        named = agent_pb2.RunRequest()
-        named.CopyFrom(request)
-        named.request_id = str(uuid.uuid4())
-        request = named
-    call = asked("Run", request, caller().token)
+    call = asked("Run", named(request), caller().token)
     assert call is not None
     return call
 

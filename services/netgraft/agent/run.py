@@ -32,7 +32,6 @@ _EDITS: dict[str, tuple[str, Callable[..., Any]]] = {
 _JOB_STEPS = ("finetune", "resume")
 _UNAVAILABLE = ("evaluate", "predict")
 
-
 PICTURES = ("svg", "png")
 """Formats that the graph service draws; the others are exports of the model."""
 
@@ -273,8 +272,8 @@ class Run:
         else:
             model_id = await self._resolve(fields.get("model"))
             spec = tuning_pb2.TuningSpec(**{**fields, "model": model_id})
-            wish = tuning_pb2.StartTuningRequest(spec=spec, request_id=once)
-            job = await self.client.tuning.StartTuning(wish)
+            start = tuning_pb2.StartTuningRequest(spec=spec, request_id=once)
+            job = await self.client.tuning.StartTuning(start)
         self.job_id = job.id
         self.conversations.set_current(self.conversation_id, job_id=job.id)
         # From its newest event, "queued": whoever listens knows the job before it begins.
@@ -300,7 +299,7 @@ class Run:
 def _asked(step: agent_pb2.Step) -> tuple[str, Fields]:
     """The action of a step and those of its fields that are set, as the contract has them.
 
-    In JSON large integers and numbers that are none would be strings.
+    In JSON large integers, NaN and infinities would be strings.
     """
     action = step.WhichOneof("step")
     assert action is not None, "jsonform.check has seen to it"

@@ -176,7 +176,7 @@ def token() -> Finding:
 
 
 def variables() -> Iterator[Finding]:
-    """Environment variables that look like settings and are none."""
+    """Environment variables that look like settings and are not."""
     known = [f"NETGRAFT_{name}".upper() for name in (*Settings.model_fields, "language")]
     for name in sorted(os.environ):
         if name.startswith("NETGRAFT_") and name.upper() not in known:

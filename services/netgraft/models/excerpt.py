@@ -21,7 +21,7 @@ def shapes(stream: BinaryIO) -> dict[str, tuple[int, ...]]:
 
 
 def excerpt(stream: BinaryIO, names: Container[str]) -> bytes:
-    """The bytes of a file with those tensors of `stream` that bear one of `names`.
+    """The bytes of a file with those tensors of `stream` that are named in `names`.
 
     Nothing else of the stream is read. It must be one that can seek.
     """

@@ -22,7 +22,7 @@ def dtype(tensor: DrawnTensor) -> torch.dtype:
 
 
 def draw_tensors(draw: Draw, names: Iterable[str]) -> dict[str, Tensor]:
-    """Those tensors of a draw that bear one of `names`, on the CPU. Raises TooLarge."""
+    """Those tensors of a draw that are named in `names`, on the CPU. Raises TooLarge."""
     wanted = frozenset(names)
     chosen = tuple(tensor for tensor in draw.tensors if tensor.name in wanted)
     must_fit(chosen)
@@ -75,8 +75,8 @@ def copy_rows(new: Mapping[str, Tensor], old: Mapping[str, Tensor], edit: Retarg
 
 def _copy(new: Tensor, old: Tensor, head: HeadEdit, copies: Copies) -> None:
     to, out = _by_class(new, head, copies.after), _by_class(old, head, copies.before)
-    for here, there in copies.pairs:
-        to[:, here] = out[:, there].to(to.dtype)
+    here, there = (list(places) for places in zip(*copies.pairs, strict=True))
+    to[:, here] = out[:, there].to(to.dtype)
 
 
 def _by_class(value: Tensor, head: HeadEdit, classes: int) -> Tensor:

@@ -92,6 +92,6 @@ def put_layer(module: nn.Module, edit: Replace) -> None:
 def to_zeros(layer: nn.Module, device: torch.device) -> nn.Module:
     """A layer on meta with its parameters and buffers on a device, 0 there."""
     layer.to_empty(device=device)
-    for value in layer.state_dict(keep_vars=True).values():
+    for value in (*layer.parameters(), *layer.buffers()):
         value.detach().zero_()
     return layer

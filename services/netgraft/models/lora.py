@@ -57,7 +57,7 @@ def adapted_around(module: nn.Module, path: str) -> str:
 
 
 def put_adapters(module: nn.Module, edit: Lora) -> None:
-    """Put an edit's adapters into a module, uninitialised; they and the heads train, no more.
+    """Put an edit's adapters into a module, with values of no meaning; only they and heads train.
 
     Raises PackageMissing.
     """

@@ -1,7 +1,8 @@
 """The Recipe: an immutable base and an ordered list of edits, named by its SHA-256.
 
-A recipe holds no tensors and imports no torch. Edits that change tensors name
-the delta that holds them by its content hash; `build.build` puts both together.
+A recipe holds no tensors and imports no torch. Edits that change tensors say how they are
+drawn (`drawn`), or name the delta that holds them by its content hash; `build.build` puts
+all together.
 """
 
 import hashlib

@@ -182,7 +182,7 @@ class Store:
         return load(self.read("tensors", f"{digest}.safetensors"))
 
     def get_some_tensors(self, digest: str, names: Container[str]) -> dict[str, "Tensor"]:
-        """Those tensors of a delta that bear one of `names`; only they are read.
+        """Those tensors of a delta that are named in `names`; only they are read.
 
         Raises FileNotFoundError.
         """
@@ -314,7 +314,7 @@ class Store:
         folder = self._path(kind, "")
         found = self.files.find(folder, maxdepth=1)
         return sorted(
-            name for path in found if not (name := path.rpartition("/")[2]).endswith(".part")
+            name for path in found if not (name := path.rpartition("/")[2]).endswith(PARTIAL)
         )
 
     def remove(self, kind: str) -> None:

@@ -203,8 +203,8 @@ def base_module(
 ) -> "nn.Module":
     """The base's module in training mode. On "meta" it costs no memory and needs no weights.
 
-    With `load_weights=False` on a real device, parameters are uninitialised in value
-    (random from the base's seed). A base with a user's file needs the store that has it.
+    With `load_weights=False` on a real device, parameters are random, from the base's seed.
+    A base with a user's file needs the store that has it.
     Raises WeightsUnavailable, and OnlyDrawn for a file that holds no module.
     """
     import torch

@@ -11,13 +11,13 @@ from netgraft.surgery.trial import Blank, Trial
 
 PRIOR_BIAS = -4.59511985013459
 """-ln((1 - π) / π) for π = 0.01: how likely a class is before training, for sigmoid detectors
-(Lin et al. 2017, 4.1). Written out, for logarithms differ between machines in their last bit."""
+(Lin et al. 2017, 4.1). Written out because logarithms differ between machines in their last bit."""
 PRIOR_STD = 0.01
 SEED_DIGITS = 32
 
 
 def draw_heads(trial: Trial, edit: Retarget, parent: Recipe, without: Container[str]) -> Draw:
-    """How the edited model's heads start, but for the tensors in `without`.
+    """How the edited model's heads start, except the tensors in `without`.
 
     With `init` "zeros" they are 0. Else their values are spread as those that
     `reset_parameters` of nn.Linear and nn.Conv2d draws: ±1/√fan_in. The seed follows from the

@@ -75,9 +75,12 @@ def warm() -> None:
 
 def foretold(recipe: Recipe, classes: int, anatomies: Anatomies) -> Trial | None:
     """What a retarget to `classes` classes does; None where no run with a symbol says so."""
-    before = anatomies.of(recipe).trace
+    # The root's outputs are this recipe's. Asked for its own anatomy, each of a long line of
+    # retargets would first ask for its parent's.
+    root = _root(recipe)
+    before = anatomies.of(root).trace
     for hint in HINTS:
-        known = _known(_root(recipe), hint, anatomies)
+        known = _known(root, hint, anatomies)
         if known and (found := known.at(total_classes(classes, before))):
             return found
     return None

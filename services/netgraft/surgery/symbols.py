@@ -24,7 +24,7 @@ from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomies
 from netgraft.surgery.trial import planned, tried
 
 HIGHEST = 2**48
-"""Above this a bound is none."""
+"""A bound above this does not count."""
 
 
 def run(recipe: Recipe, hint: int, anatomies: Anatomies) -> dict[str, Any] | None:
