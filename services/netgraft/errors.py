@@ -537,9 +537,7 @@ class OtherVersion(Unreachable):
         "The netgraft at {address} is version {version}, and this is {own}. Restart `netgraft up` "
         "to use it."
     )
-    zh = (
-        "{address} 上的 netgraft 版本为 {version}，此处为 {own}。请重启 `netgraft up` 后使用。"
-    )
+    zh = "{address} 上的 netgraft 版本为 {version}，此处为 {own}。请重启 `netgraft up` 后使用。"
 
 
 class NoAnswer(Unreachable):

@@ -178,6 +178,15 @@ def test_a_server_of_another_version_is_left_alone_and_that_is_said(run: Run, fi
     result = run("models", "resnet18", "--json")
     assert json.loads(result.stdout)["entries"][0]["name"] == "resnet18"
     assert result.stderr == (
-        f"The netgraft at {NOBODY} is version 0.0.9, this is {running.own_version()}: working in "
-        "this process. Restart `netgraft up` to use it.\n"
+        f"The netgraft at {NOBODY} is version 0.0.9, and this is {running.own_version()}. Restart "
+        "`netgraft up` to use it. Working in this process.\n"
     )
+
+
+def test_what_trains_says_that_the_server_is_of_another_version(run: Run, file: Path) -> None:
+    change(file, version="0.0.9")
+    result = run("finetune", "resnet18", "--data", "digits")
+    assert result.exit_code == failure.UNREACHABLE
+    assert "is version 0.0.9, and this is" in result.stderr
+    assert "(OTHER_VERSION)" in result.stderr
+    assert "NOT_RUNNING" not in result.stderr

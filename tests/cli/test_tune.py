@@ -133,9 +133,11 @@ def test_data_that_the_server_may_not_read_says_what_to_do(
         announced(address, "", "test"),
     ):
         result = run("finetune", "resnet18@none", "--data", "flowers", "--detach")
+        nothing = run("finetune", "resnet18@none", "--data", "./flwoers", "--detach")
     assert result.exit_code == failure.FAILED
     assert f"'{tmp_path}/mine/flowers' is outside the folders" in result.stderr
     assert "NETGRAFT_DATA_ROOTS" in result.stderr
+    assert "There is no data set or folder './flwoers'" in nothing.stderr
 
 
 def test_a_detached_job_is_returned_with_every_default_filled_in(start: Start) -> None:

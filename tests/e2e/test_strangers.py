@@ -187,5 +187,5 @@ def test_what_is_written_is_closed_to_the_machines_other_users(system: System) -
 
 def test_the_terminal_holds_what_netgraft_says_and_a_file_the_rest(system: System) -> None:
     said = (system.state.parent / "up.log").read_text().splitlines()
-    assert [line.split()[0] for line in said] == ["Starting", "Chat", "gRPC", "Up"]
+    assert [line.split()[0] for line in said] == ["Starting", "Chat", "The", "gRPC", "Up"]
     assert (system.state / "logs" / "up.log").is_file()

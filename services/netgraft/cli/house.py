@@ -41,7 +41,7 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
     app.check_ports(web=web)
     if not session.json:
         click.echo(
-            tr("Starting (15 s, or 40 on two cores)…", "正在启动（约 15 秒，双核机器约 40 秒）…"),
+            tr("Starting (10 to 20 s)…", "正在启动（约 10 到 20 秒）…"),
             err=True,
         )
     app.up(ready=_told(session, web=web), web=web)

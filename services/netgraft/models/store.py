@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SHORTEST_PREFIX = 8
 WHOLE_ID = 64
 ROWS_KEPT = 4096
-SHARED_KEPT = 64
+SHARED_KEPT = 16
 
 PARTIAL = ".part"
 """How the name of a file in the making ends."""
@@ -67,7 +67,7 @@ class Store:
             with Session(self.engine) as session, session.begin():
                 yield session
         except OperationalError as error:
-            if "disk is full" in str(error):
+            if "disk is full" in str(error) or FULL in str(error):  # SQLite, PostgreSQL
                 raise DiskFull(folder=self.engine.url.database) from error
             raise
 
