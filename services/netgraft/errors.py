@@ -70,6 +70,9 @@ the names in STATUS are those of `grpc.StatusCode`.
 
 from typing import ClassVar
 
+LONGEST_VALUE = 400
+"""Characters of a value that a sentence repeats: it is sent in a header, and those are short."""
+
 
 class NetgraftError(Exception):
     """An error that a user can meet.
@@ -88,10 +91,17 @@ class NetgraftError(Exception):
 
     def sentence(self, language: str = "en") -> str:
         """The error in words, in "en" or "zh" (any other language: English)."""
-        return (self.zh if language.startswith("zh") else self.en).format(**self.values)
+        template = self.zh if language.startswith("zh") else self.en
+        return template.format(**{name: _short(value) for name, value in self.values.items()})
 
     def __reduce__(self) -> tuple[object, ...]:
         return _remake, (type(self), self.values)
+
+
+def _short(value: object) -> object:
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        return value[: LONGEST_VALUE - 1] + "…"
+    return value
 
 
 def _remake(kind: type[NetgraftError], values: dict[str, object]) -> NetgraftError:

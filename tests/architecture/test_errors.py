@@ -83,3 +83,10 @@ def test_only_the_client_adds_a_class_from_outside() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["netgraft.client.RemoteError"]
+
+
+def test_a_sentence_does_not_repeat_a_long_value_whole() -> None:
+    error = errors.InvalidValue(name="means", value="x" * 10_000, expected="a name")
+    assert len(error.sentence("en")) < 600
+    assert error.sentence("zh").endswith("a name。")
+    assert error.values["value"] == "x" * 10_000

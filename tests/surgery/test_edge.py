@@ -206,3 +206,33 @@ def test_bad_requests_are_refused_and_store_no_tensors(surgery: SurgeryServicer)
     with pytest.raises(InvalidValue):
         surgery.SetLoss(pb.SetLossRequest(model="resnet50", loss="dice"))
     assert not (Path(surgery.store.root) / "tensors").exists()
+
+
+def test_what_is_no_name_of_anything_is_neither_weighed_nor_repeated_whole(
+    surgery: SurgeryServicer,
+) -> None:
+    endless = "x" * 1_000_000
+    asked = pb.FreezeLayersRequest(model="resnet18", layers=[endless])
+    with pytest.raises(UnknownModule) as freezing:
+        surgery.FreezeLayers(asked)
+    with pytest.raises(UnknownModel) as resolving:
+        retargeted(surgery, endless)
+    for caught in freezing, resolving:
+        assert len(caught.value.sentence("en")) < 1000
+        assert len(caught.value.sentence("zh")) < 1000
+
+
+def test_more_layers_than_any_model_has_are_refused(surgery: SurgeryServicer) -> None:
+    same = pb.FreezeLayersRequest(model="resnet18", layers=["layer1"] * 20_000)
+    assert surgery.FreezeLayers(same).trainable_after > 0
+    others = pb.FreezeLayersRequest(model="resnet18", layers=[f"layer1*{n}" for n in range(20_000)])
+    with pytest.raises(InvalidValue, match="at most 10,000"):
+        surgery.FreezeLayers(others)
+
+
+def test_the_name_of_a_class_has_a_length(surgery: SurgeryServicer) -> None:
+    asked = pb.RetargetModelRequest(model="resnet18", class_names=["a" * 256, "b"])
+    assert surgery.RetargetModel(asked).model.classes == 2
+    asked.class_names[1] = "b" * 257
+    with pytest.raises(InvalidValue, match="at most 256 characters"):
+        surgery.RetargetModel(asked)

@@ -265,7 +265,9 @@ async def test_bound_to_all_interfaces_addresses_are_welcome_and_names_are_not(
     assert (await friend.get("/login", headers={"host": "evil.example"})).status_code == 421
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:8888", "null"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "http://127.0.0.1:8888", "null", "http://[", "http://a]b"]
+)
 async def test_another_origin_is_refused_even_on_this_machine(
     friend: httpx.AsyncClient, origin: str
 ) -> None:

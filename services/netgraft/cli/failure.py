@@ -15,6 +15,7 @@ from netgraft.errors import (
     NoAnswer,
     NotPossible,
     NotRunning,
+    OtherVersion,
     Unreachable,
 )
 
@@ -36,7 +37,7 @@ def exit_code(error: NetgraftError) -> int:
 
 def is_unreachable(error: NetgraftError) -> bool:
     """Whether no server answered, found here or by a server that asked another."""
-    kinds = (Unreachable, NotRunning, NoAnswer)
+    kinds = (Unreachable, NotRunning, OtherVersion, NoAnswer)
     return error.reason in {kind.reason for kind in kinds}
 
 

@@ -1,7 +1,6 @@
 """Protobuf at the edge of the graph slice: the Graphs service, in-process or served."""
 
 import time
-from difflib import get_close_matches
 
 from netgraft.errors import NotFound, UnknownModule
 from netgraft.graph import comparison, viewer
@@ -11,6 +10,7 @@ from netgraft.graph.table import Row
 from netgraft.graph.view import View
 from netgraft.models.file_source import only_drawn
 from netgraft.models.files import own_document
+from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store, default_store
 from netgraft.models.zoo import resolve
@@ -154,5 +154,4 @@ def _row(row: Row) -> graph_pb2.ModuleRow:
 def _check_path(path: str, summary: Summary) -> None:
     """Raises UnknownModule."""
     if path not in summary.modules:
-        near = get_close_matches(path, summary.modules, n=3, cutoff=0)
-        raise UnknownModule(path=path, nearest=", ".join(near))
+        raise UnknownModule(path=path, nearest=", ".join(nearest(path, summary.modules)))

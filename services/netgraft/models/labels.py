@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rapidfuzz import fuzz, process
+from rapidfuzz import fuzz
 
 from netgraft.models import imagenet, zoo
+from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe, Retarget
 
-NEAREST = 3
 MOSTLY = 0.9
 """torchvision tells a few of ImageNet's names apart in its own way, such as "crane bird"."""
 BACKGROUND = "__background__"
@@ -54,8 +54,8 @@ class Labels:
         """The known names that are most like another one."""
         known = {normal(word): word for word in self.names if self._counts(word)}
         # By words, so that "fox" finds "red fox", and a slip of the finger its own word.
-        best = process.extract(normal(name), known.keys(), scorer=fuzz.token_ratio, limit=NEAREST)
-        return [known[match] for match, *_ in best]
+        best = nearest(normal(name), known, scorer=fuzz.token_ratio)
+        return [known[match] for match in best]
 
     @staticmethod
     def _parts(name: str, index: dict[str, frozenset[int]]) -> Iterable[frozenset[int]]:

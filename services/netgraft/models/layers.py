@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from functools import cache
 
 import torch
-from rapidfuzz import process
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from netgraft.errors import InvalidValue
+from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Replace, Scalar
 
-NEAREST = 3
 ELSEWHERE = ("device", "dtype")
 """Arguments that are the model's to say."""
 BUILDERS = ("container", "transformer", "rnn", "loss", "adaptive", "data_parallel", "distributed")
@@ -45,9 +44,7 @@ def _is_layer(kind: object) -> bool:
 def layer_class(name: str) -> type[nn.Module]:
     """The class of torch.nn that a name means. Raises InvalidValue."""
     if name not in layers():
-        near = ", ".join(
-            match for match, *_ in process.extract(name, layers().keys(), limit=NEAREST)
-        )
+        near = ", ".join(nearest(name, layers()))
         expected = f"a layer of torch.nn, such as {near}"
         raise InvalidValue(name="type", value=repr(name), expected=expected)
     return layers()[name]

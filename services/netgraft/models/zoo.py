@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from rapidfuzz import process
-
 from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
 from netgraft.models import disk
 from netgraft.models.catalogue import Entry, by_name
 from netgraft.models.formats import names_file
+from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Base, Recipe, Tuned
 from netgraft.models.store import Store, is_model_id
 
@@ -71,8 +70,8 @@ def _entry(name: str) -> Entry:
     key = name.lower().replace("-", "_").removeprefix("torchvision/")
     found = by_name().get(key)
     if found is None:
-        near = process.extract(key, by_name().keys(), limit=3, score_cutoff=70)
-        hint = f"Did you mean {', '.join(match for match, *_ in near)}?" if near else ""
+        near = nearest(key, by_name(), least=70)
+        hint = f"Did you mean {', '.join(near)}?" if near else ""
         raise UnknownModel(name=name, hint=hint)
     return found
 

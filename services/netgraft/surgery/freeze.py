@@ -3,16 +3,18 @@
 import fnmatch
 from collections.abc import Iterator, Sequence
 
-from rapidfuzz import process
 from torch import nn
 
 from netgraft.errors import InvalidValue, UnknownModule
 from netgraft.models.build import build
+from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Freeze, Recipe
 from netgraft.surgery.anatomy import Anatomies
 from netgraft.surgery.traces import Trace
 
-NEAREST = 3
+MOST_LAYERS = 10_000
+LONGEST_LAYER = 1_000
+"""Characters of a path or pattern."""
 
 
 def set_trainable(
@@ -28,9 +30,13 @@ def set_trainable(
     if not layers:
         expected = 'module paths, or "backbone", "head" or "all"'
         raise InvalidValue(name="layers", value="empty", expected=expected)
+    wanted = dict.fromkeys(layer.strip() for layer in layers)
+    if len(wanted) > MOST_LAYERS:
+        expected = f"at most {MOST_LAYERS:,} of them"
+        raise InvalidValue(name="layers", value=f"{len(wanted):,} layers", expected=expected)
     module = build(recipe, anatomies.store, device="meta")
     seen = anatomies.of(recipe).trace
-    paths = [path for layer in layers for path in paths_of(layer.strip(), module, seen)]
+    paths = [path for layer in wanted for path in paths_of(layer, module, seen)]
     edited = recipe.with_edit(Freeze(tuple(dict.fromkeys(paths)), trainable))
     anatomies.store.put_recipe(edited)
     return edited
@@ -42,7 +48,7 @@ def paths_of(layer: str, module: nn.Module, seen: Trace) -> list[str]:
     known = dict.fromkeys(name for name, _ in parts if name)
     if layer in known:
         return [layer]
-    if matched := _outermost(fnmatch.filter(known, layer)):
+    if len(layer) <= LONGEST_LAYER and (matched := _outermost(fnmatch.filter(known, layer))):
         return matched
     heads = [head.path for head in seen.heads if head.classes]
     match layer.lower():
@@ -52,8 +58,7 @@ def paths_of(layer: str, module: nn.Module, seen: Trace) -> list[str]:
             return heads
         case "backbone":
             return list(_outside(module, "", set(heads)))
-    near = [match for match, *_ in process.extract(layer, sorted(known), limit=NEAREST)]
-    raise UnknownModule(path=layer, nearest=", ".join(near))
+    raise UnknownModule(path=layer, nearest=", ".join(nearest(layer, sorted(known))))
 
 
 def _outermost(paths: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import replace as changed
 
-from rapidfuzz import process
 from torch import nn
 
 from netgraft.errors import EditFailed, SurgeryFailed, UnknownModule
@@ -11,14 +10,13 @@ from netgraft.models.build import apply_structure, build
 from netgraft.models.drawn import Draw, must_fit
 from netgraft.models.layers import checked_arguments, make
 from netgraft.models.lora import adapted_around
+from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe, Replace, Scalar
 from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
 from netgraft.surgery.initial import seed
 from netgraft.surgery.starts import dtype_name, starts
 from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import listed, moved
-
-NEAREST = 3
 
 
 def replace(
@@ -48,8 +46,7 @@ def replace(
 def _must_have(module: nn.Module, path: str) -> None:
     known = [name for name, _ in module.named_modules() if name]
     if path not in known:
-        near = ", ".join(match for match, *_ in process.extract(path, known, limit=NEAREST))
-        raise UnknownModule(path=path, nearest=near)
+        raise UnknownModule(path=path, nearest=", ".join(nearest(path, known)))
 
 
 def _tried(

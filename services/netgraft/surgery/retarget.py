@@ -15,6 +15,8 @@ from netgraft.surgery.trial import planned
 from netgraft.surgery.warm import Start, Warm, copies, has_heads, matched
 
 MOST_CLASSES = 1_000_000
+LONGEST_NAME = 256
+"""Characters of a class's name."""
 DEFAULT = Start()
 
 
@@ -64,6 +66,9 @@ def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in class_names)
     if not all(names):
         raise InvalidValue(name="class_names", value="empty", expected="every class needs a name")
+    if longest := max((name for name in names if len(name) > LONGEST_NAME), key=len, default=""):
+        expected = f"at most {LONGEST_NAME} characters for each name"
+        raise InvalidValue(name="class_names", value=repr(longest[:40] + "…"), expected=expected)
     if len(set(names)) != len(names):
         repeated = next(name for name, times in Counter(names).items() if times > 1)
         expected = "each class has a name of its own"

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from rapidfuzz import process
-
 from netgraft.errors import InvalidValue, UnknownClass
 from netgraft.models import zoo
-from netgraft.models.labels import NEAREST, Labels, labels, normal
+from netgraft.models.labels import Labels, labels, normal
+from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Copies, Recipe
 from netgraft.models.store import Store
 from netgraft.surgery.traces import Trace
@@ -110,7 +109,7 @@ def _check(names: Sequence[str], start: Start) -> None:
     new = {normal(name) for name in names}
     for name in start.class_map:
         if normal(name) not in new:
-            near = [match for match, *_ in process.extract(name, names, limit=NEAREST)]
+            near = nearest(name, names)
             expected = (
                 f"a name of class_names, such as {', '.join(near)}"
                 if near

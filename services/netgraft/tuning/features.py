@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from rapidfuzz import process
 from torch import Tensor, nn
 
 from netgraft.errors import InvalidData, InvalidValue, NotPossible, UnknownModule
 from netgraft.models import zoo
 from netgraft.models.build import build
+from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
 from netgraft.models.store import Store
 from netgraft.tuning.data.kinds import open_data
@@ -85,8 +85,7 @@ def _must_have(module: nn.Module, layer: str) -> None:
         raise InvalidValue(name="layer", value="empty", expected="the path of the head")
     known = [name for name, _ in module.named_modules() if name]
     if layer not in known:
-        near = ", ".join(match for match, *_ in process.extract(layer, known, limit=3))
-        raise UnknownModule(path=layer, nearest=near)
+        raise UnknownModule(path=layer, nearest=", ".join(nearest(layer, known)))
 
 
 class _Enough(Exception):

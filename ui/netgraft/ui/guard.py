@@ -145,7 +145,12 @@ def _is_address(name: str) -> bool:
 def is_own_origin(request: Request) -> bool:
     """Whether the request comes from our own pages, or from no page at all."""
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc == request.headers.get("host", "")
+    except ValueError:  # no browser sends such a one
+        return False
 
 
 def is_known_caller(request: Request) -> bool:
