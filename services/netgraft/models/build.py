@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from netgraft.models.drawn import must_fit
 from netgraft.models.dropout import set_dropout
-from netgraft.models.initialise import copy_rows, fill, heads_before
+from netgraft.models.initialise import copy_rows, fill, head_tensors
 from netgraft.models.layers import put_layer, to_zeros
 from netgraft.models.lora import put_adapters
 from netgraft.models.recipe import (
@@ -52,13 +52,13 @@ def _applied(module: nn.Module, edit: Edit, store: Store) -> nn.Module:
     drawn = draw(edit)
     if drawn:
         must_fit(drawn.tensors)
-    copies = isinstance(edit, Retarget) and edit.copies is not None
-    old = heads_before(module, edit) if isinstance(edit, Retarget) and copies else {}
+    keeping = edit if isinstance(edit, Retarget) and edit.copies else None
+    old = head_tensors(module, keeping) if keeping else {}
     module = apply_structure(module, edit)
     if drawn:
         fill(module, drawn)
-    if isinstance(edit, Retarget) and copies:
-        copy_rows({k: v.detach() for k, v in module.state_dict(keep_vars=True).items()}, old, edit)
+    if keeping:
+        copy_rows(head_tensors(module, keeping), old, keeping)
     if digest := delta(edit):
         load_delta(module, store.get_tensors(digest))
     return module

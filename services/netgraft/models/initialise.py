@@ -17,8 +17,9 @@ PARTS = ("weight", "bias")
 """Parameters of a head."""
 
 
-def dtype(tensor: DrawnTensor) -> torch.dtype:
-    return cast("torch.dtype", getattr(torch, tensor.dtype))
+def torch_dtype(name: str) -> torch.dtype:
+    """The dtype of that name, such as "float32"."""
+    return cast("torch.dtype", getattr(torch, name))
 
 
 def draw_tensors(draw: Draw, names: Iterable[str]) -> dict[str, Tensor]:
@@ -26,7 +27,7 @@ def draw_tensors(draw: Draw, names: Iterable[str]) -> dict[str, Tensor]:
     wanted = frozenset(names)
     chosen = tuple(tensor for tensor in draw.tensors if tensor.name in wanted)
     must_fit(chosen)
-    found = {tensor.name: torch.empty(tensor.shape, dtype=dtype(tensor)) for tensor in chosen}
+    found = {t.name: torch.empty(t.shape, dtype=torch_dtype(t.dtype)) for t in chosen}
     for tensor in chosen:
         _fill(found[tensor.name], draw, tensor)
     return found
@@ -54,8 +55,8 @@ def _fill(target: Tensor, draw: Draw, tensor: DrawnTensor) -> None:
 # Rows that are kept
 
 
-def heads_before(module: nn.Module, edit: Retarget) -> dict[str, Tensor]:
-    """The tensors of the heads that an edit will replace, by name."""
+def head_tensors(module: nn.Module, edit: Retarget) -> dict[str, Tensor]:
+    """The tensors of the heads that an edit replaces, or has replaced, by name."""
     return {
         f"{head.path}.{name}": parameter.detach()
         for head in edit.heads

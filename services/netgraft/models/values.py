@@ -1,7 +1,8 @@
 """Values of a few tensors of a recipe's model, read or drawn without building the model."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from netgraft.models.source import source
 from netgraft.models.store import Store
 
 Shape = tuple[int, ...]
+T = TypeVar("T")
 
 ADAPTED = ".base_layer"
 """Where PEFT puts the tensors of a layer that has an adapter; see `lora`."""
@@ -24,21 +26,12 @@ def values(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Tens
     Each is of the newest part of the recipe that gives it. Raises WeightsUnavailable, TooLarge
     and FileNotFoundError.
     """
-    found: dict[str, Tensor] = {}
-    asked_for = tuple(names)
-    for part in _parts(recipe, asked_for, store):
-        tensors = _values(part, store)
-        found |= {asked: tensors[name] for name, asked in part.names.items() if name in tensors}
-    return {name: found[name] for name in asked_for if name in found}
+    return _told(recipe, names, store, _values)
 
 
 def shapes(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Shape]:
     """As `values`, shapes alone: nothing is drawn and no delta is read."""
-    found: dict[str, Shape] = {}
-    for part in _parts(recipe, tuple(names), store):
-        known = _shapes(part, store)
-        found |= {asked: known[name] for name, asked in part.names.items() if name in known}
-    return found
+    return _told(recipe, names, store, _shapes)
 
 
 def drawn_names(recipe: Recipe) -> frozenset[str]:
@@ -63,6 +56,20 @@ class _Part:
     """Base, draw or digest of a delta that gives them."""
     recipe: Recipe
     """The recipe up to the part."""
+
+
+def _told(
+    recipe: Recipe,
+    names: Iterable[str],
+    store: Store,
+    tell: Callable[[_Part, Store], Mapping[str, T]],
+) -> dict[str, T]:
+    """What `tell` says of each name, of the part that gives it; in the order of the names."""
+    asked_for, found = tuple(names), dict[str, T]()
+    for part in _parts(recipe, asked_for, store):
+        told = tell(part, store)
+        found |= {asked: told[name] for name, asked in part.names.items() if name in told}
+    return {name: found[name] for name in asked_for if name in found}
 
 
 def _parts(recipe: Recipe, names: tuple[str, ...], store: Store) -> Iterator[_Part]:

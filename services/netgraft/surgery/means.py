@@ -21,6 +21,8 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 def means_of(trial: Trial, digest: str, store: Store) -> "dict[str, Tensor]":
     """The main head's tensors by parameter name. Raises InvalidValue."""
+    from netgraft.models.initialise import torch_dtype
+
     stored = _stored(digest, store)
     means_KF, scale = stored["means"], stored["scale"]
     head = next(h for h in trial.anatomy.trace.heads if h.classes and h.role == "main")
@@ -40,7 +42,7 @@ def means_of(trial: Trial, digest: str, store: Store) -> "dict[str, Tensor]":
         "weight": (scale * centred).view(shape),
         "bias": -scale / 2 * means_KF.square().sum(1),
     }
-    return {b.full_name: values[name].to(b.torch_dtype) for name, b in blanks.items()}
+    return {b.full_name: values[name].to(torch_dtype(b.dtype)) for name, b in blanks.items()}
 
 
 def _stored(digest: str, store: Store) -> "Mapping[str, Tensor]":

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from netgraft.errors import SurgeryFailed
 from netgraft.models import zoo
@@ -13,7 +13,6 @@ from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import breach
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 
@@ -32,12 +31,6 @@ class Blank:
     @property
     def full_name(self) -> str:
         return f"{self.path}.{self.name}"
-
-    @property
-    def torch_dtype(self) -> "torch.dtype":
-        import torch
-
-        return cast("torch.dtype", getattr(torch, self.dtype))
 
     @property
     def fan_in(self) -> int:
@@ -121,8 +114,10 @@ def tried(recipe: Recipe, edit: Retarget, before: Trace, module: "nn.Module") ->
 
 
 def _blanks(module: "nn.Module", after: Trace) -> tuple[Blank, ...]:
+    from netgraft.surgery.starts import dtype_name
+
     return tuple(
-        Blank(head.path, name, tuple(p.shape), str(p.dtype).removeprefix("torch."))
+        Blank(head.path, name, tuple(p.shape), dtype_name(p))
         for head in after.heads
         if head.classes
         for name, p in module.get_submodule(head.path).named_parameters()
