@@ -24,7 +24,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 
-from netgraft.errors import NetgraftError, Unauthenticated
+from netgraft.errors import InvalidValue, NetgraftError, Unauthenticated
 from netgraft.guard import is_known, language_of, status_of, token_of
 from netgraft.settings import settings
 
@@ -54,6 +54,13 @@ def caller() -> Caller:
 def speak(language: str) -> None:
     """Say which language an in-process caller reads, "en" or "zh"."""
     _spoken.set(language)
+
+
+def must_name(field: str, value: int, enum: Any) -> None:
+    """Raise InvalidValue for a number of a request that names nothing in a protobuf enum."""
+    if value not in enum.values():
+        expected = f"one of {', '.join(enum.keys())}"
+        raise InvalidValue(name=field, value=value, expected=expected)
 
 
 def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> type:

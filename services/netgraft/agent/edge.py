@@ -14,10 +14,10 @@ from netgraft.agent.planner import Context, Planner, default_planner
 from netgraft.agent.record import Found, Lost, Record, Start, is_over
 from netgraft.agent.run import Run, Services
 from netgraft.client import AsyncClient, named
-from netgraft.errors import InvalidValue, TooLarge
+from netgraft.errors import TooLarge
 from netgraft.models.requests import Asked, asked
 from netgraft.models.store import Store, default_store
-from netgraft.serving import caller
+from netgraft.serving import caller, must_name
 from netgraft.v1 import agent_pb2, models_pb2
 
 MAX_TEXT = 100_000
@@ -65,7 +65,7 @@ class AgentServicer:
     async def Run(self, request: agent_pb2.RunRequest) -> AsyncIterator[agent_pb2.RunEvent]:
         identity = conversation.valid_id(request.conversation_id)
         jsonform.check(jsonform.steps_to_json(request.steps))
-        _check_weights(request.weights)
+        must_name("weights", request.weights, models_pb2.WeightsPolicy)
         record = Record(self.store, _call(request))
         start = Start(0, *self.conversations.current(identity))
         told = 0
@@ -119,13 +119,6 @@ class AgentServicer:
 
     def GetConversation(self, request: agent_pb2.GetConversationRequest) -> agent_pb2.Conversation:
         return conversation.message(conversation.valid_id(request.id), self.conversations)
-
-
-def _check_weights(value: int) -> None:
-    """Raises InvalidValue for a number that names no policy."""
-    if value not in models_pb2.WeightsPolicy.values():
-        names = ", ".join(models_pb2.WeightsPolicy.keys())
-        raise InvalidValue(name="weights", value=value, expected=f"one of {names}")
 
 
 def _call(request: agent_pb2.RunRequest) -> Asked:

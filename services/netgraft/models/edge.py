@@ -16,7 +16,7 @@ from netgraft.models.requests import Requests, asked
 from netgraft.models.store import Store, default_store
 from netgraft.models.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
 from netgraft.models.zoo import LANGUAGES
-from netgraft.serving import caller
+from netgraft.serving import caller, must_name
 from netgraft.v1 import models_pb2
 
 CHUNK = 2**20
@@ -38,7 +38,8 @@ class ModelsServicer:
         self.requests = Requests(self.store)
 
     def ResolveModel(self, request: models_pb2.ResolveModelRequest) -> models_pb2.Model:
-        resolved = zoo.resolve(request.model, _policy(request.weights), self.store)
+        must_name("weights", request.weights, models_pb2.WeightsPolicy)
+        resolved = zoo.resolve(request.model, POLICIES[request.weights], self.store)
         return model_message(resolved.recipe, self.store)
 
     def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
@@ -111,14 +112,6 @@ class ModelsServicer:
             received_bytes=self.store.size(files.KIND, sha256),
             model=model_message(recipe, self.store),
         )
-
-
-def _policy(value: int) -> zoo.Policy:
-    """Raises InvalidValue for a number that names no policy."""
-    if value not in POLICIES:
-        names = ", ".join(models_pb2.WeightsPolicy.keys())
-        raise InvalidValue(name="weights", value=value, expected=f"one of {names}")
-    return POLICIES[value]
 
 
 def _present() -> str:

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from netgraft.errors import InvalidValue, NotEnoughWorkers
 from netgraft.models.requests import Asked, Repeated, Requests, asked
 from netgraft.models.store import Store, default_store
-from netgraft.serving import caller
+from netgraft.serving import caller, must_name
 from netgraft.tuning import reconcile
 from netgraft.tuning.events import Event, Kind
 from netgraft.tuning.job import ALIVE, Job, State
@@ -145,13 +145,8 @@ class TuningServicer:
 
 def _state(value: int) -> State | None:
     """None for every state. Raises InvalidValue for a number that names none."""
-    if value == tuning_pb2.JOB_STATE_UNSPECIFIED:
-        return None
-    found = next((state for state, each in STATES.items() if each == value), None)
-    if found is None:
-        names = ", ".join(tuning_pb2.JobState.keys())
-        raise InvalidValue(name="state", value=value, expected=f"one of {names}")
-    return found
+    must_name("state", value, tuning_pb2.JobState)
+    return next((state for state, each in STATES.items() if each == value), None)
 
 
 def wish_of(spec: tuning_pb2.TuningSpec) -> Wish:
