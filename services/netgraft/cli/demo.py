@@ -77,23 +77,16 @@ def demo_command(session: Session, stay: bool) -> None:
 def _carry_out(session: Session, running: "Running", door: "Client", weights: str) -> "Outcome":
     """As `netgraft do SENTENCE --yes --weights WEIGHTS` does."""
     from netgraft.cli.output import console
-    from netgraft.cli.reference import policy
     from netgraft.cli.story import PlainTelling, tell
-    from netgraft.cli.talk import consent, show_plan, understood
-    from netgraft.v1 import agent_pb2
+    from netgraft.cli.talk import carried_out, consent, show_plan, understood
 
     conversation = f"demo-{secrets.token_hex(6)}"
     click.echo(f"> {SENTENCE}")
     plan = understood(session, door, SENTENCE, conversation)
     show_plan(session, plan)
     token = consent(session, door, plan, conversation, yes=True)
-    request = agent_pb2.RunRequest(
-        steps=plan.steps,
-        conversation_id=conversation,
-        consent_token=token,
-        weights=policy(weights),  # type: ignore[arg-type]
-    )
-    return tell(door.agent.Run(request), PlainTelling(console(), running.page))
+    events = carried_out(door, plan, conversation, token, weights)
+    return tell(events, PlainTelling(console(), running.page))
 
 
 def weights_at_hand(door: "Door") -> str:

@@ -17,6 +17,8 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.errors import ConsentNeeded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from netgraft.cli.door import Door
     from netgraft.cli.story import Telling
     from netgraft.v1 import agent_pb2
@@ -137,15 +139,8 @@ def do_command(
     plan = at_hand(session, door, plan)
     token = consent(session, door, plan, conversation, yes=yes)
     from netgraft.cli.story import tell
-    from netgraft.v1 import agent_pb2
 
-    request = agent_pb2.RunRequest(
-        steps=plan.steps,
-        conversation_id=conversation,
-        consent_token=token,
-        weights=policy(weights),  # type: ignore[arg-type]
-    )
-    outcome = tell(door.agent.Run(request), telling(session))
+    outcome = tell(carried_out(door, plan, conversation, token, weights), telling(session))
     if outcome.failure is not None or outcome.finished < len(plan.steps):
         click.get_current_context().exit(FAILED)
 
@@ -173,6 +168,25 @@ def at_hand(
             elif field.name == "data":
                 fields.data = located(session, value)
     return plan
+
+
+def carried_out(
+    door: "Door",
+    plan: "agent_pb2.PlannerReply",
+    conversation: str,
+    token: str,
+    weights: str | None,
+) -> "Iterator[agent_pb2.RunEvent]":
+    """What happens while a plan is carried out."""
+    from netgraft.v1 import agent_pb2
+
+    request = agent_pb2.RunRequest(
+        steps=plan.steps,
+        conversation_id=conversation,
+        consent_token=token,
+        weights=policy(weights),  # type: ignore[arg-type]
+    )
+    return door.agent.Run(request)
 
 
 def telling(session: Session) -> "Telling":
