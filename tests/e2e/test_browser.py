@@ -2,7 +2,6 @@
 
 import base64
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +16,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SHOTS = Path(__file__).parents[1] / "output"
 SECOND = 1000
-NODES = "() => document.querySelectorAll('svg g.node').length"
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +63,13 @@ def shot(page: Page, name: str) -> None:
     page.screenshot(path=SHOTS / f"{name}.png")
 
 
-def drawn_nodes(page: Page, model_id: str | None = None) -> int:
-    """How many boxes Netron has drawn in the picture panel, once it has."""
-    frame_of = page.locator("#picture-frame")
-    expect(frame_of).to_be_visible(timeout=60 * SECOND)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        for frame in page.frames:
-            if "/viz/" in frame.url and (model_id is None or model_id in frame.url):
-                nodes = int(frame.evaluate(NODES))
-                if nodes:
-                    return nodes
-        page.wait_for_timeout(250)
-    raise AssertionError("Netron drew nothing")
+def expect_drawn(page: Page, boxes: int = 10) -> None:
+    """Netron has drawn at least so many boxes in the picture panel.
+
+    The locator is resolved again at each try: the panel goes on to the next picture by itself.
+    """
+    drawn = page.frame_locator("#picture-frame").locator("svg g.node")
+    expect(drawn.nth(boxes - 1)).to_be_attached(timeout=60 * SECOND)
 
 
 def test_a_page_without_the_token_shows_only_the_login(browser: Browser, system: System) -> None:
@@ -117,7 +109,7 @@ def test_one_line_shows_the_graph_then_the_new_head(page: Page) -> None:
     )
     expect(chat).to_contain_text("25,557,032")
     expect(chat).to_contain_text(f"{25_557_032 - 2049 * 900:,}")
-    assert drawn_nodes(page) >= 10
+    expect_drawn(page)
     page.wait_for_timeout(1500)
     shot(page, "retarget")
     [address] = [frame.url for frame in page.frames if "/viz/" in frame.url]
@@ -201,7 +193,7 @@ def test_a_file_that_is_dropped_is_shown_and_one_that_means_harm_is_refused(
     drop(page, tmp_path / "my net.pth")
     chat = page.locator("#chat")
     expect(chat).to_contain_text("my net.pth", timeout=90 * SECOND)
-    assert drawn_nodes(page) >= 10
+    expect_drawn(page)
     expect(state).to_be_hidden()
     expect(box).to_have_value("what somebody types")
     expect(box).to_be_focused()
