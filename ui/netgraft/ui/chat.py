@@ -1,0 +1,230 @@
+"""A room as chat messages: everything said and done, in Gradio's form.
+
+Text that comes from elsewhere (names of files, classes, models) is never read as
+Markdown or HTML.
+"""
+
+import re
+from collections.abc import Iterator
+
+from gradio import ChatMessage
+from gradio.components.chatbot import MetadataDict, OptionDict
+
+from netgraft.ui.exchange import NOT_RUN, Exchange, State
+from netgraft.ui.figures import count, share, short
+from netgraft.ui.job import JobView
+from netgraft.ui.room import Room
+from netgraft.ui.steps import values
+from netgraft.ui.words import Words
+from netgraft.v1 import agent_pb2, models_pb2, surgery_pb2, tuning_pb2
+from netgraft.v1.agent_pb2 import RunEvent
+
+MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>$-])")
+MOST_MODELS = 12
+MOST_DIFFERENCES = 30
+CANCELLED = "JOB_CANCELLED"
+FORMATS = ("safetensors", "state_dict", "onnx", "pt2", "torchscript", "python")
+
+
+def plain(text: str) -> str:
+    """Text as Markdown that shows exactly this text."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return MARKUP.sub(r"\\\1", escaped)
+
+
+def messages(room: Room, say: Words) -> list[ChatMessage]:
+    """The whole conversation, oldest first."""
+    shown: list[ChatMessage] = []
+    for index, exchange in enumerate(room.exchanges):
+        shown.append(ChatMessage(role="user", content=plain(exchange.text)))
+        is_last = index == len(room.exchanges) - 1
+        shown.extend(_answer(exchange, room, say, is_last))
+    if room.problem:
+        shown.append(_problem(room.problem))
+    return shown
+
+
+def state_word(state: "tuning_pb2.JobState.ValueType", say: Words) -> str:
+    """A job's state in words."""
+    return {
+        tuning_pb2.JOB_STATE_QUEUED: say.queued,
+        tuning_pb2.JOB_STATE_RUNNING: say.running,
+        tuning_pb2.JOB_STATE_SUCCEEDED: say.succeeded,
+        tuning_pb2.JOB_STATE_FAILED: say.failed,
+        tuning_pb2.JOB_STATE_CANCELLED: say.cancelled,
+    }.get(state, say.unknown_state)
+
+
+def _answer(exchange: Exchange, room: Room, say: Words, is_last: bool) -> Iterator[ChatMessage]:
+    reply = exchange.reply
+    if exchange.state is State.PLANNING:
+        yield _thought(say.thinking, "", pending=True)
+    elif reply and reply.kind == "clarify":
+        options = [OptionDict(value=option, label=option) for option in reply.options]
+        yield ChatMessage(content=plain(reply.question), options=options if is_last else [])
+    elif reply and reply.kind in {"answer", "refuse"}:
+        yield ChatMessage(content=plain(reply.text or reply.reason))
+    elif exchange.state is State.WAITING:
+        yield ChatMessage(content=say.card_in_chat)
+    elif reply and reply.kind == "plan":
+        if exchange.answer:
+            yield ChatMessage(content=say.card_title)
+            yield ChatMessage(role="user", content=plain(exchange.answer))
+        if exchange.state in NOT_RUN:
+            yield ChatMessage(content=_not_run(exchange.state, say))
+        else:
+            yield from _steps(exchange, room, say)
+    if exchange.problem:
+        yield _problem(exchange.problem)
+
+
+def _not_run(state: State, say: Words) -> str:
+    return {State.DECLINED: say.declined, State.REPLACED: say.replaced}.get(state, say.left)
+
+
+def _steps(exchange: Exchange, room: Room, say: Words) -> Iterator[ChatMessage]:
+    begun: agent_pb2.StepStarted | None = None
+    for event in exchange.events:
+        kind = event.WhichOneof("event")
+        if kind == "started":
+            begun = event.started
+        elif begun and kind == "finished":
+            yield _thought(_title(begun), _detail(event, begun, say), event.finished.seconds)
+            yield ChatMessage(content=_result(event.finished, say))
+            begun = None
+        elif begun and kind == "failed":
+            yield _thought(_title(begun), _values(begun.step, say))
+            yield _failure(event.failed)
+            begun = None
+    if begun:
+        yield from _open_step(begun, exchange, room, say)
+
+
+def _open_step(
+    begun: agent_pb2.StepStarted, exchange: Exchange, room: Room, say: Words
+) -> Iterator[ChatMessage]:
+    view = room.jobs.view(exchange.job_id) if exchange.job_id else None
+    if view and not view.ended:
+        yield _thought(_title(begun), _job_line(view, say), pending=True)
+    elif view:
+        yield _thought(_title(begun), _values(begun.step, say))
+        yield ChatMessage(content=_job_result(view, say))
+    elif exchange.state is State.RUNNING:
+        yield _thought(_title(begun), _values(begun.step, say), pending=True)
+    else:
+        yield _thought(_title(begun), _values(begun.step, say))
+        yield ChatMessage(content=say.interrupted)
+
+
+def _thought(
+    title: str, content: str, seconds: float = 0.0, *, pending: bool = False
+) -> ChatMessage:
+    metadata = MetadataDict(title=title, status="pending" if pending else "done")
+    if seconds:
+        metadata["duration"] = seconds
+    return ChatMessage(content=content, metadata=metadata)
+
+
+def _title(begun: agent_pb2.StepStarted) -> str:
+    number = f"{begun.index}/{begun.total} · " if begun.total > 1 else ""
+    return number + begun.title
+
+
+def _values(step: agent_pb2.Step, say: Words) -> str:
+    return "\n".join(f"- {plain(name)}: {plain(value)}" for name, value in values(step, say))
+
+
+def _detail(event: RunEvent, begun: agent_pb2.StepStarted, say: Words) -> str:
+    lines = [_values(begun.step, say)]
+    for part in event.finished.diff.differences[:MOST_DIFFERENCES]:
+        lines.append("- " + plain(f"{part.path}: {part.before or '–'} → {part.after or '–'}"))
+    if model := event.finished.model_id:
+        lines.append(f"- {say.identifier}: `{model}`")
+        page = event.finished.diff.page or f"/viz/{model}/"
+        lines.append(f"- [{say.open_picture}]({page})")
+    return "\n".join(line for line in lines if line)
+
+
+def _result(finished: agent_pb2.StepFinished, say: Words) -> str:
+    """What a step brought, in view without opening anything."""
+    told, _, notices = finished.summary.partition("\n")
+    kind = finished.WhichOneof("result")
+    if kind == "edit":
+        shown = [plain(line) for line in edit_lines(finished.edit, say)]
+    elif kind == "models" and finished.models.entries:
+        shown = [_zoo(finished.models, say)]
+    elif kind == "jobs":
+        shown = ["\n".join(f"- {plain(line)}" for line in finished.summary.splitlines())]
+        notices = ""
+    elif kind == "export":
+        shown = [plain(told), _export_link(finished.export, say)]
+    elif kind == "job" and finished.job.result_model:
+        shown = [plain(told), downloads(finished.job.result_model, say)]
+    else:
+        shown = [plain(told)]
+    return "\n\n".join(dict.fromkeys([*shown, *map(plain, notices.splitlines())]))
+
+
+def edit_lines(edit: surgery_pb2.EditReply, say: Words) -> list[str]:
+    """What an edit did, with the parameters before and after said once."""
+    figures = say.before_after.format(
+        before=count(edit.parameters_before), after=count(edit.parameters_after)
+    )
+    said = edit.summary or edit.model.title
+    is_said = count(edit.parameters_before) in said and count(edit.parameters_after) in said
+    return [said] if is_said else [said, figures]
+
+
+def _export_link(ready: agent_pb2.ExportReady, say: Words) -> str:
+    text = plain(say.download_as.format(format=ready.format))
+    return f"[{text}]({ready.page})"
+
+
+def downloads(model: str, say: Words) -> str:
+    """Links to a model's files, as Markdown."""
+    links = " · ".join(f"[{plain(format_)}](/export/{model}/{format_})" for format_ in FORMATS)
+    return f"{say.download}: {links}"
+
+
+def _zoo(found: models_pb2.ListModelsReply, say: Words) -> str:
+    entries = found.entries[:MOST_MODELS]
+    rows = [
+        f"| {plain(f'{entry.name} {entry.title}'.strip())} | "
+        f"{short(entry.params) if entry.params else ''} | "
+        f"{f'{entry.accuracy:.1f} %' if entry.accuracy else ''} |"
+        for entry in entries
+    ]
+    head = f"| {say.name} | {say.parameters} | {say.accuracy} |"
+    note = say.shown_of.format(shown=len(entries), total=found.total)
+    return "\n".join([head, "|---|--:|--:|", *rows, "", note])
+
+
+def _job_line(view: JobView, say: Words) -> str:
+    parts = [state_word(view.state, say)]
+    if view.progress.total_steps:
+        # Whole tenths only: a message that changes each second cannot be read.
+        parts.append(f"{int(view.share * 10) * 10} %")
+        parts.append(say.epoch.format(epoch=view.progress.epoch, total=view.progress.total_epochs))
+    return plain(" · ".join(parts))
+
+
+def _job_result(view: JobView, say: Words) -> str:
+    parts = [state_word(view.state, say)]
+    if "accuracy" in view.metrics:
+        parts.append(f"{say.accuracy} {share(view.metrics['accuracy'])}")
+    text = plain(" · ".join(parts))
+    if view.error:
+        text += f"\n\n{plain(view.error)}"
+    if view.result_model:
+        text += f"\n\n{downloads(view.result_model, say)}"
+    return text
+
+
+def _failure(failed: agent_pb2.StepFailed) -> ChatMessage:
+    if failed.reason == CANCELLED:  # as it was wished: nothing to warn of
+        return ChatMessage(content=plain(failed.message))
+    return _problem(failed.message)
+
+
+def _problem(sentence: str) -> ChatMessage:
+    return ChatMessage(content=f"⚠️ {plain(sentence)}")
