@@ -29,8 +29,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _forget() -> None:
-    from netgraft.models.store import default_store
     from netgraft.settings import settings
+    from netgraft.store.store import default_store
 
     settings.cache_clear()
     default_store.cache_clear()

@@ -26,8 +26,8 @@ from netgraft.client import Client
 from netgraft.errors import AddressInUse, CannotStart, Unreachable
 from netgraft.logs import Log, logged
 from netgraft.private import OTHERS
-from netgraft.ray_patches import free_port, import_serve, start_ray
 from netgraft.running import announced
+from netgraft.serving.ray_patches import free_port, import_serve, start_ray
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, models_pb2
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 APPLICATIONS = {
-    "models": "netgraft.models.deployment",
+    "models": "netgraft.library.deployment",
     "graphs": "netgraft.graph.deployment",
     "surgery": "netgraft.surgery.deployment",
     "tuning": "netgraft.tuning.deployment",
@@ -200,7 +200,7 @@ def _services(stop: threading.Event) -> Iterator[None]:
         dashboard_host="127.0.0.1",
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"worker_process_setup_hook": "netgraft.ray_patches.install"},
+        runtime_env={"worker_process_setup_hook": "netgraft.serving.ray_patches.install"},
     )
     # ray.init puts its own handler in place: it would end this process at once, and the
     # gateway and Ray's agents would stay behind.

@@ -37,7 +37,7 @@ from netgraft.errors import (
     Unreachable,
     every_error,
 )
-from netgraft.guard import MESSAGE_BYTES
+from netgraft.serving.guard import MESSAGE_BYTES
 from netgraft.settings import settings
 from netgraft.v1 import (
     agent_pb2,

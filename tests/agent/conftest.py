@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from netgraft.agent.planner import Planner, default_planner
-from netgraft.models.store import Store
+from netgraft.agent.rules import Planner, default_planner
+from netgraft.store.store import Store
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from netgraft.agent import consent
-from netgraft.agent.edge import AgentServicer
 from netgraft.agent.jsonform import steps_from_json
+from netgraft.agent.servicer import AgentServicer
 from netgraft.errors import ConsentNeeded, InvalidRequest
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 from netgraft.v1 import agent_pb2
 
 TRAIN = [{"retarget": {"model": "resnet18", "classes": 10}}, {"finetune": {"data": "digits"}}]

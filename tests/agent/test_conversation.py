@@ -5,10 +5,10 @@ import time
 import pytest
 
 from netgraft.agent.conversation import Conversations
-from netgraft.agent.edge import AgentServicer
+from netgraft.agent.servicer import AgentServicer
 from netgraft.errors import InvalidValue, TooLarge
-from netgraft.models.schema import JobRow
-from netgraft.models.store import Store
+from netgraft.store.store import Store
+from netgraft.store.tables import JobRow
 from netgraft.v1 import agent_pb2
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from netgraft.agent.planner.names import ModelNames, catalogue_names
+from netgraft.agent.rules.names import ModelNames, catalogue_names
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netgraft.agent.planner.numbers import han_value, match
+from netgraft.agent.rules.numbers import han_value, match
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Any
 import grpc
 import pytest
 
-from netgraft.agent.edge import AgentServicer
 from netgraft.agent.jsonform import steps_from_json
-from netgraft.graph.edge import GraphsServicer
-from netgraft.models.edge import ModelsServicer
-from netgraft.models.store import Store
-from netgraft.serving import expose
+from netgraft.agent.servicer import AgentServicer
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.library.servicer import ModelsServicer
+from netgraft.serving.servicers import expose
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import (
     agent_pb2,
     graph_pb2,

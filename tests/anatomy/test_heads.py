@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netgraft.surgery.heads import trace
-from netgraft.surgery.roles import Head
+from netgraft.anatomy.heads import trace
+from netgraft.anatomy.roles import Head
 
 X_NCHW = torch.zeros(2, 3, 16, 16, device="meta")
 

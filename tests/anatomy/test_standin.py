@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.ops import nms
 
-from netgraft.surgery.standin import StandIn
+from netgraft.anatomy.standin import StandIn
 
 scores = torch.zeros(6, device="meta")
 

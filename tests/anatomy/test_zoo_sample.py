@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import SurgeryFailed
 from netgraft.models.recipe import Recipe, Retarget
-from netgraft.models.zoo import resolve
-from netgraft.surgery.anatomy import Anatomies
+from netgraft.models.resolve import resolve
 from netgraft.surgery.retarget import retarget
 
 CLASSES = 7

@@ -11,17 +11,17 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "services", ROOT / "ui"]
 
-SLICES = ("graph", "surgery", "tuning", "agent")
+SLICES = ("library", "graph", "surgery", "tuning", "agent")
 GROUND = ("errors", "private", "settings")
-EDGES = ("edge", "deployment")
+EDGES = ("servicer", "deployment")
 
 MAY_IMPORT_RAY = {
     "netgraft.app",
-    "netgraft.ray_patches",
+    "netgraft.serving.ray_patches",
     *(f"netgraft.{room}.deployment" for room in ("models", *SLICES)),
-    "netgraft.tuning.launch",  # submits and stops Ray jobs
-    "netgraft.tuning.entry",  # is one
-    "netgraft.tuning.distribute",  # lays Ray Train around the single-device step
+    "netgraft.tuning.workers.launch",  # submits and stops Ray jobs
+    "netgraft.tuning.workers.entry",  # is one
+    "netgraft.tuning.workers.distribute",  # lays Ray Train around the single-device step
 }
 
 TORCH = {"torch", "torchvision", "timm", "torchmetrics"}
@@ -139,22 +139,22 @@ def test_every_room_is_looked_at() -> None:
         ("netgraft.graph.draw", "from ..surgery.heads import find"),
         ("netgraft.graph.draw", "def f():\n    import ray"),
         ("netgraft.graph.draw", "from netgraft.v1 import graph_pb2"),
-        ("netgraft.graph.edge", "from netgraft.tuning.edge import TuningServicer"),
-        ("netgraft.graph.draw", "from netgraft.models.edge import model_message"),
-        ("netgraft.graph.edge", "from netgraft.models.deployment import app"),
-        ("netgraft.models.zoo", "from grpc import StatusCode"),
-        ("netgraft.models.zoo", "import gradio as gr"),
-        ("netgraft.models.zoo", "from netgraft import graph"),
-        ("netgraft.models.zoo", "from netgraft.serving import expose"),
-        ("netgraft.agent.planner", "def f():\n    from torch import nn"),
+        ("netgraft.graph.servicer", "from netgraft.tuning.servicer import TuningServicer"),
+        ("netgraft.graph.draw", "from netgraft.library.servicer import model_message"),
+        ("netgraft.graph.servicer", "from netgraft.library.deployment import app"),
+        ("netgraft.models.resolve", "from grpc import StatusCode"),
+        ("netgraft.models.resolve", "import gradio as gr"),
+        ("netgraft.models.resolve", "from netgraft import graph"),
+        ("netgraft.models.resolve", "from netgraft.serving.servicers import expose"),
+        ("netgraft.agent.rules", "def f():\n    from torch import nn"),
         ("netgraft.ui.page", "import torch.nn"),
-        ("netgraft.ui.page", "from netgraft.models.store import Store"),
+        ("netgraft.ui.page", "from netgraft.store.store import Store"),
         ("netgraft.ui.page", "from netgraft import serving"),
         ("netgraft.errors", "from netgraft.settings import settings"),
-        ("netgraft.serving", "import ray"),
+        ("netgraft.serving.servicers", "import ray"),
         ("netgraft.cli.program", "from netgraft.ui import page"),
         ("netgraft.cli.program", "from timm import create_model"),
-        ("netgraft.tuning.step", "from ray import train"),
+        ("netgraft.tuning.train.step", "from ray import train"),
     ],
 )
 def test_a_planted_breach_is_found(module: str, source: str) -> None:
@@ -165,12 +165,15 @@ def test_a_planted_breach_is_found(module: str, source: str) -> None:
     ("module", "source"),
     [
         ("netgraft.graph.deployment", "from ray import serve\nfrom . import edge"),
-        ("netgraft.graph.edge", "from netgraft.v1 import graph_pb2\nimport grpc"),
-        ("netgraft.graph.edge", "from netgraft.models.edge import model_message"),
+        ("netgraft.graph.servicer", "from netgraft.v1 import graph_pb2\nimport grpc"),
+        ("netgraft.graph.servicer", "from netgraft.library.servicer import model_message"),
         ("netgraft.graph.draw", "import torch\nfrom netgraft.models.build import build"),
         ("netgraft.agent.run", "from netgraft.client import AsyncClient"),
         ("netgraft.ui.page", "import gradio\nfrom netgraft.client import Client"),
-        ("netgraft.cli.program", "def f():\n    from netgraft.graph.edge import GraphsServicer"),
+        (
+            "netgraft.cli.program",
+            "def f():\n    from netgraft.graph.servicer import GraphsServicer",
+        ),
     ],
 )
 def test_what_the_house_allows_is_no_breach(module: str, source: str) -> None:
@@ -182,10 +185,10 @@ def test_what_the_house_allows_is_no_breach(module: str, source: str) -> None:
     [
         ("netgraft.client", {"torch", "ray", "gradio", "sqlalchemy"}),
         ("netgraft.cli", {"torch", "ray", "gradio"}),
-        ("netgraft.agent.edge", {"torch", "ray", "gradio"}),
+        ("netgraft.agent.servicer", {"torch", "ray", "gradio"}),
         ("netgraft.ui.__main__", {"torch", "ray", "sqlalchemy", "netgraft.models"}),
-        ("netgraft.models.catalogue", {"torch", "timm", "ray", "grpc"}),
-        ("netgraft.serving", {"torch", "ray"}),
+        ("netgraft.models.zoo.catalogue", {"torch", "timm", "ray", "grpc"}),
+        ("netgraft.serving.servicers", {"torch", "ray"}),
     ],
 )
 def test_importing_it_does_not_load_what_it_must_not_know(module: str, never: set[str]) -> None:

@@ -20,11 +20,11 @@ from statistics import median
 
 import torch
 
-from netgraft.graph.capture import warm
-from netgraft.graph.edge import GraphsServicer
-from netgraft.models.catalogue import entries
-from netgraft.models.store import Store
-from netgraft.models.zoo import base_module, example_inputs, resolve
+from netgraft.graph.capture.capture import warm
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.models.resolve import base_module, example_inputs, resolve
+from netgraft.models.zoo.catalogue import entries
+from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
 MODELS = ("resnet18", "resnet50", "mobilenet_v2", "vit_b_16")

@@ -36,10 +36,10 @@ import netron
 import torch
 from playwright.sync_api import Browser, sync_playwright
 
-from netgraft.graph.capture import warm
-from netgraft.graph.edge import GraphsServicer
-from netgraft.models.store import Store
-from netgraft.models.zoo import base_module, example_inputs, resolve
+from netgraft.graph.capture.capture import warm
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.models.resolve import base_module, example_inputs, resolve
+from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
 MODELS = ("mobilenet_v2", "resnet50", "vit_b_16", "convnext_large", "vit_h_14")

@@ -8,7 +8,7 @@ Prints median and maximum of wall-clock milliseconds; the contract's target is 5
 import time
 from statistics import median
 
-from netgraft.agent.planner import default_planner
+from netgraft.agent.rules import default_planner
 
 TEXTS = (
     "show resnet50, retarget to 100 classes, fine-tune on ./flowers for 5 epochs with lr 0.01",

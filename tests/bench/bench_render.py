@@ -12,10 +12,10 @@ import tempfile
 import time
 from statistics import median
 
-from netgraft.graph.edge import GraphsServicer
-from netgraft.graph.render import render
-from netgraft.graph.view import View
-from netgraft.models.store import Store
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.graph.viewer.render import render
+from netgraft.graph.viewer.view import View
+from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
 

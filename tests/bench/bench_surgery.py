@@ -30,8 +30,8 @@ from torch import nn
 
 from netgraft.models.initialise import draw_tensors
 from netgraft.models.recipe import Recipe, draw
-from netgraft.models.store import Store
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
 MODELS = (

@@ -31,16 +31,16 @@ import torch
 import torchvision
 from torch import nn
 
+from netgraft.anatomy.anatomy import Anatomies, example
+from netgraft.anatomy.heads import FEW, Trace, call, tensors_in
+from netgraft.anatomy.standin import StandIn
 from netgraft.errors import NetgraftError
 from netgraft.models.build import build
-from netgraft.models.catalogue import Entry, entries
-from netgraft.models.store import Store
-from netgraft.models.weightless import construct_weightless
-from netgraft.models.zoo import resolve
-from netgraft.surgery.anatomy import Anatomies, example
-from netgraft.surgery.heads import FEW, Trace, call, tensors_in
+from netgraft.models.resolve import resolve
+from netgraft.models.sources.weightless import construct_weightless
+from netgraft.models.zoo.catalogue import Entry, entries
+from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
-from netgraft.surgery.standin import StandIn
 
 CLASSES = 7
 EVERY_NTH_OF_TIMM = 7

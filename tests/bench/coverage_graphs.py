@@ -12,18 +12,26 @@ from collections.abc import Iterator
 
 import zoo_run
 
+from netgraft.anatomy.inspection import flops
 from netgraft.errors import NetgraftError
-from netgraft.graph.capture import capture, sizes
+from netgraft.graph.capture.capture import capture, sizes
+from netgraft.graph.capture.recording import (
+    Argument,
+    Recording,
+    Step,
+    Value,
+    Weight,
+    tensors,
+    values_of,
+)
 from netgraft.graph.document import write
 from netgraft.graph.drawings import RecipeSubject
 from netgraft.graph.lens import cost_of
 from netgraft.graph.nesting import nest
-from netgraft.graph.recording import Argument, Recording, Step, Value, Weight, tensors, values_of
-from netgraft.models.catalogue import Entry
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
-from netgraft.surgery.inspection import flops
+from netgraft.models.resolve import resolve
+from netgraft.models.zoo.catalogue import Entry
+from netgraft.store.store import Store
 
 
 def main() -> None:

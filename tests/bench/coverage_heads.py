@@ -19,14 +19,14 @@ import torch
 import zoo_run
 from torch import Tensor
 
+from netgraft.anatomy.anatomy import Anatomies
+from netgraft.anatomy.inspection import flops
 from netgraft.errors import NetgraftError
 from netgraft.models.build import build
-from netgraft.models.catalogue import Entry
 from netgraft.models.recipe import Recipe, Retarget
-from netgraft.models.store import Store
-from netgraft.models.zoo import example_inputs, resolve
-from netgraft.surgery.anatomy import Anatomies
-from netgraft.surgery.inspection import flops
+from netgraft.models.resolve import example_inputs, resolve
+from netgraft.models.zoo.catalogue import Entry
+from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
 
 TASKS = ("classification", "segmentation", "video", "detection")

@@ -21,11 +21,13 @@ from coverage_heads import training_step
 from transformers import CONFIG_MAPPING
 from transformers.models.auto import modeling_auto
 
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import NetgraftError
-from netgraft.models import hf, hf_build, hf_config
+from netgraft.models import huggingface
 from netgraft.models.recipe import Recipe, Retarget
-from netgraft.models.store import Store
-from netgraft.surgery.anatomy import Anatomies
+from netgraft.models.sources.huggingface import build as hf_build
+from netgraft.models.sources.huggingface import config as hf_config
+from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
 
 TASKS = ("IMAGE_CLASSIFICATION", "SEMANTIC_SEGMENTATION", "VIDEO_CLASSIFICATION")
@@ -75,7 +77,7 @@ def examined(model_type: str, kind: str) -> dict[str, Any]:
             config = CONFIG_MAPPING[model_type](num_labels=OLD_CLASSES).to_dict()
             config = json.loads(json.dumps(config | {"architectures": [kind]}, default=str))
             config = hf_config.checked(config | SAID.get(kind, {}), kind)
-            recipe = Recipe(hf.base(config, kind, "", hf_config.picture(config, {}, kind)))
+            recipe = Recipe(huggingface.base(config, kind, "", hf_config.picture(config, {}, kind)))
             hf_build.check_runs(recipe.base, LARGEST)
             edited = retarget(recipe, CLASSES, (), anatomies)
             step = training_step(edited, anatomies)

@@ -14,13 +14,13 @@ from unittest import mock
 
 import zoo_run
 
+from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.errors import NetgraftError
 from netgraft.models.build import build
-from netgraft.models.catalogue import Entry
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
+from netgraft.models.resolve import resolve
+from netgraft.models.zoo.catalogue import Entry
+from netgraft.store.store import Store
 from netgraft.surgery import symbolic
-from netgraft.surgery.anatomy import Anatomies, look, measure
 from netgraft.surgery.retarget import retarget
 
 TASKS = ("classification", "segmentation", "video", "detection")

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from netgraft.models.catalogue import Entry, entries
+from netgraft.models.zoo.catalogue import Entry, entries
 
 Result = dict[str, object]
 Examine = Callable[[Entry], Result]

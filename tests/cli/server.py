@@ -17,10 +17,10 @@ from typing import Any
 
 import grpc
 
-from netgraft.cli.door import EDGES
-from netgraft.guard import RECEIVE_OPTIONS, Guard
+from netgraft.cli.services import EDGES
 from netgraft.running import announced
-from netgraft.serving import expose
+from netgraft.serving.guard import RECEIVE_OPTIONS, Guard
+from netgraft.serving.servicers import expose
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 

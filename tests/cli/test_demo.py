@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from netgraft.cli.demo import MODEL, SENTENCE, weights_at_hand
-from netgraft.cli.door import InProcess
+from netgraft.cli.commands.demo import MODEL, SENTENCE, weights_at_hand
+from netgraft.cli.services import InProcess
 from netgraft.v1 import agent_pb2
 
 ROOT = Path(__file__).parents[2]

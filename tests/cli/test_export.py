@@ -13,7 +13,7 @@ import torch
 import torchvision
 
 from netgraft.models.recipe import Tuned
-from netgraft.models.store import default_store
+from netgraft.store.store import default_store
 
 from .conftest import Run
 

@@ -15,9 +15,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 from safetensors.torch import save_file
 
-from netgraft.models.store import default_store
 from netgraft.running import find
 from netgraft.settings import settings
+from netgraft.store.store import default_store
 
 from .conftest import Run
 from .server import serving_apart

@@ -21,10 +21,10 @@ from google.protobuf.message_factory import GetMessageClass
 
 from netgraft.client import Client, RemoteError
 from netgraft.errors import NetgraftError, TrainingFailed
-from netgraft.models.store import default_store
-from netgraft.tuning.job import State
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Capacity
+from netgraft.store.store import default_store
+from netgraft.tuning.jobs.job import State
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.workers.launch import Capacity
 from netgraft.v1 import agent_pb2, surgery_pb2, tuning_pb2
 
 from .server import CONTRACT, serving

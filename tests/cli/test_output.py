@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from netgraft.cli import output, take
+from netgraft.cli.commands import export
+from netgraft.cli.terminal import output
 from netgraft.errors import WouldOverwrite
 
 
@@ -40,7 +41,7 @@ def test_durations_are_read_at_a_glance(seconds: float, told: str) -> None:
 def test_a_file_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(b"the old one")
-    with pytest.raises(RuntimeError), take.writing(file) as out:
+    with pytest.raises(RuntimeError), export.writing(file) as out:
         out.write(b"half")
         raise RuntimeError
     assert file.read_bytes() == b"the old one"
@@ -49,15 +50,15 @@ def test_a_file_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_told_by_the_name_that_was_given(tmp_path: Path) -> None:
     file = tmp_path / "out" / "model.onnx"
-    with pytest.raises(FileNotFoundError) as raised, take.writing(file):
+    with pytest.raises(FileNotFoundError) as raised, export.writing(file):
         pass
     assert raised.value.filename == str(file)
 
 
 def test_a_file_is_not_overwritten_unless_told_to(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
-    take.refuse_overwriting(file, force=False)
+    export.refuse_overwriting(file, force=False)
     file.touch()
-    take.refuse_overwriting(file, force=True)
+    export.refuse_overwriting(file, force=True)
     with pytest.raises(WouldOverwrite, match="--force"):
-        take.refuse_overwriting(file, force=False)
+        export.refuse_overwriting(file, force=False)

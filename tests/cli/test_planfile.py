@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from google.protobuf.json_format import MessageToDict
 
-from netgraft.cli.card import card_lines, is_costly
-from netgraft.cli.language import speak
 from netgraft.cli.planfile import read_plan
+from netgraft.cli.terminal.card import card_lines, is_costly
+from netgraft.cli.terminal.language import speak
 from netgraft.errors import InvalidValue
 
 STEPS = [

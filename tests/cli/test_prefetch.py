@@ -121,7 +121,7 @@ def folder(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "huggingface"))
-    monkeypatch.setattr("netgraft.models.download.PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("netgraft.models.fetch.http.PAUSE_SECONDS", 0.01)
     return tmp_path / "torch" / "hub" / "checkpoints"
 
 

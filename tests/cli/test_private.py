@@ -11,17 +11,17 @@ import torch
 from netgraft import codes
 from netgraft.cli import checks
 from netgraft.logs import logged
-from netgraft.models.store import Store, default_store
 from netgraft.private import make_file, make_folder
 from netgraft.running import announced
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.tuning import planning
-from netgraft.tuning.group import Group
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Capacity
-from netgraft.tuning.run import run as train
-from netgraft.tuning.spec import Wish
+from netgraft.store.store import Store, default_store
+from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.jobs import planning
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.workers.run import run as train
 from netgraft.v1 import surgery_pb2
 
 from .conftest import Run

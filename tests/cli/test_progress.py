@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from netgraft.cli import progress
-from netgraft.cli.language import speak
-from netgraft.cli.story import JsonTelling, PlainTelling, tell
+from netgraft.cli.terminal import progress
+from netgraft.cli.terminal.language import speak
+from netgraft.cli.terminal.story import JsonTelling, PlainTelling, tell
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 
 Event = tuning_pb2.JobEvent

@@ -15,13 +15,13 @@ from sqlalchemy import func, select, update
 from netgraft.agent.record import Record, Start
 from netgraft.client import Client, RemoteError
 from netgraft.errors import JobNotResumable, RequestIdReused
-from netgraft.models import requests
-from netgraft.models.schema import JobRow, RequestRow
-from netgraft.models.store import default_store
-from netgraft.tuning.edge import TuningServicer
-from netgraft.tuning.job import State
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Capacity
+from netgraft.store import requests
+from netgraft.store.store import default_store
+from netgraft.store.tables import JobRow, RequestRow
+from netgraft.tuning.jobs.job import State
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.servicer import TuningServicer
+from netgraft.tuning.workers.launch import Capacity
 from netgraft.v1 import agent_pb2, models_pb2, surgery_pb2, tuning_pb2
 
 from .server import serving

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from netgraft.cli.door import InProcess
-from netgraft.tuning.edge import TuningServicer
+from netgraft.cli.services import InProcess
+from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import agent_pb2, tuning_pb2
 
 PLAN = agent_pb2.RunRequest(

@@ -18,7 +18,7 @@ HEAVY = {"torch", "ray", "grpc", "pydantic", "sqlalchemy", "rich", "google.proto
 
 WORKERS = {
     *("torch", "ray", "numpy", "sqlalchemy", "rapidfuzz", "fsspec"),
-    *("netgraft.serving", "netgraft.models.store", "netgraft.surgery", "netgraft.graph"),
+    *("netgraft.serving.servicers", "netgraft.store.store", "netgraft.surgery", "netgraft.graph"),
 }
 """What a server loads, so that its clients need not."""
 

@@ -18,12 +18,12 @@ import pytest
 
 from netgraft.cli import failure
 from netgraft.errors import TrainingFailed
-from netgraft.models.store import default_store
 from netgraft.running import announced
 from netgraft.settings import settings
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.jobs import Job, Jobs, Superseded
-from netgraft.tuning.launch import Capacity
+from netgraft.store.store import default_store
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.jobs import Job, Jobs, Superseded
+from netgraft.tuning.workers.launch import Capacity
 
 from .conftest import Run
 from .server import serving

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.system import NETGRAFT, environment
 
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -19,8 +19,8 @@ from grpc_status import rpc_status
 from tests.e2e.system import System
 
 from netgraft.errors import Unauthenticated
-from netgraft.guard import MESSAGE_BYTES
-from netgraft.ray_patches import private_folder
+from netgraft.serving.guard import MESSAGE_BYTES
+from netgraft.serving.ray_patches import private_folder
 
 pytestmark = pytest.mark.e2e
 

@@ -10,12 +10,12 @@ from onnx import GraphProto, ModelProto, NodeProto
 from torch import Tensor, nn
 
 from netgraft.graph import document
-from netgraft.graph.capture import sizes
-from netgraft.graph.edge import GraphsServicer
-from netgraft.graph.exporting import export
+from netgraft.graph.capture.capture import sizes
+from netgraft.graph.capture.exporting import export
+from netgraft.graph.capture.recording import Recording
 from netgraft.graph.nesting import Graph, nest
-from netgraft.graph.recording import Recording
-from netgraft.models.store import Store
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.store.store import Store
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

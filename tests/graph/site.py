@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from netgraft.errors import NetgraftError
-from netgraft.graph.edge import GraphsServicer
+from netgraft.graph.servicer import GraphsServicer
 from netgraft.v1 import graph_pb2
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"

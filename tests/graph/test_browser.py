@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.graph.site import Site, needs_chromium, watched
 
 from netgraft.models.recipe import Freeze, Recipe
-from netgraft.models.zoo import resolve
+from netgraft.models.resolve import resolve
 from netgraft.v1 import graph_pb2
 
 pytestmark = needs_chromium

@@ -8,10 +8,10 @@ from tests.graph.conftest import Block, Residual, on_meta, picture
 from torch import Tensor, nn
 
 from netgraft.errors import CannotDraw
-from netgraft.graph.capture import capture, sizes
-from netgraft.graph.exporting import export
-from netgraft.graph.recording import Recording, Weight, values_of
-from netgraft.graph.tracing import trace
+from netgraft.graph.capture.capture import capture, sizes
+from netgraft.graph.capture.exporting import export
+from netgraft.graph.capture.recording import Recording, Weight, values_of
+from netgraft.graph.capture.tracing import trace
 
 
 class Given:

@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 from tests.graph.site import Site, needs_chromium, watched
 
-from netgraft.graph.edge import GraphsServicer
+from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.recipe import Freeze, HeadEdit, Retarget, SetLoss
-from netgraft.models.zoo import resolve
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.models.resolve import resolve
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import graph_pb2, surgery_pb2
 
 pytestmark = needs_chromium

@@ -6,13 +6,13 @@ from tests.graph.conftest import graph_of
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from netgraft.graph.capture import capture, sizes
+from netgraft.graph.capture.capture import capture, sizes
 from netgraft.graph.cost import Cost, size_of
 from netgraft.graph.drawings import RecipeSubject
 from netgraft.graph.lens import cost_of
 from netgraft.graph.nesting import Graph, nest
-from netgraft.models.store import Store
-from netgraft.models.zoo import example_inputs, resolve
+from netgraft.models.resolve import example_inputs, resolve
+from netgraft.store.store import Store
 
 MODELS = (
     "resnet18", "mobilenet_v3_small", "vit_b_16", "swin_v2_t", "convnext_tiny", "regnet_y_400mf",

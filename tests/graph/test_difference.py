@@ -14,7 +14,7 @@ from netgraft.graph.difference import (
 )
 from netgraft.models.build import Appended
 from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget, SetLoss
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 
 BASE = Recipe(Base("torchvision", "resnet18", None))
 HEAD = HeadEdit("fc", "Linear", 512, 1000, 10)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from netgraft.graph.edge import GraphsServicer
+from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.build import build
 from netgraft.models.recipe import Freeze, Recipe, Retarget
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.models.resolve import resolve
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import graph_pb2, surgery_pb2
 
 FROZEN = {

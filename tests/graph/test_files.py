@@ -20,9 +20,9 @@ from tests.graph.site import Site, needs_chromium, watched
 from torch import nn
 
 from netgraft.errors import NotFound, OnlyDrawn, OutsideDataRoots
-from netgraft.graph.edge import GraphsServicer
-from netgraft.models.store import Store
+from netgraft.graph.servicer import GraphsServicer
 from netgraft.settings import settings
+from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.graph import document, lens
-from netgraft.graph.capture import capture, parameters, sizes, warm
+from netgraft.graph.capture.capture import capture, parameters, sizes, warm
 from netgraft.graph.nesting import nest
-from netgraft.graph.onefile import write
+from netgraft.graph.viewer.onefile import write
 
 WIDTH, HEADS, LAYERS, WORDS = 12288, 96, 110, 50257
 

@@ -9,12 +9,12 @@ from tests.graph.conftest import Residual, graph_of
 from torch import Tensor, nn
 
 from netgraft.graph import lens
-from netgraft.graph.capture import parameters
-from netgraft.graph.edge import GraphsServicer
+from netgraft.graph.capture.capture import parameters
 from netgraft.graph.lens import Change
+from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.recipe import Recipe, Tuned
-from netgraft.models.store import Store
-from netgraft.models.zoo import base_module, resolve
+from netgraft.models.resolve import base_module, resolve
+from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
 

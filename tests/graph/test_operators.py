@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from netgraft.graph.exporting import export
-from netgraft.graph.recording import Value
-from netgraft.graph.words import TORCH, Constant, Operator, translate
+from netgraft.graph.capture.exporting import export
+from netgraft.graph.capture.recording import Value
+from netgraft.graph.operators import TORCH, Constant, Operator, translate
 
 
 class Runs(nn.Module):

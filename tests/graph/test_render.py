@@ -10,12 +10,12 @@ from tests.graph.conftest import Residual, graph_of
 
 from netgraft.errors import CannotDraw
 from netgraft.graph import document, lens
-from netgraft.graph.capture import parameters
+from netgraft.graph.capture.capture import parameters
 from netgraft.graph.drawings import Drawings
-from netgraft.graph.render import render
-from netgraft.graph.view import View
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
+from netgraft.graph.viewer.render import render
+from netgraft.graph.viewer.view import View
+from netgraft.models.resolve import resolve
+from netgraft.store.store import Store
 
 needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
 

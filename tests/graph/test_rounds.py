@@ -7,11 +7,11 @@ from tests.graph.conftest import assert_connected, document_of, graph_of
 from torch import Tensor, nn
 
 from netgraft.graph import lens
-from netgraft.graph.capture import capture, parameters, sizes
+from netgraft.graph.capture.capture import capture, parameters, sizes
 from netgraft.graph.drawings import RecipeSubject
 from netgraft.graph.nesting import Graph, Group, nest
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
+from netgraft.models.resolve import resolve
+from netgraft.store.store import Store
 
 
 class Refined(nn.Module):

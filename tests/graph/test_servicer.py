@@ -8,10 +8,10 @@ from tests.graph.conftest import assert_connected
 
 from netgraft.errors import NotFound, UnknownModel, UnknownModule
 from netgraft.graph.drawings import Drawings
-from netgraft.graph.edge import GraphsServicer
+from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
+from netgraft.models.resolve import resolve
+from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
 

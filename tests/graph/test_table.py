@@ -4,9 +4,9 @@ import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from netgraft.errors import InvalidValue
-from netgraft.graph.edge import GraphsServicer
-from netgraft.models.store import Store
-from netgraft.models.zoo import base_module, example_inputs, resolve
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.models.resolve import base_module, example_inputs, resolve
+from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
 

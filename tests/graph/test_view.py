@@ -3,7 +3,7 @@
 import pytest
 
 from netgraft.errors import InvalidValue
-from netgraft.graph.view import View
+from netgraft.graph.viewer.view import View
 
 
 def test_a_view_is_written_as_a_query_and_read_back() -> None:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from netgraft.errors import NotFound
-from netgraft.graph import viewer
+from netgraft.graph.viewer import pages
 
 
 class Links(HTMLParser):
@@ -28,18 +28,18 @@ class Links(HTMLParser):
 
 def links(title: str = "resnet50") -> Links:
     parser = Links()
-    parser.feed(viewer.page(title).data.decode())
+    parser.feed(pages.page(title).data.decode())
     return parser
 
 
 def test_every_file_that_the_page_names_is_handed_out() -> None:
     found = links().found
     assert len(found) >= 4
-    assert found.count(viewer.DOCUMENT) == 1, "the model itself is asked for early too"
-    for link in set(found) - {viewer.DOCUMENT}:
+    assert found.count(pages.DOCUMENT) == 1, "the model itself is asked for early too"
+    for link in set(found) - {pages.DOCUMENT}:
         path = re.fullmatch(r"\.\./static/(.+)", link)
         assert path, link
-        file = viewer.static_file(path[1])
+        file = pages.static_file(path[1])
         assert file.data
         assert file.immutable
 
@@ -56,18 +56,18 @@ def test_the_page_keeps_netron_from_talking_to_anyone() -> None:
 
 
 def test_a_title_cannot_become_markup() -> None:
-    page = viewer.page("<script>alert('x')</script>\" onload=\"x").data.decode()
+    page = pages.page("<script>alert('x')</script>\" onload=\"x").data.decode()
     assert "<script>alert" not in page
     assert '" onload="x' not in page
 
 
 def test_the_page_may_change_and_the_shared_files_may_not() -> None:
-    assert not viewer.page("a").immutable
-    assert not viewer.model_file(viewer.DOCUMENT, b"").immutable
+    assert not pages.page("a").immutable
+    assert not pages.model_file(pages.DOCUMENT, b"").immutable
 
 
 @pytest.mark.parametrize("name", ["server.py", "__init__.py", "pytorch.py", "index.html", ""])
 def test_what_is_not_listed_is_not_served(name: str) -> None:
     folder = links().found[0].split("/")[2]
     with pytest.raises(NotFound):
-        viewer.static_file(f"{folder}/{name}")
+        pages.static_file(f"{folder}/{name}")

@@ -220,7 +220,7 @@ def test_ray_is_started_as_the_composition_root_starts_it() -> None:
     env = {variable["name"]: variable.get("value") for variable in head["env"]}
     expected = app.RAY_ENVIRONMENT.items() - {("RAY_AUTH_MODE", "token")}  # KubeRay sets it
     assert expected <= env.items()
-    assert env[WORKER_PROCESS_SETUP_HOOK_ENV_VAR] == "netgraft.ray_patches.install"
+    assert env[WORKER_PROCESS_SETUP_HOOK_ENV_VAR] == "netgraft.serving.ray_patches.install"
     assert workers
     assert all(worker["env"] == head["env"] for worker in workers)
     assert cluster["headGroupSpec"]["rayStartParams"] == {"num-cpus": "0"}

@@ -21,13 +21,13 @@ from netgraft.errors import (
     UploadIncomplete,
     WrongHash,
 )
-from netgraft.models import uploads
+from netgraft.library import uploads
+from netgraft.library.servicer import ModelsServicer
 from netgraft.models.build import build
-from netgraft.models.edge import ModelsServicer
-from netgraft.models.store import Store
 from netgraft.sending import send
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import models_pb2, surgery_pb2
 
 

@@ -12,16 +12,16 @@ import torch
 import torchvision
 from torch import nn
 
+from netgraft.library.servicer import ModelsServicer
 from netgraft.models.build import build
-from netgraft.models.code import python
-from netgraft.models.edge import ModelsServicer
+from netgraft.models.export.code import python
+from netgraft.models.export.statements import layer, part, place, put
 from netgraft.models.recipe import Base
-from netgraft.models.statements import layer, part, place, put
-from netgraft.models.store import Store
-from netgraft.models.torchvision_code import plain
-from netgraft.models.torchvision_source import TorchvisionSource
-from netgraft.models.zoo import example_inputs
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.models.resolve import example_inputs
+from netgraft.models.sources.torchvision import TorchvisionSource
+from netgraft.models.sources.torchvision_code import plain
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import models_pb2, surgery_pb2
 
 LOADING = """

@@ -31,13 +31,14 @@ from netgraft.errors import (
     UnsafeFile,
     UnsupportedFile,
 )
-from netgraft.models import bounds, plain_files, zoo
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.files import LANGUAGES
-from netgraft.models.formats import LONGEST_NAME
+from netgraft.models.files.open import LANGUAGES
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
+from netgraft.models.untrusted import limits, safe_open
+from netgraft.models.untrusted.formats import LONGEST_NAME
 from netgraft.settings import settings
+from netgraft.store.store import Store
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def opened(store: Store, name: str) -> Recipe:
-    return zoo.resolve(name, "pretrained", store).recipe
+    return resolve.resolve(name, "pretrained", store).recipe
 
 
 def small() -> nn.Module:
@@ -163,9 +164,9 @@ def test_a_whole_pickled_module_is_built_with_its_weights(
     assert Recipe.from_json(recipe.canonical()) == recipe
     assert str(root) not in recipe.canonical()
     built = build(recipe, store).eval()
-    x_NCHW = torch.randn(2, *zoo.input_shape(recipe.base))
+    x_NCHW = torch.randn(2, *resolve.input_shape(recipe.base))
     assert torch.equal(built(x_NCHW), model(x_NCHW))
-    assert zoo.task(recipe.base) == "classification"
+    assert resolve.task(recipe.base) == "classification"
     on_meta = build(recipe, store, device="meta")
     assert {t.device.type for t in on_meta.state_dict().values()} == {"meta"}
 
@@ -174,15 +175,15 @@ def test_the_input_of_a_module_in_no_zoo_is_found_by_trying(store: Store, root: 
     layers = [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 10)]
     torch.save(nn.Sequential(*layers), root / "mnist.pth")
     recipe = opened(store, "mnist.pth")
-    assert zoo.input_shape(recipe.base) == (1, 28, 28)
-    assert zoo.task(recipe.base) == "classification"
+    assert resolve.input_shape(recipe.base) == (1, 28, 28)
+    assert resolve.task(recipe.base) == "classification"
 
 
 def test_a_whole_timm_model_is_built(store: Store, root: Path) -> None:
     model = timm.create_model("convnext_atto", num_classes=5).eval()
     torch.save(model, root / "net.pt")
     recipe = opened(store, "net.pt")
-    x_NCHW = torch.randn(1, *zoo.input_shape(recipe.base))
+    x_NCHW = torch.randn(1, *resolve.input_shape(recipe.base))
     assert torch.equal(build(recipe, store).eval()(x_NCHW), model(x_NCHW))
 
 
@@ -205,7 +206,7 @@ def test_a_state_dict_takes_the_structure_that_its_names_and_shapes_fit(
 ) -> None:
     model = torchvision.models.resnet18().eval()
     torch.save(wrap(model.state_dict()), root / "best.pth")  # type: ignore[operator]
-    resolved = zoo.resolve("best.pth", "pretrained", store)
+    resolved = resolve.resolve("best.pth", "pretrained", store)
     assert (resolved.recipe.base.source, resolved.recipe.base.name) == ("torchvision", "resnet18")
     english, chinese = resolved.notices[0].split("\t")
     assert "resnet18" in english
@@ -246,12 +247,12 @@ def test_a_structure_of_other_weights_is_told_from_the_names_own(
     settings.cache_clear()
     recipe = opened(store, "vit.pth")
     assert recipe.base.name == "vit_b_16"
-    assert zoo.input_shape(recipe.base) == (3, 384, 384)
+    assert resolve.input_shape(recipe.base) == (3, 384, 384)
 
 
 def test_tensors_that_fit_nothing_are_only_shown(store: Store, root: Path) -> None:
     torch.save({"a.weight": torch.zeros(2, 3)}, root / "own.pth")
-    resolved = zoo.resolve("own.pth", "pretrained", store)
+    resolved = resolve.resolve("own.pth", "pretrained", store)
     assert "no model of the zoo" in resolved.notices[0]
     with pytest.raises(OnlyDrawn, match=r"own\.pth"):
         build(resolved.recipe, store, device="meta")
@@ -320,7 +321,7 @@ def test_other_formats_are_kept_as_they_are_and_only_shown(
     with pytest.raises(OnlyDrawn):
         build(recipe, store)
     with pytest.raises(OnlyDrawn):
-        zoo.example_inputs(recipe.base)
+        resolve.example_inputs(recipe.base)
 
 
 # Hostile files
@@ -332,7 +333,7 @@ def test_a_state_dict_that_fits_nothing_is_told_the_nearest_and_what_it_lacks(
     state = torchvision.models.resnet18().state_dict()
     torch.save({k: v for k, v in state.items() if "layer4.1" not in k}, root / "cut.pth")
     torch.save({"a.weight": torch.zeros(2, 2), "b.weight": torch.zeros(2)}, root / "other.pth")
-    resolved = zoo.resolve("cut.pth", "pretrained", store)
+    resolved = resolve.resolve("cut.pth", "pretrained", store)
     (notice,) = resolved.notices
     english, _, chinese = notice.partition(LANGUAGES)
     assert (
@@ -342,7 +343,7 @@ def test_a_state_dict_that_fits_nothing_is_told_the_nearest_and_what_it_lacks(
     assert "最接近的是 resnet18" in chinese
     with pytest.raises(OnlyDrawn):
         build(resolved.recipe, store)
-    (notice,) = zoo.resolve("other.pth", "pretrained", store).notices
+    (notice,) = resolve.resolve("other.pth", "pretrained", store).notices
     assert "Nearest" not in notice
 
 
@@ -479,14 +480,14 @@ def test_a_folder_that_becomes_a_link_while_its_file_is_opened_is_refused(
     for folder in (root / "own", root.parent / "out"):
         folder.mkdir()
         save_file({"w": torch.zeros(2)}, folder / "x.safetensors")
-    real = plain_files.opened
+    real = safe_open.opened
 
     def swapped(path: Path, *rest: Any) -> Any:
         shutil.rmtree(root / "own")
         (root / "own").symlink_to(root.parent / "out")
         return real(path, *rest)
 
-    monkeypatch.setattr(plain_files, "opened", swapped)
+    monkeypatch.setattr(safe_open, "opened", swapped)
     with pytest.raises(UnsupportedFile, match="replaced meanwhile"):
         opened(store, "own/x.safetensors")
     assert not store.names("files")
@@ -525,5 +526,5 @@ def test_letters_of_every_script_stay(store: Store, root: Path) -> None:
 def test_an_onnx_is_counted_off_the_wire(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(onnx_bytes(7))
     with (tmp_path / "net.onnx").open("rb") as file:
-        size = bounds.onnx_size(file, "net.onnx")
+        size = limits.onnx_size(file, "net.onnx")
     assert (size.nodes, size.top_level, size.parameters) == (7, 7, 15)

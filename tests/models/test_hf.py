@@ -24,18 +24,20 @@ from netgraft.errors import (
     UnsupportedFile,
     WeightsUnavailable,
 )
-from netgraft.graph.edge import GraphsServicer
-from netgraft.models import zoo
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.export import file_name, write
-from netgraft.models.losses import make_loss
+from netgraft.models.export.export import file_name, write
+from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.tuning.schedule import Schedule
-from netgraft.tuning.step import Learner, StepConfig
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.train.schedule import Schedule
+from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
+
+BUILD = "netgraft.models.sources.huggingface.build"
 
 SMALL = {
     "hidden_size": 32,
@@ -113,7 +115,7 @@ def surgery(
 
 
 def opened(surgery: SurgeryServicer, reference: str) -> Recipe:
-    return zoo.resolve(reference, "pretrained", surgery.store).recipe
+    return resolve.resolve(reference, "pretrained", surgery.store).recipe
 
 
 def own(saved: Path, name: str) -> nn.Module:
@@ -133,13 +135,13 @@ def test_a_folder_is_a_model_that_answers_as_transformers_own(
 ) -> None:
     recipe = opened(surgery, f"./{name}")
     assert recipe.title == f"hf/{name}"
-    x = torch.rand(2, *zoo.input_shape(recipe.base))
+    x = torch.rand(2, *resolve.input_shape(recipe.base))
     with torch.no_grad():
         given = x.transpose(1, 2) if name == "videomae" else x  # transformers has frames first
         logits = own(saved, name)(pixel_values=given).logits
         found = build(recipe, surgery.store).eval()(x)
     if name == "segformer":
-        assert zoo.task(recipe.base) == "segmentation"
+        assert resolve.task(recipe.base) == "segmentation"
         logits = nn.functional.interpolate(
             logits, size=x.shape[-2:], mode="bilinear", align_corners=False
         )
@@ -162,7 +164,7 @@ def test_every_head_is_found_replaced_and_drawn(
     reply = retargeted(surgery, f"./{name}", classes=7)
     assert [(h.path, h.before, h.after) for h in reply.heads] == [(p, n, 7) for p, n in heads]
     recipe = surgery.store.get_recipe(reply.model.id)
-    out = build(recipe, surgery.store)(torch.rand(2, *zoo.input_shape(recipe.base)))
+    out = build(recipe, surgery.store)(torch.rand(2, *resolve.input_shape(recipe.base)))
     assert out.shape[:2] == (2, 7)
     drawn = GraphsServicer(surgery.store).DrawGraph(
         graph_pb2.DrawGraphRequest(model=reply.model.id)
@@ -176,7 +178,7 @@ def test_classes_that_it_knows_by_name_keep_their_weights(surgery: SurgeryServic
 
 
 def test_pictures_are_prepared_as_the_folder_says(surgery: SurgeryServicer) -> None:
-    told = zoo.preprocessing(opened(surgery, "./vit").base)
+    told = resolve.preprocessing(opened(surgery, "./vit").base)
     assert (told.size, told.mean, told.std) == (32, (0.5,) * 3, (0.25,) * 3)
 
 
@@ -207,7 +209,7 @@ def test_the_code_rebuilds_it_to_the_bit_without_netgraft(
     assert "import netgraft" not in code.read_text()
     assert "from netgraft." not in code.read_text()
     rebuilt = runpy.run_path(str(code))["model"]
-    x = torch.rand(2, *zoo.input_shape(recipe.base))
+    x = torch.rand(2, *resolve.input_shape(recipe.base))
     with torch.no_grad():
         assert torch.equal(rebuilt(x), build(recipe, surgery.store).eval()(x))
 
@@ -368,7 +370,7 @@ def test_pixels_become_the_numbers_that_transformers_itself_makes_of_them(
     pixels = torch.randint(0, 256, (3, 32, 32), generator=torch.manual_seed(0), dtype=torch.uint8)
     wanted = processor(pixels, return_tensors="pt")["pixel_values"][0]
     folder = change(saved, tmp_path, json.loads(processor.to_json_string()))
-    taste = zoo.preprocessing(opened(surgery, folder).base)
+    taste = resolve.preprocessing(opened(surgery, folder).base)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (taste.mean, taste.std))
     torch.testing.assert_close((pixels / 255 - mean) / std, wanted.float(), atol=1e-4, rtol=1e-4)
 
@@ -379,8 +381,8 @@ def test_pictures_that_were_no_squares_are_told_of(
     shutil.copytree(saved / "segformer", tmp_path / "wide")
     size = {"size": {"height": 64, "width": 96}}
     (tmp_path / "wide" / "preprocessor_config.json").write_text(json.dumps(size))
-    found = zoo.resolve(str(tmp_path / "wide"), "pretrained", surgery.store)
-    assert zoo.input_shape(found.recipe.base) == (3, 64, 64)
+    found = resolve.resolve(str(tmp_path / "wide"), "pretrained", surgery.store)
+    assert resolve.input_shape(found.recipe.base) == (3, 64, 64)
     assert "pictures of 64 x 96" in found.notices[0]
 
 
@@ -388,7 +390,7 @@ def test_a_folder_is_read_once_and_known_by_its_content(
     saved: Path, surgery: SurgeryServicer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = opened(surgery, "./vit")
-    monkeypatch.setattr("netgraft.models.hf_build.loaded", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(f"{BUILD}.loaded", lambda *_: pytest.fail("read again"))
     assert opened(surgery, "./vit") == first
     with pytest.raises(pytest.fail.Exception):
         opened(surgery, "./deit")
@@ -457,7 +459,8 @@ def test_without_transformers_one_is_told_what_to_install(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "netgraft.models.hf_build.find_spec", lambda n: None if n == "transformers" else found(n)
+        f"{BUILD}.find_spec",
+        lambda n: None if n == "transformers" else found(n),
     )
     for reference in ("./vit", "hf/google/vit-base-patch16-224"):
         with pytest.raises(PackageMissing, match=r"pip install 'netgraft\[hf\]'"):

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import UnsafeFile, UnsupportedFile
-from netgraft.models.code import python
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
+from netgraft.models.export.code import python
+from netgraft.models.resolve import resolve
 from netgraft.settings import settings
-from netgraft.surgery.anatomy import Anatomies
+from netgraft.store.store import Store
 from netgraft.surgery.freeze import set_trainable
 from netgraft.surgery.retarget import retarget
 

@@ -15,17 +15,17 @@ import pytest
 import torch
 
 from netgraft.errors import CannotExport, NetgraftError, OnlyDrawn, UnsafeFile, UnsupportedFile
-from netgraft.graph.edge import GraphsServicer
-from netgraft.models import zoo
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.export import file_name, write
-from netgraft.models.losses import make_loss
+from netgraft.models.export.export import file_name, write
+from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.tuning.schedule import Schedule
-from netgraft.tuning.step import Learner, StepConfig
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.train.schedule import Schedule
+from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
 
 os.environ["KERAS_BACKEND"] = "torch"
@@ -99,7 +99,7 @@ def surgery(
 
 
 def opened(surgery: SurgeryServicer, name: str) -> Recipe:
-    return zoo.resolve(name, "pretrained", surgery.store).recipe
+    return resolve.resolve(name, "pretrained", surgery.store).recipe
 
 
 def retargeted(surgery: SurgeryServicer, name: str, classes: int) -> Recipe:
@@ -110,7 +110,7 @@ def retargeted(surgery: SurgeryServicer, name: str, classes: int) -> Recipe:
 @pytest.mark.parametrize("name", KINDS)
 def test_it_answers_as_keras_does(name: str, saved: Path, surgery: SurgeryServicer) -> None:
     recipe = opened(surgery, f"./{name}.keras")
-    assert (zoo.task(recipe.base), zoo.input_shape(recipe.base)) == (
+    assert (resolve.task(recipe.base), resolve.input_shape(recipe.base)) == (
         "classification",
         (3, 32, 32),
     )
@@ -171,8 +171,8 @@ def test_it_learns_and_its_statistics_move_with_it(surgery: SurgeryServicer) -> 
 
 
 def test_pictures_are_given_as_its_own_layers_want_them(surgery: SurgeryServicer) -> None:
-    rescaled = zoo.preprocessing(opened(surgery, "./sequential.keras").base)
-    plain = zoo.preprocessing(opened(surgery, "./functional.keras").base)
+    rescaled = resolve.preprocessing(opened(surgery, "./sequential.keras").base)
+    plain = resolve.preprocessing(opened(surgery, "./functional.keras").base)
     white = 1.0  # (x / 255 - mean) / std of a pixel of 255
     assert (white - rescaled.mean[0]) / rescaled.std[0] == pytest.approx(255)
     assert (white - plain.mean[0]) / plain.std[0] == pytest.approx(1)
@@ -392,7 +392,8 @@ def test_without_keras_the_file_is_drawn_as_it_is(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "netgraft.models.keras_file.find_spec", lambda n: None if n == "keras" else found(n)
+        "netgraft.models.sources.keras.archive.find_spec",
+        lambda n: None if n == "keras" else found(n),
     )
     recipe = opened(surgery, "./sequential.keras")
     drawn = GraphsServicer(surgery.store).DrawGraph(graph_pb2.DrawGraphRequest(model=recipe.id))

@@ -16,19 +16,19 @@ import torchvision
 from safetensors.torch import load_file
 
 from netgraft.errors import DetectorFormat, InvalidValue
-from netgraft.models import loss_code
+from netgraft.library.servicer import ModelsServicer
 from netgraft.models.build import build
-from netgraft.models.edge import ModelsServicer
-from netgraft.models.losses import LOSSES, make_loss
-from netgraft.models.store import Store
-from netgraft.models.zoo import example_inputs, task
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.tuning import planning
-from netgraft.tuning.group import Group
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Capacity
-from netgraft.tuning.run import run
-from netgraft.tuning.spec import Wish
+from netgraft.models.export import loss_code
+from netgraft.models.losses.catalogue import LOSSES, make_loss
+from netgraft.models.resolve import example_inputs, task
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.jobs import planning
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.workers.run import run
 from netgraft.v1 import models_pb2, surgery_pb2
 
 HOSTILE = ('"""\nraise SystemExit', "猫 | <b>`x`</b>", "# [a](b)", "d", "e")

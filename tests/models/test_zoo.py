@@ -10,12 +10,12 @@ import torch
 import torchvision
 
 from netgraft.errors import OutsideDataRoots, UnknownModel, WeightsUnavailable
-from netgraft.models import zoo
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.catalogue import Query, by_name, entries, search
 from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
-from netgraft.models.source import source
-from netgraft.models.store import Store
+from netgraft.models.sources.source import source
+from netgraft.models.zoo.catalogue import Query, by_name, entries, search
+from netgraft.store.store import Store
 
 
 @pytest.fixture
@@ -71,24 +71,24 @@ def test_search_filters_by_words_task_size_and_accuracy() -> None:
 def test_a_name_resolves_to_the_base_that_it_means(
     store: Store, no_weights: None, text: str, base: str
 ) -> None:
-    resolved = zoo.resolve(text, "pretrained", store)
+    resolved = resolve.resolve(text, "pretrained", store)
     assert str(resolved.recipe.base) == base
-    assert zoo.resolve(resolved.recipe.id[:12], "pretrained", store).recipe == resolved.recipe
+    assert resolve.resolve(resolved.recipe.id[:12], "pretrained", store).recipe == resolved.recipe
 
 
 def test_an_unknown_name_is_never_corrected_but_neighbours_are_named(store: Store) -> None:
     with pytest.raises(UnknownModel, match="resnet50"):
-        zoo.resolve("resnet500", "pretrained", store)
+        resolve.resolve("resnet500", "pretrained", store)
     with pytest.raises(UnknownModel, match="IMAGENET1K_V2"):
-        zoo.resolve("resnet50@V7", "pretrained", store)
+        resolve.resolve("resnet50@V7", "pretrained", store)
     with pytest.raises(OutsideDataRoots):
-        zoo.resolve("/etc/passwd.pth", "pretrained", store)
+        resolve.resolve("/etc/passwd.pth", "pretrained", store)
 
 
 def test_preferred_weights_fall_back_to_random_ones_and_say_so(
     store: Store, no_weights: None
 ) -> None:
-    resolved = zoo.resolve("resnet18", "preferred", store)
+    resolved = resolve.resolve("resnet18", "preferred", store)
     assert resolved.recipe.base.weights is None
     assert "random weights" in resolved.notices[0]
 
@@ -96,7 +96,7 @@ def test_preferred_weights_fall_back_to_random_ones_and_say_so(
 def test_weights_that_are_needed_and_missing_are_an_error_that_says_what_to_do(
     store: Store, no_weights: None
 ) -> None:
-    recipe = zoo.resolve("resnet18", "pretrained", store).recipe
+    recipe = resolve.resolve("resnet18", "pretrained", store).recipe
     with pytest.raises(WeightsUnavailable, match="--weights none"):
         build(recipe, store)
 
@@ -114,12 +114,12 @@ def test_weights_that_are_needed_and_missing_are_an_error_that_says_what_to_do(
 def test_classes_of_imagenets_larger_lists_have_names(
     name: str, classes: int, first: str, store: Store
 ) -> None:
-    names = zoo.class_names(zoo.resolve(name, "pretrained", store).recipe.base)
+    names = resolve.class_names(resolve.resolve(name, "pretrained", store).recipe.base)
     assert (len(names), names[0]) == (classes, first)
 
 
 def test_weights_on_this_machine_are_used_without_a_network(store: Store, official: None) -> None:
-    resolved = zoo.resolve("mobilenet_v2", "preferred", store)
+    resolved = resolve.resolve("mobilenet_v2", "preferred", store)
     assert str(resolved.recipe.base) == "torchvision/mobilenet_v2@IMAGENET1K_V1"
     model = build(resolved.recipe, store)
     home = Path(os.environ["TORCH_HOME"])
@@ -145,14 +145,16 @@ def test_weights_of_the_hub_are_found_without_its_library_where_that_looks(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("1" if name == "refs/main" else "")
     base = Base("timm", "resnet18", "a1_in1k")
-    assert (zoo.on_disk(base), source("timm").on_disk(base)) == (here, here)
+    assert (resolve.on_disk(base), source("timm").on_disk(base)) == (here, here)
 
 
 def test_torchvisions_weights_are_found_without_it_where_it_looks(official: None) -> None:
     for name, weights in (("mobilenet_v2", "IMAGENET1K_V1"), ("resnet18", "IMAGENET1K_V1")):
         base = Base("torchvision", name, weights)
-        assert zoo.on_disk(base) == source("torchvision").on_disk(base) == (name == "mobilenet_v2")
-    assert not zoo.on_disk(Base("torchvision", "mobilenet_v2", None))
+        assert (
+            resolve.on_disk(base) == source("torchvision").on_disk(base) == (name == "mobilenet_v2")
+        )
+    assert not resolve.on_disk(Base("torchvision", "mobilenet_v2", None))
 
 
 def test_a_weights_file_that_holds_code_is_refused_before_anything_runs(
@@ -167,7 +169,7 @@ def test_a_weights_file_that_holds_code_is_refused_before_anything_runs(
     folder = tmp_path / "torch" / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     torch.save({"conv1.weight": Hostile()}, folder / "resnet18-f37072fd.pth")
-    recipe = zoo.resolve("resnet18", "pretrained", store).recipe
+    recipe = resolve.resolve("resnet18", "pretrained", store).recipe
     with pytest.raises(WeightsUnavailable, match="damaged"):
         build(recipe, store)
     assert not marker.exists()
@@ -175,9 +177,9 @@ def test_a_weights_file_that_holds_code_is_refused_before_anything_runs(
 
 @pytest.mark.parametrize("name", ["resnet18", "regnet_y_400mf", "inception_v3", "raft_small"])
 def test_a_module_on_meta_has_the_structure_and_no_memory(store: Store, name: str) -> None:
-    recipe = zoo.resolve(name, "pretrained", store).recipe
+    recipe = resolve.resolve(name, "pretrained", store).recipe
     on_meta = build(recipe, store, device="meta")
-    real = zoo.base_module(recipe.base, load_weights=False)
+    real = resolve.base_module(recipe.base, load_weights=False)
     assert {t.device.type for t in on_meta.state_dict().values()} == {"meta"}
     shapes = {k: v.shape for k, v in on_meta.state_dict().items()}
     assert shapes == {k: v.shape for k, v in real.state_dict().items()}
@@ -186,7 +188,7 @@ def test_a_module_on_meta_has_the_structure_and_no_memory(store: Store, name: st
 def test_building_on_meta_leaves_other_threads_alone(store: Store) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    recipe = zoo.resolve("resnet18", "pretrained", store).recipe
+    recipe = resolve.resolve("resnet18", "pretrained", store).recipe
     with ThreadPoolExecutor(4) as pool:
         metas = [pool.submit(build, recipe, store, device="meta") for _ in range(4)]
         reals = [pool.submit(torch.nn.Linear, 50, 50) for _ in range(200)]
@@ -195,7 +197,7 @@ def test_building_on_meta_leaves_other_threads_alone(store: Store) -> None:
 
 
 def test_random_weights_are_the_same_every_time(store: Store) -> None:
-    recipe = zoo.resolve("squeezenet1_1@none", "pretrained", store).recipe
+    recipe = resolve.resolve("squeezenet1_1@none", "pretrained", store).recipe
     before = torch.random.get_rng_state()
     one, two = (build(recipe, store).state_dict() for _ in range(2))
     assert all(torch.equal(one[k], two[k]) for k in one)
@@ -226,5 +228,5 @@ def test_weights_of_a_torn_download_are_told_as_damaged(
     torch.save({"a": torch.zeros(1000)}, whole)
     (folder / "resnet18-f37072fd.pth").write_bytes(whole.getvalue()[:600])
     with pytest.raises(WeightsUnavailable, match="damaged"):
-        build(zoo.resolve("resnet18", "pretrained", store).recipe, store)
+        build(resolve.resolve("resnet18", "pretrained", store).recipe, store)
     shutil.rmtree(folder)

@@ -16,8 +16,8 @@ from grpc_status import rpc_status
 
 from netgraft.client import AsyncClient, as_error
 from netgraft.errors import MessageTooLarge, StillStarting, UnknownModel, Unreachable
-from netgraft.guard import MESSAGE_BYTES, RECEIVE_OPTIONS, Guard
-from netgraft.serving import expose
+from netgraft.serving.guard import MESSAGE_BYTES, RECEIVE_OPTIONS, Guard
+from netgraft.serving.servicers import expose
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, agent_pb2_grpc, models_pb2, models_pb2_grpc
 

@@ -7,7 +7,7 @@ import grpc
 import pytest
 
 from netgraft.errors import NetgraftError
-from netgraft.ray_patches import close_token, private_folder, reworded
+from netgraft.serving.ray_patches import close_token, private_folder, reworded
 
 
 @pytest.fixture

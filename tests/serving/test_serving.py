@@ -12,7 +12,7 @@ import pytest
 
 from netgraft.client import AsyncClient, RemoteError
 from netgraft.errors import NetgraftError, Unauthenticated, UnknownModel, Unreachable
-from netgraft.serving import caller, expose
+from netgraft.serving.servicers import caller, expose
 from netgraft.settings import settings
 from netgraft.v1 import models_pb2, models_pb2_grpc
 

@@ -11,9 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from netgraft.models.recipe import Base, Freeze, HeadEdit, Lora, Recipe, Retarget, SetLoss, Tuned
-from netgraft.models.schema import SharedRow
-from netgraft.models.sharing import lengthen, shorten
-from netgraft.models.store import Store
+from netgraft.store.sharing import lengthen, shorten
+from netgraft.store.store import Store
+from netgraft.store.tables import SharedRow
 
 BASE = Recipe(Base("torchvision", "resnet18", None))
 NAMES = tuple(f"class number {index}" for index in range(1000))

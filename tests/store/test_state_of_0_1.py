@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from torch import Tensor
 
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.models.build import build
 from netgraft.models.recipe import delta
-from netgraft.models.store import Store
 from netgraft.models.values import drawn_names, values
-from netgraft.surgery.anatomy import Anatomies
+from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
 
 WRITTEN = Path(__file__).parent / "state-0.1"

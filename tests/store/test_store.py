@@ -10,9 +10,9 @@ from sqlalchemy import create_engine
 
 from netgraft.errors import DiskFull, UnknownModel
 from netgraft.models.recipe import Base, Recipe, SetLoss
-from netgraft.models.requests import Asked, Requests, claim
-from netgraft.models.schema import Table
-from netgraft.models.store import Store
+from netgraft.store.requests import Asked, Requests, claim
+from netgraft.store.store import Store
+from netgraft.store.tables import Table
 
 BASE = Recipe(Base("torchvision", "resnet18", None))
 

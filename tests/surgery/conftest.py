@@ -8,12 +8,12 @@ from types import ModuleType
 import pytest
 from torch import nn
 
-from netgraft.models import source
-from netgraft.models.catalogue import Entry, by_name
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.models.recipe import Base, Recipe
-from netgraft.models.store import Store
-from netgraft.surgery.anatomy import Anatomies
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.models.sources import source
+from netgraft.models.zoo.catalogue import Entry, by_name
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 
 MODULE = "netgraft_tiny_models_for_tests"
 
@@ -36,7 +36,7 @@ def surgery(store: Store) -> SurgeryServicer:
 
 
 class TinySource:
-    """A source of models, as `netgraft.models.source.Source` asks for."""
+    """A source of models, as `netgraft.models.sources.source.Source` asks for."""
 
     made: dict[str, Callable[[], nn.Module]]
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidValue, UnknownModule
 from netgraft.models.build import build
-from netgraft.models.code import python
+from netgraft.models.export.code import python
 from netgraft.models.recipe import Freeze, Recipe
-from netgraft.models.zoo import resolve
-from netgraft.surgery.anatomy import Anatomies
+from netgraft.models.resolve import resolve
 from netgraft.surgery.freeze import set_trainable
 from netgraft.surgery.retarget import retarget
 

@@ -13,19 +13,19 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from netgraft.anatomy.heads import tensors_in
 from netgraft.errors import EditFailed, InvalidValue, NetgraftError, PackageMissing, UnknownModule
-from netgraft.graph.edge import GraphsServicer
+from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.build import build
-from netgraft.models.export import file_name, write
-from netgraft.models.lora import merge_adapters
-from netgraft.models.losses import make_loss
+from netgraft.models.edits.lora import merge_adapters
+from netgraft.models.export.export import file_name, write
+from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Lora, Recipe, Tuned
-from netgraft.models.store import Store
-from netgraft.models.zoo import example_inputs
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.surgery.heads import tensors_in
-from netgraft.tuning.schedule import Schedule
-from netgraft.tuning.step import Learner, StepConfig
+from netgraft.models.resolve import example_inputs
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.train.schedule import Schedule
+from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
 
 SMALL = "timm/test_vit@none"
@@ -249,7 +249,7 @@ def test_without_peft_one_is_told_what_to_install(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "netgraft.models.lora.find_spec", lambda name: None if name == "peft" else found(name)
+        "netgraft.models.edits.lora.find_spec", lambda name: None if name == "peft" else found(name)
     )
     with pytest.raises(PackageMissing, match=r"pip install 'netgraft\[lora\]'"):
         adapted(surgery)

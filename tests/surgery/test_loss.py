@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidValue, LossMismatch
-from netgraft.models.losses import LOSSES, fitting, make_loss
+from netgraft.models.losses.catalogue import LOSSES, fitting, make_loss
 from netgraft.models.recipe import Recipe
-from netgraft.models.zoo import resolve
-from netgraft.surgery.anatomy import Anatomies
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.models.resolve import resolve
 from netgraft.surgery.loss import set_loss
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
 LOGITS_NK = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from netgraft.errors import EditFailed, InvalidValue, NetgraftError, TooLarge, UnknownModule
 from netgraft.models import drawn
 from netgraft.models.build import build
-from netgraft.models.export import file_name, write
+from netgraft.models.export.export import file_name, write
 from netgraft.models.recipe import Recipe
-from netgraft.serving import speak
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.serving.servicers import speak
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
 MODEL = "timm/test_resnet@none"

@@ -10,17 +10,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from netgraft.anatomy.anatomy import Anatomies
+from netgraft.anatomy.heads import Output, Trace
+from netgraft.anatomy.roles import Head
 from netgraft.errors import InvalidClasses, InvalidValue, NetgraftError, SurgeryFailed, TooLarge
 from netgraft.models import drawn
 from netgraft.models.build import build
 from netgraft.models.recipe import HeadEdit, Recipe, Retarget
-from netgraft.models.store import Store
+from netgraft.models.resolve import resolve
 from netgraft.models.values import values
-from netgraft.models.zoo import resolve
-from netgraft.surgery.anatomy import Anatomies
-from netgraft.surgery.heads import Output, Trace
+from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
-from netgraft.surgery.roles import Head
 from netgraft.surgery.verify import breach
 
 Register = Callable[..., Recipe]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from netgraft.anatomy import inspection
 from netgraft.errors import (
     InvalidClasses,
     InvalidValue,
@@ -13,11 +14,10 @@ from netgraft.errors import (
     UnknownModel,
     UnknownModule,
 )
-from netgraft.models.card import markdown
+from netgraft.models.export.card import markdown
 from netgraft.models.recipe import KINDS, Tuned
-from netgraft.serving import expose, speak
-from netgraft.surgery import inspection
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.serving.servicers import expose, speak
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2 as pb
 
 

@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.heads import tensors_in
 from netgraft.models.build import build
-from netgraft.models.catalogue import Entry, entries
 from netgraft.models.recipe import Retarget
-from netgraft.models.zoo import example_inputs, resolve
-from netgraft.surgery.anatomy import Anatomies, look, measure
-from netgraft.surgery.heads import tensors_in
+from netgraft.models.resolve import example_inputs, resolve
+from netgraft.models.zoo.catalogue import Entry, entries
 from netgraft.surgery.retarget import retarget
 
 TASKS = ("classification", "segmentation", "video", "detection")

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.errors import SurgeryFailed
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
+from netgraft.models.resolve import resolve
+from netgraft.store.store import Store
 from netgraft.surgery import symbolic
-from netgraft.surgery.anatomy import Anatomies, look, measure
 from netgraft.surgery.freeze import set_trainable
 from netgraft.surgery.retarget import retarget
 from netgraft.surgery.symbolic import foretell
@@ -166,7 +166,7 @@ def test_a_condition_that_is_not_linear_in_the_count_proves_nothing(
 WHILE_IT_WARMS_UP = """
 import sys, threading, time
 
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.surgery.symbolic import warm
 from netgraft.v1 import surgery_pb2
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.models.build import build
-from netgraft.models.losses import make_loss
-from netgraft.models.zoo import resolve
-from netgraft.surgery.anatomy import Anatomies
+from netgraft.models.losses.catalogue import make_loss
+from netgraft.models.resolve import resolve
 from netgraft.surgery.retarget import retarget
 
 CLASSES = 5

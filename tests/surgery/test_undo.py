@@ -13,9 +13,9 @@ from torch import Tensor
 from netgraft.errors import EditFailed, NothingToUndo, UnknownModule
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
-from netgraft.models.zoo import resolve
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.models.resolve import resolve
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
 BASES = ("timm/test_resnet@none", "timm/test_vit@none", "lraspp_mobilenet_v3_large@none")

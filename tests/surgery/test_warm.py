@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.errors import InvalidValue, NetgraftError, UnknownClass
-from netgraft.models import weights
 from netgraft.models.build import build
+from netgraft.models.fetch import torch_hub
 from netgraft.models.recipe import Base, Recipe, Retarget, Tuned
-from netgraft.models.store import Store
-from netgraft.serving import speak
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.serving.servicers import speak
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
 MODEL = "mobilenet_v2@IMAGENET1K_V1"
@@ -49,8 +49,8 @@ def head_of(surgery: SurgeryServicer, reply: surgery_pb2.EditReply) -> nn.Linear
 
 
 def official() -> dict[str, Tensor]:
-    file = weights.local_file("https://example.org/mobilenet_v2-b0353104.pth")
-    return weights.read(file, MODEL)
+    file = torch_hub.local_file("https://example.org/mobilenet_v2-b0353104.pth")
+    return torch_hub.read(file, MODEL)
 
 
 @pytest.mark.usefixtures("pretrained")

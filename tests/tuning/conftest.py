@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from netgraft.models.store import Store
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.spec import Order, Spec
+from netgraft.store.store import Store
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.spec import Order, Spec
 
 
 @pytest.fixture

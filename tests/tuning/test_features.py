@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from netgraft.errors import InvalidValue, NetgraftError, NotPossible, UnknownModule
-from netgraft.models import zoo
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.store import Store
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data.kinds import open_data
-from netgraft.tuning.edge import TuningServicer
-from netgraft.tuning.loading import Normaliser, load, measured_order
+from netgraft.tuning.data.loading import Normaliser, load, measured_order
+from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 LEARNED = "mobilenet_v2@IMAGENET1K_V1"
@@ -49,7 +49,7 @@ def retargeted(store: Store, found: tuning_pb2.FeatureMeans, **said: Any) -> Any
 def accuracy(store: Store, model: str) -> float:
     """On pictures that were not looked at."""
     recipe = store.get_recipe(model)
-    module, taste = build(recipe, store).eval(), zoo.preprocessing(recipe.base)
+    module, taste = build(recipe, store).eval(), resolve.preprocessing(recipe.base)
     data = open_data("digits")
     examples = data.examples("held_out", data.side or taste.size)
     normalise = Normaliser(taste.mean, taste.std, torch.device("cpu"))

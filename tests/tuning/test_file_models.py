@@ -10,15 +10,15 @@ from torch import nn
 
 from netgraft.errors import LossMismatch
 from netgraft.models.build import build
-from netgraft.models.store import Store
 from netgraft.settings import settings
-from netgraft.tuning import planning
-from netgraft.tuning.group import Group
-from netgraft.tuning.job import State
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Capacity
-from netgraft.tuning.run import run
-from netgraft.tuning.spec import Wish
+from netgraft.store.store import Store
+from netgraft.tuning.jobs import planning
+from netgraft.tuning.jobs.job import State
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.workers.run import run
 
 
 def own() -> object:

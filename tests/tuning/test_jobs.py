@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from netgraft.errors import JobNotResumable, JobNotRunning, TrainingFailed, UnknownJob
-from netgraft.models.store import Store
-from netgraft.tuning import reconcile
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.job import Job, State
-from netgraft.tuning.jobs import Jobs, Superseded
-from netgraft.tuning.launch import Capacity, NoSubmission
-from netgraft.tuning.reconcile import MOST_STARTS, Reconciler, submit
-from netgraft.tuning.spec import Order
+from netgraft.store.store import Store
+from netgraft.tuning.jobs import reconcile
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import Job, State
+from netgraft.tuning.jobs.jobs import Jobs, Superseded
+from netgraft.tuning.jobs.reconcile import MOST_STARTS, Reconciler, submit
+from netgraft.tuning.jobs.spec import Order
+from netgraft.tuning.workers.launch import Capacity, NoSubmission
 
 
 def every_event(jobs: Jobs, job_id: str) -> list[Event]:

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image, ImageFile
 
 from netgraft.errors import InvalidData, PictureTooLarge, status_name
-from netgraft.models.store import Store
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data import open_data
 from netgraft.tuning.data.picture import check_picture, open_picture
-from netgraft.tuning.edge import TuningServicer
-from netgraft.tuning.launch import Capacity
+from netgraft.tuning.servicer import TuningServicer
+from netgraft.tuning.workers.launch import Capacity
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 SIDE = 12_000

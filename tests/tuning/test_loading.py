@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import InvalidData
-from netgraft.tuning.loading import Normaliser, epoch_order, load, measured_order
+from netgraft.tuning.data.loading import Normaliser, epoch_order, load, measured_order
 
 
 class Numbers:

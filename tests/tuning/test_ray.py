@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from netgraft.models.recipe import Tuned
-from netgraft.models.store import default_store
-from netgraft.ray_patches import start_ray
+from netgraft.serving.ray_patches import start_ray
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.tuning import checkpoint
-from netgraft.tuning.edge import TuningServicer
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.job import State
-from netgraft.tuning.reconcile import Reconciler
+from netgraft.store.store import default_store
+from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import State
+from netgraft.tuning.jobs.reconcile import Reconciler
+from netgraft.tuning.servicer import TuningServicer
+from netgraft.tuning.train import checkpoint
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -138,7 +138,9 @@ def processes(state: Path, *words: str) -> list[psutil.Process]:
 
 
 def leaves_no_process(state: Path) -> bool:
-    return not processes(state, "RayTrainWorker", "netgraft.tuning.entry", "TrainController")
+    return not processes(
+        state, "RayTrainWorker", "netgraft.tuning.workers.entry", "TrainController"
+    )
 
 
 def parameters(service: TuningServicer, job: str) -> dict[str, torch.Tensor]:
@@ -199,7 +201,7 @@ def test_a_run_outlives_its_driver_is_cancelled_within_two_seconds_and_resumes(
 ) -> None:
     job = start(service, model)
     wait_for_step(service, job, STEPS_PER_EPOCH + 4)
-    for driver in processes(state, "netgraft.tuning.entry"):
+    for driver in processes(state, "netgraft.tuning.workers.entry"):
         driver.kill()
     wait_for_step(service, job, 2 * STEPS_PER_EPOCH + 4, attempt=2)
     assert service.jobs.get(job).submission != job

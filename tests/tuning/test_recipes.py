@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from netgraft.models.store import Store
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.tuning import planning, recipes
-from netgraft.tuning.group import Group
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Capacity
-from netgraft.tuning.recipes import Facts, classification
-from netgraft.tuning.spec import Wish
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.jobs import planning
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.train import strategies
+from netgraft.tuning.train.strategies import Facts, classification
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.launch import Capacity
 from netgraft.v1 import surgery_pb2
 
 
@@ -70,7 +71,7 @@ def test_every_default_says_why() -> None:
 
 
 def test_the_rate_warms_up_over_a_tenth_of_the_steps(order) -> None:
-    config = recipes.step_config(order.spec, total_steps=88)
+    config = strategies.step_config(order.spec, total_steps=88)
     assert config.schedule.rate(0) == pytest.approx(order.spec.lr / 8)
     assert config.schedule.rate(8) == order.spec.lr
 
@@ -91,7 +92,7 @@ def test_two_epochs_of_digits_reach_nine_in_ten(
     model = SurgeryServicer(store).RetargetModel(request).model.id
     wish = Wish(model, "digits", epochs=2, seed=seed, workers=1)
     job = Jobs(store).create(planning.order(wish, Capacity(2, 0), store))
-    from netgraft.tuning.run import run
+    from netgraft.tuning.workers.run import run
 
     run(job.id, Group(0, 1, torch.device("cpu")), store)
     assert Jobs(store).get(job.id).metrics["accuracy"] >= 0.95

@@ -9,22 +9,24 @@ import pytest
 import torch
 
 from netgraft.errors import InvalidData, TrainingFailed
-from netgraft.models import gradients
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe, Retarget, Tuned
-from netgraft.models.store import Store
 from netgraft.models.values import drawn_names
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.tuning import board, checkpoint, planning
+from netgraft.store import gradients
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data import open_data
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.group import Group
-from netgraft.tuning.job import Job, State
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Capacity
-from netgraft.tuning.run import run
-from netgraft.tuning.spec import Wish
-from netgraft.tuning.worker import carry_out, in_words
+from netgraft.tuning.jobs import planning
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import Job, State
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.results import tensorboard
+from netgraft.tuning.train import checkpoint
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.workers.run import run
+from netgraft.tuning.workers.worker import carry_out, in_words
 from netgraft.v1 import surgery_pb2
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -66,7 +68,7 @@ def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
     assert (edit.job, edit.class_names) == (job.id, tuple("0123456789"))
     assert (tuned.parent, tuned.metrics) == (model, done.metrics)
     assert measured(store, tuned, 32) == pytest.approx(done.metrics["accuracy"])
-    files = [path.name for path in board.folder(job.id).iterdir()]
+    files = [path.name for path in tensorboard.folder(job.id).iterdir()]
     assert any("tfevents" in name for name in files)
     norms = gradients.read(store, tuned.id)
     assert norms.keys() == {name for name, _ in build(tuned, store).named_parameters()}
@@ -89,9 +91,9 @@ def test_a_run_of_a_model_with_adapters_keeps_these_and_the_head_and_nothing_els
 
 def measured(store: Store, recipe: Recipe, side: int) -> float:
     """Accuracy on what was held out, by means that the run does not share."""
-    from netgraft.models import zoo
+    from netgraft.models import resolve
 
-    taste = zoo.preprocessing(recipe.base)
+    taste = resolve.preprocessing(recipe.base)
     mean, std = (torch.tensor(v)[:, None, None] for v in (taste.mean, taste.std))
     examples = open_data("digits").examples("held_out", side)
     pairs = [examples.get(index) for index in range(len(examples))]
@@ -237,8 +239,8 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
 ) -> None:
     from PIL import Image
 
-    from netgraft.models.store import default_store
     from netgraft.settings import settings
+    from netgraft.store.store import default_store
 
     monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path))
     settings.cache_clear()

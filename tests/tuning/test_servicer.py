@@ -21,12 +21,12 @@ from netgraft.errors import (
     Unreachable,
     WeightsUnavailable,
 )
-from netgraft.models.store import Store
 from netgraft.settings import settings
-from netgraft.surgery.edge import SurgeryServicer
-from netgraft.tuning.edge import TuningServicer
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.launch import Capacity
+from netgraft.store.store import Store
+from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.servicer import TuningServicer
+from netgraft.tuning.workers.launch import Capacity
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 TINY = "timm/test_resnet@none"

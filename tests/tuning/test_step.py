@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netgraft.models.losses import fitting, make_loss
-from netgraft.tuning.schedule import Schedule
-from netgraft.tuning.step import Learner, StepConfig, every_logits, train_only
+from netgraft.models.losses.catalogue import fitting, make_loss
+from netgraft.tuning.train.schedule import Schedule
+from netgraft.tuning.train.step import Learner, StepConfig, every_logits, train_only
 
 STEPS = 30
 CPU = torch.device("cpu")

@@ -8,11 +8,11 @@ import pytest
 
 from netgraft.settings import settings
 from netgraft.ui.backend import Backend
+from netgraft.ui.chat import messages, plain
+from netgraft.ui.conversation import Room, Rooms, is_name, new_name
 from netgraft.ui.exchange import Exchange, State, merged
-from netgraft.ui.messages import messages, plain
+from netgraft.ui.messages import ENGLISH
 from netgraft.ui.panels import picture
-from netgraft.ui.room import Room, Rooms, is_name, new_name
-from netgraft.ui.words import ENGLISH
 from netgraft.v1 import agent_pb2
 
 TUNED = "c" * 64

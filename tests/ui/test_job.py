@@ -2,7 +2,7 @@
 
 from netgraft.ui import panels
 from netgraft.ui.job import MOST_POINTS, JobView
-from netgraft.ui.words import ENGLISH
+from netgraft.ui.messages import ENGLISH
 from netgraft.v1 import tuning_pb2
 from netgraft.v1.tuning_pb2 import JobEvent
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from netgraft.ui.words import CHINESE, ENGLISH, Words, for_browser, language_of
+from netgraft.ui.messages import CHINESE, ENGLISH, Words, for_browser, language_of
 from netgraft.v1.agent_pb2 import Step
 
 

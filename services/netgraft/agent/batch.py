@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from netgraft.agent.jsonform import reply_from_json, reply_to_json
-from netgraft.agent.planner import Context, Planner, Reply, default_planner
+from netgraft.agent.rules import Context, Planner, Reply, default_planner
 from netgraft.errors import InvalidRequest
 
 

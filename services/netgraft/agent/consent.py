@@ -14,10 +14,10 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from netgraft.agent.jsonform import fingerprint
-from netgraft.agent.planner.reply import COSTLY
+from netgraft.agent.rules.reply import COSTLY
 from netgraft.errors import ConsentNeeded
-from netgraft.models.schema import ConsentRow
-from netgraft.models.store import Store
+from netgraft.store.store import Store
+from netgraft.store.tables import ConsentRow
 from netgraft.v1 import agent_pb2
 
 LIFETIME = 15 * 60

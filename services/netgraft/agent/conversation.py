@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from netgraft.agent import jsonform
-from netgraft.agent.planner import Context, Planner
-from netgraft.agent.planner.text import language_of, normalise
+from netgraft.agent.rules import Context, Planner
+from netgraft.agent.rules.text import language_of, normalise
 from netgraft.errors import InvalidValue
-from netgraft.models.schema import ConversationRow, JobRow, TurnRow
-from netgraft.models.store import Store
+from netgraft.store.store import Store
+from netgraft.store.tables import ConversationRow, JobRow, TurnRow
 from netgraft.v1 import agent_pb2
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

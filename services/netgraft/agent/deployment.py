@@ -2,8 +2,8 @@
 
 from ray import serve
 
-from netgraft.agent.edge import AgentServicer
-from netgraft.serving import expose
+from netgraft.agent.servicer import AgentServicer
+from netgraft.serving.servicers import expose
 from netgraft.v1 import agent_pb2
 
 Agent = serve.deployment(name="Agent", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0})(

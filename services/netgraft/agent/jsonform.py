@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from netgraft.agent.planner.reply import PRODUCES_MODEL, Fields, action_of
+from netgraft.agent.rules.reply import PRODUCES_MODEL, Fields, action_of
 from netgraft.errors import InvalidRequest
 from netgraft.v1 import agent_pb2
 

@@ -19,9 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from netgraft.agent import jsonform
-from netgraft.models.requests import KEPT_SECONDS, Asked, Repeated, claim, known
-from netgraft.models.schema import RequestRow
-from netgraft.models.store import Store
+from netgraft.store.requests import KEPT_SECONDS, Asked, Repeated, claim, known
+from netgraft.store.store import Store
+from netgraft.store.tables import RequestRow
 from netgraft.v1 import agent_pb2
 
 HOLD_SECONDS = 20.0

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from netgraft.agent.conversation import Conversations
-from netgraft.agent.planner.reply import Fields
+from netgraft.agent.messages import Teller
 from netgraft.agent.record import Start
-from netgraft.agent.tell import Teller
+from netgraft.agent.rules.reply import Fields
 from netgraft.errors import InvalidValue, NetgraftError, NothingCurrent, StepUnavailable
-from netgraft.models.requests import Asked
+from netgraft.store.requests import Asked
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 
 Finished = agent_pb2.StepFinished

@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 
 from netgraft.agent import consent, conversation, jsonform
 from netgraft.agent.conversation import Conversations
-from netgraft.agent.planner import Context, Planner, default_planner
 from netgraft.agent.record import Found, Lost, Record, Start, is_over
+from netgraft.agent.rules import Context, Planner, default_planner
 from netgraft.agent.run import Run, Services
 from netgraft.client import AsyncClient, named
 from netgraft.errors import TooLarge
-from netgraft.models.requests import Asked, asked
-from netgraft.models.store import Store, default_store
-from netgraft.serving import caller, must_name
+from netgraft.serving.servicers import caller, must_name
+from netgraft.store.requests import Asked, asked
+from netgraft.store.store import Store, default_store
 from netgraft.v1 import agent_pb2, models_pb2
 
 MAX_TEXT = 100_000

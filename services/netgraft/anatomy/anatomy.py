@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from netgraft.anatomy.roles import Head
+from netgraft.anatomy.traces import Output, Trace
 from netgraft.errors import SurgeryFailed
-from netgraft.models import zoo
+from netgraft.models import resolve
 from netgraft.models.recipe import Dropout, Lora, Recipe, Replace, Retarget
-from netgraft.models.store import Store
-from netgraft.surgery.roles import Head
-from netgraft.surgery.traces import Output, Trace
+from netgraft.store.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,21 +119,21 @@ def look(recipe: Recipe, module: "nn.Module") -> Trace:
 
     The channels of optical flow are no classes, though they look like them.
     """
-    from netgraft.surgery.heads import trace
+    from netgraft.anatomy.heads import trace
 
     try:
         seen = trace(module, example(recipe))
     except FORWARD_ERRORS as error:
         problem = f"it does not run on its example input ({first_line(error)})."
         raise SurgeryFailed(model=recipe.title, problem=problem) from error
-    if zoo.task(recipe.base) in TASKS:
+    if resolve.task(recipe.base) in TASKS:
         return seen
     return replace(seen, heads=tuple(replace(h, classes=0, role="other") for h in seen.heads))
 
 
 def example(recipe: Recipe, batch: int = 2) -> Sequence[Any]:
     """Arguments of one forward pass on meta."""
-    return zoo.example_inputs(recipe.base, batch)
+    return resolve.example_inputs(recipe.base, batch)
 
 
 def measure(module: "nn.Module", seen: Trace) -> Anatomy:

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from netgraft.surgery.roles import Candidate, is_detection, meanings
-from netgraft.surgery.standin import StandIn
-from netgraft.surgery.traces import Output, Trace
-from netgraft.surgery.walk import Found, heads_behind, parameters_behind
+from netgraft.anatomy.roles import Candidate, is_detection, meanings
+from netgraft.anatomy.standin import StandIn
+from netgraft.anatomy.traces import Output, Trace
+from netgraft.anatomy.walk import Found, heads_behind, parameters_behind
 
 FEW = 2
 """Boxes that a detector goes on with: enough to see every layer work."""

@@ -2,10 +2,10 @@
 
 import json
 
-from netgraft.models import zoo
+from netgraft.anatomy.anatomy import FORMAT, Anatomies, example
+from netgraft.models import resolve
 from netgraft.models.recipe import Dropout, Freeze, Recipe, SetLoss, Tuned
-from netgraft.models.store import Store
-from netgraft.surgery.anatomy import FORMAT, Anatomies, example
+from netgraft.store.store import Store
 
 KIND = "flops"
 
@@ -14,7 +14,7 @@ def input_shape(recipe: Recipe, anatomies: Anatomies) -> tuple[int, ...]:
     """Shape of one example without the batch, such as (3, 224, 224). Raises OnlyDrawn."""
     base = recipe.base
     name = f"{Recipe(base).id}.{FORMAT}.input.json"
-    return anatomies.kept(name, lambda: json.dumps(zoo.input_shape(base)).encode(), _shape)
+    return anatomies.kept(name, lambda: json.dumps(resolve.input_shape(base)).encode(), _shape)
 
 
 def _shape(data: bytes) -> tuple[int, ...]:
@@ -42,9 +42,9 @@ def _count(recipe: Recipe, store: Store) -> int:
     warm()
     from torch.utils.flop_counter import FlopCounterMode
 
+    from netgraft.anatomy.heads import call
+    from netgraft.anatomy.standin import StandIn
     from netgraft.models.build import build
-    from netgraft.surgery.heads import call
-    from netgraft.surgery.standin import StandIn
 
     module = build(recipe, store, device="meta").eval()
     counter = FlopCounterMode(display=False)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netgraft.anatomy.walk import Found
 from netgraft.models.recipe import COORDINATES
-from netgraft.surgery.walk import Found
 
 if TYPE_CHECKING:
     from torch import nn

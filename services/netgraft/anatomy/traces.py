@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from netgraft.surgery.roles import Head, is_detection
+from netgraft.anatomy.roles import Head, is_detection
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from netgraft.cli.failure import is_unreachable
-from netgraft.cli.language import spoken, tr
-from netgraft.cli.output import size
 from netgraft.cli.probe import RAY, TORCH, Probe
+from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.output import size
 from netgraft.errors import NetgraftError
 from netgraft.private import OTHERS
 from netgraft.running import Server

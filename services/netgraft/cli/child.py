@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from netgraft import private
-from netgraft.cli.language import tr
+from netgraft.cli.terminal.language import tr
 from netgraft.client import RemoteError
 from netgraft.errors import NotPossible
 

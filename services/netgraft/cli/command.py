@@ -8,8 +8,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from netgraft.cli.language import speak, tr
 from netgraft.cli.session import Session
+from netgraft.cli.terminal.language import speak, tr
 
 LANGUAGES = ("en", "zh")
 

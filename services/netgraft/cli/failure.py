@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from netgraft.cli.language import spoken, tr
+from netgraft.cli.terminal.language import spoken, tr
 from netgraft.errors import (
     DiskFull,
     NetgraftError,

@@ -11,7 +11,7 @@ from netgraft.cli.failure import is_unreachable
 from netgraft.errors import NetgraftError
 
 if TYPE_CHECKING:
-    from netgraft.cli.door import Door
+    from netgraft.cli.services import Door
     from netgraft.v1 import tuning_pb2
 
 PATIENCE = 60.0

@@ -7,12 +7,12 @@ machine may not read is sent to it, or opened in this process, which has the sam
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netgraft.cli.output import tell
 from netgraft.cli.session import Session
+from netgraft.cli.terminal.output import tell
 from netgraft.errors import DataNotFound
 
 if TYPE_CHECKING:
-    from netgraft.cli.door import Door
+    from netgraft.cli.services import Door
     from netgraft.v1 import models_pb2
 
 DIGITS = "digits"
@@ -41,7 +41,7 @@ def opened(session: Session, door: "Door", model: str) -> str:
 
 def uploaded(session: Session, door: "Door", file: Path) -> "models_pb2.Upload":
     """Send a file to the services; tells the notices of the model that it is."""
-    from netgraft.cli.transfer import transfer_bar
+    from netgraft.cli.terminal.transfer import transfer_bar
     from netgraft.sending import send
 
     with transfer_bar(file.name, shown=not session.json) as show:
@@ -80,7 +80,7 @@ def _is_sent(session: Session, path: Path) -> bool:
         return True
     if session.running and session.running.reads(path):
         return False
-    from netgraft.models.roots import is_inside
+    from netgraft.models.untrusted.roots import is_inside
     from netgraft.settings import settings
 
     return is_inside(path.resolve(), settings().roots)

@@ -11,8 +11,8 @@ import click
 
 from netgraft.cli import failure, oneshot
 from netgraft.cli.command import json_option, language_option, local_option, server_option
-from netgraft.cli.language import speak, tr
 from netgraft.cli.session import Session
+from netgraft.cli.terminal.language import speak, tr
 from netgraft.errors import NetgraftError
 
 if TYPE_CHECKING:

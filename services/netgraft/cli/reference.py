@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from netgraft.cli.localfiles import opened
-from netgraft.cli.output import tell
 from netgraft.cli.session import Session
+from netgraft.cli.terminal.output import tell
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from netgraft.cli.door import Door
+    from netgraft.cli.services import Door
 
 WEIGHTS = ("pretrained", "none", "auto")
 
@@ -21,7 +21,7 @@ def complete_model(_: click.Context, __: click.Parameter, typed: str) -> "list[C
     """Names of the zoo that begin so."""
     from click.shell_completion import CompletionItem
 
-    from netgraft.models.catalogue import entries
+    from netgraft.models.zoo.catalogue import entries
 
     found = [entry for entry in entries() if entry.name.startswith(typed)]
     return [CompletionItem(entry.name, help=entry.task) for entry in found]
@@ -57,7 +57,7 @@ def resolve(session: Session, door: "Door", model: str, weights: str | None = No
 
     Says on stderr what the user must be told once, such as that the weights are random.
     """
-    from netgraft.models.formats import names_file
+    from netgraft.models.untrusted.formats import names_file
     from netgraft.v1 import models_pb2
 
     file = names_file(model)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from netgraft.cli.language import spoken
+from netgraft.cli.terminal.language import spoken
 
 if TYPE_CHECKING:
     from netgraft.v1 import (
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     )
 
 EDGES = {
-    "models": ("netgraft.models.edge", "ModelsServicer"),
-    "graphs": ("netgraft.graph.edge", "GraphsServicer"),
-    "surgery": ("netgraft.surgery.edge", "SurgeryServicer"),
-    "tuning": ("netgraft.tuning.edge", "TuningServicer"),
-    "agent": ("netgraft.agent.edge", "AgentServicer"),
+    "models": ("netgraft.library.servicer", "ModelsServicer"),
+    "graphs": ("netgraft.graph.servicer", "GraphsServicer"),
+    "surgery": ("netgraft.surgery.servicer", "SurgeryServicer"),
+    "tuning": ("netgraft.tuning.servicer", "TuningServicer"),
+    "agent": ("netgraft.agent.servicer", "AgentServicer"),
 }
 """Module and class of each service's edge."""
 
@@ -66,9 +66,9 @@ class _Edge:
 
     @cached_property
     def servicer(self) -> Any:
-        from netgraft import serving
+        from netgraft.serving import servicers
 
-        serving.speak(spoken())
+        servicers.speak(spoken())
         return getattr(importlib.import_module(self._module), self._name)(**self._arguments)
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.language import spoken, tr
+from netgraft.cli.terminal.language import spoken, tr
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from netgraft.cli.door import Door
+    from netgraft.cli.services import Door
     from netgraft.client import Client
     from netgraft.errors import OtherVersion
     from netgraft.running import Server
@@ -84,7 +84,7 @@ class Session:
         """The services, at the server if there is one, else in this process."""
         if self.address:
             return self.client()
-        from netgraft.cli.door import InProcess
+        from netgraft.cli.services import InProcess
 
         if self._other:
             here = tr("Working in this process.", "改在本进程中执行。")
@@ -99,7 +99,7 @@ class Session:
         """
         if self.running is None or self.running.reads(path):
             return door
-        from netgraft.cli.door import InProcess
+        from netgraft.cli.services import InProcess
 
         return InProcess()
 

@@ -1,9 +1,9 @@
 """What training did to each parameter of a model."""
 
 from netgraft.graph.lens import Change
-from netgraft.models import gradients
 from netgraft.models.recipe import Recipe, Tuned
-from netgraft.models.store import Store
+from netgraft.store import gradients
+from netgraft.store.store import Store
 
 
 def changes(recipe: Recipe, store: Store) -> dict[str, Change]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from netgraft.graph.recording import BATCH, Dim, Step, Value, Weight, tensors
+from netgraft.graph.capture.recording import BATCH, Dim, Step, Value, Weight, tensors
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from ray import serve
 
-from netgraft.graph.edge import GraphsServicer
-from netgraft.serving import expose
+from netgraft.graph.servicer import GraphsServicer
+from netgraft.serving.servicers import expose
 from netgraft.v1 import graph_pb2
 
 Graphs = serve.deployment(
@@ -12,7 +12,7 @@ Graphs = serve.deployment(
     expose(
         GraphsServicer,
         graph_pb2.DESCRIPTOR.services_by_name["Graphs"],
-        warm="netgraft.graph.capture:warm",
+        warm="netgraft.graph.capture.capture:warm",
     )
 )
 app = Graphs.bind()

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,7 +96,7 @@ _Key = tuple[bool, str]
 
 def compare(a: Recipe, b: Recipe, store: Store) -> Difference:
     """How recipe b differs from recipe a; on meta tensors, so no weights are read."""
-    from netgraft.graph import capture  # noqa: F401  # first, for the service may be warming up
+    from netgraft.graph.capture import capture  # noqa: F401  # first, for the service may be warming up
     from netgraft.models.build import build
 
     modules = [build(recipe, store, device="meta") for recipe in (a, b)]

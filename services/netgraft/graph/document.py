@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+from netgraft.graph.capture.recording import Dim, Value, Weight
 from netgraft.graph.nesting import Graph, Group, Node, Operation, operations
-from netgraft.graph.recording import Dim, Value, Weight
-from netgraft.graph.words import TORCH, Constant, Slot
-from netgraft.graph.words.dtypes import DTYPES, UNDEFINED
+from netgraft.graph.operators import TORCH, Constant, Slot
+from netgraft.graph.operators.dtypes import DTYPES, UNDEFINED
 
 MODULES = "module"
 """Domain of modules."""

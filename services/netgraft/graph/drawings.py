@@ -19,11 +19,11 @@ from netgraft.graph import table
 from netgraft.graph.lens import Parameter
 from netgraft.graph.nesting import Graph
 from netgraft.graph.table import Row
-from netgraft.graph.view import View
-from netgraft.graph.viewer import DOCUMENT
-from netgraft.models.files import content, document_format, facts, own_document
+from netgraft.graph.viewer.pages import DOCUMENT
+from netgraft.graph.viewer.view import View
+from netgraft.models.files.open import content, document_format, facts, own_document
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,7 +88,7 @@ class RecipeSubject:
         return build(self.recipe, self.store, device=device, with_weights=False).eval()
 
     def inputs(self, device: str, batch: int) -> tuple[Any, ...]:
-        from netgraft.models.zoo import example_inputs
+        from netgraft.models.resolve import example_inputs
 
         return example_inputs(self.recipe.base, batch, device)
 
@@ -145,8 +145,8 @@ class Drawings:
 
     def picture(self, recipe: Recipe, kind: str, view: View) -> bytes:
         """The drawing as "svg", "png" or "html", kept like it. Raises CannotDraw."""
-        from netgraft.graph.onefile import write
-        from netgraft.graph.render import render
+        from netgraft.graph.viewer.onefile import write
+        from netgraft.graph.viewer.render import render
 
         def make() -> bytes:
             document = self.draw(recipe).document
@@ -245,7 +245,7 @@ class Drawings:
 
 
 def _capture(recipe: Recipe, store: Store) -> Captured:
-    from netgraft.graph.capture import capture, parameters, sizes
+    from netgraft.graph.capture.capture import capture, parameters, sizes
     from netgraft.graph.nesting import nest
 
     recording, module = capture(RecipeSubject(recipe, store))
@@ -286,6 +286,6 @@ def _version() -> str:
     """Hash of the code that draws."""
     folder = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("**/*.py"), *folder.glob("*.js")]):
+    for path in sorted([*folder.glob("**/*.py"), *folder.glob("**/*.js")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from netgraft.graph.capture.recording import Value, Weight
 from netgraft.graph.nesting import Graph, Group, Node, Operation
-from netgraft.graph.recording import Value, Weight
-from netgraft.graph.words import Constant, Slot
+from netgraft.graph.operators import Constant, Slot
 
 
 def write(graph: Graph, title: str) -> bytes:

@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from netgraft.graph.capture.recording import Step, Weight, tensors
 from netgraft.graph.cost import Cost, cost
 from netgraft.graph.nesting import Graph, Group, Node, Operation, operations
-from netgraft.graph.recording import Step, Weight, tensors
 
 LENSES = ("trainable", "parameters", "flops", "activations", "change", "gradient")
 

@@ -8,9 +8,9 @@ module that holds a single module as that module: a box within a box tells nothi
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from netgraft.graph.recording import Frame, Recording, Step, Value, Weight, values_of
-from netgraft.graph.rounds import with_rounds
-from netgraft.graph.words import Operator, translate
+from netgraft.graph.capture.recording import Frame, Recording, Step, Value, Weight, values_of
+from netgraft.graph.capture.rounds import with_rounds
+from netgraft.graph.operators import Operator, translate
 
 IDENTITIES = frozenset(
     f"aten.{name}"

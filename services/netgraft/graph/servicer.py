@@ -3,17 +3,17 @@
 import time
 
 from netgraft.errors import NotFound, UnknownModule
-from netgraft.graph import comparison, viewer
 from netgraft.graph.difference import Kind, ModuleDifference, compare
 from netgraft.graph.drawings import Drawings, Summary
 from netgraft.graph.table import Row
-from netgraft.graph.view import View
-from netgraft.models.file_source import only_drawn
-from netgraft.models.files import own_document
+from netgraft.graph.viewer import comparison, pages
+from netgraft.graph.viewer.view import View
+from netgraft.models.files.open import own_document
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store, default_store
-from netgraft.models.zoo import resolve
+from netgraft.models.resolve import resolve
+from netgraft.models.sources.file import only_drawn
+from netgraft.store.store import Store, default_store
 from netgraft.v1 import graph_pb2
 
 KINDS = {
@@ -64,28 +64,28 @@ class GraphsServicer:
             data=file.data, content_type=file.content_type, immutable=file.immutable
         )
 
-    def _file(self, model_id: str, path: str, view: View) -> viewer.File:
-        if model_id == viewer.STATIC:
-            return viewer.static_file(path)
+    def _file(self, model_id: str, path: str, view: View) -> pages.File:
+        if model_id == pages.STATIC:
+            return pages.static_file(path)
         recipe = self.store.get_recipe(model_id)
         own = own_document(recipe.base) if recipe.base.source == "file" else ""
-        if path not in ("", own, *viewer.FILES):
+        if path not in ("", own, *pages.FILES):
             raise NotFound(what=f"the file {path!r}")
         if path == "":
-            return viewer.page(recipe.title, self.drawings.document_name(recipe))
-        if path in viewer.PICTURES:
+            return pages.page(recipe.title, self.drawings.document_name(recipe))
+        if path in pages.PICTURES:
             data = self.drawings.picture(recipe, path.rpartition(".")[2], view)
-        elif path == viewer.LENS:
+        elif path == pages.LENS:
             data = self.drawings.lens(recipe)
-        elif path == viewer.HIERARCHY:
+        elif path == pages.HIERARCHY:
             data = self.drawings.hierarchy(recipe)
         elif path != self.drawings.document_name(recipe):
             raise NotFound(what=f"the file {path!r}") if path == own else only_drawn(recipe.base)
         else:
             data = self.drawings.draw(recipe).document
-        return viewer.model_file(path, data)
+        return pages.model_file(path, data)
 
-    def _comparison(self, a_id: str, b_id: str, path: str) -> viewer.File:
+    def _comparison(self, a_id: str, b_id: str, path: str) -> pages.File:
         if path not in comparison.FILES:
             raise NotFound(what=f"the file {path!r}")
         a, b = self.store.get_recipe(a_id), self.store.get_recipe(b_id)

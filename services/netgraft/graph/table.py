@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from netgraft.graph.capture.recording import Dim, Step, Value
 from netgraft.graph.cost import Cost
 from netgraft.graph.lens import Parameters, cost_of
 from netgraft.graph.nesting import Graph, last_reads
-from netgraft.graph.recording import Dim, Step, Value
 
 if TYPE_CHECKING:
     from torch import nn

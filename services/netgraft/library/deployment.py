@@ -2,8 +2,8 @@
 
 from ray import serve
 
-from netgraft.models.edge import ModelsServicer
-from netgraft.serving import expose
+from netgraft.library.servicer import ModelsServicer
+from netgraft.serving.servicers import expose
 from netgraft.v1 import models_pb2
 
 Models = serve.deployment(
@@ -12,7 +12,7 @@ Models = serve.deployment(
     expose(
         ModelsServicer,
         models_pb2.DESCRIPTOR.services_by_name["Models"],
-        warm="netgraft.models.torchvision_source",
+        warm="netgraft.models.sources.torchvision",
     )
 )
 app = Models.bind()

@@ -7,22 +7,25 @@ from pathlib import Path
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
-from netgraft.models import disk, files, hub_models, local, zoo
-from netgraft.models.catalogue import Entry, Query, entries, search
-from netgraft.models.disk import Present
-from netgraft.models.download import sparse
+from netgraft.library.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
+from netgraft.models import resolve
+from netgraft.models.fetch import cached
+from netgraft.models.fetch.cached import Present
+from netgraft.models.fetch.http import sparse
+from netgraft.models.files import open as opening
 from netgraft.models.recipe import Recipe
-from netgraft.models.requests import Requests, asked
-from netgraft.models.store import Store, default_store
-from netgraft.models.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
-from netgraft.models.zoo import LANGUAGES
-from netgraft.serving import caller, must_name
+from netgraft.models.resolve import LANGUAGES
+from netgraft.models.zoo import hub, local
+from netgraft.models.zoo.catalogue import Entry, Query, entries, search
+from netgraft.serving.servicers import caller, must_name
+from netgraft.store.requests import Requests, asked
+from netgraft.store.store import Store, default_store
 from netgraft.v1 import models_pb2
 
 CHUNK = 2**20
 DEFAULT_LIMIT = 50
 
-POLICIES: dict[int, zoo.Policy] = {
+POLICIES: dict[int, resolve.Policy] = {
     models_pb2.WEIGHTS_POLICY_UNSPECIFIED: "pretrained",
     models_pb2.WEIGHTS_POLICY_NONE: "none",
     models_pb2.WEIGHTS_POLICY_PREFERRED: "preferred",
@@ -39,7 +42,7 @@ class ModelsServicer:
 
     def ResolveModel(self, request: models_pb2.ResolveModelRequest) -> models_pb2.Model:
         must_name("weights", request.weights, models_pb2.WeightsPolicy)
-        resolved = zoo.resolve(request.model, POLICIES[request.weights], self.store)
+        resolved = resolve.resolve(request.model, POLICIES[request.weights], self.store)
         return model_message(resolved.recipe, self.store)
 
     def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
@@ -47,18 +50,18 @@ class ModelsServicer:
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
         _check(request)
-        also = (*hub_models.entries(), *local.entries(self.store))
+        also = (*hub.entries(), *local.entries(self.store))
         found = search(_query(request), also)
         shown = found[: request.limit or DEFAULT_LIMIT]
-        here = disk.present()
+        here = cached.present()
         return models_pb2.ListModelsReply(
             entries=[_entry_message(entry, here) for entry in shown], total=len(found)
         )
 
     def ExportModel(self, request: models_pb2.ExportModelRequest) -> Iterator[models_pb2.FileChunk]:
-        from netgraft.models import export
+        from netgraft.models.export import export
 
-        recipe = zoo.resolve(request.model, "pretrained", self.store).recipe
+        recipe = resolve.resolve(request.model, "pretrained", self.store).recipe
         with tempfile.TemporaryDirectory(prefix="netgraft-export-") as folder:
             file = Path(folder) / "model"
             export.write(recipe, self.store, request.format, file)
@@ -71,7 +74,7 @@ class ModelsServicer:
     def PrefetchWeights(
         self, request: models_pb2.PrefetchWeightsRequest
     ) -> Iterator[models_pb2.PrefetchProgress]:
-        base, download = zoo.prefetch(request.model, self.store)
+        base, download = resolve.prefetch(request.model, self.store)
         try:
             for progress in sparse(download):
                 yield models_pb2.PrefetchProgress(
@@ -86,7 +89,7 @@ class ModelsServicer:
 
     def GetUpload(self, request: models_pb2.GetUploadRequest) -> models_pb2.Upload:
         file = Announced(checked_sha256(request.sha256), cleaned(request.name), request.size)
-        if whole := files.known(file.sha256, file.name, self.store):
+        if whole := opening.known(file.sha256, file.name, self.store):
             return self._upload(file.sha256, whole)
         received = self.uploads.received(file.sha256)
         return models_pb2.Upload(sha256=file.sha256, received_bytes=received)
@@ -109,15 +112,15 @@ class ModelsServicer:
         assert recipe.base.file is not None
         return models_pb2.Upload(
             sha256=sha256,
-            received_bytes=self.store.size(files.KIND, sha256),
+            received_bytes=self.store.size(opening.KIND, sha256),
             model=model_message(recipe, self.store),
         )
 
 
 def _present() -> str:
     """The zoo's weights that are on disk, as a user may type them."""
-    here = disk.present()
-    every = (*entries(), *hub_models.entries())
+    here = cached.present()
+    every = (*entries(), *hub.entries())
     found = [f"{e.name}@{weights}" for e in every for weights in here.weights_of(e)]
     return ", ".join(found) or "–"
 
@@ -157,7 +160,7 @@ def model_message(recipe: Recipe, store: Store) -> models_pb2.Model:
         base=str(recipe.base),
         title=recipe.title,
         recipe_json=recipe.canonical(),
-        task=zoo.task(recipe.base),
+        task=resolve.task(recipe.base),
         classes=recipe.classes or 0,
         class_names=recipe.class_names,
         loss=recipe.loss,

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netgraft.errors import InvalidValue, UnsupportedFile, UploadIncomplete, WrongHash
-from netgraft.models import files, plain_files
-from netgraft.models.formats import display_name
+from netgraft.models.files import open as opening
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
+from netgraft.models.untrusted import safe_open
+from netgraft.models.untrusted.formats import display_name
 from netgraft.settings import settings
+from netgraft.store.store import Store
 
 KIND = "uploads"
 PART = 8 * 2**20
@@ -29,7 +30,7 @@ LONGEST_SECONDS = 7 * 24 * 3600
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Opened = tuple[Recipe, tuple[str, ...]]
-"""A recipe and its notices, as `files.open_file` gives them."""
+"""A recipe and its notices, as `opening.open_file` gives them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Announced:
         if self.size == 0:
             raise UnsupportedFile(path=self.name, problem="it is empty.")
         if self.size > settings().file_bytes:
-            raise plain_files.of_files().error(self.name)
+            raise safe_open.of_files().error(self.name)
         if not 0 <= self.offset <= self.size:
             expected = f"from 0 to the file's size, {self.size}"
             raise InvalidValue(name="offset", value=self.offset, expected=expected)
@@ -78,9 +79,9 @@ class Uploads:
         """Take bytes of a file, from its offset on; the last of them make it a model.
 
         Raises InvalidValue for bytes that do not follow on those that are here,
-        UploadIncomplete when more must come, WrongHash, and what `files.open_file` does.
+        UploadIncomplete when more must come, WrongHash, and what `opening.open_file` does.
         """
-        if whole := files.known(file.sha256, file.name, self.store):
+        if whole := opening.known(file.sha256, file.name, self.store):
             return whole
         self.store.trim(KIND, BEGUN * settings().file_bytes, most_seconds=LONGEST_SECONDS)
         here = self.received(file.sha256)
@@ -88,7 +89,7 @@ class Uploads:
             expected = f"at most {here}, the bytes that are here"
             raise InvalidValue(name="offset", value=file.offset, expected=expected)
         self._write(file, chunks)
-        if whole := files.known(file.sha256, file.name, self.store):
+        if whole := opening.known(file.sha256, file.name, self.store):
             return whole  # another call was faster
         if (here := self.received(file.sha256)) < file.size:
             received, size = f"{here:,}", f"{file.size:,}"
@@ -123,7 +124,7 @@ class Uploads:
 
     def _opened(self, file: Announced) -> Opened:
         digest = hashlib.sha256()
-        with plain_files.room(), tempfile.NamedTemporaryFile() as copy:
+        with safe_open.room(), tempfile.NamedTemporaryFile() as copy:
             for part in self._parts(file.sha256):
                 data = self.store.read(_folder(file.sha256), _part_name(*part))
                 digest.update(data)
@@ -131,7 +132,7 @@ class Uploads:
             copy.flush()
             if digest.hexdigest() != file.sha256:
                 raise WrongHash(name=file.name, found=digest.hexdigest())
-            return files.open_copy(Path(copy.name), file.name, self.store)
+            return opening.open_copy(Path(copy.name), file.name, self.store)
 
 
 def checked_sha256(text: str) -> str:

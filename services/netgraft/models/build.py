@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.models.drawn import must_fit
-from netgraft.models.dropout import set_dropout
+from netgraft.models.edits.dropout import set_dropout
+from netgraft.models.edits.lora import put_adapters
+from netgraft.models.edits.replace import put_layer, to_zeros
 from netgraft.models.initialise import copy_rows, fill, head_tensors
-from netgraft.models.layers import put_layer, to_zeros
-from netgraft.models.lora import put_adapters
 from netgraft.models.recipe import (
     Dropout,
     Edit,
@@ -22,8 +22,8 @@ from netgraft.models.recipe import (
     delta,
     draw,
 )
-from netgraft.models.store import Store
-from netgraft.models.zoo import base_module
+from netgraft.models.resolve import base_module
+from netgraft.store.store import Store
 
 
 def build(

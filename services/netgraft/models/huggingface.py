@@ -15,13 +15,15 @@ from netgraft.errors import (
     UnsupportedFile,
     WeightsUnavailable,
 )
-from netgraft.models import hf_build, hf_config, hf_folder
-from netgraft.models.download import Progress, WrongContent
-from netgraft.models.formats import display_name
+from netgraft.models.fetch.http import Progress, WrongContent
 from netgraft.models.recipe import Base, Recipe, UserFile
+from netgraft.models.sources.huggingface import build as hf_build
+from netgraft.models.sources.huggingface import config as hf_config
+from netgraft.models.sources.huggingface import folder as hf_folder
+from netgraft.models.untrusted.formats import display_name
 
 if TYPE_CHECKING:
-    from netgraft.models.store import Store
+    from netgraft.store.store import Store
 
 SOURCE = "hf"
 PREFIX = "hf/"
@@ -70,7 +72,7 @@ def download(reference: str) -> Iterator[Progress]:
     hf_build.must_have_transformers()
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    from netgraft.models import hub
+    from netgraft.models.fetch import hub
 
     name, revision = _parts(reference)
     try:

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
-from netgraft.models import disk
-from netgraft.models.catalogue import Entry, by_name
-from netgraft.models.formats import names_file
+from netgraft.models.fetch import cached
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Base, Recipe, Tuned
-from netgraft.models.store import Store, is_model_id
+from netgraft.models.untrusted.formats import names_file
+from netgraft.models.zoo.catalogue import Entry, by_name
+from netgraft.store.store import Store, is_model_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from netgraft.models.download import Progress
-    from netgraft.models.source import Preprocessing
+    from netgraft.models.fetch.http import Progress
+    from netgraft.models.sources.source import Preprocessing
 
 HUB_PREFIX = "hf/"
 """Before what the Hugging Face hub calls a model."""
@@ -52,11 +52,11 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
         notices = tuple(row.notices.splitlines())
         return Resolved(store.recipe_of(row), notices)
     if text.lower().startswith(HUB_PREFIX):
-        from netgraft.models.hf import open_reference
+        from netgraft.models.huggingface import open_reference
 
         resolved = Resolved(*open_reference(text, store))
     elif names_file(text):
-        from netgraft.models.files import open_file
+        from netgraft.models.files.open import open_file
 
         resolved = Resolved(*open_file(text, store))
     else:
@@ -139,8 +139,8 @@ def on_disk(base: Base) -> bool:
         return False
     entry = by_name().get(_listed(base)) if base.file is None else None
     if entry and base.weights in entry.weights:
-        return disk.holds(entry.files[entry.weights.index(base.weights)])
-    from netgraft.models.source import source
+        return cached.holds(entry.files[entry.weights.index(base.weights)])
+    from netgraft.models.sources.source import source
 
     return source(base.source).on_disk(base)
 
@@ -159,7 +159,7 @@ def fetch(base: Base) -> None:
 
 def download(base: Base) -> "Iterator[Progress]":
     """As `fetch` for pretrained weights, telling how it goes."""
-    from netgraft.models.source import source
+    from netgraft.models.sources.source import source
 
     return source(base.source).download(base)
 
@@ -172,9 +172,9 @@ def prefetch(reference: str, store: Store) -> "tuple[str, Iterator[Progress]]":
     """
     text = reference.strip()
     if text.lower().startswith(HUB_PREFIX):
-        from netgraft.models import hf
+        from netgraft.models import huggingface
 
-        return hf.title(text), hf.download(text)
+        return huggingface.title(text), huggingface.download(text)
     base = _pretrained(text, store)
     return str(base), download(base)
 
@@ -209,12 +209,12 @@ def base_module(
     import torch
 
     if base.file is not None:
-        from netgraft.models.adoption import adopt
+        from netgraft.models.files.matching import adopt
 
         assert store is not None
         return adopt(base, store, device, load_weights=load_weights)
-    from netgraft.models.source import source
-    from netgraft.models.weightless import construct_weightless
+    from netgraft.models.sources.source import source
+    from netgraft.models.sources.weightless import construct_weightless
 
     library = source(base.source)
     if torch.device(device).type == "meta":
@@ -264,7 +264,7 @@ def task(base: Base) -> str:
 
 def input_shape(base: Base) -> tuple[int, ...]:
     """Shape of one example without the batch, such as (3, 224, 224)."""
-    from netgraft.models.source import source
+    from netgraft.models.sources.source import source
 
     return source(base.source).input_shape(base)
 
@@ -273,13 +273,13 @@ def class_names(base: Base) -> tuple[str, ...]:
     """Names of the classes that the pretrained weights know; () when unknown."""
     if base.in_zoo and (base.file is not None or base.weights is None):
         return ()
-    from netgraft.models.source import source
+    from netgraft.models.sources.source import source
 
     return source(base.source).class_names(base)
 
 
 def preprocessing(base: Base) -> "Preprocessing":
     """How pictures become input for this base."""
-    from netgraft.models.source import source
+    from netgraft.models.sources.source import source
 
     return source(base.source).preprocessing(base)

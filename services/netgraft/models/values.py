@@ -10,8 +10,8 @@ from netgraft.models.build import APPENDED_TO
 from netgraft.models.drawn import Draw
 from netgraft.models.initialise import copy_rows, draw_tensors
 from netgraft.models.recipe import Base, Edit, Lora, Recipe, Replace, Retarget, Tuned, delta, draw
-from netgraft.models.source import source
-from netgraft.models.store import Store
+from netgraft.models.sources.source import source
+from netgraft.store.store import Store
 
 Shape = tuple[int, ...]
 T = TypeVar("T")
@@ -156,7 +156,7 @@ def _appends(edit: Edit) -> bool:
 
 def _of_base(base: Base, store: Store) -> Mapping[str, Tensor]:
     if base.file is not None:
-        from netgraft.models.adoption import values as of_file
+        from netgraft.models.files.matching import values as of_file
 
         return of_file(base, store)
     return source(base.source).weights(base) if base.weights is not None else {}

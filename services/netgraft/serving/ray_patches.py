@@ -47,7 +47,7 @@ def _guarded(self: Any, service_handler_factory: Any, *, extra_options: Any = No
     from grpc.aio._server import Server
     from ray.serve._private.constants import DEFAULT_GRPC_SERVER_OPTIONS
 
-    from netgraft.guard import RECEIVE_OPTIONS, Guard
+    from netgraft.serving.guard import RECEIVE_OPTIONS, Guard
 
     options = dict([*DEFAULT_GRPC_SERVER_OPTIONS, *(extra_options or []), *RECEIVE_OPTIONS])
     Server.__init__(self, None, (), (Guard(),), list(options.items()), None, None)
@@ -61,7 +61,7 @@ async def _still_starting(_: Any, request: Any) -> AsyncIterator[Any]:
     from ray.serve._private.proxy_request_response import ResponseStatus
 
     from netgraft.errors import StillStarting
-    from netgraft.guard import language_of, status_of
+    from netgraft.serving.guard import language_of, status_of
 
     language = language_of(dict(request.context.invocation_metadata()))
     error = StillStarting(application=request.app_name)

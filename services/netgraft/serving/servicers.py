@@ -25,7 +25,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 
 from netgraft.errors import InvalidValue, NetgraftError, Unauthenticated
-from netgraft.guard import is_known, language_of, status_of, token_of
+from netgraft.serving.guard import is_known, language_of, status_of, token_of
 from netgraft.settings import settings
 
 logger = logging.getLogger(__name__)

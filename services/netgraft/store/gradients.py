@@ -2,7 +2,7 @@
 
 import json
 
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 
 KIND = "gradients"
 

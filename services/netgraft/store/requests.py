@@ -18,8 +18,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from netgraft.errors import InvalidValue, RequestIdReused
-from netgraft.models.schema import RequestRow
-from netgraft.models.store import Store
+from netgraft.store.store import Store
+from netgraft.store.tables import RequestRow
 
 KEPT_SECONDS = 24 * 3600
 LONGEST_ID = 64

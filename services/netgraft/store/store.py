@@ -29,9 +29,9 @@ from sqlalchemy.orm import Session
 from netgraft import private
 from netgraft.errors import DiskFull, UnknownModel
 from netgraft.models.recipe import Recipe
-from netgraft.models.schema import RecipeRow, SharedRow, Table
-from netgraft.models.sharing import lengthen, shorten
 from netgraft.settings import settings
+from netgraft.store.sharing import lengthen, shorten
+from netgraft.store.tables import RecipeRow, SharedRow, Table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -188,7 +188,7 @@ class Store:
         """
         from safetensors.torch import load
 
-        from netgraft.models.excerpt import excerpt
+        from netgraft.store.excerpt import excerpt
 
         with self.open("tensors", f"{digest}.safetensors") as stream:
             return load(excerpt(stream, names))
@@ -198,7 +198,7 @@ class Store:
 
         Raises FileNotFoundError.
         """
-        from netgraft.models.excerpt import shapes
+        from netgraft.store.excerpt import shapes
 
         with self.open("tensors", f"{digest}.safetensors") as stream:
             return shapes(stream)

@@ -2,8 +2,8 @@
 
 from ray import serve
 
-from netgraft.serving import expose
-from netgraft.surgery.edge import SurgeryServicer
+from netgraft.serving.servicers import expose
+from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
 Surgery = serve.deployment(

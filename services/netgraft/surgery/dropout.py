@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue
 from netgraft.models.build import apply_structure, build
-from netgraft.models.dropout import can_drop
+from netgraft.models.edits.dropout import can_drop
 from netgraft.models.recipe import Dropout, Recipe
-from netgraft.surgery.anatomy import Anatomies, look, measure
-from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import moved
 
 ROLES = ("main", "auxiliary")

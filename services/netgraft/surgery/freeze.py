@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from netgraft.anatomy.anatomy import Anatomies
+from netgraft.anatomy.traces import Trace
 from netgraft.errors import InvalidValue, UnknownModule
 from netgraft.models.build import build
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Freeze, Recipe
-from netgraft.surgery.anatomy import Anatomies
-from netgraft.surgery.traces import Trace
 
 MOST_LAYERS = 10_000
 LONGEST_LAYER = 1_000

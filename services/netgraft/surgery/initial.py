@@ -4,9 +4,9 @@ import hashlib
 import math
 from collections.abc import Container
 
+from netgraft.anatomy.roles import Head
 from netgraft.models.drawn import Draw, DrawnTensor
 from netgraft.models.recipe import Recipe, Retarget
-from netgraft.surgery.roles import Head
 from netgraft.surgery.trial import Blank, Trial
 
 PRIOR_BIAS = -4.59511985013459

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
+from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue, SurgeryFailed
 from netgraft.models.build import apply_structure, build
 from netgraft.models.drawn import Draw, DrawnTensor, must_fit
-from netgraft.models.lora import PARTS, can_adapt, is_adapters, must_have_peft
+from netgraft.models.edits.lora import PARTS, can_adapt, is_adapters, must_have_peft
 from netgraft.models.recipe import Lora, Recipe
-from netgraft.surgery.anatomy import Anatomies, look, measure
 from netgraft.surgery.freeze import paths_of
 from netgraft.surgery.initial import constant, seed, uniform
 from netgraft.surgery.starts import dtype_name
-from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import moved
 
 if TYPE_CHECKING:

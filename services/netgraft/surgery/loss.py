@@ -2,14 +2,14 @@
 
 import torch
 
+from netgraft.anatomy.anatomy import Anatomies, example
+from netgraft.anatomy.heads import call, tensors_in
 from netgraft.errors import InvalidValue
-from netgraft.models import zoo
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.losses import LOSSES, fitting
-from netgraft.models.outputs import must_fit
+from netgraft.models.losses.catalogue import LOSSES, fitting
+from netgraft.models.losses.outputs import must_fit
 from netgraft.models.recipe import Recipe, SetLoss
-from netgraft.surgery.anatomy import Anatomies, example
-from netgraft.surgery.heads import call, tensors_in
 
 
 def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
@@ -21,7 +21,7 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
     name = loss.strip().lower()
     if name not in LOSSES:
         raise InvalidValue(name="loss", value=repr(loss), expected=f"one of {', '.join(LOSSES)}")
-    task = zoo.task(recipe.base)
+    task = resolve.task(recipe.base)
     fit = fitting(task)
     if name not in fit:
         expected = f"for {task} one of {', '.join(fit)}" if fit else f"nothing: {OWN.format(task)}"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netgraft.errors import InvalidValue
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 from netgraft.surgery.trial import Trial
 
 if TYPE_CHECKING:

@@ -5,17 +5,17 @@ from dataclasses import replace as changed
 
 from torch import nn
 
+from netgraft.anatomy.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
+from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, SurgeryFailed, UnknownModule
 from netgraft.models.build import apply_structure, build
 from netgraft.models.drawn import Draw, must_fit
-from netgraft.models.layers import checked_arguments, make
-from netgraft.models.lora import adapted_around
+from netgraft.models.edits.lora import adapted_around
+from netgraft.models.edits.replace import checked_arguments, make
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe, Replace, Scalar
-from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
 from netgraft.surgery.initial import seed
 from netgraft.surgery.starts import dtype_name, starts
-from netgraft.surgery.traces import Trace
 from netgraft.surgery.verify import listed, moved
 
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidClasses, InvalidValue
 from netgraft.models.drawn import must_fit
 from netgraft.models.recipe import Recipe
-from netgraft.surgery.anatomy import Anatomies
 from netgraft.surgery.initial import draw_heads
 from netgraft.surgery.means import means_of
 from netgraft.surgery.symbolic import foretold, tried_alone

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from google.protobuf.struct_pb2 import Value
 
 from netgraft.errors import InvalidValue
-from netgraft.models import zoo
-from netgraft.models.edge import model_message
+from netgraft.library.servicer import model_message
+from netgraft.models import resolve
 from netgraft.models.recipe import Dropout, HeadEdit, Lora, Recipe, Replace, Retarget, Scalar, delta
-from netgraft.models.store import Store, default_store
-from netgraft.serving import caller
-from netgraft.surgery.words import Words
+from netgraft.serving.servicers import caller
+from netgraft.store.store import Store, default_store
+from netgraft.surgery.messages import Words
 from netgraft.v1 import surgery_pb2
 
 
@@ -18,14 +18,14 @@ class SurgeryServicer:
     """See `surgery.proto`."""
 
     def __init__(self, store: Store | None = None) -> None:
-        from netgraft.surgery.anatomy import Anatomies
+        from netgraft.anatomy.anatomy import Anatomies
         from netgraft.surgery.symbolic import foretell
 
         self.store = store or default_store()
         self.anatomies = Anatomies(self.store, foretell)
 
     def InspectModel(self, request: surgery_pb2.InspectModelRequest) -> surgery_pb2.Inspection:
-        from netgraft.surgery.inspection import flops, input_shape
+        from netgraft.anatomy.inspection import flops, input_shape
 
         recipe = self._recipe(request.model)
         anatomy = self.anatomies.of(recipe)
@@ -74,7 +74,7 @@ class SurgeryServicer:
 
     def SetLoss(self, request: surgery_pb2.SetLossRequest) -> surgery_pb2.EditReply:
         _need_torch()
-        from netgraft.models.losses import LOSSES
+        from netgraft.models.losses.catalogue import LOSSES
         from netgraft.surgery.loss import set_loss
 
         recipe = self._recipe(request.model)
@@ -143,12 +143,12 @@ class SurgeryServicer:
     def _still(self, recipe: Recipe) -> int:
         """How many batch norms keep their running statistics in training."""
         from netgraft.models.build import build
-        from netgraft.models.norms import frozen_norms
+        from netgraft.models.edits.norms import frozen_norms
 
         return len(frozen_norms(build(recipe, self.store, device="meta")))
 
     def _recipe(self, model: str) -> Recipe:
-        return zoo.resolve(model, "pretrained", self.store).recipe
+        return resolve.resolve(model, "pretrained", self.store).recipe
 
     def _reply(
         self,

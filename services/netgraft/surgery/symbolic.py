@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from netgraft.anatomy.anatomy import Anatomies, Anatomy, from_document
 from netgraft.models.recipe import OwnerPatch, Recipe, Retarget, SetLoss, Tuned
-from netgraft.surgery.anatomy import Anatomies, Anatomy, from_document
 from netgraft.surgery.trial import Blank, Trial, total_classes, tried
 
 FORMAT = 1

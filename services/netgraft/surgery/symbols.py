@@ -17,10 +17,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import DimDynamic, ShapeEnv
 from torch.overrides import TorchFunctionMode
 
+from netgraft.anatomy.anatomy import FORWARD_ERRORS, Anatomies
 from netgraft.errors import SurgeryFailed
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
-from netgraft.surgery.anatomy import FORWARD_ERRORS, Anatomies
 from netgraft.surgery.trial import planned, tried
 
 HIGHEST = 2**48

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from netgraft.anatomy.roles import Head
+from netgraft.anatomy.traces import Output, Trace
 from netgraft.models.recipe import HeadEdit
-from netgraft.surgery.roles import Head
-from netgraft.surgery.traces import Output, Trace
 
 
 def breach(before: Trace, after: Trace, edits: Iterable[HeadEdit], classes: int) -> str:

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from netgraft.anatomy.traces import Trace
 from netgraft.errors import InvalidValue, UnknownClass
-from netgraft.models import zoo
-from netgraft.models.labels import Labels, labels, normal
+from netgraft.models import resolve
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Copies, Recipe
-from netgraft.models.store import Store
-from netgraft.surgery.traces import Trace
+from netgraft.models.zoo.labels import Labels, labels, normal
+from netgraft.store.store import Store
 
 MEANS = "class_means"
 INITS = ("library", "zeros", "fresh", MEANS)
@@ -66,7 +66,7 @@ def matched(recipe: Recipe, names: Sequence[str], start: Start, seen: Trace) -> 
     _check(names, start)
     if start.init in ("fresh", MEANS) or not (names and seen.classes):
         return Warm()
-    trained = zoo.learned(recipe)
+    trained = resolve.learned(recipe)
     if not (trained or start.class_map):  # names are read only where they can matter
         return Warm(reason="untrained")
     known = labels(recipe, seen.classes, detector=seen.detector)

@@ -2,9 +2,9 @@
 
 from ray import serve
 
-from netgraft.serving import expose
-from netgraft.tuning.edge import TuningServicer
-from netgraft.tuning.reconcile import Reconciler
+from netgraft.serving.servicers import expose
+from netgraft.tuning.jobs.reconcile import Reconciler
+from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import tuning_pb2
 
 
@@ -22,7 +22,7 @@ Tuning = serve.deployment(
     expose(
         KeptTuningServicer,
         tuning_pb2.DESCRIPTOR.services_by_name["Tuning"],
-        warm="netgraft.tuning.planning",
+        warm="netgraft.tuning.jobs.planning",
     )
 )
 app = Tuning.bind()

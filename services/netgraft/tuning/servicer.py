@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import InvalidValue, NotEnoughWorkers
-from netgraft.models.requests import Asked, Repeated, Requests, asked
-from netgraft.models.store import Store, default_store
-from netgraft.serving import caller, must_name
-from netgraft.tuning import reconcile
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.job import ALIVE, Job, State
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Launcher, RayLauncher
-from netgraft.tuning.spec import Spec, Wish
+from netgraft.serving.servicers import caller, must_name
+from netgraft.store.requests import Asked, Repeated, Requests, asked
+from netgraft.store.store import Store, default_store
+from netgraft.tuning.jobs import reconcile
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import ALIVE, Job, State
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.spec import Spec, Wish
+from netgraft.tuning.workers.launch import Launcher, RayLauncher
 from netgraft.v1 import tuning_pb2
 
 DEFAULT_LIMIT = 50
@@ -50,7 +50,7 @@ class TuningServicer:
         self.launcher = launcher or RayLauncher()
 
     def StartTuning(self, request: tuning_pb2.StartTuningRequest) -> tuning_pb2.Job:
-        from netgraft.tuning import planning
+        from netgraft.tuning.jobs import planning
 
         def begun(call: Asked | None) -> Job:
             wish = wish_of(request.spec)
@@ -73,10 +73,10 @@ class TuningServicer:
     def MeanFeatures(
         self, request: tuning_pb2.MeanFeaturesRequest
     ) -> Iterator[tuning_pb2.FeatureMeans]:
-        from netgraft.models import zoo
-        from netgraft.tuning.features import mean_features
+        from netgraft.models import resolve
+        from netgraft.tuning.results.features import mean_features
 
-        recipe = zoo.resolve(request.model, "pretrained", self.store).recipe
+        recipe = resolve.resolve(request.model, "pretrained", self.store).recipe
         found = mean_features(
             recipe, request.layer, request.data, self.store, request.most_examples
         )

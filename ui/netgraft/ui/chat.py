@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from gradio import ChatMessage
 from gradio.components.chatbot import MetadataDict, OptionDict
 
+from netgraft.ui.conversation import Room
 from netgraft.ui.exchange import NOT_RUN, Exchange, State
 from netgraft.ui.figures import count, share, short
 from netgraft.ui.job import JobView
-from netgraft.ui.room import Room
+from netgraft.ui.messages import Words
 from netgraft.ui.steps import values
-from netgraft.ui.words import Words
 from netgraft.v1 import agent_pb2, models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.agent_pb2 import RunEvent
 

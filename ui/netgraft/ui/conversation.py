@@ -18,7 +18,7 @@ from netgraft.ui.answers import answer
 from netgraft.ui.backend import Backend
 from netgraft.ui.exchange import Exchange, State, merged
 from netgraft.ui.job import Jobs
-from netgraft.ui.words import words
+from netgraft.ui.messages import words
 from netgraft.v1 import agent_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.agent_pb2 import RunEvent
 

@@ -9,8 +9,8 @@ from starlette.responses import Response, StreamingResponse
 
 from netgraft.errors import NetgraftError, NotFound
 from netgraft.ui.backend import Backend
+from netgraft.ui.messages import language_of
 from netgraft.ui.pages import error_response
-from netgraft.ui.words import language_of
 from netgraft.v1 import models_pb2
 
 MODEL = re.compile(r"[0-9a-f]{8,64}")

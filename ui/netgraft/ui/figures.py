@@ -1,6 +1,6 @@
 """Numbers for people: counts, sizes, times, shares."""
 
-from netgraft.ui.words import Words
+from netgraft.ui.messages import Words
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 

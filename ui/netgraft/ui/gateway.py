@@ -12,12 +12,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from netgraft.settings import settings
-from netgraft.ui import look, page
+from netgraft.ui import page, theme
 from netgraft.ui.backend import Backend
+from netgraft.ui.conversation import Rooms
 from netgraft.ui.download import Download
 from netgraft.ui.guard import HEALTH, LOGIN, Guard
 from netgraft.ui.login import login
-from netgraft.ui.room import Rooms
 from netgraft.ui.upload import Upload
 from netgraft.ui.viewer import Viewer
 
@@ -62,9 +62,9 @@ def _mount_page(app: Any, rooms: Rooms) -> None:
         server_name=settings().host,
         server_port=settings().web_port,
         i18n=page.i18n(),
-        theme=look.theme(),
-        css_paths=look.STYLE,
-        head=look.HEAD + page.NAMING + page.attaching(),
+        theme=theme.theme(),
+        css_paths=theme.STYLE,
+        head=theme.HEAD + page.NAMING + page.attaching(),
         footer_links=[],
         run_history=False,
         ssr_mode=False,

@@ -21,9 +21,9 @@ from netgraft import codes
 from netgraft.errors import TooSlow, Unauthenticated
 from netgraft.settings import settings
 from netgraft.ui.body import timely
+from netgraft.ui.messages import language_of
 from netgraft.ui.pages import error_response, wants_page, whole_page
 from netgraft.ui.session import LIFETIME, cookie_name, is_session, is_token, new_session
-from netgraft.ui.words import language_of
 
 HEALTH = "/healthz"
 LOGIN = "/login"

@@ -15,10 +15,10 @@ import gradio as gr
 from gradio.components.chatbot import ExampleMessage
 
 from netgraft.ui import panels
-from netgraft.ui.messages import messages
+from netgraft.ui.chat import messages
+from netgraft.ui.conversation import Room, Rooms, is_name, new_name
+from netgraft.ui.messages import Words, language_of, words
 from netgraft.ui.plan_card import plan_card
-from netgraft.ui.room import Room, Rooms, is_name, new_name
-from netgraft.ui.words import Words, language_of, words
 
 LIVE_SECONDS = 1.0
 """How often the page looks while something goes on."""

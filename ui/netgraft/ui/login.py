@@ -8,9 +8,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from netgraft.ui.guard import begin_session
+from netgraft.ui.messages import Words, language_of, words
 from netgraft.ui.pages import whole_page
 from netgraft.ui.session import is_token
-from netgraft.ui.words import Words, language_of, words
 
 COMMAND = re.compile("`([^`]+)`")
 LONGEST = 4096

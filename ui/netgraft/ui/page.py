@@ -34,9 +34,9 @@ from typing import Any
 import gradio as gr
 
 from netgraft.ui import panels
+from netgraft.ui.conversation import Rooms
 from netgraft.ui.handlers import LIVE_SECONDS, PARTS, Handlers
-from netgraft.ui.room import Rooms
-from netgraft.ui.words import for_browser
+from netgraft.ui.messages import for_browser
 
 LONGEST_MESSAGE = 100_000
 

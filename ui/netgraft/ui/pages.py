@@ -8,7 +8,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from netgraft.client import RemoteError
 from netgraft.errors import NetgraftError, TooSlow, UploadsBusy, status_name
-from netgraft.ui.words import language_of, words
+from netgraft.ui.messages import language_of, words
 
 HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,

@@ -3,11 +3,11 @@
 from html import escape
 from typing import Any
 
+from netgraft.ui.chat import FORMATS, edit_lines, state_word
+from netgraft.ui.conversation import Room
 from netgraft.ui.figures import count, duration, share, short, size
 from netgraft.ui.job import ENDED, JobView
-from netgraft.ui.messages import FORMATS, edit_lines, state_word
-from netgraft.ui.room import Room
-from netgraft.ui.words import LANGUAGES, Words
+from netgraft.ui.messages import LANGUAGES, Words
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 TRAINING_COLOUR = "#14b8a6"

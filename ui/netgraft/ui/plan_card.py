@@ -3,8 +3,8 @@
 from html import escape
 
 from netgraft.ui.exchange import TRAINING
+from netgraft.ui.messages import Words
 from netgraft.ui.steps import values, verb
-from netgraft.ui.words import Words
 from netgraft.v1.agent_pb2 import PlannerReply, Step
 
 

@@ -4,7 +4,7 @@ import re
 
 from google.protobuf.message import Message
 
-from netgraft.ui.words import Words
+from netgraft.ui.messages import Words
 from netgraft.v1.agent_pb2 import Step
 
 REFERENCE = re.compile(r"\$(\d+)")

@@ -18,9 +18,9 @@ from netgraft.errors import DiskFull, InvalidValue, NetgraftError, TooLarge
 from netgraft.sending import send
 from netgraft.settings import settings
 from netgraft.ui.guard import session_of
+from netgraft.ui.messages import language_of, words
 from netgraft.ui.pages import error_response
 from netgraft.ui.places import Places
-from netgraft.ui.words import language_of, words
 from netgraft.v1 import models_pb2
 
 SHORT = 12

@@ -13,7 +13,7 @@ and no model, data set or number is guessed. The planner is a pure function of a
 text and a `Context`. It knows nothing of torch, gRPC, protobuf and the database.
 """
 
-from netgraft.agent.planner.planner import Context, Planner, default_planner
-from netgraft.agent.planner.reply import Reply, Steps
+from netgraft.agent.rules.planner import Context, Planner, default_planner
+from netgraft.agent.rules.reply import Reply, Steps
 
 __all__ = ["Context", "Planner", "Reply", "Steps", "default_planner"]

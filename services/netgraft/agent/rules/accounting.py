@@ -4,9 +4,9 @@ The rule that keeps a plan from doing other than what was said: an item is glue,
 noun that goes with the action, or one of the action's slots. Anything else is asked about.
 """
 
-from netgraft.agent.planner.clause import ACCEPTS, REFERENCES, Clause
-from netgraft.agent.planner.reply import Ask
-from netgraft.agent.planner.tokens import Token
+from netgraft.agent.rules.clause import ACCEPTS, REFERENCES, Clause
+from netgraft.agent.rules.reply import Ask
+from netgraft.agent.rules.tokens import Token
 
 _GLUE_WORDS = (
     "to for of in on with is has from between ba onend first a one run want change "

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from netgraft.agent.planner.clause import REFERENCES, SEARCH, SPECIFIC, TRAINING, Clause
-from netgraft.agent.planner.text import has_han
-from netgraft.agent.planner.tokens import Token
+from netgraft.agent.rules.clause import REFERENCES, SEARCH, SPECIFIC, TRAINING, Clause
+from netgraft.agent.rules.text import has_han
+from netgraft.agent.rules.tokens import Token
 
 _ACTIONS = {
     "setloss": "set_loss", "train": "finetune", "UNFREEZE_ALL": "unfreeze", "frozen": "freeze",

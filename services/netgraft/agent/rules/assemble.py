@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from netgraft.agent.planner.accounting import GLUE, account, not_understood
-from netgraft.agent.planner.clause import LAYERS, REFERENCES, TRAINING, Clause
-from netgraft.agent.planner.names import ModelNames
-from netgraft.agent.planner.reply import PRODUCES_MODEL, Ask, Fields, Steps, action_of
-from netgraft.agent.planner.tokens import Token
+from netgraft.agent.rules.accounting import GLUE, account, not_understood
+from netgraft.agent.rules.clause import LAYERS, REFERENCES, TRAINING, Clause
+from netgraft.agent.rules.names import ModelNames
+from netgraft.agent.rules.reply import PRODUCES_MODEL, Ask, Fields, Steps, action_of
+from netgraft.agent.rules.tokens import Token
 
 _WHOLE = ("EPOCHS", "BATCH_SIZE", "WORKERS", "IMAGE_SIZE", "SEED", "CLASSES", "MAX_PARAMS", "LIMIT")
 

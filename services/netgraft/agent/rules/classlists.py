@@ -1,6 +1,6 @@
 """Lists of class names: "cats, dogs and birds", 猫、狗和鸟."""
 
-from netgraft.agent.planner.tokens import Token
+from netgraft.agent.rules.tokens import Token
 
 SEPARATORS = ("comma", "and", "slash", "or", "compare")
 PLAIN = ("unk", "quoted", "family", "nomodel")

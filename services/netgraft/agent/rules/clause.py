@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from netgraft.agent.planner.tokens import Token
+from netgraft.agent.rules.tokens import Token
 
 BREAKS = ("comma", "stop", "then", "and", "question", "slash")
 SPECIFIC = (

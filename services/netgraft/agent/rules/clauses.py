@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from netgraft.agent.planner.actions import action_of
-from netgraft.agent.planner.clause import (
+from netgraft.agent.rules.actions import action_of
+from netgraft.agent.rules.clause import (
     ACCEPTS,
     BREAKS,
     LAYERS,
@@ -15,9 +15,9 @@ from netgraft.agent.planner.clause import (
     TRAINING,
     Clause,
 )
-from netgraft.agent.planner.ordering import merged, ordered
-from netgraft.agent.planner.text import has_han
-from netgraft.agent.planner.tokens import Token
+from netgraft.agent.rules.ordering import merged, ordered
+from netgraft.agent.rules.text import has_han
+from netgraft.agent.rules.tokens import Token
 
 
 def clauses(items: Sequence[Token]) -> list[Clause]:

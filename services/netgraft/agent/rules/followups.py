@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netgraft.agent.planner.clause import LAYERS, SEARCH, SPECIFIC
-from netgraft.agent.planner.clauses import clauses
-from netgraft.agent.planner.numbers import Match
-from netgraft.agent.planner.reply import Ask, Fields, Steps, action_of
-from netgraft.agent.planner.tokens import Token
+from netgraft.agent.rules.clause import LAYERS, SEARCH, SPECIFIC
+from netgraft.agent.rules.clauses import clauses
+from netgraft.agent.rules.numbers import Match
+from netgraft.agent.rules.reply import Ask, Fields, Steps, action_of
+from netgraft.agent.rules.tokens import Token
 
 _ANSWERING: dict[str, tuple[str, ...]] = {
     "model": ("MODEL", "FROM_TIMM", "FROM_TORCHVISION"),

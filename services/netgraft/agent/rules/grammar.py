@@ -6,9 +6,9 @@ nouns and connectives stay as they are for `clauses`.
 
 from typing import Any
 
-from netgraft.agent.planner.numbers import Match
-from netgraft.agent.planner.pattern import Make, Rule, rewrite
-from netgraft.agent.planner.tokens import Token, mended
+from netgraft.agent.rules.numbers import Match
+from netgraft.agent.rules.pattern import Make, Rule, rewrite
+from netgraft.agent.rules.tokens import Token, mended
 
 IS = "is|to|of|changeto|change|use|with|has|at|has|lt|gt|from"
 

@@ -6,10 +6,10 @@ which are new need not be told apart.
 
 import re
 
-from netgraft.agent.planner.classlists import ARTICLES, PLAIN, SEPARATORS
-from netgraft.agent.planner.names import ModelNames
-from netgraft.agent.planner.text import HAN
-from netgraft.agent.planner.tokens import tokenise
+from netgraft.agent.rules.classlists import ARTICLES, PLAIN, SEPARATORS
+from netgraft.agent.rules.names import ModelNames
+from netgraft.agent.rules.text import HAN
+from netgraft.agent.rules.tokens import tokenise
 
 _ENGLISH = re.compile(
     r"\b(?:keep|retain)(?:ing)?(?: (?:the )?class(?:es)?)? (?P<kept>[^.;!?\n]+?)"

@@ -6,7 +6,7 @@ from importlib import resources
 
 from rapidfuzz.distance import OSA
 
-from netgraft.agent.planner.text import has_han
+from netgraft.agent.rules.text import has_han
 
 Reading = tuple[str, str]
 """A tag and its value, such as ("lossname", "focal"); the value is mostly ""."""

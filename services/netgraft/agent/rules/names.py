@@ -187,6 +187,6 @@ def _shortlist(names: list[str]) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def catalogue_names() -> ModelNames:
     """The index over the model zoo."""
-    from netgraft.models.catalogue import entries
+    from netgraft.models.zoo.catalogue import entries
 
     return ModelNames(entry.name for entry in entries())

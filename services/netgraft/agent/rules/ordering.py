@@ -1,7 +1,7 @@
 """The order in which clauses are meant: "before training, freeze" says freeze first."""
 
-from netgraft.agent.planner.clause import Clause
-from netgraft.agent.planner.text import has_han
+from netgraft.agent.rules.clause import Clause
+from netgraft.agent.rules.text import has_han
 
 
 def merged(found: list[Clause]) -> list[Clause]:

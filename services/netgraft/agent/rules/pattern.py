@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from netgraft.agent.planner.tokens import Token
+from netgraft.agent.rules.tokens import Token
 
 Make = Callable[[list[Token]], list[Token] | None]
 

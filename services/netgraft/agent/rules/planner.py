@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from netgraft.agent.planner import classlists, followups, words
-from netgraft.agent.planner.assemble import Assembler
-from netgraft.agent.planner.clause import BREAKS, SPECIFIC
-from netgraft.agent.planner.clauses import clauses
-from netgraft.agent.planner.followups import Draft
-from netgraft.agent.planner.grammar import itemise
-from netgraft.agent.planner.keeping import reworded
-from netgraft.agent.planner.names import ModelNames, catalogue_names
-from netgraft.agent.planner.reply import Ask, Reply, Steps
-from netgraft.agent.planner.text import MAX_CHARACTERS, foreign, language_of, normalise
-from netgraft.agent.planner.tokens import Token, tokenise
+from netgraft.agent.rules import classlists, followups, messages
+from netgraft.agent.rules.assemble import Assembler
+from netgraft.agent.rules.clause import BREAKS, SPECIFIC
+from netgraft.agent.rules.clauses import clauses
+from netgraft.agent.rules.followups import Draft
+from netgraft.agent.rules.grammar import itemise
+from netgraft.agent.rules.keeping import reworded
+from netgraft.agent.rules.names import ModelNames, catalogue_names
+from netgraft.agent.rules.reply import Ask, Reply, Steps
+from netgraft.agent.rules.text import MAX_CHARACTERS, foreign, language_of, normalise
+from netgraft.agent.rules.tokens import Token, tokenise
 
 _SMALL_TALK = ("hello", "thanks", "yes", "nevermind", "what_can", "correct")
 _DANGER = (
@@ -63,15 +63,15 @@ class Planner:
         if len(plain) > MAX_CHARACTERS:
             raise _Open(Ask("long"), None)
         if foreign(plain):
-            return Reply("answer", text=words.said(words.ANSWERS["foreign"], language))
+            return Reply("answer", text=messages.said(messages.ANSWERS["foreign"], language))
         asked = context.draft is not None and context.draft.slot == "classes"
         plain = reworded(plain, self.names)
         tokens = classlists.find(tokenise(plain, self.names), plain, asked=asked)
         if refusal := _refusal(plain, tokens):
-            return Reply("refuse", reason=words.said(words.REFUSALS[refusal], language))
+            return Reply("refuse", reason=messages.said(messages.REFUSALS[refusal], language))
         items = itemise(tokens)
         if answer := _answer(tokens, items, context):
-            return Reply("answer", text=words.said(words.ANSWERS[answer], language))
+            return Reply("answer", text=messages.said(messages.ANSWERS[answer], language))
         return self._plan(items, language, context)
 
     def _plan(self, items: list[Token], language: str, context: Context) -> Reply:
@@ -90,8 +90,8 @@ class Planner:
         except Ask as ask:
             raise _Open(ask, Draft.of(items, ask)) from None
         if not steps:
-            return Reply("answer", text=words.said(words.ANSWERS["nevermind"], language))
-        named = (words.said(words.FILE_NAMED, language, name=n) for n in assembler.file_names)
+            return Reply("answer", text=messages.said(messages.ANSWERS["nevermind"], language))
+        named = (messages.said(messages.FILE_NAMED, language, name=n) for n in assembler.file_names)
         return Reply("plan", steps, (*_assumptions(steps, language), *named))
 
 
@@ -104,13 +104,13 @@ class _Open(Exception):
 
 
 def _question(ask: Ask, language: str) -> Reply:
-    question = words.said(words.QUESTIONS[ask.about], language, **ask.values)
+    question = messages.said(messages.QUESTIONS[ask.about], language, **ask.values)
     return Reply("clarify", question=question, options=ask.options)
 
 
 def _assumptions(steps: Steps, language: str) -> tuple[str, ...]:
     tuned = any("finetune" in step for step in steps)
-    return (words.said(words.DEFAULTS, language),) if tuned else ()
+    return (messages.said(messages.DEFAULTS, language),) if tuned else ()
 
 
 def _refusal(plain: str, tokens: Sequence[Token]) -> str:

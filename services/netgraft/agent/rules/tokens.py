@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from netgraft.agent.planner import numbers
-from netgraft.agent.planner.lexicon import Reading, match_chinese, match_english, mend
-from netgraft.agent.planner.names import ModelNames, NameMatch
-from netgraft.agent.planner.text import HAN
+from netgraft.agent.rules import numbers
+from netgraft.agent.rules.lexicon import Reading, match_chinese, match_english, mend
+from netgraft.agent.rules.names import ModelNames, NameMatch
+from netgraft.agent.rules.text import HAN
 
 MODEL_SUFFIXES = (".pth", ".pt", ".pt2", ".safetensors", ".onnx", ".keras", ".h5", ".ckpt")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")

@@ -9,13 +9,13 @@ import click
 
 from netgraft.cli.command import Word
 from netgraft.cli.failure import FAILED
-from netgraft.cli.language import spoken, tr
 from netgraft.cli.session import Session, pass_session
+from netgraft.cli.terminal.language import spoken, tr
 
 if TYPE_CHECKING:
     from netgraft.cli.child import Running
-    from netgraft.cli.door import Door
-    from netgraft.cli.story import Outcome
+    from netgraft.cli.services import Door
+    from netgraft.cli.terminal.story import Outcome
     from netgraft.client import Client
 
 MODEL = "resnet18"
@@ -44,7 +44,7 @@ def demo_command(session: Session, stay: bool) -> None:
     """
     from netgraft import app
     from netgraft.cli.child import netgraft_up
-    from netgraft.cli.output import console
+    from netgraft.cli.terminal.output import console
     from netgraft.client import Client
     from netgraft.settings import settings
 
@@ -76,9 +76,9 @@ def demo_command(session: Session, stay: bool) -> None:
 
 def _carry_out(session: Session, running: "Running", door: "Client", weights: str) -> "Outcome":
     """As `netgraft do SENTENCE --yes --weights WEIGHTS` does."""
-    from netgraft.cli.output import console
-    from netgraft.cli.story import PlainTelling, tell
-    from netgraft.cli.talk import carried_out, consent, show_plan, understood
+    from netgraft.cli.commands.plan import carried_out, consent, show_plan, understood
+    from netgraft.cli.terminal.output import console
+    from netgraft.cli.terminal.story import PlainTelling, tell
 
     conversation = f"demo-{secrets.token_hex(6)}"
     click.echo(f"> {SENTENCE}")
@@ -113,8 +113,8 @@ def _began_from(weights: str) -> str:
 
 
 def _sum_up(outcome: "Outcome", running: "Running", weights: str) -> None:
-    from netgraft.cli.output import console
-    from netgraft.cli.view import facts
+    from netgraft.cli.terminal.output import console
+    from netgraft.cli.terminal.view import facts
 
     assert outcome.job is not None
     pages = [running.page(page) for page in outcome.pages]

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING
 import click
 
 from netgraft.cli.command import Word
-from netgraft.cli.language import tr
-from netgraft.cli.output import tell
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
+from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.output import tell
 from netgraft.errors import InvalidClasses, InvalidValue
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
 
-    from netgraft.cli.door import Door
+    from netgraft.cli.services import Door
     from netgraft.v1 import surgery_pb2, tuning_pb2
 
 CLASS_MEANS = "class_means"
@@ -126,7 +126,7 @@ def _count(text: str) -> int:
 def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
     """What the main head of a model reads for each class of a data set, on average."""
     from netgraft.cli.localfiles import data_folder, located
-    from netgraft.cli.transfer import counting_bar
+    from netgraft.cli.terminal.transfer import counting_bar
     from netgraft.v1 import surgery_pb2, tuning_pb2
 
     inspected = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
@@ -192,7 +192,7 @@ def unfreeze_command(
 
 
 def _complete_loss(_: click.Context, __: click.Parameter, typed: str) -> list[str]:
-    from netgraft.models.losses import LOSSES
+    from netgraft.models.losses.catalogue import LOSSES
 
     return [loss for loss in LOSSES if loss.startswith(typed)]
 
@@ -353,8 +353,8 @@ def undo_command(session: Session, model: str) -> None:
 
 
 def _print(session: Session, reply: "surgery_pb2.EditReply") -> None:
-    from netgraft.cli.output import console, emit
-    from netgraft.cli.view import edit_view
+    from netgraft.cli.terminal.output import console, emit
+    from netgraft.cli.terminal.view import edit_view
 
     tell(reply.model.notices)
     if session.json:

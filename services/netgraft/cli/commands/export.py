@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from netgraft.cli.command import Word
-from netgraft.cli.language import tr
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
+from netgraft.cli.terminal.language import tr
 from netgraft.errors import WouldOverwrite
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _bar(label: str, size: int) -> Iterator[Callable[[int], None]]:
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from netgraft.cli.output import console
+    from netgraft.cli.terminal.output import console
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     with Progress(*columns, TransferSpeedColumn(), console=console(stderr=True)) as progress:
@@ -156,6 +156,6 @@ def _tell(session: Session, file: Path, size: int, kind: str) -> None:
         told = {"file": str(file), "format": kind, "bytes": size}
         click.echo(json.dumps(told, ensure_ascii=False))
         return
-    from netgraft.cli.output import size as readable
+    from netgraft.cli.terminal.output import size as readable
 
     click.echo(f"{file}  {readable(size)}  {kind}")

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.card import is_costly
 from netgraft.cli.command import Word
 from netgraft.cli.failure import FAILED, NO_ANSWER, REFUSED, USAGE
-from netgraft.cli.language import tr
 from netgraft.cli.reference import policy, weights_option
 from netgraft.cli.session import Session, pass_session
+from netgraft.cli.terminal.card import is_costly
+from netgraft.cli.terminal.language import tr
 from netgraft.errors import ConsentNeeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netgraft.cli.door import Door
-    from netgraft.cli.story import Telling
+    from netgraft.cli.services import Door
+    from netgraft.cli.terminal.story import Telling
     from netgraft.v1 import agent_pb2
 
 
@@ -48,7 +48,7 @@ MODELS = ("model", "a", "b")
 @pass_session
 def plan_command(session: Session, text: str | None, batch: Path | None, conversation: str) -> None:
     """Say what TEXT would become. Carries nothing out."""
-    from netgraft.cli.output import emit
+    from netgraft.cli.terminal.output import emit
     from netgraft.v1 import agent_pb2
 
     if (text is None) == (batch is None):
@@ -76,7 +76,7 @@ def _plan_batch(file: Path) -> None:
 
 def print_reply(reply: "agent_pb2.PlannerReply") -> None:
     """A planner's reply for people."""
-    from netgraft.cli.card import card_lines
+    from netgraft.cli.terminal.card import card_lines
 
     if reply.kind == "plan":
         for line in card_lines(reply):
@@ -138,7 +138,7 @@ def do_command(
         session.need_server()
     plan = at_hand(session, door, plan)
     token = consent(session, door, plan, conversation, yes=yes)
-    from netgraft.cli.story import tell
+    from netgraft.cli.terminal.story import tell
 
     outcome = tell(carried_out(door, plan, conversation, token, weights), telling(session))
     if outcome.failure is not None or outcome.finished < len(plan.steps):
@@ -156,7 +156,7 @@ def at_hand(
 ) -> "agent_pb2.PlannerReply":
     """The plan with its files and folders named as the server that carries it out finds them."""
     from netgraft.cli.localfiles import located, opened
-    from netgraft.models.formats import names_file
+    from netgraft.models.untrusted.formats import names_file
 
     if not session.address:
         return plan
@@ -191,15 +191,15 @@ def carried_out(
 
 def telling(session: Session) -> "Telling":
     """How this call tells of a plan that is being carried out."""
-    from netgraft.cli.output import console
-    from netgraft.cli.story import JsonTelling, PlainTelling
+    from netgraft.cli.terminal.output import console
+    from netgraft.cli.terminal.story import JsonTelling, PlainTelling
 
     return JsonTelling() if session.json else PlainTelling(console(), session.web)
 
 
 def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
     """The plan card, or the plan's JSON on a line."""
-    from netgraft.cli.output import emit_line
+    from netgraft.cli.terminal.output import emit_line
 
     if session.json:
         emit_line(plan)

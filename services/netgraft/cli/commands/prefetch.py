@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from netgraft.cli.command import Word
-from netgraft.cli.language import tr
 from netgraft.cli.reference import complete_model, resolve
 from netgraft.cli.session import Session, pass_session
-from netgraft.cli.transfer import transfer_bar
+from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.transfer import transfer_bar
 
 if TYPE_CHECKING:
     from netgraft.v1 import models_pb2
@@ -43,7 +43,7 @@ def prefetch_command(session: Session, models: tuple[str, ...]) -> None:
 
 
 def _follow(session: Session, model: str, stream: "Iterator[models_pb2.PrefetchProgress]") -> None:
-    from netgraft.cli.output import emit_line, size
+    from netgraft.cli.terminal.output import emit_line, size
 
     last, first = None, None
     with transfer_bar(model, shown=not session.json) as show:

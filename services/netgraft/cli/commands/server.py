@@ -7,8 +7,8 @@ import click
 
 from netgraft.cli.command import Word
 from netgraft.cli.failure import FAILED
-from netgraft.cli.language import tr
 from netgraft.cli.session import Session, pass_session
+from netgraft.cli.terminal.language import tr
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def token_command(session: Session, link: bool) -> None:
 def doctor_command(session: Session) -> None:
     """Check this machine and say what to mend. Exit code 1 when something must be mended."""
     from netgraft.cli.checks import examine
-    from netgraft.cli.output import console
+    from netgraft.cli.terminal.output import console
 
     out, found = console(), []
     marks = {"ok": ("✓", "green"), "warn": ("!", "yellow"), "fail": ("✗", "red")}

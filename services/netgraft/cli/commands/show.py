@@ -7,15 +7,15 @@ from urllib.parse import urlencode
 import click
 
 from netgraft.cli.command import INT64, Word
-from netgraft.cli.language import tr
-from netgraft.cli.output import tell
+from netgraft.cli.commands.export import refuse_overwriting, writing
 from netgraft.cli.reference import complete_model, model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
-from netgraft.cli.take import refuse_overwriting, writing
+from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.output import tell
 from netgraft.errors import InvalidValue
 
 if TYPE_CHECKING:
-    from netgraft.cli.door import Door
+    from netgraft.cli.services import Door
     from netgraft.v1 import graph_pb2
 
 SOURCES = ("torchvision", "timm", "hf", "local")
@@ -68,7 +68,7 @@ def show_command(
     At a server: prints the address of the page that shows it. Without one: says what the graph
     holds, and writes it to a file with -o.
     """
-    from netgraft.cli.output import emit
+    from netgraft.cli.terminal.output import emit
     from netgraft.v1 import graph_pb2
 
     if output:
@@ -114,8 +114,8 @@ def _write(door: "Door", graph: "graph_pb2.Graph", file: Path, query: str) -> No
 
 
 def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None) -> None:
-    from netgraft.cli.output import console, duration, exact, size
-    from netgraft.cli.view import facts
+    from netgraft.cli.terminal.output import console, duration, exact, size
+    from netgraft.cli.terminal.view import facts
 
     how = duration(graph.seconds) if graph.seconds else tr("from the cache", "来自缓存")
     page = session.web(graph.page)
@@ -165,8 +165,8 @@ def inspect_command(
     session: Session, model: str, depth: int, batch: int, weights: str | None
 ) -> None:
     """Say what MODEL is: heads, parameters, FLOPs, input, and a table of its modules."""
-    from netgraft.cli.output import console, emit
-    from netgraft.cli.view import inspection_view, modules_view
+    from netgraft.cli.terminal.output import console, emit
+    from netgraft.cli.terminal.view import inspection_view, modules_view
     from netgraft.v1 import graph_pb2, surgery_pb2
 
     door = session.door()
@@ -188,8 +188,8 @@ def inspect_command(
 @pass_session
 def diff_command(session: Session, a: str, b: str) -> None:
     """Say what differs between models A and B, module by module."""
-    from netgraft.cli.output import console, emit
-    from netgraft.cli.view import diff_view, facts
+    from netgraft.cli.terminal.output import console, emit
+    from netgraft.cli.terminal.view import diff_view, facts
     from netgraft.v1 import graph_pb2
 
     door = session.door()
@@ -256,8 +256,8 @@ def models_command(
     Beside the zoo these are the models of the Hugging Face hub that are on this machine, and its
     own: files that were opened and models that were trained, newest first, each by its id.
     """
-    from netgraft.cli.output import console, emit
-    from netgraft.cli.view import models_view
+    from netgraft.cli.terminal.output import console, emit
+    from netgraft.cli.terminal.view import models_view
     from netgraft.v1 import models_pb2
 
     request = models_pb2.ListModelsRequest(

@@ -6,13 +6,13 @@ import click
 
 from netgraft.cli.command import INT64, Word
 from netgraft.cli.failure import FAILED
-from netgraft.cli.language import tr
 from netgraft.cli.localfiles import located
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
+from netgraft.cli.terminal.language import tr
 
 if TYPE_CHECKING:
-    from netgraft.cli.door import Door
+    from netgraft.cli.services import Door
     from netgraft.v1 import tuning_pb2
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
@@ -56,7 +56,7 @@ def finetune_command(
     What is not said gets the server's defaults, which the job then states. Ctrl-C leaves the job
     running.
     """
-    from netgraft.cli.output import emit
+    from netgraft.cli.terminal.output import emit
     from netgraft.v1 import tuning_pb2
 
     door = session.client()
@@ -78,8 +78,8 @@ def finetune_command(
 @pass_session
 def jobs_command(session: Session, state: str | None, limit: int) -> None:
     """List tuning jobs, newest first."""
-    from netgraft.cli.output import console, emit
-    from netgraft.cli.view import jobs_view
+    from netgraft.cli.terminal.output import console, emit
+    from netgraft.cli.terminal.view import jobs_view
     from netgraft.v1 import tuning_pb2
 
     wanted = tuning_pb2.JobState.Value(f"JOB_STATE_{(state or 'unspecified').upper()}")
@@ -142,7 +142,7 @@ def resume_command(session: Session, job: str, watch: bool) -> None:
 def watch_command(session: Session, job: str, after: int) -> None:
     """Follow JOB to its end. With --json, one event a line."""
     from netgraft.cli.follow import follow
-    from netgraft.cli.output import emit_line
+    from netgraft.cli.terminal.output import emit_line
     from netgraft.v1 import tuning_pb2
 
     door = session.client()
@@ -161,8 +161,8 @@ def _follow_to_end(
 ) -> None:
     """Show a job until it ends, then the job; the exit code says whether it succeeded."""
     from netgraft.cli.follow import follow
-    from netgraft.cli.output import console
-    from netgraft.cli.progress import job_view
+    from netgraft.cli.terminal.output import console
+    from netgraft.cli.terminal.progress import job_view
     from netgraft.v1 import tuning_pb2
 
     out = console(stderr=session.json)
@@ -196,8 +196,8 @@ def _end(job: "tuning_pb2.Job") -> None:
 
 
 def _print_job(session: Session, job: "tuning_pb2.Job") -> None:
-    from netgraft.cli.output import console, emit
-    from netgraft.cli.view import job_view
+    from netgraft.cli.terminal.output import console, emit
+    from netgraft.cli.terminal.view import job_view
 
     if session.json:
         emit(job)

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from netgraft.cli.command import Word
-from netgraft.cli.language import tr
 from netgraft.cli.localfiles import uploaded
 from netgraft.cli.session import Session, pass_session
+from netgraft.cli.terminal.language import tr
 
 
 @click.command(
@@ -27,7 +27,7 @@ def upload_command(session: Session, file: Path) -> None:
     again. Files of which nothing could be made, or that could do harm, are refused. The other
     commands send by themselves a file that the server may not read.
     """
-    from netgraft.cli.output import emit
+    from netgraft.cli.terminal.output import emit
 
     done = uploaded(session, session.door(), file)
     if session.json:

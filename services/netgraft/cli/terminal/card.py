@@ -6,7 +6,7 @@ Knows nothing of how a plan is carried out.
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netgraft.cli.language import tr
+from netgraft.cli.terminal.language import tr
 
 if TYPE_CHECKING:
     from netgraft.v1 import agent_pb2

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from netgraft.cli.language import tr
-from netgraft.cli.output import duration
-from netgraft.cli.view import figures, state_name
+from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.output import duration
+from netgraft.cli.terminal.view import figures, state_name
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from netgraft.cli.language import tr
-from netgraft.cli.output import duration, emit_line
-from netgraft.cli.progress import JobView, job_view
-from netgraft.cli.view import diff_view, figures, models_view
+from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.output import duration, emit_line
+from netgraft.cli.terminal.progress import JobView, job_view
+from netgraft.cli.terminal.view import diff_view, figures, models_view
 from netgraft.errors import NetgraftError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def tell(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Outcome:
     except (KeyboardInterrupt, NetgraftError):
         telling.close()
         if outcome.job_id:
-            from netgraft.cli.tune import goes_on
+            from netgraft.cli.commands.tune import goes_on
 
             click.echo(goes_on(outcome.job_id), err=True)
         raise

@@ -10,7 +10,7 @@ Show = Callable[[int, int], None]
 @contextmanager
 def transfer_bar(label: str, *, shown: bool) -> Iterator[Show]:
     """A bar on stderr with speed and time left; nothing where stderr is no terminal."""
-    from netgraft.cli.output import console
+    from netgraft.cli.terminal.output import console
 
     out = console(stderr=True)
     if not (shown and out.is_terminal):
@@ -34,7 +34,7 @@ def transfer_bar(label: str, *, shown: bool) -> Iterator[Show]:
 @contextmanager
 def counting_bar(label: str, *, shown: bool) -> Iterator[Show]:
     """The same for things that are counted."""
-    from netgraft.cli.output import console
+    from netgraft.cli.terminal.output import console
 
     out = console(stderr=True)
     if not (shown and out.is_terminal):

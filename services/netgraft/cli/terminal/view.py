@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from netgraft.cli.language import tr
-from netgraft.cli.output import count, duration, exact, size, table
+from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.output import count, duration, exact, size, table
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp

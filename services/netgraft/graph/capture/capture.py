@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 from netgraft.errors import CannotDraw
-from netgraft.graph.exporting import EXAMPLE_BATCH, export, has_batch
+from netgraft.graph.capture.exporting import EXAMPLE_BATCH, export, has_batch
+from netgraft.graph.capture.recording import Recording
+from netgraft.graph.capture.tracing import trace
 from netgraft.graph.lens import Parameter
 from netgraft.graph.nesting import Size
-from netgraft.graph.recording import Recording
-from netgraft.graph.tracing import trace
 
 logger = logging.getLogger(__name__)
 

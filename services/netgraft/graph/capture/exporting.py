@@ -18,7 +18,7 @@ from torch.export import Dim, ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 from torch.utils import _pytree as pytree
 
-from netgraft.graph.recording import (
+from netgraft.graph.capture.recording import (
     BATCH,
     Argument,
     Frame,
@@ -27,7 +27,7 @@ from netgraft.graph.recording import (
     Value,
     Weight,
 )
-from netgraft.graph.recording import Dim as Size
+from netgraft.graph.capture.recording import Dim as Size
 
 EXAMPLE_BATCH = 2
 """torch.export takes 0 and 1 for constants, so the example holds two."""

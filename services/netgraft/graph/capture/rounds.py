@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from netgraft.graph.recording import Frame, Step
+from netgraft.graph.capture.recording import Frame, Step
 
 LONG = 100
 """Boxes at one level from which rounds are looked for: what fits a screen or two is left."""

@@ -19,8 +19,8 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakIdKeyDictionary
 
-from netgraft.graph.exporting import output_names
-from netgraft.graph.recording import Argument, Frame, Recording, Step, Value, Weight
+from netgraft.graph.capture.exporting import output_names
+from netgraft.graph.capture.recording import Argument, Frame, Recording, Step, Value, Weight
 
 TORCH = f"{Path(torch.__file__).parent}/"
 """Functions in here are operators' wrappers, not the model's code."""

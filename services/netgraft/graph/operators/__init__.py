@@ -6,9 +6,9 @@ What has none keeps its PyTorch name, in a domain of its own. The tables (`layer
 `shapes`, `arithmetic`) know nothing of models, modules or files.
 """
 
-from netgraft.graph.recording import Step, values_of
-from netgraft.graph.words import arithmetic, layers, shapes
-from netgraft.graph.words.rule import RULES, TORCH, Constant, Operator, Slot, plain
+from netgraft.graph.capture.recording import Step, values_of
+from netgraft.graph.operators import arithmetic, layers, shapes
+from netgraft.graph.operators.rule import RULES, TORCH, Constant, Operator, Slot, plain
 
 __all__ = ["TORCH", "Constant", "Operator", "Slot", "translate"]
 

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from netgraft.graph.recording import Step, Value, Weight
-from netgraft.graph.words.dtypes import DTYPES
-from netgraft.graph.words.rule import (
+from netgraft.graph.capture.recording import Step, Value, Weight
+from netgraft.graph.operators.dtypes import DTYPES
+from netgraft.graph.operators.rule import (
     Attribute,
     Constant,
     Operator,

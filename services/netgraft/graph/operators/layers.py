@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from netgraft.graph.recording import Step
-from netgraft.graph.words.rule import (
+from netgraft.graph.capture.recording import Step
+from netgraft.graph.operators.rule import (
     Attribute,
     Constant,
     Operator,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from netgraft.graph.recording import Argument, Step, Value, Weight, tensors
+from netgraft.graph.capture.recording import Argument, Step, Value, Weight, tensors
 
 TORCH = "torch"
 """Domain of what has no counterpart in ONNX."""

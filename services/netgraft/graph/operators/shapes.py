@@ -1,7 +1,7 @@
 """Operators that move, cut and join tensors without arithmetic."""
 
-from netgraft.graph.recording import Dim, Step, Value, Weight
-from netgraft.graph.words.rule import Constant, Operator, Slot, axis, rule, shape, slot, whole
+from netgraft.graph.capture.recording import Dim, Step, Value, Weight
+from netgraft.graph.operators.rule import Constant, Operator, Slot, axis, rule, shape, slot, whole
 
 FAR = 2**62
 """torch writes the end of an open slice as 2^63 − 1."""

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from netgraft.graph import viewer
 from netgraft.graph.difference import Difference, ModuleDifference
+from netgraft.graph.viewer import pages
 from netgraft.models.recipe import Recipe
 
 DIFFERENCES = "diff.json"
@@ -71,7 +71,7 @@ def address(a: Recipe, b: Recipe) -> str:
     return f"/viz/compare/{a.id}/{b.id}/"
 
 
-def page(a: Recipe, b: Recipe) -> viewer.File:
+def page(a: Recipe, b: Recipe) -> pages.File:
     """The page of a pair; it stands at a path that ends in "/"."""
     sides = "\n".join(
         SIDE.format(side=side, title=escape(recipe.title), page=f"{ROOT}{recipe.id}/")
@@ -81,13 +81,13 @@ def page(a: Recipe, b: Recipe) -> viewer.File:
         policy=POLICY,
         a_title=escape(a.title),
         b_title=escape(b.title),
-        shared=ROOT + viewer.shared_folder(),
+        shared=ROOT + pages.shared_folder(),
         sides=sides,
     )
-    return viewer.File(html.encode(), viewer.CONTENT_TYPES[".html"])
+    return pages.File(html.encode(), pages.CONTENT_TYPES[".html"])
 
 
-def differences(found: Difference) -> viewer.File:
+def differences(found: Difference) -> pages.File:
     """What differs, as JSON."""
     document = {
         "a": {"parameters": found.a_parameters, "root": found.a_root},
@@ -95,7 +95,7 @@ def differences(found: Difference) -> viewer.File:
         "differences": [_plain(item) for item in found.modules],
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return viewer.File(text.encode(), viewer.CONTENT_TYPES[".json"])
+    return pages.File(text.encode(), pages.CONTENT_TYPES[".json"])
 
 
 def _plain(item: ModuleDifference) -> dict[str, Any]:

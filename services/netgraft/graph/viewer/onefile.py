@@ -9,7 +9,7 @@ import json
 import re
 from html import escape
 
-from netgraft.graph import viewer
+from netgraft.graph.viewer import pages
 
 POLICY = "; ".join(
     (
@@ -32,13 +32,13 @@ PREFIX = "netron/"
 
 def write(document: bytes, lens: bytes, title: str, query: str) -> bytes:
     """The page of a document as one HTML file, seen as the query says. UTF-8."""
-    files = viewer.shared_files()
+    files = pages.shared_files()
     modules = {name: data for name, data in files.items() if name.endswith(".js")}
-    own = {name: modules.pop(name) for name in ("index.js", *viewer.OWN)}
+    own = {name: modules.pop(name) for name in ("index.js", *pages.OWN)}
     imports = {PREFIX + name: _url(name, _named(data)) for name, data in modules.items()}
     described = _described(files[METADATA], document)
     data = {METADATA: _url(METADATA, described)}
-    data[viewer.DOCUMENT] = _url(viewer.DOCUMENT, document)
+    data[pages.DOCUMENT] = _url(pages.DOCUMENT, document)
     head = [
         f'<meta name="view" content="{escape(query)}">',
         f"<style>{files['grapher.css'].decode()}</style>",
@@ -46,7 +46,7 @@ def write(document: bytes, lens: bytes, title: str, query: str) -> bytes:
         _json("application/json", "netgraft-files", data),
         _json("application/json", "netgraft-lens", json.loads(lens)),
     ]
-    html = re.sub(r"<link [^>]*>\n?", "", viewer.dressed(title, POLICY))
+    html = re.sub(r"<link [^>]*>\n?", "", pages.dressed(title, POLICY))
     html = html.replace("</title>", "</title>\n" + "\n".join(head), 1)
     for name, script in own.items():
         tag = f'<script type="text/javascript" src="{name}"></script>'
@@ -66,7 +66,7 @@ def _named(script: bytes) -> bytes:
 
 
 def _url(name: str, data: bytes) -> str:
-    kind = viewer.content_type(name).partition(";")[0]
+    kind = pages.content_type(name).partition(";")[0]
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 

@@ -15,8 +15,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from netgraft.errors import CannotDraw, NotFound
-from netgraft.graph import viewer
-from netgraft.graph.view import View
+from netgraft.graph.viewer import pages
+from netgraft.graph.viewer.view import View
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
@@ -52,7 +52,7 @@ def render(
     title: str,
     kind: str,
     view: View,
-    name: str = viewer.DOCUMENT,
+    name: str = pages.DOCUMENT,
 ) -> bytes:
     """The picture of a document as "svg" or "png". Raises CannotDraw.
 
@@ -62,8 +62,8 @@ def render(
         import playwright.sync_api  # noqa: F401
     except ImportError as error:
         raise CannotDraw(model=title, problem=INSTALL) from error
-    page = viewer.page(title, name).data
-    files = {"": page, name: document, viewer.LENS: lens}
+    page = pages.page(title, name).data
+    files = {"": page, name: document, pages.LENS: lens}
     return _studio.run(lambda browser: _picture(browser, files, title, kind, view), title)
 
 
@@ -149,10 +149,10 @@ def _picture(
 def _answer(route: "Route", files: dict[str, bytes]) -> None:
     _, _, owner, path = route.request.url.removeprefix(ORIGIN).partition("?")[0].split("/", 3)
     try:
-        if owner == viewer.STATIC:
-            file = viewer.static_file(path)
+        if owner == pages.STATIC:
+            file = pages.static_file(path)
         elif path in files:
-            file = viewer.model_file(path or "index.html", files[path])
+            file = pages.model_file(path or "index.html", files[path])
         else:
             raise NotFound(what=path)
     except NotFound:

@@ -10,10 +10,9 @@ from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
-from netgraft.models import zoo
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.file_source import stem
-from netgraft.models.markdown import code, escaped, fenced
+from netgraft.models.export.markdown import code, escaped, fenced
 from netgraft.models.recipe import (
     Base,
     Dropout,
@@ -26,9 +25,10 @@ from netgraft.models.recipe import (
     SetLoss,
     Tuned,
 )
-from netgraft.models.schema import JobRow
-from netgraft.models.source import source
-from netgraft.models.store import Store
+from netgraft.models.sources.file import stem
+from netgraft.models.sources.source import source
+from netgraft.store.store import Store
+from netgraft.store.tables import JobRow
 
 NOT_STATED = "not stated"
 
@@ -67,7 +67,7 @@ def _front(recipe: Recipe) -> Iterator[str]:
     base = recipe.base
     facts = {
         "library_name": base.source if base.source != "file" else "pytorch",
-        "pipeline_tag": PIPELINES.get(zoo.task(base), ""),
+        "pipeline_tag": PIPELINES.get(resolve.task(base), ""),
         "license": _stated(base),
         "tags": ["netgraft"],
     }
@@ -144,12 +144,12 @@ def _layers(paths: tuple[str, ...]) -> str:
 def _task(recipe: Recipe) -> str:
     classes = recipe.classes or len(_names(recipe))
     counted = f", {classes} classes" if classes else ""
-    return f"{zoo.task(recipe.base).replace('_', ' ').capitalize()}{counted}."
+    return f"{resolve.task(recipe.base).replace('_', ' ').capitalize()}{counted}."
 
 
 def _names(recipe: Recipe) -> tuple[str, ...]:
     """Names of the classes, as far as they are still those that the model tells apart."""
-    own = () if any(recipe.edits_of(Retarget)) else zoo.class_names(recipe.base)
+    own = () if any(recipe.edits_of(Retarget)) else resolve.class_names(recipe.base)
     return recipe.class_names or own
 
 
@@ -208,18 +208,18 @@ def _shown(value: object) -> str:
 
 
 def _input(recipe: Recipe, store: Store) -> str:
-    shape = zoo.input_shape(recipe.base)
+    shape = resolve.input_shape(recipe.base)
     tuned = next(recipe.edits_of(Tuned), None)
     side = _settings(tuned.job, store).get("image_size") if tuned else None
     if side and len(shape) > 1:
         shape = (*shape[:-2], side, side)
     sizes = " × ".join(map(str, shape))
-    if zoo.task(recipe.base) == "detection":
+    if resolve.task(recipe.base) == "detection":
         return (
             f"A list of RGB pictures of any size, {shape[0]} × height × width, values from 0 to 1. "
             "The model scales and normalises them itself."
         )
-    taste = zoo.preprocessing(recipe.base)
+    taste = resolve.preprocessing(recipe.base)
     return (
         f"N × {sizes}, RGB, values from 0 to 1, then per channel (value − mean) / std "
         f"with mean {_triple(taste.mean)} and std {_triple(taste.std)}."
@@ -235,7 +235,7 @@ def _size(recipe: Recipe, store: Store) -> str:
     total = sum(p.numel() for p in parameters)
     trains = sum(p.numel() for p in parameters if p.requires_grad)
     base = recipe.base
-    known = zoo.entry_of(base).flops if base.file is None else 0
+    known = resolve.entry_of(base).flops if base.file is None else 0
     cost = f" {_shown(known / 1e9)} GFLOPs a picture before it was edited." if known else ""
     return f"{total:,} parameters, of which {trains:,} train.{cost}"
 

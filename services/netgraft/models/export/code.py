@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from torch import nn
 
-from netgraft.models import loss_code
 from netgraft.models.build import apply_structure
-from netgraft.models.lora_code import ADAPTED
+from netgraft.models.edits.lora_code import ADAPTED
+from netgraft.models.export import loss_code
+from netgraft.models.export.statements import is_name, layer, literal, part, place, put
 from netgraft.models.recipe import (
     Base,
     Dropout,
@@ -20,10 +21,9 @@ from netgraft.models.recipe import (
     Replace,
     Retarget,
 )
-from netgraft.models.source import Plain, source
-from netgraft.models.statements import is_name, layer, literal, part, place, put
-from netgraft.models.store import Store
-from netgraft.models.zoo import base_module
+from netgraft.models.resolve import base_module
+from netgraft.models.sources.source import Plain, source
+from netgraft.store.store import Store
 
 FEW = 3
 """Parts that are frozen a line each; more of them are frozen in a loop."""

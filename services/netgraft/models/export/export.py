@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from netgraft.errors import CannotExport, DetectorFormat, InvalidValue
-from netgraft.models import card, code
 from netgraft.models.build import build
-from netgraft.models.file_source import stem
-from netgraft.models.lora import merge_adapters
+from netgraft.models.edits.lora import merge_adapters
+from netgraft.models.export import card, code
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
-from netgraft.models.zoo import example_inputs, task
+from netgraft.models.resolve import example_inputs, task
+from netgraft.models.sources.file import stem
+from netgraft.store.store import Store
 
 SUFFIXES = {
     "safetensors": "safetensors",

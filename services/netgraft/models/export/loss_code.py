@@ -4,7 +4,7 @@ Each takes logits_NK… and indices_N… and leaves out places of the index IGNO
 `loss_modules` for class indices without class weights, which is all that a recipe can say.
 """
 
-from netgraft.models.losses import GAMMA, IGNORED, SMOOTHING
+from netgraft.models.losses.catalogue import GAMMA, IGNORED, SMOOTHING
 
 ONE_HOT = """
     truth = F.one_hot(target.clamp(0, logits.shape[1] - 1), logits.shape[1])

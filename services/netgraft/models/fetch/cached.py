@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netgraft.settings import hugging_face_cache, torch_checkpoints
 
 if TYPE_CHECKING:
-    from netgraft.models.catalogue import Entry
+    from netgraft.models.zoo.catalogue import Entry
 
 HUB = "hf:"
 """Before the name of a repository of the Hugging Face hub."""

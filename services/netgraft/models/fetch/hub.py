@@ -18,10 +18,11 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from tqdm.std import tqdm
 
-from netgraft.models import hf_config, hf_folder
-from netgraft.models.disk import HUB_FILES
-from netgraft.models.download import Progress, WrongContent
-from netgraft.models.plain_files import Limit, of_hugging_face
+from netgraft.models.fetch.cached import HUB_FILES
+from netgraft.models.fetch.http import Progress, WrongContent
+from netgraft.models.sources.huggingface import config as hf_config
+from netgraft.models.sources.huggingface import folder as hf_folder
+from netgraft.models.untrusted.safe_open import Limit, of_hugging_face
 
 Told = queue.SimpleQueue[Progress | Exception | None]
 """What the thread that downloads says to the one that asked; None: the file is there."""

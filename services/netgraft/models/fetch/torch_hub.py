@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import DiskFull, WeightsUnavailable
-from netgraft.models import download as downloading
-from netgraft.models.download import Progress
+from netgraft.models.fetch import http as downloading
+from netgraft.models.fetch.http import Progress
 from netgraft.settings import settings
 
 HASH = re.compile(r"-([a-f0-9]{8,})\.")

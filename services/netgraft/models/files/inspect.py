@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from netgraft.errors import UnsupportedFile
-from netgraft.models import bounds, keras_file
-from netgraft.models.formats import member, tell
 from netgraft.models.recipe import HeadEdit
+from netgraft.models.sources.keras import archive as keras_archive
+from netgraft.models.untrusted import limits
+from netgraft.models.untrusted.formats import member, tell
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,11 +75,11 @@ def look(copy: Path, name: str) -> Found:
 def _look_at_pickle(file: BinaryIO, name: str) -> Found:
     from torch import nn
 
-    from netgraft.models.unpickle import load, model_in
+    from netgraft.models.untrusted.unpickle import load, model_in
 
     model = model_in(load(file, name, "meta"))
     if isinstance(model, nn.Module):
-        from netgraft.models.adoption import purpose
+        from netgraft.models.files.matching import purpose
 
         task, shape = purpose(model)
         parameters = sum(value.numel() for value in model.parameters())
@@ -89,7 +90,7 @@ def _look_at_pickle(file: BinaryIO, name: str) -> Found:
 
 
 def _look_at_safetensors(file: BinaryIO, name: str) -> Found:
-    entries = bounds.safetensors_header(file, name)
+    entries = limits.safetensors_header(file, name)
     try:
         shapes = {key: tuple(map(int, entry["shape"])) for key, entry in entries.items()}
         end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
@@ -106,7 +107,7 @@ def _look_at_safetensors(file: BinaryIO, name: str) -> Found:
 def _fitted(kind: str, shapes: dict[str, tuple[int, ...]]) -> Found:
     from math import prod
 
-    from netgraft.models.adoption import find, nearest
+    from netgraft.models.files.matching import find, nearest
 
     elements = sum(prod(shape) for shape in shapes.values())
     fit = find(shapes)
@@ -133,17 +134,17 @@ def _fitted(kind: str, shapes: dict[str, tuple[int, ...]]) -> Found:
 
 
 def _look_at_onnx(file: BinaryIO, name: str) -> Found:
-    size = bounds.onnx_size(file, name)
+    size = limits.onnx_size(file, name)
     return Found("onnx", top_level=size.top_level, nodes=size.nodes, parameters=size.parameters)
 
 
 def _look_at_keras(file: BinaryIO, name: str) -> Found:
-    config = member(file, keras_file.CONFIG, name)
-    nodes = bounds.check_words(config, b'"class_name"', name)
-    whole = keras_file.is_buildable(config) and keras_file.has_weights(file)
-    if not (whole and keras_file.is_installed()):
+    config = member(file, keras_archive.CONFIG, name)
+    nodes = limits.check_words(config, b'"class_name"', name)
+    whole = keras_archive.is_buildable(config) and keras_archive.has_weights(file)
+    if not (whole and keras_archive.is_installed()):
         return Found("keras", nodes=nodes)
-    from netgraft.models import keras_module
+    from netgraft.models.sources.keras import module as keras_module
 
     file.seek(0)
     module = keras_module.load(file, name)
@@ -170,10 +171,10 @@ def _task(module: "nn.Module", shape: tuple[int, ...]) -> str:
 
 def _look_at_pt2(file: BinaryIO, name: str) -> Found:
     for part in ("models/model.json", "serialized_exported_program.json"):
-        bounds.check_words(member(file, part, name), b'"target"', name)
+        limits.check_words(member(file, part, name), b'"target"', name)
     return Found("pt2")
 
 
 def _look_at_torchscript(file: BinaryIO, name: str) -> Found:
-    bounds.check_code(file, name)
+    limits.check_code(file, name)
     return Found("torchscript")

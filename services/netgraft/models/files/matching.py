@@ -12,16 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.errors import UnsupportedFile
-from netgraft.models import keras_module, signatures, zoo
+from netgraft.models import resolve
 from netgraft.models.build import resize_head
-from netgraft.models.file_source import only_drawn, user_file
-from netgraft.models.files import KIND
+from netgraft.models.files import fingerprints
+from netgraft.models.files.fingerprints import Shapes, Signature, counted
+from netgraft.models.files.open import KIND
 from netgraft.models.recipe import Base, HeadEdit, UserFile
-from netgraft.models.signatures import Shapes, Signature, counted
-from netgraft.models.unpickle import load, model_in
+from netgraft.models.sources.file import only_drawn, user_file
+from netgraft.models.sources.keras import module as keras_module
+from netgraft.models.untrusted.unpickle import load, model_in
 
 if TYPE_CHECKING:
-    from netgraft.models.store import Store
+    from netgraft.store.store import Store
 
 COUNTING = frozenset({"classification", "segmentation", "video"})
 """Tasks whose heads have one output for each class."""
@@ -48,7 +50,7 @@ class Fit:
 def find(shapes: Shapes) -> Fit | None:
     """The structure that tensors of these names and shapes belong to, or None."""
     for spelled in spellings(counted(shapes.items())):
-        near = signatures.fitting(spelled)
+        near = fingerprints.fitting(spelled)
         for line in near[:MOST_CANDIDATES]:
             heads = _compare(line, spelled)
             if heads is not None:
@@ -70,10 +72,10 @@ class Near:
 def nearest(shapes: Shapes) -> Near | None:
     """The structure with the most tensors in common; None where nothing is like it."""
     spelled = min(spellings(counted(shapes.items())), key=lambda each: sum(map(len, each)))
-    line = signatures.nearest(spelled)
+    line = fingerprints.nearest(spelled)
     if line is None:
         return None
-    module = zoo.base_module(line.base, device="meta")
+    module = resolve.base_module(line.base, device="meta")
     own = counted((key, tuple(value.shape)) for key, value in module.state_dict().items())
     lacking = tuple(key for key, shape in own.items() if spelled.get(key) != shape)
     return Near(_named(line), lacking, len(own))
@@ -106,12 +108,12 @@ def _named(line: Signature) -> str:
 
 def _compare(line: Signature, shapes: Shapes) -> tuple[HeadEdit, ...] | None:
     """Heads in which the tensors differ from the structure; None when more differs."""
-    module = zoo.base_module(line.base, device="meta")
+    module = resolve.base_module(line.base, device="meta")
     own = counted((key, tuple(value.shape)) for key, value in module.state_dict().items())
     if own.keys() != shapes.keys():
         return None
     different = {key.rpartition(".")[0] for key in own if own[key] != tuple(shapes[key])}
-    if different and (zoo.task(line.base) not in COUNTING or not different <= set(line.heads)):
+    if different and (resolve.task(line.base) not in COUNTING or not different <= set(line.heads)):
         return None
     heads = [_head(module, path, own, shapes) for path in sorted(different)]
     found = tuple(head for head in heads if head)
@@ -144,11 +146,11 @@ def adopt(
     if base.source == "file":
         return _whole(base, store, device)
     if base.source == "hf":
-        from netgraft.models import hf_build
+        from netgraft.models.sources.huggingface import build as hf_build
 
         return hf_build.build(base, store, device, load_weights=load_weights)
     library = replace(base, file=None)
-    module = zoo.base_module(library, device=device, load_weights=False)
+    module = resolve.base_module(library, device=device, load_weights=False)
     file = user_file(base)
     for head in file.heads:
         resize_head(module, head.path, head.after)
@@ -212,7 +214,7 @@ def values(base: Base, store: "Store") -> dict[str, Tensor]:
     if base.source == "file":
         return dict(_whole(base, store, "cpu").state_dict())
     if base.source == "hf":
-        from netgraft.models import hf_build
+        from netgraft.models.sources.huggingface import build as hf_build
 
         return hf_build.values(base, store)
     return tensors(user_file(base), store, adopt(base, store, "meta"))
@@ -225,7 +227,7 @@ def purpose(module: nn.Module) -> tuple[str, tuple[int, ...]]:
     """Task and input shape of a module on meta; ("", ()) when none that is tried fits."""
     state = module.state_dict()
     if fit := find({key: tuple(value.shape) for key, value in state.items()}):
-        return zoo.task(fit.base), zoo.input_shape(fit.base)
+        return resolve.task(fit.base), resolve.input_shape(fit.base)
     for shape in _likely(module):
         try:
             with torch.no_grad():

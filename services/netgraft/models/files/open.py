@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from netgraft.errors import NoSuchFile, UnsupportedFile
-from netgraft.models import keras_file, plain_files
-from netgraft.models.formats import Format, display_name, format_of
-from netgraft.models.found import Found, look
+from netgraft.models.files.inspect import Found, look
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
-from netgraft.models.roots import inside
-from netgraft.models.store import Store
-from netgraft.models.zoo import LANGUAGES
+from netgraft.models.resolve import LANGUAGES
+from netgraft.models.sources.keras import archive as keras_archive
+from netgraft.models.untrusted import safe_open
+from netgraft.models.untrusted.formats import Format, display_name, format_of
+from netgraft.models.untrusted.roots import inside
 from netgraft.settings import settings
+from netgraft.store.store import Store
 
 KIND = "files"
 """Where the store keeps users' files, each under its SHA-256."""
@@ -40,9 +41,9 @@ def open_file(reference: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:
     path = inside(reference, settings().roots, NoSuchFile)
     name = display_name(path.name)
     if (path / "config.json").is_file():  # what save_pretrained writes
-        from netgraft.models import hf
+        from netgraft.models import huggingface
 
-        return hf.open_folder(path, name, store)
+        return huggingface.open_folder(path, name, store)
     with _copied(path, name) as copy:
         return open_copy(copy, name, store)
 
@@ -102,9 +103,9 @@ def own_document(base: Base) -> str:
 def _copied(path: Path, name: str) -> Iterator[Path]:
     """A copy that cannot change while it is looked at. Raises UnsupportedFile and TooLarge."""
     roots = settings().roots
-    with tempfile.NamedTemporaryFile() as out, plain_files.opened(path, name, roots) as source:
-        with plain_files.room():
-            size, _ = plain_files.copy(source, out, name, plain_files.of_files())
+    with tempfile.NamedTemporaryFile() as out, safe_open.opened(path, name, roots) as source:
+        with safe_open.room():
+            size, _ = safe_open.copy(source, out, name, safe_open.of_files())
         if size == 0:
             raise UnsupportedFile(path=name, problem="it is empty.")
         yield Path(out.name)
@@ -136,7 +137,7 @@ def _remembered(store: Store, digest: str, name: str) -> Found | None:
 
 def _record(digest: str, name: str) -> str:
     """Content and suffix decide what is found, and whether Keras is there to build its files."""
-    suffix = Path(name).suffix.lower() + ("+keras" if keras_file.is_installed() else "")
+    suffix = Path(name).suffix.lower() + ("+keras" if keras_archive.is_installed() else "")
     return f"{digest}.{VERSION}.{hashlib.sha256(suffix.encode()).hexdigest()[:8]}.json"
 
 

@@ -75,7 +75,7 @@ def make_loss(
     probability per class, shaped like the logits (float; not for "dice"). Raises
     KeyError for an unknown name.
     """
-    from netgraft.models import loss_modules as made
+    from netgraft.models.losses import modules as made
 
     match name or "cross_entropy":
         case "cross_entropy":

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from netgraft.errors import LossMismatch
-from netgraft.models.losses import fitting, fitting_behind
+from netgraft.models.losses.catalogue import fitting, fitting_behind
 
 ACTIVATIONS = {
     "SoftmaxBackward0": "softmax",

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netgraft.errors import CannotExport, OnlyDrawn
-from netgraft.models.catalogue import Entry
-from netgraft.models.download import Progress
-from netgraft.models.formats import format_of
+from netgraft.models.fetch.http import Progress
 from netgraft.models.recipe import Base, UserFile
-from netgraft.models.source import Plain, Preprocessing
+from netgraft.models.sources.source import Plain, Preprocessing
+from netgraft.models.untrusted.formats import format_of
+from netgraft.models.zoo.catalogue import Entry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

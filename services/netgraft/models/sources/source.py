@@ -10,9 +10,9 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from netgraft.models.catalogue import Entry
-from netgraft.models.download import Progress
+from netgraft.models.fetch.http import Progress
 from netgraft.models.recipe import Base
+from netgraft.models.zoo.catalogue import Entry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -79,10 +79,10 @@ class Source(Protocol):
 
 
 SOURCES = {
-    "torchvision": "netgraft.models.torchvision_source:TorchvisionSource",
-    "timm": "netgraft.models.timm_source:TimmSource",
-    "file": "netgraft.models.file_source:FileSource",
-    "hf": "netgraft.models.hf_source:HFSource",
+    "torchvision": "netgraft.models.sources.torchvision:TorchvisionSource",
+    "timm": "netgraft.models.sources.timm:TimmSource",
+    "file": "netgraft.models.sources.file:FileSource",
+    "hf": "netgraft.models.sources.huggingface.source:HFSource",
 }
 """The libraries by the name that recipes use. Each is imported when first asked for."""
 

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from netgraft.errors import WeightsUnavailable
-from netgraft.models import hub, imagenet, weights
-from netgraft.models.catalogue import Entry
-from netgraft.models.disk import HUB, HUB_FILES
-from netgraft.models.download import Progress, WrongContent
+from netgraft.models.fetch import hub, torch_hub
+from netgraft.models.fetch.cached import HUB, HUB_FILES
+from netgraft.models.fetch.http import Progress, WrongContent
 from netgraft.models.recipe import Base
-from netgraft.models.source import Plain, Preprocessing
-from netgraft.models.weightless import construct_weightless
+from netgraft.models.sources import imagenet
+from netgraft.models.sources.source import Plain, Preprocessing
+from netgraft.models.sources.weightless import construct_weightless
+from netgraft.models.zoo.catalogue import Entry
 
 logging.getLogger("timm").setLevel(logging.ERROR)
 
@@ -59,7 +60,7 @@ class TimmSource:
             if config.hf_hub_id:
                 state = load_state_dict_from_hf(config.hf_hub_id, weights_only=True)
             else:
-                state = weights.read(weights.fetch(config.url, str(base)), str(base))
+                state = torch_hub.read(torch_hub.fetch(config.url, str(base)), str(base))
         except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
             raise _unavailable(base, error) from error
         return _filtered(base, dict(state))
@@ -67,7 +68,7 @@ class TimmSource:
     def download(self, base: Base) -> Iterator[Progress]:
         config = _config(base)
         if not config.hf_hub_id:
-            yield from weights.download(config.url, str(base))
+            yield from torch_hub.download(config.url, str(base))
             return
         try:
             yield from hub.download(config.hf_hub_id)
@@ -77,7 +78,7 @@ class TimmSource:
     def on_disk(self, base: Base) -> bool:
         config = _config(base)
         if not config.hf_hub_id:
-            return bool(config.url) and weights.local_file(config.url).is_file()
+            return bool(config.url) and torch_hub.local_file(config.url).is_file()
         found = (try_to_load_from_cache(config.hf_hub_id, name) for name in HUB_FILES)
         return any(isinstance(path, str) for path in found)
 
@@ -124,7 +125,7 @@ def _file(base: Base) -> str:
     config = _config(base)
     if config.hf_hub_id:
         return f"{HUB}{config.hf_hub_id}"
-    return weights.local_file(config.url).name if config.url else ""
+    return torch_hub.local_file(config.url).name if config.url else ""
 
 
 def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -8,12 +8,12 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from netgraft.models import weights
-from netgraft.models.catalogue import Entry
-from netgraft.models.download import Progress
-from netgraft.models.override import nothing, override
+from netgraft.models.fetch import torch_hub
+from netgraft.models.fetch.http import Progress
 from netgraft.models.recipe import Base
-from netgraft.models.source import Plain, Preprocessing
+from netgraft.models.sources.source import Plain, Preprocessing
+from netgraft.models.untrusted.patching import nothing, override
+from netgraft.models.zoo.catalogue import Entry
 
 IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -48,7 +48,7 @@ class TorchvisionSource:
             accuracy=float(metrics.get("acc@1", 0.0)),
             image_size=shape[-1],
             weights=tuple(choice.name for choice in choices),
-            files=tuple(weights.local_file(choice.url).name for choice in choices),
+            files=tuple(torch_hub.local_file(choice.url).name for choice in choices),
             flops=_flops(default) if default and _task(name) != "optical_flow" else 0,
             licence=str(default.meta.get("license", "")) if default else "",
         )
@@ -73,13 +73,13 @@ class TorchvisionSource:
             return builder(**options)
 
     def weights(self, base: Base) -> dict[str, Tensor]:
-        return weights.read(weights.fetch(self._chosen(base).url, str(base)), str(base))
+        return torch_hub.read(torch_hub.fetch(self._chosen(base).url, str(base)), str(base))
 
     def download(self, base: Base) -> Iterator[Progress]:
-        return weights.download(self._chosen(base).url, str(base))
+        return torch_hub.download(self._chosen(base).url, str(base))
 
     def on_disk(self, base: Base) -> bool:
-        return weights.local_file(self._chosen(base).url).is_file()
+        return torch_hub.local_file(self._chosen(base).url).is_file()
 
     def class_names(self, base: Base) -> tuple[str, ...]:
         chosen = _chosen(base)
@@ -109,7 +109,7 @@ class TorchvisionSource:
         return str(chosen.meta.get("license", "")) if chosen else ""
 
     def plain(self, base: Base) -> Plain:
-        from netgraft.models.torchvision_code import plain
+        from netgraft.models.sources.torchvision_code import plain
 
         return plain(base, self.construct)
 

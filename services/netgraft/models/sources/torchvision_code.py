@@ -16,8 +16,8 @@ import torchvision
 from torch import nn
 
 from netgraft.models.recipe import Base
-from netgraft.models.source import Plain
-from netgraft.models.weightless import construct_weightless
+from netgraft.models.sources.source import Plain
+from netgraft.models.sources.weightless import construct_weightless
 
 LINE = 88
 """Characters of a line, as most formatters have it."""
@@ -70,7 +70,7 @@ def _structure(name: str, options: dict[str, Any]) -> Look | None:
 
 def _options(base: Base) -> Iterator[dict[str, Any]]:
     """What the builders do when weights are named, as options; the usual first."""
-    from netgraft.models.source import source
+    from netgraft.models.sources.source import source
 
     if backbone := _no_backbone(base.name):
         yield backbone

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from netgraft.models.override import override
+from netgraft.models.untrusted.patching import override
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from netgraft.errors import UnsupportedFile
-from netgraft.models import bounds
-from netgraft.models.catalogue import by_name
+from netgraft.models.untrusted import limits
+from netgraft.models.zoo.catalogue import by_name
 
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 """How torch.save began before it wrote archives (torch/serialization.py: MAGIC_NUMBER)."""
@@ -226,13 +226,13 @@ def _by_magic(head: bytes, size: int) -> str:
 def _by_structure(file: BinaryIO, head: bytes, name: str) -> str:
     if head.startswith(b"PK\x03\x04"):
         return _archive(file, name)
-    if bounds.is_onnx(file):
+    if limits.is_onnx(file):
         return "onnx"
     return ""
 
 
 def _archive(file: BinaryIO, name: str) -> str:
-    members = bounds.members(file, name)
+    members = limits.members(file, name)
     tails = {member.partition("/")[2] for member in members} | set(members)
     if {"archive_format", "serialized_exported_program.json"} & tails:
         return "pt2"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from netgraft.errors import DiskFull, TooLarge, UnsupportedFile
-from netgraft.models.roots import is_inside
+from netgraft.models.untrusted.roots import is_inside
 from netgraft.settings import settings
 
 CHUNK = 2**20

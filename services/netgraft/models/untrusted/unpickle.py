@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from torch._weights_only_unpickler import _get_allowed_globals
 
 from netgraft.errors import TooLarge, UnsafeFile, UnsupportedFile
-from netgraft.models.bounds import MOST_NODES
-from netgraft.models.formats import LEGACY, member
-from netgraft.models.override import override
+from netgraft.models.untrusted.formats import LEGACY, member
+from netgraft.models.untrusted.limits import MOST_NODES
+from netgraft.models.untrusted.patching import override
 from netgraft.settings import settings
 
 PACKAGES = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.", "timm.models.",

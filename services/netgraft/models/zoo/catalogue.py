@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
-from netgraft.models import disk
+from netgraft.models.fetch import cached
 
 FILE = "catalogue.json"
 DIGITS = re.compile(r"(\d+)")
@@ -128,7 +128,7 @@ def search(query: Query, also: Iterable[Entry] = ()) -> list[Entry]:
     """
     found = [entry for entry in (*entries(), *also) if query.matches(entry)]
     if query.on_disk:
-        here = disk.present()
+        here = cached.present()
         found = [entry for entry in found if entry.source == LOCAL or here.weights_of(entry)]
     return sorted(found, key=lambda entry: (*query.rank(entry), _named(entry)))
 
@@ -145,7 +145,7 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 def generate(file: Path) -> None:
     """Write the index anew from the installed libraries."""
-    from netgraft.models.source import SOURCES, source
+    from netgraft.models.sources.source import SOURCES, source
 
     with file.open("w") as out:
         for library in map(source, SOURCES):

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from netgraft.errors import NetgraftError
-from netgraft.models import bounds, hf_config
-from netgraft.models.catalogue import Entry
-from netgraft.models.disk import HUB
+from netgraft.models.fetch.cached import HUB
+from netgraft.models.sources.huggingface import config as hf_config
+from netgraft.models.untrusted import limits
+from netgraft.models.zoo.catalogue import Entry
 from netgraft.settings import hugging_face_cache
 
 TASKS = {
@@ -71,5 +72,5 @@ def _parameters(file: Path, name: str) -> int:
     if not file.exists():
         return 0
     with file.open("rb") as weights:
-        header = bounds.safetensors_header(weights, name)
+        header = limits.safetensors_header(weights, name)
     return sum(prod(map(int, tensor["shape"])) for tensor in header.values())

@@ -11,9 +11,10 @@ from functools import cached_property
 
 from rapidfuzz import fuzz
 
-from netgraft.models import imagenet, zoo
+from netgraft.models import resolve
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.sources import imagenet
 
 MOSTLY = 0.9
 """torchvision tells a few of ImageNet's names apart in its own way, such as "crane bird"."""
@@ -88,7 +89,7 @@ def labels(recipe: Recipe, classes: int, *, detector: bool) -> Labels:
     if own and detector:
         own = (BACKGROUND, *own)
     edited = bool(own) or any(recipe.edits_of(Retarget))
-    names = own if edited else zoo.class_names(recipe.base)
+    names = own if edited else resolve.class_names(recipe.base)
     if len(names) != classes:
         return Labels((), detector)
     return Labels(names, detector, of_library=not edited)

@@ -1,9 +1,9 @@
 """Models that no zoo has and this house does: files that were opened, and what its jobs trained."""
 
-from netgraft.models.catalogue import LOCAL, Entry, by_name
 from netgraft.models.recipe import Base, Recipe, Tuned
-from netgraft.models.store import Store
-from netgraft.models.zoo import entry_of, task
+from netgraft.models.resolve import entry_of, task
+from netgraft.models.zoo.catalogue import LOCAL, Entry, by_name
+from netgraft.store.store import Store
 
 SHOWN = 12
 """Digits of an id that name it here."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from netgraft.errors import InvalidData, OutsideDataRoots
-from netgraft.models.roots import inside, is_inside
+from netgraft.models.untrusted.roots import inside, is_inside
 from netgraft.tuning.data.dataset import Part
 from netgraft.tuning.data.picture import PictureExamples, check_picture
 from netgraft.tuning.data.split import hold_out

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from netgraft.tuning.data import Examples
-from netgraft.tuning.step import Batch
+from netgraft.tuning.train.step import Batch
 
 AHEAD = 3
 """Batches made before they are asked for."""

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from netgraft.models.schema import JobEventRow
+from netgraft.store.tables import JobEventRow
 
 
 class Kind(StrEnum):

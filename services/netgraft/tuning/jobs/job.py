@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from netgraft.models.schema import JobRow
-from netgraft.tuning.events import Event
-from netgraft.tuning.spec import Order
+from netgraft.store.tables import JobRow
+from netgraft.tuning.jobs.events import Event
+from netgraft.tuning.jobs.spec import Order
 
 
 class State(StrEnum):

@@ -17,13 +17,13 @@ import time
 from sqlalchemy import select, update
 
 from netgraft.errors import JobNotResumable, JobNotRunning, NetgraftError, UnknownJob
-from netgraft.models.requests import Asked, claim
-from netgraft.models.schema import JobRow
-from netgraft.models.store import Store
-from netgraft.tuning import events, transition
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.job import ALIVE, RESUMABLE, Job, State, job_from
-from netgraft.tuning.spec import Order
+from netgraft.store.requests import Asked, claim
+from netgraft.store.store import Store
+from netgraft.store.tables import JobRow
+from netgraft.tuning.jobs import events, transition
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import ALIVE, RESUMABLE, Job, State, job_from
+from netgraft.tuning.jobs.spec import Order
 
 
 class Superseded(Exception):

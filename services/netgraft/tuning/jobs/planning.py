@@ -17,18 +17,18 @@ from netgraft.errors import (
     NothingTrains,
     NotPossible,
 )
-from netgraft.models import zoo
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.losses import fitting
-from netgraft.models.outputs import must_fit
+from netgraft.models.losses.catalogue import fitting
+from netgraft.models.losses.outputs import must_fit
 from netgraft.models.recipe import Lora, Recipe, Retarget
-from netgraft.models.store import Store
 from netgraft.settings import settings
-from netgraft.tuning import precision, recipes
+from netgraft.store.store import Store
 from netgraft.tuning.data import DataSet, open_data
-from netgraft.tuning.launch import Capacity
-from netgraft.tuning.spec import Order, Spec, Wish
-from netgraft.tuning.step import main_logits, train_only
+from netgraft.tuning.jobs.spec import Order, Spec, Wish
+from netgraft.tuning.train import precision, strategies
+from netgraft.tuning.train.step import main_logits, train_only
+from netgraft.tuning.workers.launch import Capacity
 
 SIDES = (64, 96, 128, 160, 192, 224)
 """Tried in turn when a data set's own side is too small for a model."""
@@ -55,7 +55,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
     """
     subject = look(wish, store)
     workers, device = _place(wish, capacity)
-    facts = recipes.Facts(
+    facts = strategies.Facts(
         examples=subject.data.size("train"),
         classes=len(subject.data.class_names),
         pretrained=subject.recipe.base.weights is not None or subject.recipe.base.file is not None,
@@ -64,7 +64,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
         workers=workers,
         adapters=any(subject.recipe.edits_of(Lora)),
     )
-    defaults = recipes.classification(
+    defaults = strategies.classification(
         facts, optimizer=wish.optimizer or "", strategy=wish.strategy or ""
     )
     batch_size = wish.batch_size or defaults.batch_size
@@ -75,7 +75,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
     format_ = _precision(wish, device)
-    zoo.fetch(subject.recipe.base)
+    resolve.fetch(subject.recipe.base)
     subject.data.check()
     spec = Spec(
         model=subject.recipe.id,
@@ -108,8 +108,8 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
 def look(wish: Wish, store: Store) -> Subject:
     """Resolve the model and the data set and see that they can be trained together."""
     wish.check()
-    recipe = zoo.resolve(wish.model, "pretrained", store).recipe
-    task = zoo.task(recipe.base)
+    recipe = resolve.resolve(wish.model, "pretrained", store).recipe
+    task = resolve.task(recipe.base)
     if task not in ("classification", "unknown"):
         problem = f"{recipe.base.name} does {task}, and this version trains classifiers only."
         raise NotPossible(problem=problem)
@@ -149,7 +149,7 @@ def _place(wish: Wish, capacity: Capacity) -> tuple[int, str]:
     return workers, device
 
 
-def _check_batch(batch_size: int, workers: int, facts: recipes.Facts, data: str) -> None:
+def _check_batch(batch_size: int, workers: int, facts: strategies.Facts, data: str) -> None:
     least = workers * (2 if facts.batch_norm else 1)
     if facts.examples < least:
         problem = f"{facts.examples} pictures to train on are too few for {workers} workers."
@@ -164,7 +164,7 @@ def _check_batch(batch_size: int, workers: int, facts: recipes.Facts, data: str)
 
 
 def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, str]:
-    native = zoo.preprocessing(subject.recipe.base).size
+    native = resolve.preprocessing(subject.recipe.base).size
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
             return asked, ""

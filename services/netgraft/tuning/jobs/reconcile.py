@@ -11,9 +11,9 @@ import time
 from sqlalchemy.exc import SQLAlchemyError
 
 from netgraft.errors import NetgraftError, TrainingFailed
-from netgraft.tuning.job import Job, State
-from netgraft.tuning.jobs import Jobs
-from netgraft.tuning.launch import Launcher, NoSubmission
+from netgraft.tuning.jobs.job import Job, State
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.workers.launch import Launcher, NoSubmission
 
 logger = logging.getLogger(__name__)
 

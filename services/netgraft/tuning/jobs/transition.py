@@ -8,10 +8,10 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from netgraft.errors import NetgraftError
-from netgraft.models.schema import JobEventRow, JobRow
-from netgraft.tuning import events
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.job import ALIVE, RESUMABLE, State
+from netgraft.store.tables import JobEventRow, JobRow
+from netgraft.tuning.jobs import events
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import ALIVE, RESUMABLE, State
 
 
 def change(

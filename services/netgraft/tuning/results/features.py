@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netgraft.errors import InvalidData, InvalidValue, NotPossible, UnknownModule
-from netgraft.models import zoo
+from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 from netgraft.tuning.data.kinds import open_data
-from netgraft.tuning.loading import Normaliser, load
+from netgraft.tuning.data.loading import Normaliser, load
 
 BATCH = 32
 MOST_EXAMPLES = 2_000
@@ -54,15 +54,15 @@ def mean_features(
     if not 0 < most <= LARGEST:
         expected = f"from 1 to {LARGEST:,}"
         raise InvalidValue(name="most_examples", value=most, expected=expected)
-    if zoo.task(recipe.base) not in ("classification", "unknown"):
+    if resolve.task(recipe.base) not in ("classification", "unknown"):
         problem = "class means are measured on models that tell pictures apart."
         raise NotPossible(problem=problem)
     opened = open_data(data)
     opened.check()
-    zoo.fetch(recipe.base)
+    resolve.fetch(recipe.base)
     module = build(recipe, store).eval()
     _must_have(module, layer)
-    taste = zoo.preprocessing(recipe.base)
+    taste = resolve.preprocessing(recipe.base)
     examples = opened.examples("train", opened.side or taste.size)
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(examples), generator=generator)[:most].tolist()

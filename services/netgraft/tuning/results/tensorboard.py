@@ -4,7 +4,7 @@ from pathlib import Path
 
 from netgraft import private
 from netgraft.settings import settings
-from netgraft.tuning.events import Event, Kind
+from netgraft.tuning.jobs.events import Event, Kind
 
 
 def folder(job_id: str) -> Path:

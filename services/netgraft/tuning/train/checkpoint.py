@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from netgraft.models.store import Store
+from netgraft.store.store import Store
 
 KEPT = 2
 """The newest, and one more in case that one is damaged."""

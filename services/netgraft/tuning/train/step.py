@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netgraft.models.norms import frozen_norms
-from netgraft.tuning.precision import autocast, channels_last_pays
-from netgraft.tuning.schedule import Schedule
+from netgraft.models.edits.norms import frozen_norms
+from netgraft.tuning.train.precision import autocast, channels_last_pays
+from netgraft.tuning.train.schedule import Schedule
 
 Batch = tuple[Tensor, Tensor]
 """x_NCHW and labels_N, on the learner's device."""

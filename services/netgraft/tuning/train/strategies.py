@@ -6,9 +6,9 @@ held-out digits apart after two epochs, whatever the seed.
 
 from dataclasses import dataclass, field
 
-from netgraft.tuning.schedule import Schedule
-from netgraft.tuning.spec import Spec
-from netgraft.tuning.step import StepConfig
+from netgraft.tuning.jobs.spec import Spec
+from netgraft.tuning.train.schedule import Schedule
+from netgraft.tuning.train.step import StepConfig
 
 FEW = 20
 """Pictures per class below which training all layers mostly learns the pictures by heart."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netgraft.private import OTHERS
-from netgraft.tuning.launch import Capacity
+from netgraft.tuning.workers.launch import Capacity
 
 if TYPE_CHECKING:
-    from netgraft.tuning.group import Group
+    from netgraft.tuning.workers.group import Group
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def _in_worker(config: dict[str, Any]) -> None:
     from ray import train
     from ray.train.torch import get_device
 
-    from netgraft.tuning.group import Group
+    from netgraft.tuning.workers.group import Group
 
     os.umask(OTHERS)  # a process of this run alone
     torch.set_num_threads(config["threads"])

@@ -1,4 +1,4 @@
-"""The driver of a tuning run: `python -m netgraft.tuning.entry JOB_ID RAY_ADDRESS`, as a Ray job.
+"""The driver of a tuning run: `python -m netgraft.tuning.workers.entry JOB RAY_ADDRESS`.
 
 It lives as long as the run: it shows so in the database, starts the workers, and says how
 it ended when they could not. Torch is first imported in the workers' processes.
@@ -11,11 +11,11 @@ import threading
 import time
 
 from netgraft.errors import TrainingFailed
-from netgraft.models.store import default_store
 from netgraft.private import OTHERS, make_folder
 from netgraft.settings import settings
-from netgraft.tuning.job import Job
-from netgraft.tuning.jobs import Jobs
+from netgraft.store.store import default_store
+from netgraft.tuning.jobs.job import Job
+from netgraft.tuning.jobs.jobs import Jobs
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def main(job_id: str, address: str) -> None:
     jobs = Jobs(default_store())
     job = jobs.get(job_id)
     threading.Thread(target=_show_life, args=(jobs, job), name="pulse", daemon=True).start()
-    from netgraft.tuning.distribute import WorkersFailed
+    from netgraft.tuning.workers.distribute import WorkersFailed
 
     try:
         _fit(job, address)
@@ -46,9 +46,9 @@ def main(job_id: str, address: str) -> None:
 def _fit(job: Job, address: str) -> None:
     import ray
 
-    from netgraft.tuning.distribute import Placement, fit
-    from netgraft.tuning.launch import RayLauncher
-    from netgraft.tuning.worker import carry_out
+    from netgraft.tuning.workers.distribute import Placement, fit
+    from netgraft.tuning.workers.launch import RayLauncher
+    from netgraft.tuning.workers.worker import carry_out
 
     ray.init(address=address, logging_level=logging.WARNING)
     spec = job.order.spec

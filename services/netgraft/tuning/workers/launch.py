@@ -79,7 +79,9 @@ class RayLauncher:
         # Ray tells a job the address of whichever local cluster it finds first; with two on
         # one machine that may be the other, so the run is told its own.
         address = ray.get_runtime_context().gcs_address
-        command = shlex.join([sys.executable, "-m", "netgraft.tuning.entry", job_id, address])
+        command = shlex.join(
+            [sys.executable, "-m", "netgraft.tuning.workers.entry", job_id, address]
+        )
         try:
             self._client().submit_job(
                 entrypoint=command,

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from sqlalchemy.exc import SQLAlchemyError
 
 from netgraft.errors import NetgraftError
-from netgraft.tuning.board import Board
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.jobs import Jobs, Superseded
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.jobs import Jobs, Superseded
+from netgraft.tuning.results.tensorboard import Board
 
 logger = logging.getLogger(__name__)
 

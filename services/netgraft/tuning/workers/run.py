@@ -15,24 +15,31 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import TrainingFailed
-from netgraft.models import gradients, zoo
+from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.losses import make_loss
+from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Tuned
-from netgraft.models.store import Store
 from netgraft.models.values import drawn_names
 from netgraft.settings import settings
-from netgraft.tuning import checkpoint, recipes
+from netgraft.store import gradients
+from netgraft.store.store import Store
 from netgraft.tuning.data import open_data
-from netgraft.tuning.diary import Diary
-from netgraft.tuning.events import Event, Kind
-from netgraft.tuning.group import Group
-from netgraft.tuning.job import Job
-from netgraft.tuning.jobs import Jobs, Superseded
-from netgraft.tuning.loading import Normaliser, epoch_order, load, measured_order, steps_per_epoch
-from netgraft.tuning.pace import Pace
-from netgraft.tuning.planning import head_paths
-from netgraft.tuning.step import Learner, train_only
+from netgraft.tuning.data.loading import (
+    Normaliser,
+    epoch_order,
+    load,
+    measured_order,
+    steps_per_epoch,
+)
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import Job
+from netgraft.tuning.jobs.jobs import Jobs, Superseded
+from netgraft.tuning.jobs.planning import head_paths
+from netgraft.tuning.train import checkpoint, strategies
+from netgraft.tuning.train.step import Learner, train_only
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.progress import Diary
+from netgraft.tuning.workers.throughput import Pace
 
 NOTHING_IGNORED = -100
 """No class index: pixels may be of class "ignore", whole pictures may not."""
@@ -88,7 +95,7 @@ class Run:
         self.per_epoch = steps_per_epoch(len(self.train), self.share * self.group.workers)
         self.total = self.per_epoch * spec.epochs
         self.learner = self._learner()
-        taste = zoo.preprocessing(self.recipe.base)
+        taste = resolve.preprocessing(self.recipe.base)
         self.normalise = Normaliser(taste.mean, taste.std, self.group.device)
         self.saved = time.monotonic()
 
@@ -274,7 +281,7 @@ class Run:
         return Learner(
             module,
             make_loss(self.spec.loss, ignore_index=NOTHING_IGNORED),
-            recipes.step_config(self.spec, self.total),
+            strategies.step_config(self.spec, self.total),
             device=self.group.device,
             head=heads,
             wrap=self.group.wrap,

@@ -7,12 +7,12 @@ import errno
 from typing import TYPE_CHECKING
 
 from netgraft.errors import DiskFull, NetgraftError, TrainingFailed
-from netgraft.models.store import default_store
 from netgraft.settings import settings
-from netgraft.tuning.jobs import Jobs
+from netgraft.store.store import default_store
+from netgraft.tuning.jobs.jobs import Jobs
 
 if TYPE_CHECKING:
-    from netgraft.tuning.group import Group
+    from netgraft.tuning.workers.group import Group
 
 
 def carry_out(job_id: str, group: "Group") -> None:
@@ -22,7 +22,7 @@ def carry_out(job_id: str, group: "Group") -> None:
     """
     import torch
 
-    from netgraft.tuning.run import run
+    from netgraft.tuning.workers.run import run
 
     store = default_store()
     try:

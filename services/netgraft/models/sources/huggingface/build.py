@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netgraft.errors import NetgraftError, PackageMissing, TooLarge, UnsupportedFile
-from netgraft.models.override import override
 from netgraft.models.recipe import Base, UserFile
-from netgraft.models.weightless import construct_weightless
+from netgraft.models.sources.weightless import construct_weightless
+from netgraft.models.untrusted.patching import override
 
 if TYPE_CHECKING:
-    from netgraft.models.store import Store
+    from netgraft.store.store import Store
 
 MOST_MODULES = 20_000
 """A structure may have; a stranger's configuration could ask for any number of layers."""

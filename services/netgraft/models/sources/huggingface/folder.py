@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from netgraft.errors import NetgraftError, UnsupportedFile
-from netgraft.models import bounds, hf_config, plain_files
-from netgraft.models.formats import display_name
+from netgraft.models.sources.huggingface import config as hf_config
+from netgraft.models.untrusted import limits, safe_open
+from netgraft.models.untrusted.formats import display_name
 
 WHOLE, INDEX, SHARDS = "model.safetensors", "model.safetensors.index.json", "model-*.safetensors"
 ADAPTER = "adapter_config.json"
@@ -92,11 +93,11 @@ def _copy(file: Path, copy: Path, within: Path, name: str, before: int) -> tuple
         raise UnsupportedFile(path=name, problem=problem)
     shown = f"{name}/{file.name}"
     with (
-        plain_files.room(),
+        safe_open.room(),
         copy.open("wb") as out,
-        plain_files.opened(place, shown, (within,)) as data,
+        safe_open.opened(place, shown, (within,)) as data,
     ):
-        return plain_files.copy(data, out, shown, plain_files.of_hugging_face(), before)
+        return safe_open.copy(data, out, shown, safe_open.of_hugging_face(), before)
 
 
 def _text(file: Path, name: str) -> dict[str, Any]:
@@ -125,7 +126,7 @@ def _elements(files: list[Path], name: str) -> int:
     total = 0
     for path in files:
         with path.open("rb") as file:
-            bounds.safetensors_header(file, name)
+            limits.safetensors_header(file, name)
         try:
             with safe_open(path, "pt") as tensors:
                 total += sum(prod(tensors.get_slice(key).get_shape()) for key in tensors.keys())  # noqa: SIM118  # no dictionary

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor, nn
 
-from netgraft.models import hf_build
-from netgraft.models.catalogue import Entry
-from netgraft.models.download import Progress
+from netgraft.models.fetch.http import Progress
 from netgraft.models.recipe import Base
-from netgraft.models.source import Plain, Preprocessing
+from netgraft.models.sources.huggingface import build as hf_build
+from netgraft.models.sources.source import Plain, Preprocessing
+from netgraft.models.zoo.catalogue import Entry
 
 CODE = (
     "class Logits({kind}):",

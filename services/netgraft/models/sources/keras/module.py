@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from netgraft.errors import UnsafeFile, UnsupportedFile
-from netgraft.models.keras_file import CONFIG, WEIGHTS, is_buildable, must_have_keras
+from netgraft.models.sources.keras.archive import CONFIG, WEIGHTS, is_buildable, must_have_keras
 
 PARTS = (CONFIG, "metadata.json", WEIGHTS)
 """What is read of a file; assets, which only layers that are not built have, are not."""

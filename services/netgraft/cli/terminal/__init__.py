@@ -1,0 +1,1 @@
+"""What a terminal shows: tables, bars, lines and colours. Knows no command."""

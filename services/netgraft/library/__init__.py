@@ -1,0 +1,1 @@
+"""The Models service: names, exports, uploads, prefetching. Knows no graph."""

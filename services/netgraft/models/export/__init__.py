@@ -1,0 +1,1 @@
+"""Models as files and plain code, for programs without netgraft."""

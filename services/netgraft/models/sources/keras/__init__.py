@@ -1,0 +1,1 @@
+"""Models in `.keras` files, through Keras on its torch backend."""

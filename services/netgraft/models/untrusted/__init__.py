@@ -1,0 +1,1 @@
+"""Reading what strangers wrote: limits, formats, paths, pickles. Runs nothing of it."""

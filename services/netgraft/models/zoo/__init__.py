@@ -1,0 +1,1 @@
+"""The index of the zoo and its labels, readable without torch."""

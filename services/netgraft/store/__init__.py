@@ -1,0 +1,1 @@
+"""What lasts: recipes, tensors, files and the tables. Knows nothing of what a recipe means."""

@@ -1,0 +1,1 @@
+"""The durable life of a job. Knows no Ray and no torch."""

@@ -1,0 +1,1 @@
+"""The processes that train, and on Ray their placement. Knows no data set."""
