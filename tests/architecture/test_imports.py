@@ -1,4 +1,4 @@
-"""Imports run one way, as the house is laid: app → deployment → slice → models → errors."""
+"""Imports run one way: down the floors, into no other slice, and in no circle."""
 
 import ast
 import subprocess
@@ -11,14 +11,27 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "services", ROOT / "ui"]
 
-SLICES = ("library", "graph", "surgery", "tuning", "agent")
-GROUND = ("errors", "private", "settings")
+FLOORS = (
+    ("errors", "language", "private", "settings", "logs", "deadlines"),
+    ("store",),
+    ("models",),
+    ("anatomy",),
+    ("library", "graph", "surgery", "tuning", "agent"),
+    ("serving", "client", "sending", "codes", "running", "app"),
+    ("nn", "cli"),
+)
+"""Rooms from the ground up: one imports what stands below it, and itself."""
+GROUND, SLICES = FLOORS[0], FLOORS[4]
+TENSORS = ("store", "models", "anatomy", "library", "graph", "surgery", "tuning", "nn")
+"""Rooms that may import torch."""
 EDGES = ("servicer", "deployment")
+LENGTH = 400
+"""Lines of the longest file that is read from top to bottom."""
 
 MAY_IMPORT_RAY = {
     "netgraft.app",
     "netgraft.serving.ray_patches",
-    *(f"netgraft.{room}.deployment" for room in ("models", *SLICES)),
+    *(f"netgraft.{room}.deployment" for room in SLICES),
     "netgraft.tuning.workers.launch",  # submits and stops Ray jobs
     "netgraft.tuning.workers.entry",  # is one
     "netgraft.tuning.workers.distribute",  # lays Ray Train around the single-device step
@@ -61,42 +74,40 @@ def room(module: str) -> str:
 
 
 def layer(name: str) -> str:
-    """What a name of ours is imported from inside its room, such as "edge" or "store"."""
+    """What a name of ours is imported from inside its room, such as "servicer" or "store"."""
     parts = name.split(".")
     return parts[2] if parts[0] == "netgraft" and len(parts) > 2 else ""
+
+
+def floor(room: str) -> int:
+    """How far up a room stands; -1 where it is none of FLOORS."""
+    return next((level for level, rooms in enumerate(FLOORS) if room in rooms), -1)
 
 
 def allowed_rooms(module: str) -> set[str]:
     """Rooms that a module may import from, its own left aside."""
     here = room(module)
     at_edge = module.rpartition(".")[2] in EDGES
-    if here in ("models", *SLICES):
-        inward = {*GROUND, "models"}
-        # The agent carries plans out over gRPC, so it holds messages and the client.
-        return (
-            inward
-            | ({"serving", "v1"} if at_edge else set())
-            | ({"client", "v1", "serving"} if here == "agent" else set())
-        )
+    below = {name for rooms in FLOORS[: max(floor(here), 0)] for name in rooms}
+    if here == "agent":  # It carries plans out over gRPC, so it holds messages and the client.
+        return below | {"client", "v1", "serving"}
+    if here in SLICES:
+        return below | ({"serving", "v1"} if at_edge else set())
     return {
-        "errors": set(),
-        "private": set(),
+        "errors": {"language"},
         "settings": {"errors", "private"},
-        "guard": set(GROUND),
-        "ray_patches": {*GROUND, "guard"},
-        "serving": {*GROUND, "guard"},
-        "deadlines": set(),
-        "client": {*GROUND, "deadlines", "guard", "v1"},  # the size of a message a server takes
-        "sending": {"errors", "client", "v1"},
         "logs": {"private"},
+        "serving": {*below, "v1"} - {"anatomy", *SLICES},
+        "client": {*GROUND, "serving", "v1"},  # the size of a message that a server takes
+        "sending": {"errors", "client", "v1"},
         "codes": {"private", "settings"},
         "running": {"private", "settings"},
         # It waits for the first answer.
-        "app": {*GROUND, "client", "codes", "logs", "ray_patches", "running", "v1"},
-        "cli": {*GROUND, *SLICES, "app", "client", "codes", "models", "running", "sending"}
-        | {"serving", "v1"},
+        "app": {*GROUND, "client", "codes", "running", "serving", "v1"},
+        "nn": below,
+        "cli": {*below, "v1"},
         "ui": {*GROUND, "client", "codes", "sending", "v1"},
-    }.get(here, set())
+    }.get(here, below)
 
 
 def breaches(module: str, source: str) -> list[Breach]:
@@ -107,16 +118,16 @@ def breaches(module: str, source: str) -> list[Breach]:
     for name in imports(module, source):
         if within(name, {"ray"}) and module not in MAY_IMPORT_RAY:
             found.append(f"{module} imports {name}: only deployments and app know Ray")
-        if within(name, TORCH) and here not in ("models", "graph", "surgery", "tuning"):
+        if within(name, TORCH) and here not in TENSORS:
             found.append(f"{module} imports {name}: {here} never imports torch")
         if within(name, WEB) and here != "ui":
             found.append(f"{module} imports {name}: only ui knows the web")
-        if within(name, WIRE) and here in ("models", "graph", "surgery", "tuning") and not at_edge:
+        if within(name, WIRE) and here in TENSORS and not at_edge:
             found.append(f"{module} imports {name}: protobuf and gRPC stay at the edge")
         if layer(name) == "deployment":
             found.append(f"{module} imports {name}: only app binds deployments, by their names")
-        if layer(name) == "edge" and not (at_edge or here in ("cli", "agent")):
-            found.append(f"{module} imports {name}: what is inside does not reach for the edge")
+        if layer(name) == "servicer" and not (at_edge or here in ("cli", "agent")):
+            found.append(f"{module} imports {name}: what is inside knows no servicer")
         if name.startswith("netgraft.") and room(name) not in {here, *allowed_rooms(module)}:
             found.append(f"{module} imports {name}: {here} knows nothing of {room(name)}")
     return found
@@ -129,7 +140,7 @@ def test_no_module_breaks_the_import_rules() -> None:
 
 def test_every_room_is_looked_at() -> None:
     rooms = {room(name) for name, _ in modules()}
-    assert rooms >= {"models", *SLICES, "app", "client", "cli", "ui", *GROUND}
+    assert rooms >= {"store", "models", "anatomy", *SLICES, "serving", "app", "client", "cli", "ui"}
 
 
 @pytest.mark.parametrize(
@@ -140,8 +151,8 @@ def test_every_room_is_looked_at() -> None:
         ("netgraft.graph.draw", "def f():\n    import ray"),
         ("netgraft.graph.draw", "from netgraft.v1 import graph_pb2"),
         ("netgraft.graph.servicer", "from netgraft.tuning.servicer import TuningServicer"),
-        ("netgraft.graph.draw", "from netgraft.library.servicer import model_message"),
-        ("netgraft.graph.servicer", "from netgraft.library.deployment import app"),
+        ("netgraft.graph.draw", "from netgraft.graph.servicer import model_message"),
+        ("netgraft.graph.servicer", "from netgraft.graph.deployment import app"),
         ("netgraft.models.resolve", "from grpc import StatusCode"),
         ("netgraft.models.resolve", "import gradio as gr"),
         ("netgraft.models.resolve", "from netgraft import graph"),
@@ -166,7 +177,7 @@ def test_a_planted_breach_is_found(module: str, source: str) -> None:
     [
         ("netgraft.graph.deployment", "from ray import serve\nfrom . import edge"),
         ("netgraft.graph.servicer", "from netgraft.v1 import graph_pb2\nimport grpc"),
-        ("netgraft.graph.servicer", "from netgraft.library.servicer import model_message"),
+        ("netgraft.graph.servicer", "from netgraft.serving.messages import model_message"),
         ("netgraft.graph.draw", "import torch\nfrom netgraft.models.build import build"),
         ("netgraft.agent.run", "from netgraft.client import AsyncClient"),
         ("netgraft.ui.page", "import gradio\nfrom netgraft.client import Client"),
@@ -178,6 +189,53 @@ def test_a_planted_breach_is_found(module: str, source: str) -> None:
 )
 def test_what_the_house_allows_is_no_breach(module: str, source: str) -> None:
     assert breaches(module, source) == []
+
+
+def circles(imported: dict[str, set[str]]) -> list[list[str]]:
+    """Modules that import each other, round and round (Kosaraju's two walks)."""
+    importers: dict[str, set[str]] = {name: set() for name in imported}
+    for name, targets in imported.items():
+        for target in targets:
+            importers[target].add(name)
+    seen: set[str] = set()
+
+    def walk(name: str, edges: dict[str, set[str]]) -> list[str]:
+        if name in seen:
+            return []
+        seen.add(name)
+        return [one for other in sorted(edges[name]) for one in walk(other, edges)] + [name]
+
+    order = [one for name in sorted(imported) for one in walk(name, imported)]
+    seen.clear()
+    groups = [walk(name, importers) for name in reversed(order)]
+    return [sorted(group) for group in groups if len(group) > 1]
+
+
+def file_of(name: str, files: set[str]) -> str:
+    """The module that an imported name stands in; "" where it is none of ours."""
+    while name and name not in files:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    ours = dict(modules())
+    imported = {
+        module: {file_of(name, set(ours)) for name in imports(module, source)} - {"", module}
+        for module, source in ours.items()
+    }
+    assert circles(imported) == []
+
+
+def test_a_planted_circle_is_found() -> None:
+    imported = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}
+    assert circles(imported) == [["b", "c"]]
+
+
+def test_no_file_is_longer_than_one_reads_in_a_sitting() -> None:
+    files = [path for root in SOURCES for path in root.rglob("*") if path.suffix in (".py", ".js")]
+    lengths = {path.name: path.read_text().count("\n") for path in files}
+    assert {name: count for name, count in lengths.items() if count > LENGTH} == {}
 
 
 @pytest.mark.parametrize(

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # word: (module, in English, in Chinese)
-    "up": ("house", "Start everything; prints the chat page's address.", "启动全部服务并显示聊天页地址。"),  # noqa: E501
-    "do": ("talk", "Carry out a sentence or a plan file.", "执行一句话或一个计划文件。"),
-    "plan": ("talk", "Say what a sentence would become.", "显示一句话会变成怎样的计划。"),
-    "show": ("look", "Draw a model's graph.", "绘制模型的计算图。"),
-    "inspect": ("look", "Heads, parameters, FLOPs, input.", "分类头、参数量、FLOPs、输入。"),
-    "diff": ("look", "What differs between two models.", "比较两个模型的差异。"),
-    "models": ("look", "Search the model zoo.", "搜索模型库。"),
+    "up": ("server", "Start everything; prints the chat page's address.", "启动全部服务并显示聊天页地址。"),  # noqa: E501
+    "do": ("plan", "Carry out a sentence or a plan file.", "执行一句话或一个计划文件。"),
+    "plan": ("plan", "Say what a sentence would become.", "显示一句话会变成怎样的计划。"),
+    "show": ("show", "Draw a model's graph.", "绘制模型的计算图。"),
+    "inspect": ("show", "Heads, parameters, FLOPs, input.", "分类头、参数量、FLOPs、输入。"),
+    "diff": ("show", "What differs between two models.", "比较两个模型的差异。"),
+    "models": ("show", "Search the model zoo.", "搜索模型库。"),
     "prefetch": ("prefetch", "Download pretrained weights.", "下载预训练权重。"),
     "upload": ("upload", "Send a model's file to the server.", "把模型文件上传到服务器。"),
     "retarget": ("edit", "Replace the head for N classes.", "更换分类头，改为 N 类。"),
@@ -37,17 +37,17 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "dropout": ("edit", "Set the dropout before the head.", "设置分类头之前的 Dropout。"),
     "lora": ("edit", "Put LoRA adapters on the backbone.", "在主干上加入 LoRA 适配器。"),
     "undo": ("edit", "Back to the model before the last edit.", "撤销上一次修改。"),
-    "export": ("take", "Write a model to a file.", "把模型导出为文件。"),
+    "export": ("export", "Write a model to a file.", "把模型导出为文件。"),
     "finetune": ("tune", "Train a model on data.", "用数据微调模型。"),
     "jobs": ("tune", "List tuning jobs.", "列出微调任务。"),
     "status": ("tune", "How a job stands.", "查看任务状态。"),
     "watch": ("tune", "Follow a job to its end.", "跟踪任务直到结束。"),
     "cancel": ("tune", "Stop a job; it can be resumed.", "取消任务（可恢复）。"),
     "resume": ("tune", "Go on with a stopped job.", "恢复已停止的任务。"),
-    "token": ("house", "Print the token that clients need.", "显示客户端所需的令牌。"),
-    "doctor": ("house", "Check this machine and say what to mend.", "检查本机并给出修复建议。"),
+    "token": ("server", "Print the token that clients need.", "显示客户端所需的令牌。"),
+    "doctor": ("server", "Check this machine and say what to mend.", "检查本机并给出修复建议。"),
     "demo": ("demo", "A whole netgraft and one sentence, for real.", "启动全部并真实执行一句话。"),
-    "completion": ("house", "Print the shell's completion script.", "输出命令行补全脚本。"),
+    "completion": ("server", "Print the shell's completion script.", "输出命令行补全脚本。"),
 }  # fmt: skip
 
 LOCALES = ("NETGRAFT_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -81,7 +81,7 @@ class Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"netgraft.cli.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"netgraft.cli.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name.replace('-', '_')}_command")
         return command
 
