@@ -9,7 +9,7 @@ OUT    ?= coverage_graphs.jsonl
 # What runs from here leaves bytecode where some is missing, whatever this machine's default is.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up test suite ready images-test check format proto layout catalogue coverage-zoo clean
+.PHONY: help install demo up test suite ready images-test check format proto layout messages catalogue coverage-zoo clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ up: install      ## start everything and print the chat page's address
 proto: install   ## generate the stubs beside the .proto files
 	$(BIN)/python proto/generate.py
 
+messages: install ## collect the sentences of all sources, and compile their catalogues
+	$(BIN)/python services/netgraft/language/catalogue.py
+
 layout: install  ## write docs/layout.md from the first lines of the sources
 	$(BIN)/python docs/generate.py
 
@@ -39,6 +42,7 @@ check: install   ## lint, types and freshness of what is generated
 	$(BIN)/ruff format --check .
 	$(BIN)/python proto/generate.py --check
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python services/netgraft/language/catalogue.py --check
 	$(BIN)/mypy
 
 format: install  ## format the code and mend what lint can mend
