@@ -12,7 +12,8 @@ from netgraft.graph import lens
 from netgraft.graph.capture.capture import parameters
 from netgraft.graph.lens import Change
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import base_module, resolve
 from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2

@@ -7,16 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netgraft.errors import NothingToUndo
-from netgraft.models.recipe import (
-    Base,
-    Freeze,
-    HeadEdit,
-    OwnerPatch,
-    Recipe,
-    Retarget,
-    SetLoss,
-    Tuned,
-)
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.edits.retarget import OwnerPatch, Retarget
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipe import Base, HeadEdit, Recipe
 
 BASE = Recipe(Base("torchvision", "resnet50", "IMAGENET1K_V2"))
 HEAD = HeadEdit("fc", "Linear", 2048, 1000, 100)

@@ -9,7 +9,8 @@ import torch
 from sqlalchemy import create_engine
 
 from netgraft.errors import DiskFull, UnknownModel
-from netgraft.models.recipe import Base, Recipe, SetLoss
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.recipe import Base, Recipe
 from netgraft.store.requests import Asked, Requests, claim
 from netgraft.store.store import Store
 from netgraft.store.tables import Table

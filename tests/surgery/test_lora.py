@@ -17,10 +17,12 @@ from netgraft.anatomy.heads import tensors_in
 from netgraft.errors import EditFailed, InvalidValue, NetgraftError, PackageMissing, UnknownModule
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.build import build
-from netgraft.models.edits.lora import merge_adapters
+from netgraft.models.edits.lora import Lora
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.export.export import file_name, write
+from netgraft.models.layers.adapters import merge_adapters
 from netgraft.models.losses.catalogue import make_loss
-from netgraft.models.recipe import Lora, Recipe, Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import example_inputs
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer

@@ -18,7 +18,7 @@ from torch import Tensor
 from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.heads import tensors_in
 from netgraft.models.build import build
-from netgraft.models.recipe import Retarget
+from netgraft.models.edits.retarget import Retarget
 from netgraft.models.resolve import example_inputs, resolve
 from netgraft.models.zoo.catalogue import Entry, entries
 from netgraft.surgery.retarget import retarget
@@ -60,7 +60,7 @@ def test_the_sample_has_sixty_names_of_every_task_and_both_libraries() -> None:
 @pytest.mark.parametrize("name", SAMPLE)
 def test_its_heads_are_replaced_and_learn(name: str, anatomies: Anatomies) -> None:
     recipe = resolve(f"{name}@none", "pretrained", anatomies.store).recipe
-    edited = retarget(recipe, CLASSES, (), anatomies)
+    edited = retarget(recipe, CLASSES, (), anatomies).recipe
     edit = edited.edits[-1]
     assert isinstance(edit, Retarget)
     assert edit.heads

@@ -15,7 +15,7 @@ from netgraft.anatomy.roles import Head
 from netgraft.anatomy.traces import Output, Trace
 from netgraft.errors import SurgeryFailed
 from netgraft.models import resolve
-from netgraft.models.recipe import Dropout, Lora, Recipe, Replace, Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ class Anatomies:
         from netgraft.models.build import build
 
         module = build(recipe, self.store, device="meta")
-        if recipe.edits and not isinstance(recipe.edits[-1], Retarget | Replace | Dropout | Lora):
-            # No other edit moves a head.
+        if recipe.edits and not recipe.edits[-1].changes.trace:
             return measure(module, self.of(recipe.parent).trace)
         return measure(module, look(recipe, module))
 

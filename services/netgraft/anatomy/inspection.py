@@ -4,7 +4,7 @@ import json
 
 from netgraft.anatomy.anatomy import FORMAT, Anatomies, example
 from netgraft.models import resolve
-from netgraft.models.recipe import Dropout, Freeze, Recipe, SetLoss, Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 
 KIND = "flops"
@@ -27,7 +27,7 @@ def flops(recipe: Recipe, store: Store) -> int:
     A detector's are those of a picture on which no box is dropped. Kept in the
     store by the recipe that last changed the structure.
     """
-    while recipe.edits and isinstance(recipe.edits[-1], Freeze | SetLoss | Tuned | Dropout):
+    while recipe.edits and not recipe.edits[-1].changes.flops:
         recipe = recipe.parent
     if data := store.get_file(KIND, recipe.id):
         return int(data)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
 from netgraft.models.fetch import cached
 from netgraft.models.nearest import nearest
-from netgraft.models.recipe import Base, Recipe, Tuned
+from netgraft.models.recipe import Base, Recipe
 from netgraft.models.untrusted.formats import names_file
 from netgraft.models.zoo.catalogue import Entry, by_name
 from netgraft.store.store import Store, is_model_id
@@ -147,7 +147,7 @@ def on_disk(base: Base) -> bool:
 
 def learned(recipe: Recipe) -> bool:
     """Whether a model has weights that somebody trained, and they are on this machine."""
-    return recipe.base.file is not None or any(recipe.edits_of(Tuned)) or on_disk(recipe.base)
+    return recipe.base.file is not None or recipe.training is not None or on_disk(recipe.base)
 
 
 def fetch(base: Base) -> None:

@@ -4,21 +4,39 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
 from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue
-from netgraft.models.build import apply_structure, build
-from netgraft.models.edits.dropout import can_drop
-from netgraft.models.recipe import Dropout, Recipe
+from netgraft.models.build import build
+from netgraft.models.edits.dropout import Dropout
+from netgraft.models.layers.dropout import can_drop
+from netgraft.models.recipe import Recipe
+from netgraft.surgery.edited import Edited, Facts
+from netgraft.surgery.operations import operation
 from netgraft.surgery.verify import moved
+
+if TYPE_CHECKING:
+    from netgraft.surgery.messages import Words
 
 ROLES = ("main", "auxiliary")
 
 
-def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Recipe:
+@dataclass(frozen=True)
+class Dropped(Facts):
+    """What is known of dropout before heads."""
+
+    edit: Dropout
+
+    def sentences(self, words: "Words") -> list[str]:
+        return words.dropped(self.edit)
+
+
+@operation("dropout")
+def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Edited:
     """The recipe whose heads read their input through dropout of probability `p`; it is stored.
 
     Where the model has an nn.Dropout directly before a head, that one gets `p`; else the head
@@ -30,14 +48,14 @@ def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Recipe:
     before = anatomies.of(recipe).trace
     module = build(recipe, anatomies.store, device="meta")
     edit = _planned(recipe, p, module, before)
-    module = apply_structure(module, edit)
+    module = edit.restructure(module)
     edited = recipe.with_edit(edit)
     after = look(edited, module)
     if moved(before, after):
         raise _failed(recipe, p, "its outputs would change.")
     anatomies.store.put_recipe(edited)
     anatomies.remember(edited, measure(module, after))
-    return edited
+    return Edited(edited, Dropped(edit))
 
 
 def _planned(recipe: Recipe, p: float, module: nn.Module, seen: Trace) -> Dropout:

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from netgraft.models.recipe import Dropout, Lora, Replace
+    from netgraft.language import Message
+    from netgraft.models.edits.dropout import Dropout
+    from netgraft.models.edits.lora import Lora
+    from netgraft.models.edits.replace import Replace
     from netgraft.surgery.warm import Warm
 
 MOST_NAMES = 8
@@ -38,6 +41,14 @@ class Words:
     def summary(self, said: Sequence[str]) -> str:
         """Several sentences as one text."""
         return self._say(". ".join(said) + ".", "。".join(said) + "。")
+
+    def described(self, line: "Message") -> str:
+        """An edit in its own words."""
+        return line.say("zh" if self.chinese else "en")
+
+    def background(self, classes: int) -> str:
+        """That a detector tells one more class apart than were asked for."""
+        return self._say(f"{classes:,} classes and the background", f"{classes:,} 个类别和背景")
 
     def kept(self, kept: Sequence[tuple[str, str]], classes: int, warm: "Warm") -> list[str]:
         """Which of the new classes keep their weights, as pairs of name now and before."""

@@ -2,17 +2,24 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidClasses, InvalidValue
 from netgraft.models.drawn import must_fit
-from netgraft.models.recipe import Recipe
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.recipe import HeadEdit, Recipe
+from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.initial import draw_heads
 from netgraft.surgery.means import means_of
+from netgraft.surgery.operations import operation
 from netgraft.surgery.symbolic import foretold, tried_alone
 from netgraft.surgery.trial import planned
 from netgraft.surgery.warm import Start, Warm, copies, has_heads, matched
+
+if TYPE_CHECKING:
+    from netgraft.surgery.messages import Words
 
 MOST_CLASSES = 1_000_000
 LONGEST_NAME = 256
@@ -20,13 +27,39 @@ LONGEST_NAME = 256
 DEFAULT = Start()
 
 
+@dataclass(frozen=True)
+class Grafted(Facts):
+    """What is known of new heads."""
+
+    edit: Retarget
+    background: bool
+    """Whether the model is a detector, which tells the background apart besides the classes."""
+    warm: Warm
+    """Which classes keep their weights, and why others do not."""
+
+    @property
+    def heads(self) -> tuple[HeadEdit, ...]:
+        return self.edit.heads
+
+    @property
+    def kept(self) -> tuple[tuple[str, str], ...]:
+        return self.edit.kept
+
+    def sentences(self, words: "Words") -> list[str]:
+        classes = self.edit.classes
+        heads = [str(head) for head in self.heads]
+        background = [words.background(classes)] if self.background else []
+        return [*heads, *background, *words.kept(self.kept, classes, self.warm)]
+
+
+@operation("retarget")
 def retarget(
     recipe: Recipe,
     classes: int,
     class_names: Sequence[str],
     anatomies: Anatomies,
     start: Start = DEFAULT,
-) -> Recipe:
+) -> Edited:
     """The recipe with heads for `classes` classes; it is stored, and its tensors are a formula.
 
     A detector keeps its background, class 0, besides these. Classes whose names the model
@@ -40,25 +73,24 @@ def retarget(
     before = anatomies.of(recipe).trace
     warm = matched(recipe, names, start, before)
     plan = replace(planned(recipe, before, count, names), init=start.init)
-    told = foretold(recipe, count, anatomies)
-    trial = told or tried_alone(recipe, plan, anatomies)
+    known = foretold(recipe, count, anatomies)
+    trial = known or tried_alone(recipe, plan, anatomies)
     means = means_of(trial, start.means, anatomies.store) if start.means else {}
     draw = draw_heads(trial, plan, recipe, without=means.keys())
     must_fit(draw.tensors)
-    if not has_heads(recipe, before, anatomies.store, warm):
-        warm = Warm()
+    kept = warm if has_heads(recipe, before, anatomies.store, warm) else Warm()
     edit = replace(
         plan,
         patches=trial.patches,
         tensors=anatomies.store.put_tensors(means) if means else "",
-        kept=tuple(each.names for each in warm.kept),
+        kept=tuple(each.names for each in kept.kept),
         draw=draw,
-        copies=copies(warm, before, trial.anatomy.trace),
+        copies=copies(kept, before, trial.anatomy.trace),
     )
     edited = recipe.with_edit(edit)
     anatomies.store.put_recipe(edited)
-    anatomies.remember(edited, trial.anatomy, follows=told is not None)
-    return edited
+    anatomies.remember(edited, trial.anatomy, follows=known is not None)
+    return Edited(edited, Grafted(edit, trial.anatomy.trace.detector, warm))
 
 
 def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:

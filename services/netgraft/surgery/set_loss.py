@@ -1,5 +1,8 @@
 """Choosing the loss that training minimises."""
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import torch
 
 from netgraft.anatomy.anatomy import Anatomies, example
@@ -7,12 +10,31 @@ from netgraft.anatomy.heads import call, tensors_in
 from netgraft.errors import InvalidValue
 from netgraft.models import resolve
 from netgraft.models.build import build
+from netgraft.models.edits.set_loss import SetLoss
 from netgraft.models.losses.catalogue import LOSSES, fitting
 from netgraft.models.losses.outputs import must_fit
-from netgraft.models.recipe import Recipe, SetLoss
+from netgraft.models.recipe import Recipe
+from netgraft.surgery.edited import Edited, Facts
+from netgraft.surgery.operations import operation
+
+if TYPE_CHECKING:
+    from netgraft.surgery.messages import Words
+
+OWN = "models for {} compute their own losses"
 
 
-def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
+@dataclass(frozen=True)
+class Chosen(Facts):
+    """What is known of a loss that was chosen."""
+
+    edit: SetLoss
+
+    def sentences(self, words: "Words") -> list[str]:
+        return [words.loss(self.edit.loss, LOSSES[self.edit.loss].says)]
+
+
+@operation("set_loss")
+def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Edited:
     """The recipe with another loss; it is stored.
 
     Raises InvalidValue where the loss is not one for the task, and LossMismatch where it reads
@@ -28,9 +50,10 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
         raise InvalidValue(name="loss", value=name, expected=expected)
     if any(head.activation for head in anatomies.of(recipe).trace.heads):
         must_fit(name, _trained_on(recipe, anatomies), task, recipe.title)
-    edited = recipe.with_edit(SetLoss(name))
+    edit = SetLoss(name)
+    edited = recipe.with_edit(edit)
     anatomies.store.put_recipe(edited)
-    return edited
+    return Edited(edited, Chosen(edit))
 
 
 def _trained_on(recipe: Recipe, anatomies: Anatomies) -> torch.Tensor:
@@ -39,6 +62,3 @@ def _trained_on(recipe: Recipe, anatomies: Anatomies) -> torch.Tensor:
     with torch.random.fork_rng(devices=[]):
         _, result = call(module, example(recipe))
     return next(tensor for _, tensor in tensors_in(result))
-
-
-OWN = "models for {} compute their own losses"

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from netgraft.anatomy.anatomy import Anatomies, Anatomy, from_document
-from netgraft.models.recipe import OwnerPatch, Recipe, Retarget, SetLoss, Tuned
+from netgraft.models.edits.retarget import OwnerPatch, Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.surgery.trial import Blank, Trial, total_classes, tried
 
 FORMAT = 1
@@ -105,11 +106,7 @@ def foretell(recipe: Recipe, anatomies: Anatomies) -> Anatomy | None:
 
 def _root(recipe: Recipe) -> Recipe:
     """The oldest ancestor that answers to a class count as this recipe does."""
-    while recipe.edits:
-        last = recipe.edits[-1]
-        appends = isinstance(last, Retarget) and any(head.append for head in last.heads)
-        if appends or not isinstance(last, Retarget | SetLoss | Tuned):
-            break
+    while recipe.edits and not recipe.edits[-1].changes.retargets:
         recipe = recipe.parent
     return recipe
 

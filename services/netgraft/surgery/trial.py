@@ -9,7 +9,8 @@ from netgraft.anatomy.anatomy import FORWARD_ERRORS, TASKS, Anatomy, first_line,
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import SurgeryFailed
 from netgraft.models import resolve
-from netgraft.models.recipe import HeadEdit, OwnerPatch, Recipe, Retarget
+from netgraft.models.edits.retarget import OwnerPatch, Retarget
+from netgraft.models.recipe import HeadEdit, Recipe
 from netgraft.surgery.verify import breach
 
 if TYPE_CHECKING:
@@ -136,10 +137,8 @@ def _must_be_plain(recipe: Recipe, edit: Retarget, module: "nn.Module") -> None:
 
 
 def _applied(recipe: Recipe, edit: Retarget, module: "nn.Module") -> "nn.Module":
-    from netgraft.models.build import apply_structure
-
     try:
-        return apply_structure(module, edit)
+        return edit.restructure(module)
     except FORWARD_ERRORS as error:
         problem = f"the new layer cannot be made ({first_line(error)})."
         raise SurgeryFailed(model=recipe.title, problem=problem) from error

@@ -11,8 +11,9 @@ from typing import Literal
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import InvalidValue, UnknownClass
 from netgraft.models import resolve
+from netgraft.models.edits.retarget import Copies
 from netgraft.models.nearest import nearest
-from netgraft.models.recipe import Copies, Recipe
+from netgraft.models.recipe import Recipe
 from netgraft.models.zoo.labels import Labels, labels, normal
 from netgraft.store.store import Store
 

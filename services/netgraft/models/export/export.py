@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from netgraft.errors import CannotExport, DetectorFormat, InvalidValue
 from netgraft.models.build import build
-from netgraft.models.edits.lora import merge_adapters
 from netgraft.models.export import card, code
+from netgraft.models.layers.adapters import merge_adapters
 from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import example_inputs, task
 from netgraft.models.sources.file import stem

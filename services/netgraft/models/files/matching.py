@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from netgraft.errors import UnsupportedFile
 from netgraft.models import resolve
-from netgraft.models.build import resize_head
 from netgraft.models.files import fingerprints
 from netgraft.models.files.fingerprints import Shapes, Signature, counted
 from netgraft.models.files.open import KIND
+from netgraft.models.layers.heads import resize_head
 from netgraft.models.recipe import Base, HeadEdit, UserFile
 from netgraft.models.sources.file import only_drawn, user_file
 from netgraft.models.sources.keras import module as keras_module

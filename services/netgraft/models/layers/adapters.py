@@ -3,7 +3,7 @@
 An adapted layer is y = W x + (alpha / rank) B A x, where A is rank × in and B out × rank. PEFT
 puts W one level down: "fc.weight" becomes "fc.base_layer.weight", beside "fc.lora_A.default.weight"
 and "fc.lora_B.default.weight". Taken away, a model has its adapters added to W and is plain
-again, but as code and its state dict, which keep them (`lora_code`).
+again, except as code with its state dict, which keep them (`edits.lora`).
 """
 
 import re
@@ -14,10 +14,9 @@ import torch
 from torch import nn
 
 from netgraft.errors import PackageMissing
-from netgraft.models.recipe import Lora
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from peft.tuners.lora import LoraLayer
 
@@ -56,28 +55,36 @@ def adapted_around(module: nn.Module, path: str) -> str:
     return next((each for each, _ in _adapted(module) if path.startswith(f"{each}.")), "")
 
 
-def put_adapters(module: nn.Module, edit: Lora) -> None:
-    """Put an edit's adapters into a module, with values of no meaning; only they and heads train.
+def put_adapters(
+    module: nn.Module,
+    layers: "Sequence[str]",
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    trained: "Sequence[str]",
+) -> None:
+    """Put adapters beside layers, with values that mean nothing yet, in place.
 
-    Raises PackageMissing.
+    They and the modules `trained` train, nothing else. Raises PackageMissing.
     """
     must_have_peft()
     from peft import LoraConfig, inject_adapter_in_model
 
     config = LoraConfig(
-        r=edit.rank,
-        lora_alpha=edit.alpha,  # type: ignore[arg-type]  # any number will do
-        lora_dropout=edit.dropout,
+        r=rank,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # any number will do
+        lora_dropout=dropout,
         # A list would mean every path that ends so.
-        target_modules="|".join(re.escape(path) for path in edit.layers),
+        target_modules="|".join(re.escape(path) for path in layers),
     )
     training = module.training
     with torch.random.fork_rng(devices=[]):
         inject_adapter_in_model(config, module)
     module.requires_grad_(False)
-    trained = tuple(f"{head}." for head in edit.trained)
+    heads = tuple(f"{path}." for path in trained)
     for name, parameter in module.named_parameters():
-        parameter.requires_grad_(is_adapters(name) or name.startswith(trained))
+        parameter.requires_grad_(is_adapters(name) or name.startswith(heads))
     module.train(training)
 
 

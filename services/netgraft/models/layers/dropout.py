@@ -6,9 +6,9 @@ becomes of a class that has an nn.Dropout, which holds no tensors, and calls it 
 hook: torch.export, ONNX, TorchScript and pickle see an ordinary module.
 """
 
-from torch import Tensor, nn
+from collections.abc import Iterable
 
-from netgraft.models.recipe import Dropout
+from torch import Tensor, nn
 
 
 class DropoutLinear(nn.Linear):
@@ -68,12 +68,17 @@ def can_drop(layer: nn.Module) -> bool:
     return type(layer) in WITH_DROPOUT or type(layer) in WITH_DROPOUT.values()
 
 
-def set_dropout(module: nn.Module, edit: Dropout) -> None:
-    """Carry a Dropout edit out, in place. Raises KeyError for a layer that cannot take it."""
-    for path in edit.layers:
+def set_dropout(
+    module: nn.Module, p: float, layers: Iterable[str], dropouts: Iterable[str]
+) -> None:
+    """Put an nn.Dropout(p) before `layers`, and set the probability of `dropouts`, in place.
+
+    Raises KeyError for a layer that cannot take it.
+    """
+    for path in layers:
         layer = module.get_submodule(path)
         if type(layer) not in WITH_DROPOUT.values():
             layer.__class__ = WITH_DROPOUT[type(layer)]
-        layer.dropout = nn.Dropout(edit.p).train(layer.training)
-    for path in edit.dropouts:
-        module.get_submodule(path).p = edit.p  # type: ignore[assignment]
+        layer.dropout = nn.Dropout(p).train(layer.training)
+    for path in dropouts:
+        module.get_submodule(path).p = p  # type: ignore[assignment]

@@ -7,7 +7,7 @@ and without those whose parameters are not known before a first call.
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 import torch
@@ -16,10 +16,10 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from netgraft.errors import InvalidValue
 from netgraft.models.nearest import nearest
-from netgraft.models.recipe import Replace, Scalar
+from netgraft.models.stored import Scalar
 
 ELSEWHERE = ("device", "dtype")
-"""Arguments that are the model's to say."""
+"""Arguments that the model decides."""
 BUILDERS = ("container", "transformer", "rnn", "loss", "adaptive", "data_parallel", "distributed")
 """Modules of torch.nn.modules whose classes build or hold others, or take targets."""
 
@@ -66,24 +66,24 @@ def checked_arguments(name: str, arguments: Mapping[str, Scalar]) -> tuple[tuple
     return tuple(sorted(arguments.items()))
 
 
-def make(edit: Replace) -> nn.Module:
-    """The edit's layer as torch makes it, on the default device. Errors are the layer's own."""
-    return layer_class(edit.type)(**dict(edit.arguments))
+def make(name: str, arguments: Iterable[tuple[str, Scalar]]) -> nn.Module:
+    """A layer as torch makes it, on the default device. Errors are the layer's own."""
+    return layer_class(name)(**dict(arguments))
 
 
-def put_layer(module: nn.Module, edit: Replace) -> None:
-    """Put the edit's layer, its tensors 0, in the place of the module at its path.
+def put_layer(module: nn.Module, path: str, made: Callable[[], nn.Module]) -> None:
+    """Put the layer that `made` makes, its tensors 0, in the place of the module at a path.
 
     Its device and dtype are those of what it replaces, or of the model where that has no
     parameters. Its parameters train. Errors are those of the layer's constructor.
     """
-    old = module.get_submodule(edit.path)
+    old = module.get_submodule(path)
     with torch.device("meta"):
-        new = make(edit)
+        new = made()
     like = next(old.parameters(), next(module.parameters(), torch.empty(0)))
     if like.is_floating_point():
         new = new.to(like.dtype)
-    module.set_submodule(edit.path, to_zeros(new, like.device).train(old.training))
+    module.set_submodule(path, to_zeros(new, like.device).train(old.training))
 
 
 def to_zeros(layer: nn.Module, device: torch.device) -> nn.Module:

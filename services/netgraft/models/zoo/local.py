@@ -1,6 +1,6 @@
 """Models that no zoo has and this house does: files that were opened, and what its jobs trained."""
 
-from netgraft.models.recipe import Base, Recipe, Tuned
+from netgraft.models.recipe import Base, Recipe
 from netgraft.models.resolve import entry_of, task
 from netgraft.models.zoo.catalogue import LOCAL, Entry, by_name
 from netgraft.store.store import Store
@@ -17,7 +17,7 @@ def entries(store: Store) -> list[Entry]:
 
 def _is_own(recipe: Recipe) -> bool:
     if recipe.edits:
-        return isinstance(recipe.edits[-1], Tuned) and _is_known(recipe.base)
+        return recipe.is_tuned and _is_known(recipe.base)
     of_hub = recipe.base.source == "hf" and "/" in recipe.base.name  # listed as the hub's
     return recipe.base.file is not None and not of_hub and _is_known(recipe.base)
 

@@ -21,7 +21,7 @@ from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.losses.catalogue import fitting
 from netgraft.models.losses.outputs import must_fit
-from netgraft.models.recipe import Lora, Recipe, Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.data import DataSet, open_data
@@ -62,7 +62,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
         batch_norm=any(isinstance(m, _BatchNorm) for m in subject.module.modules()),
         gpu=device == "gpu",
         workers=workers,
-        adapters=any(subject.recipe.edits_of(Lora)),
+        adapters=subject.recipe.has_adapters,
     )
     defaults = strategies.classification(
         facts, optimizer=wish.optimizer or "", strategy=wish.strategy or ""
@@ -125,8 +125,8 @@ def head_paths(recipe: Recipe, module: nn.Module, classes: int) -> tuple[str, ..
 
     Raises NotPossible when no layer has as many outputs as there are classes.
     """
-    for edit in recipe.edits_of(Retarget):
-        return tuple("head" if head.append else head.path for head in edit.heads)
+    if recipe.heads:
+        return recipe.heads
     fitting_layers = [
         name
         for name, layer in module.named_modules()

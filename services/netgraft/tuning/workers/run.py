@@ -17,8 +17,8 @@ from torch import Tensor
 from netgraft.errors import TrainingFailed
 from netgraft.models import resolve
 from netgraft.models.build import build
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.losses.catalogue import make_loss
-from netgraft.models.recipe import Tuned
 from netgraft.models.values import drawn_names
 from netgraft.settings import settings
 from netgraft.store import gradients
