@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "models": ("show", "Search the model zoo.", "搜索模型库。"),
     "prefetch": ("prefetch", "Download pretrained weights.", "下载预训练权重。"),
     "upload": ("upload", "Send a model's file to the server.", "把模型文件上传到服务器。"),
-    "retarget": ("edit", "Replace the head for N classes.", "更换分类头，改为 N 类。"),
+    "retarget": ("retarget", "Replace the head for N classes.", "更换分类头，改为 N 类。"),
     "freeze": ("edit", "Stop layers from training.", "冻结若干层。"),
     "unfreeze": ("edit", "Let layers train again.", "解冻若干层。"),
     "set-loss": ("edit", "Choose the loss.", "选择损失函数。"),

@@ -108,9 +108,9 @@ class Recipe:
     def _canonical(self) -> str:
         edits = [{"op": edit.op, **written(edit)} for edit in self.edits]
         base = asdict(self.base)
-        if self.base.file is None:  # what has no file reads, and hashes, as before there were any
+        if self.base.file is None:  # written as before bases could have one, so that ids stay
             del base["file"]
-        elif not self.base.file.config:  # nor what has none, as before there were any
+        elif not self.base.file.config:  # likewise
             del base["file"]["config"]
         document = {"version": 1, "base": base, "edits": edits}
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -129,7 +129,7 @@ class Recipe:
 
     def with_edit(self, edit: Edit) -> "Recipe":
         edited = Recipe(self.base, (*self.edits, edit))
-        # What this recipe has worked out about itself, such as its id, is not worked out again.
+        # The parent with what it knows of itself already, such as its id.
         edited.__dict__["parent"] = self
         return edited
 

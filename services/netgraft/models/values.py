@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def values(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Tensor]:
-    """The tensors of these names in the model, on the CPU; those that only chance fills lack.
+    """The tensors of these names in the model, on the CPU, except those of random weights.
 
     Each is of the newest part of the recipe that gives it. Raises WeightsUnavailable, TooLarge
     and FileNotFoundError.
@@ -26,7 +26,7 @@ def values(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Tens
 
 
 def shapes(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Shape]:
-    """As `values`, shapes alone: nothing is drawn and no delta is read."""
+    """Shapes instead of values: nothing is drawn and no delta is read."""
     return _found(recipe, names, store, _shapes)
 
 

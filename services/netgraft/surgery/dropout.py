@@ -83,26 +83,26 @@ def _failed(recipe: Recipe, p: float, problem: str) -> EditFailed:
 
 @dataclass
 class _Passed:
-    """What was seen between dropouts and heads in a forward pass."""
+    """What a forward pass handed from dropouts to heads."""
 
     into: set[str] = field(default_factory=set)
     """Heads that were called."""
     behind: dict[str, str] = field(default_factory=dict)
     """Head → the nn.Dropout whose result, or a view of it, it read."""
     out: list[tuple[str, Tensor]] = field(default_factory=list)
-    """What each nn.Dropout returned, at each call. Held, so that none takes its place."""
+    """What each nn.Dropout returned, at each call; kept alive, so that no id is used twice."""
 
 
 @contextmanager
 def _watched(module: nn.Module, heads: dict[str, nn.Module]) -> Iterator[_Passed]:
-    """Within it, notes what a forward pass hands from dropouts to heads."""
+    """While it is open, record what a forward pass hands from dropouts to heads."""
     passed = _Passed()
 
     def left(path: str, result: Tensor) -> Tensor:
-        # In evaluation a dropout returns what it was given: a copy can be told from that.
-        told = result.clone()
-        passed.out.append((path, told))
-        return told
+        # In evaluation a dropout returns the very tensor it was given; a copy is another one.
+        copy = result.clone()
+        passed.out.append((path, copy))
+        return copy
 
     def entered(path: str, value: Tensor) -> None:
         passed.into.add(path)

@@ -58,7 +58,7 @@ def add_lora(
 ) -> Edited:
     """The recipe with adapters of `rank` beside layers of its backbone; it is stored.
 
-    `targets` name layers as `freeze` does; none: all that can have an adapter, which is every
+    `targets` name layers as `freeze` does; without any, all that can have an adapter: every
     Linear and every convolution in one group, undilated and padded by zeros if at all, that is
     called as a layer and is no head. The model answers as before, because B starts at 0; from here
     on the adapters and the heads train. Raises InvalidValue, UnknownModule, PackageMissing,
@@ -129,7 +129,7 @@ def _layers(
 
 @contextmanager
 def _called(module: nn.Module) -> "Iterator[set[str]]":
-    """Within it, notes which layers a forward pass calls: attention reads some from outside."""
+    """While it is open, record which layers a forward pass calls; attention only reads some."""
     called: set[str] = set()
     hooks = [
         layer.register_forward_pre_hook(lambda *_, path=path: called.add(path))

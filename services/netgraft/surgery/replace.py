@@ -44,7 +44,7 @@ class Replaced(Facts):
 def replace(
     recipe: Recipe, path: str, layer: str, arguments: Mapping[str, Scalar], anatomies: Anatomies
 ) -> Edited:
-    """The recipe with `layer` of torch.nn at `path`; it is stored, and its tensors are a formula.
+    """The recipe with `layer` of torch.nn at `path`; it is stored, its new tensors as a formula.
 
     New parameters are spread as torch draws them for the layer, from a seed that follows from
     the recipe and the edit: the same edit gives the same id. Raises UnknownModule,

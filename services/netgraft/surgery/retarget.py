@@ -60,7 +60,7 @@ def retarget(
     anatomies: Anatomies,
     start: Start = DEFAULT,
 ) -> Edited:
-    """The recipe with heads for `classes` classes; it is stored, and its tensors are a formula.
+    """The recipe with heads for `classes` classes; it is stored, its new tensors as a formula.
 
     A detector keeps its background, class 0, besides these. Classes whose names the model
     knows keep their weights, where it has learned ones; `start` says more. How the heads start

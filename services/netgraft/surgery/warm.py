@@ -52,12 +52,12 @@ class Kept:
 
 @dataclass(frozen=True)
 class Warm:
-    """The classes that keep their weights, and what a person must be told of the others."""
+    """The classes that keep their weights, and why the others do not."""
 
     kept: tuple[Kept, ...] = ()
     reason: Reason = ""
     """Why none is kept: the weights are not learned, the model's classes have no known
-    names, or none of them is like a new one. "": some are, or nobody asked."""
+    names, or none of them is like a new one. "": some are kept, or no names were given."""
     ambiguous: tuple[str, ...] = ()
     """New names that several of the model's classes have."""
 

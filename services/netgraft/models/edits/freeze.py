@@ -28,7 +28,7 @@ class Freeze(Edit):
     def describe(self) -> Message:
         layers = layers_named(self.paths)
         if self.trainable:
-            return Message("Let train: {layers}", layers=layers)
+            return Message("Trains again: {layers}", layers=layers)
         return Message("Froze: {layers}", layers=layers)
 
     def restructure(self, module: "nn.Module") -> "nn.Module":

@@ -30,7 +30,7 @@ _CONVOLUTION = {
     "bias": True,
     "padding_mode": "zeros",
 }
-"""Keywords of a convolution, and what they are when nobody says so."""
+"""Keywords of a convolution and their defaults."""
 
 _LAYERS: dict[type[nn.Module], tuple[tuple[str, str], dict[str, Any]]] = {
     nn.Linear: (("in_features", "out_features"), {"bias": True}),
@@ -187,8 +187,7 @@ def _is_like(found: nn.Module, made: nn.Module, extra: dict[str, Any]) -> bool:
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    told = vars(module).items()
-    return {name: value for name, value in told if name[0] != "_" and name != "training"}
+    return {n: value for n, value in vars(module).items() if n[0] != "_" and n != "training"}
 
 
 def _parameters(module: nn.Module) -> list[tuple[str, torch.Size, torch.dtype, bool]]:
