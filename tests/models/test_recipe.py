@@ -1,5 +1,7 @@
 """A recipe is a value: equal ones have equal ids, and every change is another recipe."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -75,3 +77,16 @@ def test_classes_names_loss_and_metrics_come_from_the_newest_edit_that_says() ->
     assert recipe.with_edit(SetLoss("l1")).metrics == {}
     assert recipe.title == "resnet50 · 100 classes · mse · tuned"
     assert str(HEAD) == "fc: Linear(2048 → 1000) → Linear(2048 → 100)"
+
+
+def test_reading_a_recipe_of_every_edit_imports_no_torch() -> None:
+    code = (
+        "import sys, pkgutil; from netgraft.models import edits, recipe; "
+        "from netgraft.models.edits.edit import kind; "
+        "print(*(kind(f.name) for f in pkgutil.iter_modules(edits.__path__) if f.name != 'edit')); "
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    kinds, modules = done.stdout.splitlines()
+    assert all(name in kinds for name in ("Retarget", "Lora", "Tuned"))
+    assert {"torch", "numpy", "importlib.metadata", "sqlalchemy"} & set(modules.split()) == set()

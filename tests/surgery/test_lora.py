@@ -251,7 +251,8 @@ def test_without_peft_one_is_told_what_to_install(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "netgraft.models.edits.lora.find_spec", lambda name: None if name == "peft" else found(name)
+        "netgraft.models.layers.adapters.find_spec",
+        lambda name: None if name == "peft" else found(name),
     )
     with pytest.raises(PackageMissing, match=r"pip install 'netgraft\[lora\]'"):
         adapted(surgery)

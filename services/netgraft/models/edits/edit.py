@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -194,6 +193,8 @@ def _import_ours() -> None:
 
 
 def _import_others() -> None:
+    from importlib.metadata import entry_points  # slow to import, and rarely needed
+
     for each in entry_points(group=GROUP):
         each.load()
 
