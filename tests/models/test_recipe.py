@@ -79,6 +79,16 @@ def test_classes_names_loss_and_metrics_come_from_the_newest_edit_that_says() ->
     assert str(HEAD) == "fc: Linear(2048 → 1000) → Linear(2048 → 100)"
 
 
+def test_an_edit_describes_itself_in_both_languages() -> None:
+    everything = Freeze(("",), False).describe()
+    assert everything == "Froze: the whole model"
+    assert everything.say("zh") == "已冻结：整个模型"
+    many = Freeze(tuple(f"layer{n}" for n in range(11)), True).describe()
+    assert many.startswith("Trains again: layer0, layer1, ")
+    assert many.endswith(", layer7 and 3 more")
+    assert RETARGET.describe().say("zh") == f"新的 100 类分类头：{HEAD}"
+
+
 def test_reading_a_recipe_of_every_edit_imports_no_torch() -> None:
     code = (
         "import sys, pkgutil; from netgraft.models import edits, recipe; "
