@@ -105,7 +105,7 @@ class Anatomies:
         from netgraft.models.build import build
 
         module = build(recipe, self.store, device="meta")
-        if recipe.edits and not recipe.edits[-1].changes.trace:
+        if recipe.edits and not recipe.edits[-1].changes.moves_heads:
             return measure(module, self.of(recipe.parent).trace)
         return measure(module, look(recipe, module))
 

@@ -53,6 +53,7 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Edited:
     edit = SetLoss(name)
     edited = recipe.with_edit(edit)
     anatomies.store.put_recipe(edited)
+    anatomies.remember(edited, anatomies.of(recipe))
     return Edited(edited, Chosen(edit))
 
 

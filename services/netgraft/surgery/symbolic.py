@@ -106,7 +106,7 @@ def foretell(recipe: Recipe, anatomies: Anatomies) -> Anatomy | None:
 
 def _root(recipe: Recipe) -> Recipe:
     """The oldest ancestor that answers to a class count as this recipe does."""
-    while recipe.edits and not recipe.edits[-1].changes.retargets:
+    while recipe.edits and not recipe.edits[-1].changes.retarget:
         recipe = recipe.parent
     return recipe
 

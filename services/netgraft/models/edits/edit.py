@@ -46,11 +46,11 @@ class Changes:
     """New tensors that start by a formula."""
     delta: str = ""
     """Name of stored tensors; "" where there are none."""
-    trace: bool = True
+    moves_heads: bool = True
     """Whether heads and outputs may be others: the model is traced again."""
     flops: bool = True
     """Whether the operations of a forward pass may be others."""
-    retargets: bool = True
+    retarget: bool = True
     """Whether a retarget may do something else to the model than before the edit."""
     heads: tuple[str, ...] | None = None
     """Paths of the layers that tell classes apart, where the edit made them."""

@@ -23,7 +23,7 @@ class Freeze(Edit):
 
     @property
     def changes(self) -> Changes:
-        return Changes(trace=False, flops=False)
+        return Changes(moves_heads=False, flops=False)
 
     def describe(self) -> Message:
         layers = layers_named(self.paths)

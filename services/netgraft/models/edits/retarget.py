@@ -100,7 +100,7 @@ class Retarget(Edit):
         return Changes(
             draw=self.draw,
             delta=self.tensors,
-            retargets=self._appends,
+            retarget=self._appends,
             heads=tuple(HEAD if head.append else head.path for head in self.heads),
             classes=self.classes,
             class_names=self.class_names,

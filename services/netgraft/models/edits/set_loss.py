@@ -20,7 +20,7 @@ class SetLoss(Edit):
 
     @property
     def changes(self) -> Changes:
-        return Changes(trace=False, flops=False, retargets=False, loss=self.loss)
+        return Changes(moves_heads=False, flops=False, retarget=False, loss=self.loss)
 
     def describe(self) -> Message:
         return Message("Loss: {loss}", loss=self.loss)

@@ -26,9 +26,9 @@ class Tuned(Edit):
     def changes(self) -> Changes:
         return Changes(
             delta=self.tensors,
-            trace=False,
+            moves_heads=False,
             flops=False,
-            retargets=False,
+            retarget=False,
             class_names=self.class_names or None,
             training=Training(self.job, self.metrics),
         )
