@@ -1,7 +1,6 @@
 """Pictures as files."""
 
 import builtins
-import shutil
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -17,10 +16,8 @@ from netgraft.graph.viewer.view import View
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 
-needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
 
-
-@needs_chromium
+@pytest.mark.serial
 def test_an_svg_shows_what_the_page_shows_and_is_the_same_every_time() -> None:
     data = document.write(graph_of(Residual()), "residual")
     first, second = (render(data, b"", "residual", "svg", View()) for _ in range(2))
@@ -30,7 +27,7 @@ def test_an_svg_shows_what_the_page_shows_and_is_the_same_every_time() -> None:
     assert "N×4×8×8" in text
 
 
-@needs_chromium
+@pytest.mark.serial
 def test_a_picture_shows_the_lens_and_what_is_open() -> None:
     module = Residual()
     graph = graph_of(module)
@@ -47,7 +44,7 @@ def test_a_picture_shows_the_lens_and_what_is_open() -> None:
     assert text.count("Conv") > "".join(ET.fromstring(plain).itertext()).count("Conv")
 
 
-@needs_chromium
+@pytest.mark.serial
 def test_a_png_is_kept_once_drawn(store: Store) -> None:
     recipe = resolve("squeezenet1_1", "none", store).recipe
     picture = Drawings(store).picture(recipe, "png", View())
@@ -84,7 +81,7 @@ def test_without_playwright_the_error_says_what_to_install(monkeypatch: pytest.M
         render(b"", b"", "resnet50", "svg", View())
 
 
-@needs_chromium
+@pytest.mark.serial
 def test_a_document_that_netron_cannot_read_is_an_error() -> None:
     with pytest.raises(CannotDraw):
         render(b"no onnx", b"", "broken", "svg", View())
