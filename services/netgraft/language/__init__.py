@@ -5,6 +5,26 @@ A sentence is written once, in English, where it is said: `Message("{count} pict
 `catalogues/zh/LC_MESSAGES/netgraft.po`, where their Chinese stands. Knows nothing of what is said.
 """
 
-from netgraft.language.message import LANGUAGES, Message, mark, render
+from netgraft.language.message import (
+    LANGUAGES,
+    Message,
+    from_plain,
+    mark,
+    quoted,
+    render,
+    said,
+    to_plain,
+    translation,
+)
 
-__all__ = ["LANGUAGES", "Message", "mark", "render"]
+__all__ = [
+    "LANGUAGES",
+    "Message",
+    "from_plain",
+    "mark",
+    "quoted",
+    "render",
+    "said",
+    "to_plain",
+    "translation",
+]

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from string import Formatter
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
@@ -42,8 +43,25 @@ def languages() -> Iterator[tuple[str, Path]]:
         yield file.parts[-3], file
 
 
+def placeholders(template: str) -> set[str]:
+    """Names of the values that a template is filled in with."""
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+def faults(catalogue: Catalog) -> list[str]:
+    """What is wrong with a catalogue: a line for each sentence without its own, or other values."""
+    found = []
+    for message in catalogue:
+        here, there = str(message.id), str(message.string)
+        if here and not there:
+            found.append(f"lacks: {here}")
+        elif here and placeholders(here) != placeholders(there):
+            found.append(f"has other values: {here}")
+    return found
+
+
 def fresh(file: Path, language: str, template: Catalog) -> tuple[bytes, bytes, list[str]]:
-    """A catalogue brought up to date, the same compiled, and the sentences that it lacks."""
+    """A catalogue brought up to date, the same compiled, and its faults."""
     with file.open("rb") as stream:
         catalogue = read_po(stream, locale=language)
     catalogue.update(template, no_fuzzy_matching=True)
@@ -51,20 +69,19 @@ def fresh(file: Path, language: str, template: Catalog) -> tuple[bytes, bytes, l
     catalogue.project, catalogue.version, catalogue.header_comment = "netgraft", "", ""
     catalogue.msgid_bugs_address = catalogue.last_translator = catalogue.language_team = ""
     catalogue.creation_date = catalogue.revision_date = NO_DATE
-    lacking = [str(message.id) for message in catalogue if message.id and not message.string]
     text, compiled = io.BytesIO(), io.BytesIO()
     write_po(text, catalogue, width=WIDTH, sort_output=True, omit_header=False)
     write_mo(compiled, catalogue)
-    return text.getvalue(), compiled.getvalue(), lacking
+    return text.getvalue(), compiled.getvalue(), faults(catalogue)
 
 
 def main() -> int:
     template, wrong = collected(), 0
     for language, file in languages():
-        text, compiled, lacking = fresh(file, language, template)
-        for sentence in lacking:
-            sys.stderr.write(f"{language} lacks: {sentence}\n")
-        wrong += len(lacking)
+        text, compiled, found = fresh(file, language, template)
+        for fault in found:
+            sys.stderr.write(f"{language} {fault}\n")
+        wrong += len(found)
         parts = ((file, text), (file.with_suffix(".mo"), compiled))
         if "--check" not in sys.argv[1:]:
             for path, data in parts:

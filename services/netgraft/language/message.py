@@ -9,23 +9,42 @@ LANGUAGES = ("en", "zh")
 """The language that sources are written in, and those that have a catalogue."""
 CATALOGUES = Path(__file__).with_name("catalogues")
 
+LONGEST_VALUE = 400
+"""Characters of a value that a sentence repeats: it is sent in a header, and those are short."""
+
 
 def mark(template: str) -> str:
     """The template itself: marks a sentence that is said later, so that it is collected."""
     return template
 
 
+BETWEEN = mark(", ")
+"""What stands between the members of a list."""
+
+
 def render(template: str, values: Mapping[str, object], language: str = "en") -> str:
-    """A template in a language, filled in with values; those that are messages in it too.
+    """A template in a language, filled in with values (`said`).
 
     A language without a catalogue is English, and so is a sentence that a catalogue lacks.
     """
-    translated = _catalogue(language.partition("-")[0]).gettext(template) if template else ""
-    return translated.format(**{name: _said(value, language) for name, value in values.items()})
+    translated = translation(template, language)
+    return translated.format(**{name: said(value, language) for name, value in values.items()})
 
 
-def _said(value: object, language: str) -> object:
-    return value.say(language) if isinstance(value, Message) else value
+def translation(template: str, language: str) -> str:
+    """The template of the same sentence in a language, with the same values."""
+    return _catalogue(language.partition("-")[0]).gettext(template) if template else ""
+
+
+def said(value: object, language: str = "en") -> object:
+    """A value as sentences repeat it: messages in the language, lists joined, texts cut short."""
+    if isinstance(value, Message):
+        value = value.say(language)
+    elif isinstance(value, list | tuple):
+        value = render(BETWEEN, {}, language).join(str(said(each, language)) for each in value)
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        return value[: LONGEST_VALUE - 1] + "…"
+    return value
 
 
 @lru_cache(maxsize=len(LANGUAGES) + 8)
@@ -41,7 +60,8 @@ class Message(str):
     """A sentence, or a part of one. As a text it is English; `say` gives it in any language.
 
     `Message("step {number} names no action", number=3)`: the template is what catalogues know it
-    by, the values are what a program can read from it.
+    by, the values are what a program can read from it. A value may be a list, and it may itself
+    be a message.
     """
 
     __slots__ = ("template", "values")
@@ -63,3 +83,31 @@ class Message(str):
 
 def _remake(template: str, values: dict[str, object]) -> Message:
     return Message(template, **values)
+
+
+def quoted(report: object) -> Message:
+    """What a library or the system reports in its own words, as the problem of a sentence.
+
+    In English the words stand as they are; other languages say that they are quoted.
+    """
+    return Message("{report}", report=str(report))
+
+
+def to_plain(value: object) -> object:
+    """A value as JSON can hold it: messages as template and values, what JSON lacks as text."""
+    if isinstance(value, Message):
+        values = {name: to_plain(each) for name, each in value.values.items()}
+        return {"template": value.template, "values": values}
+    if isinstance(value, list | tuple):
+        return [to_plain(each) for each in value]
+    return value if isinstance(value, bool | int | float | None) else str(value)
+
+
+def from_plain(value: object) -> object:
+    """What `to_plain` was given. Raises KeyError, TypeError on what it did not make."""
+    if isinstance(value, list):
+        return [from_plain(each) for each in value]
+    if isinstance(value, dict):
+        template, values = value["template"], value["values"]
+        return Message(template, **{name: from_plain(each) for name, each in values.items()})
+    return value
