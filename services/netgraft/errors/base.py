@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from netgraft.language import Message, mark, render
+from netgraft.language import Message, mark, render, shortened
 
 
 class NetgraftError(Exception):
@@ -24,7 +24,8 @@ class NetgraftError(Exception):
 
     def sentence(self, language: str = "en") -> str:
         """The error in words, in "en" or "zh" (any other language: English)."""
-        return render(self.template, self.values, language)
+        shown = {name: shortened(value, language) for name, value in self.values.items()}
+        return render(self.template, shown, language)
 
     @property
     def message(self) -> Message:
