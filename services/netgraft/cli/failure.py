@@ -18,6 +18,7 @@ from netgraft.errors import (
     OtherVersion,
     Unreachable,
 )
+from netgraft.language import Message
 
 FAILED = 1
 USAGE = 2
@@ -47,7 +48,7 @@ def report(reason: str, message: str, *, as_json: bool) -> None:
         told = {"error": {"reason": reason, "message": message}}
         click.echo(json.dumps(told, ensure_ascii=False))
         return
-    label = click.style(tr("Error:", "错误："), fg="red", bold=True)
+    label = click.style(tr("Error:"), fg="red", bold=True)
     click.echo(f"{label} {message} ({reason})", err=True)
 
 
@@ -64,17 +65,17 @@ def foreseen(error: OSError | ModuleNotFoundError) -> NetgraftError:
     if isinstance(error, ModuleNotFoundError):
         return _not_installed(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(folder=error.filename or tr("the output", "输出文件"))
+        return DiskFull(folder=error.filename or Message("the output"))
     where = f"{error.filename}: " if error.filename else ""
     return NotPossible(problem=f"{where}{error.strerror or error}.")
 
 
 def _not_installed(error: ModuleNotFoundError) -> NetgraftError:
     return NotPossible(
-        problem=tr(
-            f"{error.name} is not installed. Install netgraft[services], or name a server "
-            "with --server ADDRESS.",
-            f"未安装 {error.name}。请安装 netgraft[services]，或用 --server 指定服务器。",
+        problem=Message(
+            "{name} is not installed. Install netgraft[services], or name a server with "
+            "--server ADDRESS.",
+            name=error.name,
         )
     )
 
@@ -85,8 +86,7 @@ def report_unexpected(error: Exception, *, as_json: bool) -> int:
         traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
     message = tr(
-        f"Something went wrong inside netgraft: {what}. NETGRAFT_DEBUG=1 shows where.",
-        f"netgraft 内部出错：{what}。设置 NETGRAFT_DEBUG=1 可查看位置。",
+        "Something went wrong inside netgraft: {what}. NETGRAFT_DEBUG=1 shows where.", what=what
     )
     report(NetgraftError.reason, message, as_json=as_json)
     return FAILED
