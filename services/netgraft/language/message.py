@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
-from pathlib import Path
 from typing import cast
 
 LANGUAGES = ("en", "zh")
 """The language that sources are written in, and those that have a catalogue."""
-CATALOGUES = Path(__file__).with_name("catalogues")
+CATALOGUES = __file__.removesuffix("message.py") + "catalogues/"
+"""Not a Path: `netgraft --help` would pay for the import of pathlib."""
 
 CONTEXT, FORMS = "\x04", "\x00"
 """Between a template and its context, and between its singular and its plural, as in .mo files."""
@@ -77,10 +77,9 @@ def shortened(value: object, language: str = "en") -> object:
 
 @lru_cache(maxsize=len(LANGUAGES) + 8)
 def _catalogue(language: str) -> NullTranslations:
-    file = CATALOGUES / language / "LC_MESSAGES" / "netgraft.mo"
-    if language not in LANGUAGES or not file.is_file():
+    if language not in LANGUAGES[1:]:
         return NullTranslations()
-    with file.open("rb") as stream:
+    with open(f"{CATALOGUES}{language}/LC_MESSAGES/netgraft.mo", "rb") as stream:  # noqa: PTH123
         return GNUTranslations(stream)
 
 
