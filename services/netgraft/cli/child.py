@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from netgraft import private
-from netgraft.cli.terminal.language import tr
 from netgraft.client import RemoteError
 from netgraft.errors import NotPossible
+from netgraft.language import Message
 
 READY_SECONDS = 300
 """A machine that is busy with other things takes long; an idle one under 30 s."""
@@ -99,9 +99,7 @@ def _wait(process: "subprocess.Popen[bytes]", log: Path) -> Running:
         if process.poll() is not None:
             break
         time.sleep(0.1)
-    raise NotPossible(
-        problem=tr(f"netgraft did not start; see {log}.", f"netgraft 未能启动；详见 {log}。")
-    )
+    raise NotPossible(problem=Message("netgraft did not start; see {log}.", log=log))
 
 
 def _told(log: Path) -> dict[str, Any]:

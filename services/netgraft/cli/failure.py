@@ -18,6 +18,7 @@ from netgraft.errors import (
     OtherVersion,
     Unreachable,
 )
+from netgraft.language import Message, quoted
 
 FAILED = 1
 USAGE = 2
@@ -64,19 +65,21 @@ def foreseen(error: OSError | ModuleNotFoundError) -> NetgraftError:
     if isinstance(error, ModuleNotFoundError):
         return _not_installed(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(folder=error.filename or tr("the output", "输出文件"))
-    where = f"{error.filename}: " if error.filename else ""
-    return NotPossible(problem=f"{where}{error.strerror or error}.")
+        return DiskFull(folder=error.filename or Message("the output"))
+    report = quoted(error.strerror or error)
+    if error.filename:
+        problem = Message("{path}: {report}.", path=error.filename, report=report)
+        return NotPossible(problem=problem)
+    return NotPossible(problem=Message("{report}.", report=report))
 
 
 def _not_installed(error: ModuleNotFoundError) -> NetgraftError:
-    return NotPossible(
-        problem=tr(
-            f"{error.name} is not installed. Install netgraft[services], or name a server "
-            "with --server ADDRESS.",
-            f"未安装 {error.name}。请安装 netgraft[services]，或用 --server 指定服务器。",
-        )
+    problem = Message(
+        "{package} is not installed. Install netgraft[services], or name a server with "
+        "--server ADDRESS.",
+        package=error.name,
     )
+    return NotPossible(problem=problem)
 
 
 def report_unexpected(error: Exception, *, as_json: bool) -> int:

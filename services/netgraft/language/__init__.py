@@ -10,10 +10,10 @@ from netgraft.language.message import (
     Message,
     from_plain,
     mark,
+    message_to_plain,
     quoted,
     render,
     said,
-    to_plain,
     translation,
 )
 
@@ -22,9 +22,9 @@ __all__ = [
     "Message",
     "from_plain",
     "mark",
+    "message_to_plain",
     "quoted",
     "render",
     "said",
-    "to_plain",
     "translation",
 ]

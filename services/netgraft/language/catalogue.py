@@ -52,7 +52,7 @@ def faults(catalogue: Catalog) -> list[str]:
     """What is wrong with a catalogue: a line for each sentence without its own, or other values."""
     found = []
     for message in catalogue:
-        here, there = str(message.id), str(message.string)
+        here, there = str(message.id), str(message.string or "")
         if here and not there:
             found.append(f"lacks: {here}")
         elif here and placeholders(here) != placeholders(there):

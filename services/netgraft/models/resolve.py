@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
+from netgraft.language import Message, said
 from netgraft.models.fetch import cached
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Base, Recipe, Tuned
@@ -71,7 +72,7 @@ def _entry(name: str) -> Entry:
     found = by_name().get(key)
     if found is None:
         near = nearest(key, by_name(), least=70)
-        hint = f"Did you mean {', '.join(near)}?" if near else ""
+        hint = Message("Did you mean {names}?", names=near) if near else ""
         raise UnknownModel(name=name, hint=hint)
     return found
 
@@ -85,7 +86,7 @@ def _weights(entry: Entry, asked: str) -> str | None:
     for name in entry.weights:
         if name.lower() == asked.lower():
             return name
-    choices = f"Its weights are {', '.join(entry.weights)} or none."
+    choices = Message("Its weights are {names} or none.", names=entry.weights)
     raise UnknownModel(name=f"{entry.name}@{asked}", hint=choices)
 
 
@@ -119,7 +120,7 @@ def _fetched(entry: Entry, wanted: Base, random: Base) -> Resolved:
         problem = error.values["problem"]
         notice = _notice(
             f"{entry.name} starts from random weights: {wanted.weights} cannot be had ({problem}).",
-            f"{entry.name} 从随机权重开始：无法取得 {wanted.weights}（{problem}）。",
+            f"{entry.name} 从随机权重开始：无法取得 {wanted.weights}（{said(problem, 'zh')}）。",
         )
         return Resolved(Recipe(random), (notice,))
     return Resolved(Recipe(wanted))
@@ -188,7 +189,7 @@ def _pretrained(text: str, store: Store) -> Base:
         entry = _entry(name)
         base = Base(entry.source, entry.short, _weights(entry, asked))
     if base.weights is None or base.file is not None:
-        expected = "a name of the zoo that has pretrained weights, such as resnet50"
+        expected = Message("a name of the zoo that has pretrained weights, such as resnet50")
         raise InvalidValue(name="model", value=text, expected=expected)
     return base
 

@@ -15,6 +15,7 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.card import is_costly
 from netgraft.cli.terminal.language import tr
 from netgraft.errors import ConsentNeeded
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -259,7 +260,7 @@ def consent(
         return ""
     if not yes:
         if session.json or not sys.stdin.isatty():
-            problem = tr("add --yes to give it.", "加 --yes 表示同意。")
+            problem = Message("add --yes to give it.")
             raise ConsentNeeded(problem=problem)
         if not click.confirm(tr("Carry it out?", "执行吗？"), default=False):
             raise click.exceptions.Exit(USAGE)

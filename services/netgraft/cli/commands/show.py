@@ -13,6 +13,7 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 from netgraft.cli.terminal.output import tell
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     from netgraft.cli.services import Door
@@ -94,9 +95,7 @@ def _check_output(file: Path, *, force: bool) -> None:
         raise InvalidValue(
             name="-o",
             value=file,
-            expected=tr(
-                f"a file named {', '.join(DOCUMENTS)}", f"以 {'、'.join(DOCUMENTS)} 结尾的文件"
-            ),
+            expected=Message("a file named {endings}", endings=DOCUMENTS),
         )
     refuse_overwriting(file, force=force)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from netgraft.errors import NoSuchFile, UnsupportedFile
+from netgraft.language import Message
 from netgraft.models.files.inspect import Found, look
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
 from netgraft.models.resolve import LANGUAGES
@@ -107,7 +108,7 @@ def _copied(path: Path, name: str) -> Iterator[Path]:
         with safe_open.room():
             size, _ = safe_open.copy(source, out, name, safe_open.of_files())
         if size == 0:
-            raise UnsupportedFile(path=name, problem="it is empty.")
+            raise UnsupportedFile(path=name, problem=Message("it is empty."))
         yield Path(out.name)
 
 
