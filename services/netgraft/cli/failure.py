@@ -18,7 +18,7 @@ from netgraft.errors import (
     OtherVersion,
     Unreachable,
 )
-from netgraft.language import Message
+from netgraft.language import Message, quoted
 
 FAILED = 1
 USAGE = 2
@@ -66,18 +66,20 @@ def foreseen(error: OSError | ModuleNotFoundError) -> NetgraftError:
         return _not_installed(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(folder=error.filename or Message("the output"))
-    where = f"{error.filename}: " if error.filename else ""
-    return NotPossible(problem=f"{where}{error.strerror or error}.")
+    report = quoted(error.strerror or error)
+    if error.filename:
+        problem = Message("{path}: {report}.", path=error.filename, report=report)
+        return NotPossible(problem=problem)
+    return NotPossible(problem=Message("{report}.", report=report))
 
 
 def _not_installed(error: ModuleNotFoundError) -> NetgraftError:
-    return NotPossible(
-        problem=Message(
-            "{name} is not installed. Install netgraft[services], or name a server with "
-            "--server ADDRESS.",
-            name=error.name,
-        )
+    problem = Message(
+        "{package} is not installed. Install netgraft[services], or name a server with "
+        "--server ADDRESS.",
+        package=error.name,
     )
+    return NotPossible(problem=problem)
 
 
 def report_unexpected(error: Exception, *, as_json: bool) -> int:

@@ -4,6 +4,7 @@
     ├── InvalidRequest            INVALID_ARGUMENT
     │   ├── InvalidClasses
     │   ├── InvalidValue
+    │   │   └── MeansNeeded
     │   ├── InvalidData
     │   │   └── PictureTooLarge
     │   ├── UnsupportedFile
@@ -132,6 +133,7 @@ from netgraft.errors.request import (
     InvalidData,
     InvalidRequest,
     InvalidValue,
+    MeansNeeded,
     NotAMessage,
     NoTokenInFile,
     PictureTooLarge,
@@ -163,6 +165,7 @@ __all__ = [
     "JobNotResumable",
     "JobNotRunning",
     "LossMismatch",
+    "MeansNeeded",
     "MessageTooLarge",
     "NetgraftError",
     "NewerVersion",

@@ -21,6 +21,11 @@ class InvalidValue(InvalidRequest):
     template = mark("{name} cannot be {value}: {expected}.")
 
 
+class MeansNeeded(InvalidValue):
+    reason = "MEANS_NEEDED"
+    template = mark("`--data` is needed with `--init class_means` (and only then).")
+
+
 class InvalidData(InvalidRequest):
     reason = "INVALID_DATA"
     template = mark("The data set {data} cannot be trained on: {problem}")

@@ -9,12 +9,14 @@ from string import Formatter
 
 from netgraft.errors.base import NetgraftError
 from netgraft.errors.status import every_error
-from netgraft.language import Message, from_plain, to_plain
+from netgraft.language import Message, from_plain, message_to_plain
 
 
 def to_json(error: NetgraftError) -> str:
     """An error as JSON: its reason, its template and its values."""
-    return json.dumps({"reason": error.reason, **to_plain(error.message)}, ensure_ascii=False)
+    return json.dumps(
+        {"reason": error.reason, **message_to_plain(error.message)}, ensure_ascii=False
+    )
 
 
 def from_json(text: str) -> Message:

@@ -120,11 +120,16 @@ def quoted(report: object) -> Message:
     return Message("{report}", report=str(report))
 
 
+def message_to_plain(message: Message) -> dict[str, object]:
+    """A message as JSON can hold it."""
+    values = {name: to_plain(each) for name, each in message.values.items()}
+    return {"template": message.template, "values": values}
+
+
 def to_plain(value: object) -> object:
     """A value as JSON can hold it: messages as template and values, what JSON lacks as text."""
     if isinstance(value, Message):
-        values = {name: to_plain(each) for name, each in value.values.items()}
-        return {"template": value.template, "values": values}
+        return message_to_plain(value)
     if isinstance(value, list | tuple):
         return [to_plain(each) for each in value]
     return value if isinstance(value, bool | int | float | None) else str(value)

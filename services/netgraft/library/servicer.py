@@ -7,6 +7,7 @@ from pathlib import Path
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
+from netgraft.language import Message
 from netgraft.library.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
 from netgraft.models import resolve
 from netgraft.models.fetch import cached
@@ -98,7 +99,8 @@ class ModelsServicer:
         stream = iter(requests)
         first = next(stream, models_pb2.UploadFileRequest())
         if first.WhichOneof("part") != "header":
-            raise InvalidValue(name="part", value="data", expected="a header in the first message")
+            expected = Message("a header in the first message")
+            raise InvalidValue(name="part", value="data", expected=expected)
         header = first.header
         file = Announced(
             checked_sha256(header.sha256), cleaned(header.name), header.size, header.offset
@@ -130,7 +132,8 @@ def _check(request: models_pb2.ListModelsRequest) -> None:
     for name in ("max_params", "min_accuracy", "limit", "max_flops", "image_size"):
         value = getattr(request, name)
         if not value >= 0:
-            raise InvalidValue(name=name, value=value, expected="0 (no bound) or more")
+            expected = Message("0 (no bound) or more")
+            raise InvalidValue(name=name, value=value, expected=expected)
 
 
 def _query(request: models_pb2.ListModelsRequest) -> Query:

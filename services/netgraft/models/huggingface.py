@@ -15,7 +15,7 @@ from netgraft.errors import (
     UnsupportedFile,
     WeightsUnavailable,
 )
-from netgraft.language import Message
+from netgraft.language import Message, quoted
 from netgraft.models.fetch.http import Progress, WrongContent
 from netgraft.models.notices import stored
 from netgraft.models.recipe import Base, Recipe, UserFile
@@ -80,16 +80,18 @@ def download(reference: str) -> Iterator[Progress]:
     try:
         yield from hub.download_model(name, revision)
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        problem = str(error) if isinstance(error, HFValidationError | WrongContent) else ""
+        problem = quoted(error if isinstance(error, HFValidationError) else type(error).__name__)
+        if isinstance(error, WrongContent):
+            problem = error.problem
         if isinstance(error, HfHubHTTPError):
-            problem = f"the hub answers {error.response.status_code}"
+            problem = Message("the hub answers {code}", code=error.response.status_code)
         if isinstance(error, LocalEntryNotFoundError):
-            problem = "no network"
+            problem = Message("no network")
         raise WeightsUnavailable(
             model=f"{PREFIX}{name}",
-            problem=problem or type(error).__name__,
+            problem=problem,
             file=name,
-            folder="the Hugging Face cache",
+            folder=Message("the Hugging Face cache"),
         ) from error
 
 
@@ -103,7 +105,9 @@ def _parts(reference: str) -> tuple[str, str | None]:
     """Repository and revision."""
     found = REFERENCE.fullmatch(reference.strip())
     if not found or ".." in reference:
-        problem = "hf/ORG/NAME or hf/ORG/NAME@REVISION is what a model of the hub is called."
+        problem = Message(
+            "hf/ORG/NAME or hf/ORG/NAME@REVISION is what a model of the hub is called."
+        )
         raise UnsupportedFile(path=display_name(reference), problem=problem)
     return found[1], found[2]
 

@@ -70,7 +70,7 @@ def _entry(name: str) -> Entry:
     found = by_name().get(key)
     if found is None:
         near = nearest(key, by_name(), least=70)
-        hint = f"Did you mean {', '.join(near)}?" if near else ""
+        hint = Message("Did you mean {names}?", names=near) if near else ""
         raise UnknownModel(name=name, hint=hint)
     return found
 
@@ -84,7 +84,7 @@ def _weights(entry: Entry, asked: str) -> str | None:
     for name in entry.weights:
         if name.lower() == asked.lower():
             return name
-    choices = f"Its weights are {', '.join(entry.weights)} or none."
+    choices = Message("Its weights are {names} or none.", names=entry.weights)
     raise UnknownModel(name=f"{entry.name}@{asked}", hint=choices)
 
 
@@ -182,7 +182,7 @@ def _pretrained(text: str, store: Store) -> Base:
         entry = _entry(name)
         base = Base(entry.source, entry.short, _weights(entry, asked))
     if base.weights is None or base.file is not None:
-        expected = "a name of the zoo that has pretrained weights, such as resnet50"
+        expected = Message("a name of the zoo that has pretrained weights, such as resnet50")
         raise InvalidValue(name="model", value=text, expected=expected)
     return base
 

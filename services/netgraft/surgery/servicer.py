@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from google.protobuf.struct_pb2 import Value
 
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 from netgraft.library.servicer import model_message
 from netgraft.models import resolve
 from netgraft.models.recipe import Dropout, HeadEdit, Lora, Recipe, Replace, Retarget, Scalar, delta
@@ -207,7 +208,8 @@ def _scalar(name: str, value: Value) -> Scalar:
             return value.bool_value
         case "null_value":
             return None
-    raise InvalidValue(name=name, value="a list or an object", expected="a number or a string")
+    found, expected = Message("a list or an object"), Message("a number or a string")
+    raise InvalidValue(name=name, value=found, expected=expected)
 
 
 def _messages() -> Messages:

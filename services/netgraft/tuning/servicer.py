@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import InvalidValue, NotEnoughWorkers
+from netgraft.language import Message
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, Repeated, Requests, asked
 from netgraft.store.store import Store, default_store
@@ -65,7 +66,8 @@ class TuningServicer:
 
     def ListJobs(self, request: tuning_pb2.ListJobsRequest) -> tuning_pb2.ListJobsReply:
         if request.limit < 0:
-            raise InvalidValue(name="limit", value=request.limit, expected="0 or more")
+            expected = Message("0 or more")
+            raise InvalidValue(name="limit", value=request.limit, expected=expected)
         wanted = _state(request.state)
         found = self.jobs.newest(wanted, request.limit or DEFAULT_LIMIT)
         return tuning_pb2.ListJobsReply(jobs=[job_message(job) for job in found])

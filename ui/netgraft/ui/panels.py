@@ -10,6 +10,8 @@ from netgraft.ui.figures import count, duration, share, short, size
 from netgraft.ui.job import ENDED, JobView
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
+TRAINING = in_context("a curve", "training")
+VALIDATION = in_context("a curve", "validation")
 TRAINING_COLOUR = "#14b8a6"
 VALIDATION_COLOUR = "#f97316"
 
@@ -75,8 +77,8 @@ def progress(view: JobView | None, say: Translator) -> str:
 def _legend(view: JobView, say: Translator) -> str:
     """The lines' names with their newest figures: a single point makes no line."""
     lines = (
-        (TRAINING_COLOUR, say("training"), view.training),
-        (VALIDATION_COLOUR, say("validation"), view.validation),
+        (TRAINING_COLOUR, say(TRAINING), view.training),
+        (VALIDATION_COLOUR, say(VALIDATION), view.validation),
     )
     shown = "".join(
         f'<span><i style="background:{colour}"></i>{escape(name)} {_newest(points)}</span>'
@@ -93,7 +95,7 @@ def colours() -> dict[str, str]:
     """The colour of each of the curve's lines, by its name in each language."""
     named: dict[str, str] = {}
     for say in map(Translator, LANGUAGES):
-        named |= {say("training"): TRAINING_COLOUR, say("validation"): VALIDATION_COLOUR}
+        named |= {say(TRAINING): TRAINING_COLOUR, say(VALIDATION): VALIDATION_COLOUR}
     return named
 
 
@@ -122,9 +124,9 @@ def curve(view: JobView | None, say: Translator) -> dict[str, Any] | None:
     if view is None or not (view.training or view.validation):
         return None
     # Both lines from the start: the plot takes up no new ones later.
-    points: list[list[Any]] = [[0, None, say("training")], [0, None, say("validation")]]
-    points += [[step, loss, say("training")] for step, loss in _thinned(view.training)]
-    points += [[step, loss, say("validation")] for step, loss in _thinned(view.validation)]
+    points: list[list[Any]] = [[0, None, say(TRAINING)], [0, None, say(VALIDATION)]]
+    points += [[step, loss, say(TRAINING)] for step, loss in _thinned(view.training)]
+    points += [[step, loss, say(VALIDATION)] for step, loss in _thinned(view.validation)]
     kinds = {"step": "quantitative", "loss": "quantitative", "series": "nominal"}
     return {"columns": list(kinds), "data": points, "datatypes": kinds, "mark": "line"}
 

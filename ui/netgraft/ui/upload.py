@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from netgraft.client import Client
 from netgraft.errors import DiskFull, InvalidValue, NetgraftError, TooLarge
-from netgraft.language import Translator
+from netgraft.language import Message, Translator
 from netgraft.sending import send
 from netgraft.settings import settings
 from netgraft.ui.guard import session_of
@@ -39,7 +39,9 @@ class Upload:
         language = language_of(request)
         try:
             if not name:
-                raise InvalidValue(name="name", value="empty", expected="the file's name")
+                raise InvalidValue(
+                    name="name", value=Message("empty"), expected=Message("the file's name")
+                )
             async with self._places.place(session_of(request)):
                 model = await _received(request, name, language)
         except NetgraftError as error:

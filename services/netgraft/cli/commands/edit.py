@@ -10,6 +10,7 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 from netgraft.cli.terminal.output import tell
 from netgraft.errors import InvalidClasses, InvalidValue
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
@@ -321,7 +322,7 @@ def lora_command(
     from netgraft.v1 import surgery_pb2
 
     if alpha == 0:  # on the wire 0 means that none was said
-        raise InvalidValue(name="alpha", value=0, expected="above 0")
+        raise InvalidValue(name="alpha", value=0, expected=Message("above 0"))
     door = session.door()
     request = surgery_pb2.AddLoraRequest(
         model=resolve(session, door, model, weights),

@@ -95,7 +95,7 @@ def _check_output(file: Path, *, force: bool) -> None:
         raise InvalidValue(
             name="-o",
             value=file,
-            expected=Message("a file named {names}", names=DOCUMENTS),
+            expected=Message("a file named {endings}", endings=DOCUMENTS),
         )
     refuse_overwriting(file, force=force)
 

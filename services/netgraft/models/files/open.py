@@ -108,7 +108,7 @@ def _copied(path: Path, name: str) -> Iterator[Path]:
         with safe_open.room():
             size, _ = safe_open.copy(source, out, name, safe_open.of_files())
         if size == 0:
-            raise UnsupportedFile(path=name, problem="it is empty.")
+            raise UnsupportedFile(path=name, problem=Message("it is empty."))
         yield Path(out.name)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netgraft.errors import CannotExport, OnlyDrawn
+from netgraft.language import Message
 from netgraft.models.fetch.http import Progress
 from netgraft.models.recipe import Base, UserFile
 from netgraft.models.sources.source import Plain, Preprocessing
@@ -69,7 +70,7 @@ class FileSource:
     def plain(self, base: Base) -> Plain:
         file = user_file(base)
         if file.kind == "keras" and file.input_shape:
-            problem = (
+            problem = Message(
                 "it is made of Keras's layers. As onnx, pt2 or torchscript it needs Keras no more."
             )
             raise CannotExport(model=base.name, format="python", problem=problem)
