@@ -1,6 +1,6 @@
 """Every sentence that the planner says."""
 
-from netgraft.language import in_context, mark, plural, render
+from netgraft.language import mark, plural, render
 
 QUESTIONS: dict[str, str] = {
     "word": mark("I did not understand “{word}”. Could you say that part in other words?"),
@@ -62,7 +62,6 @@ ANSWERS: dict[str, str] = {
     "ask_optimizers": mark("Optimizers: sgd, adam and adamw."),
     "ask_data": mark("Use “digits”, or a folder with one folder of pictures per class."),
     "ask_language": mark("I speak English and Chinese."),
-    "foreign": in_context("said in both", "I speak English and Chinese."),
     "ask_consent": mark(
         "netgraft is free software. Training, resuming and cancelling cost time or lose work, so "
         "they need your consent; everything else runs at once."
@@ -81,3 +80,9 @@ DEFAULTS = mark("training settings that were not said are chosen by the tuning s
 def said(template: str, language: str, **values: object) -> str:
     """A sentence in "en" or "zh", filled in."""
     return render(template, values, language)
+
+
+def to_foreigners(language: str) -> str:
+    """The answer to another language: in English, and in the language spoken so far."""
+    spoken = [render(ANSWERS["ask_language"], {}, each) for each in ("en", language)]
+    return " ".join(dict.fromkeys(spoken))
