@@ -11,6 +11,7 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from pathlib import Path
 from string import Formatter
 
@@ -36,7 +37,7 @@ def collected() -> Catalog:
             where = [(file.relative_to(ROOT).as_posix(), None)]
             for context, forms in sentences(file.read_text()):
                 message = forms if len(forms) > 1 else forms[0]
-                template.add(message, locations=where, context=context)  # type: ignore[list-item]
+                template.add(message, locations=where, context=context)  # type: ignore[arg-type]
     return template
 
 
@@ -50,13 +51,19 @@ def sentences(source: str) -> Iterator[tuple[str | None, tuple[str, ...]]]:
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else None
         name = node.func.id if isinstance(node.func, ast.Name) else called
-        texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
-        if name in MARKS and texts and isinstance(texts[0], str):
+        texts = _texts(node.args)
+        if name in MARKS and texts:
             yield None, (texts[0],)
         elif name == "plural" and len(texts) == 2:
             yield None, tuple(texts)
         elif name == "in_context" and len(texts) == 2:
             yield texts[0], (texts[1],)
+
+
+def _texts(arguments: Sequence[ast.expr]) -> list[str]:
+    """The texts that a call begins with."""
+    found = (each.value if isinstance(each, ast.Constant) else None for each in arguments)
+    return list(takewhile(lambda value: isinstance(value, str), found))  # type: ignore[arg-type]
 
 
 def languages() -> Iterator[tuple[str, Path]]:
