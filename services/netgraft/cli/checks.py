@@ -1,6 +1,6 @@
 """What `netgraft doctor` looks at: each check is a function that returns what it found.
 
-Nothing here changes anything; what cannot be told without the services is told as a warning.
+Nothing here changes anything; what cannot be known without the services is reported as a warning.
 """
 
 import importlib.metadata
@@ -83,7 +83,7 @@ def python() -> Finding:
 
 
 def torch(tried: dict[str, Any]) -> Finding:
-    """torch and torchvision work together. `tried`: what the probe told; empty: not installed."""
+    """torch and torchvision work together. `tried`: what the probe found; empty: not installed."""
     if not tried:
         return _absent("torch")
     if "error" in tried or not tried["works"]:

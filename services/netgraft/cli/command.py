@@ -51,10 +51,10 @@ def _set_local(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def _choose_one(ctx: click.Context) -> None:
     session = _session(ctx)
     if session.local and session.server:
-        told = tr(
+        problem = tr(
             "--local and --server do not go together: one says this process, the other a server."
         )
-        raise click.UsageError(told, ctx)
+        raise click.UsageError(problem, ctx)
 
 
 def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -67,9 +67,9 @@ def _set_language(ctx: click.Context, param: click.Parameter, value: str | None)
         return
     # A locale such as "zh_CN.UTF-8" or "C" comes from the environment; what the user types
     # must be one of the two.
-    told = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
-    if told and value not in LANGUAGES:
-        raise click.BadParameter("choose en or zh.", ctx, param)
+    typed = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    if typed and value not in LANGUAGES:
+        raise click.BadParameter(tr("choose en or zh."), ctx, param)
     speak("zh" if value.startswith("zh") else "en")
 
 

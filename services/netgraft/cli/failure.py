@@ -43,17 +43,17 @@ def is_unreachable(error: NetgraftError) -> bool:
 
 
 def report(reason: str, message: str, *, as_json: bool) -> None:
-    """Tell of an error: to people on stderr, to programs on stdout."""
+    """Report an error: to people on stderr, to programs on stdout."""
     if as_json:
-        told = {"error": {"reason": reason, "message": message}}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        document = {"error": {"reason": reason, "message": message}}
+        click.echo(json.dumps(document, ensure_ascii=False))
         return
     label = click.style(tr("Error:"), fg="red", bold=True)
     click.echo(f"{label} {message} ({reason})", err=True)
 
 
 def report_error(error: NetgraftError, *, as_json: bool) -> int:
-    """Tell of an error of the tree; returns the exit code."""
+    """Report an error of the tree; returns the exit code."""
     if debugging():
         traceback.print_exception(error)
     report(error.reason, error.sentence(spoken()), as_json=as_json)
@@ -83,7 +83,7 @@ def _not_installed(error: ModuleNotFoundError) -> NetgraftError:
 
 
 def report_unexpected(error: Exception, *, as_json: bool) -> int:
-    """Tell of a fault of netgraft's own; returns the exit code."""
+    """Report a fault of netgraft's own; returns the exit code."""
     if debugging():
         traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
@@ -100,7 +100,7 @@ def debugging() -> bool:
         from netgraft.settings import settings
 
         return settings().debug
-    except NetgraftError:  # the settings themselves are wrong, which is being told
+    except NetgraftError:  # the settings themselves are wrong, which is being reported
         return False
 
 

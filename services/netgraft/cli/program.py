@@ -129,7 +129,7 @@ class Program(click.Group):
             code = failure.let_reader_go()
         except (ModuleNotFoundError, OSError) as error:
             code = failure.report_error(failure.foreseen(error), as_json=session.json)
-        except Exception as error:  # noqa: BLE001  # the boundary: told, never thrown at a person
+        except Exception as error:  # noqa: BLE001  # the boundary: reported, never thrown at a person
             code = failure.report_unexpected(error, as_json=session.json)
         ctx.exit(code)
 

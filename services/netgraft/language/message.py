@@ -10,8 +10,10 @@ LANGUAGES = ("en", "zh")
 CATALOGUES = __file__.removesuffix("message.py") + "catalogues/"
 """Not a Path: `netgraft --help` would pay for the import of pathlib."""
 
-CONTEXT, FORMS = "\x04", "\x00"
-"""Between a template and its context, and between its singular and its plural, as in .mo files."""
+CONTEXT = "\x04"
+"""Between a template and its context, as in .mo files."""
+FORMS = "\x1f"
+"""Between a template's singular and its plural."""
 
 LONGEST_VALUE = 400
 """Characters of a value that an error repeats: it is sent in a header, and those are short."""

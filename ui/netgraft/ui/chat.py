@@ -158,7 +158,7 @@ def _detail(event: RunEvent, begun: agent_pb2.StepStarted, say: Translator) -> s
 
 def _result(finished: agent_pb2.StepFinished, say: Translator) -> str:
     """What a step brought, in view without opening anything."""
-    told, _, notices = finished.summary.partition("\n")
+    first, _, notices = finished.summary.partition("\n")
     kind = finished.WhichOneof("result")
     if kind == "edit":
         shown = [plain(line) for line in edit_lines(finished.edit, say)]
@@ -168,11 +168,11 @@ def _result(finished: agent_pb2.StepFinished, say: Translator) -> str:
         shown = ["\n".join(f"- {plain(line)}" for line in finished.summary.splitlines())]
         notices = ""
     elif kind == "export":
-        shown = [plain(told), _export_link(finished.export, say)]
+        shown = [plain(first), _export_link(finished.export, say)]
     elif kind == "job" and finished.job.result_model:
-        shown = [plain(told), downloads(finished.job.result_model, say)]
+        shown = [plain(first), downloads(finished.job.result_model, say)]
     else:
-        shown = [plain(told)]
+        shown = [plain(first)]
     return "\n\n".join(dict.fromkeys([*shown, *map(plain, notices.splitlines())]))
 
 
@@ -240,7 +240,7 @@ def _job_result(view: JobView, say: Translator) -> str:
 
 
 def _failure(failed: agent_pb2.StepFailed) -> ChatMessage:
-    if failed.reason == CANCELLED:  # as it was wished: nothing to warn of
+    if failed.reason == CANCELLED:  # as was asked for: nothing to warn of
         return ChatMessage(content=plain(failed.message))
     return _problem(failed.message)
 

@@ -49,12 +49,12 @@ async def _posted_token(request: Request) -> str:
 
 
 def _form(request: Request, say: Translator, problem: str, status: int = 200) -> Response:
-    told = f'<p class="problem" role="alert">{_with_code(problem)}</p>' if problem else ""
+    shown = f'<p class="problem" role="alert">{_with_code(problem)}</p>' if problem else ""
     hint = say(
         "Run `netgraft token --link` for a new link, or give the token that `netgraft token` "
         "prints."
     )
-    body = f"""{told}
+    body = f"""{shown}
 <p>{_with_code(hint)}</p>
 <form method="post">
 <label for="token">{escape(say("Token"))}</label>

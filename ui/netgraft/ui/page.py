@@ -7,7 +7,7 @@ What tests and style sheets may rely on, by id:
     send               sends what the text field holds
     attach             chooses a model's file to send; one may be dropped anywhere, too
     attach-state       how that goes, or why the file was refused; hidden otherwise
-    new-conversation   begins anew
+    new-conversation   begins a new one
     plan-card          a costly plan that waits; there only while it does, with
     consent-run        … the button that agrees
     consent-cancel     … the button that declines
@@ -194,7 +194,7 @@ def _panel(label: gr.I18n, parts: dict[str, Any]) -> None:
                 y="loss",
                 color="series",
                 color_map=panels.colours(),
-                colors_in_legend=[],  # the progress panel tells the lines apart, in words
+                colors_in_legend=[],  # the progress panel names the lines
                 label=label("loss_curve"),
                 show_label=False,
                 height=320,

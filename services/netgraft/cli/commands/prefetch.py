@@ -32,7 +32,7 @@ def prefetch_command(session: Session, models: tuple[str, ...]) -> None:
     """Download the pretrained weights of each MODEL.
 
     A broken download goes on where it broke, also in a later call, and its hash is checked. With
-    --json each line tells how one stands.
+    --json each line says how one stands.
     """
     from netgraft.v1 import models_pb2
 

@@ -135,12 +135,12 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
         )
     )
     if not page and not output:
-        told = tr(
+        hint = tr(
             "To see it: `netgraft up` and the chat page, or `netgraft show MODEL -o "
             "graph.html` and open that file in a browser (graph.onnx: in Netron, {netron}).",
             netron=NETRON,
         )
-        out.print(told, soft_wrap=True)
+        out.print(hint, soft_wrap=True)
 
 
 @click.command(
@@ -170,8 +170,8 @@ def inspect_command(
     door = session.door()
     resolved = resolve(session, door, model, weights)
     reply = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
-    wish = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
-    table = door.graphs.ListModules(wish)
+    request = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
+    table = door.graphs.ListModules(request)
     tell(reply.model.notices)
     if session.json:
         emit(reply, modules=table.rows)

@@ -110,7 +110,7 @@ class BarView:
     def __init__(self, progress: "Progress", job: str) -> None:
         self._progress = progress
         self._job = job
-        self._task = progress.add_task(job, total=None, told="")
+        self._task = progress.add_task(job, total=None, state="")
 
     def add(self, event: "tuning_pb2.JobEvent") -> None:
         from netgraft.v1 import tuning_pb2
@@ -123,7 +123,7 @@ class BarView:
         if event.total_steps:
             self._progress.update(self._task, total=event.total_steps, completed=event.step)
         if event.kind == tuning_pb2.JobEvent.KIND_STEP:
-            self._progress.update(self._task, told=_step(event))
+            self._progress.update(self._task, state=_step(event))
 
 
 def _progress(out: "Console") -> "Progress":
@@ -133,6 +133,6 @@ def _progress(out: "Console") -> "Progress":
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[state]}"),
         console=out,
     )

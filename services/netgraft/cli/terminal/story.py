@@ -1,4 +1,4 @@
-"""A plan being carried out, told as it happens: to people in lines and bars, to programs in JSON.
+"""A plan being carried out, shown as it happens: to people in lines and bars, to programs in JSON.
 
 Knows nothing of planning and consent.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Outcome:
-    """What came of a plan, as far as its events have told."""
+    """What came of a plan, as far as its events say."""
 
     def __init__(self) -> None:
         self.failure: agent_pb2.StepFailed | None = None
@@ -63,7 +63,7 @@ class Outcome:
 
 
 class Telling(Protocol):
-    """What tells a story."""
+    """What shows the events of a plan."""
 
     def add(self, event: "agent_pb2.RunEvent") -> None: ...
 
@@ -71,7 +71,7 @@ class Telling(Protocol):
 
 
 def tell(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Outcome:
-    """Tell all events; returns what came of the plan.
+    """Show all events; returns what came of the plan.
 
     When it breaks off (Ctrl-C, the server went away), says what goes on without us.
     """

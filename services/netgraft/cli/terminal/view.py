@@ -138,12 +138,12 @@ def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
 def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
     """Names of the zoo."""
     if not reply.entries:
-        told = tr(
+        hint = tr(
             "No model fits. `netgraft models` lists all; `netgraft prefetch NAME` brings "
             "weights to this machine; files that were opened and models that were trained "
             "are listed, too."
         )
-        yield facts([("", told)])
+        yield facts([("", hint)])
         return
     numbers = (tr("parameters"), "FLOPs", "top-1 %", tr("input"))
     words = (tr("licence"), tr("on disk"))
@@ -162,8 +162,8 @@ def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
     yield made
     shown, total = len(reply.entries), reply.total
     if shown < total:
-        told = tr("{shown} of {total} shown; --limit {total} shows all.", shown=shown, total=total)
-        yield facts([("", told)])
+        hint = tr("{shown} of {total} shown; --limit {total} shows all.", shown=shown, total=total)
+        yield facts([("", hint)])
 
 
 def state_name(state: int) -> str:
@@ -183,8 +183,8 @@ def state_name(state: int) -> str:
 def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
     """Jobs, newest first."""
     if not reply.jobs:
-        told = tr("No such jobs. `netgraft finetune MODEL --data DATA` starts one.")
-        yield facts([("", told)])
+        hint = tr("No such jobs. `netgraft finetune MODEL --data DATA` starts one.")
+        yield facts([("", hint)])
         return
     made = table(
         tr("job"),
