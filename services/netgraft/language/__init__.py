@@ -14,6 +14,8 @@ from netgraft.language.message import (
     quoted,
     render,
     said,
+    say,
+    to_plain,
     translation,
 )
 
@@ -26,5 +28,7 @@ __all__ = [
     "quoted",
     "render",
     "said",
+    "say",
+    "to_plain",
     "translation",
 ]

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from netgraft.errors import from_json
 from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs.events import Event
 from netgraft.tuning.jobs.spec import Order
@@ -59,7 +60,7 @@ def job_from(row: JobRow, last: Event | None) -> Job:
         submission=row.submission or "",
         cancel_asked=row.cancel_asked,
         error_reason=row.error_reason or "",
-        error_message=row.error_message or "",
+        error_message=from_json(row.error_message or ""),
         result_model=row.result_model or "",
         metrics=json.loads(row.metrics),
         last_event=last,
