@@ -15,7 +15,7 @@ class NetgraftError(Exception):
 
     reason: ClassVar[str] = "INTERNAL"
     template: ClassVar[str] = mark(
-        "Something went wrong inside netgraft; the server's log tells more."
+        "Something went wrong inside netgraft; the server's log has the details."
     )
 
     def __init__(self, **values: object) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from netgraft.errors import from_json
+from netgraft.language import Message
 from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs.events import Event
 from netgraft.tuning.jobs.spec import Order
@@ -19,6 +20,14 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+IN_WORDS = {
+    State.QUEUED: Message("queued"),
+    State.RUNNING: Message("running"),
+    State.SUCCEEDED: Message("succeeded"),
+    State.FAILED: Message("failed"),
+    State.CANCELLED: Message("cancelled"),
+}
 
 ALIVE = (State.QUEUED, State.RUNNING)
 """Not over."""
