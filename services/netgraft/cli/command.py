@@ -23,9 +23,9 @@ class WholeNumber(click.ParamType[int]):
         try:
             number = int(value)
         except ValueError:
-            self.fail(tr(f"{value!r} is no whole number.", f"{value!r} 不是整数。"), param, ctx)
+            self.fail(tr("{value!r} is no whole number.", value=value), param, ctx)
         if not -(2**63) <= number < 2**63:
-            self.fail(tr(f"{value} is too large.", f"{value} 太大。"), param, ctx)
+            self.fail(tr("{value} is too large.", value=value), param, ctx)
         return number
 
 
@@ -52,8 +52,7 @@ def _choose_one(ctx: click.Context) -> None:
     session = _session(ctx)
     if session.local and session.server:
         told = tr(
-            "--local and --server do not go together: one says this process, the other a server.",
-            "--local 与 --server 不能同时使用：前者指本进程，后者指服务器。",
+            "--local and --server do not go together: one says this process, the other a server."
         )
         raise click.UsageError(told, ctx)
 

@@ -48,7 +48,7 @@ def report(reason: str, message: str, *, as_json: bool) -> None:
         told = {"error": {"reason": reason, "message": message}}
         click.echo(json.dumps(told, ensure_ascii=False))
         return
-    label = click.style(tr("Error:", "错误："), fg="red", bold=True)
+    label = click.style(tr("Error:"), fg="red", bold=True)
     click.echo(f"{label} {message} ({reason})", err=True)
 
 
@@ -88,8 +88,7 @@ def report_unexpected(error: Exception, *, as_json: bool) -> int:
         traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
     message = tr(
-        f"Something went wrong inside netgraft: {what}. NETGRAFT_DEBUG=1 shows where.",
-        f"netgraft 内部出错：{what}。设置 NETGRAFT_DEBUG=1 可查看位置。",
+        "Something went wrong inside netgraft: {what}. NETGRAFT_DEBUG=1 shows where.", what=what
     )
     report(NetgraftError.reason, message, as_json=as_json)
     return FAILED

@@ -87,7 +87,7 @@ class Session:
         from netgraft.cli.services import InProcess
 
         if self._other:
-            here = tr("Working in this process.", "改在本进程中执行。")
+            here = tr("Working in this process.")
             click.echo(f"{self._other.sentence(spoken())} {here}", err=True)
         return InProcess()
 
@@ -120,10 +120,7 @@ class Session:
     def need_server(self) -> None:
         """Raises NotRunning when there is no server, OtherVersion, and UsageError with --local."""
         if self.local:
-            told = tr(
-                "This needs a running netgraft; leave --local out.",
-                "此操作需要运行中的 netgraft；请去掉 --local。",
-            )
+            told = tr("This needs a running netgraft; leave --local out.")
             raise click.UsageError(told)
         if self._other:
             raise self._other

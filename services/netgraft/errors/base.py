@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from netgraft.language import Message, mark, render, said
+from netgraft.language import Message, mark, render, shortened
 
 
 class NetgraftError(Exception):
@@ -24,11 +24,12 @@ class NetgraftError(Exception):
 
     def sentence(self, language: str = "en") -> str:
         """The error in words, in "en" or "zh" (any other language: English)."""
-        return render(self.template, self.values, language)
+        shown = {name: shortened(value, language) for name, value in self.values.items()}
+        return render(self.template, shown, language)
 
     def details(self, language: str = "en") -> dict[str, str]:
         """The values by name, as the sentence in that language says them: for programs."""
-        return {name: str(said(value, language)) for name, value in self.values.items()}
+        return {name: str(shortened(value, language)) for name, value in self.values.items()}
 
     @property
     def message(self) -> Message:

@@ -6,22 +6,23 @@ python services/netgraft/language/catalogue.py --check    exit 1 where one is st
 Needs Babel, which only a checkout has.
 """
 
+import ast
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parents[3]
 SOURCES = ("services", "ui")
 FOLDER = Path(__file__).with_name("catalogues")
-KEYWORDS = {"Message": None, "mark": None}
+MARKS = ("Message", "mark", "say", "tr")
+"""Names of what takes a sentence as its first argument, beside `plural` and `in_context`."""
 WIDTH = 100
 NO_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 """The same sentences give the same bytes, whenever they are collected."""
@@ -31,10 +32,31 @@ def collected() -> Catalog:
     """Every sentence that a source marks, with the files that say it."""
     template = Catalog(charset="utf-8", creation_date=NO_DATE)
     for folder in SOURCES:
-        found = extract_from_dir(ROOT / folder, keywords=KEYWORDS, method_map=[("**.py", "python")])
-        for name, _line, message, _comments, context in found:
-            template.add(message, locations=[(f"{folder}/{name}", None)], context=context)  # type: ignore[list-item]
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            where = [(file.relative_to(ROOT).as_posix(), None)]
+            for context, forms in sentences(file.read_text()):
+                message = forms if len(forms) > 1 else forms[0]
+                template.add(message, locations=where, context=context)  # type: ignore[list-item]
     return template
+
+
+def sentences(source: str) -> Iterator[tuple[str | None, tuple[str, ...]]]:
+    """The context of each marked sentence, and the sentence; of one that counts both its forms.
+
+    Babel's own reader of Python passes over calls within f-strings.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else None
+        name = node.func.id if isinstance(node.func, ast.Name) else called
+        texts = [each.value for each in node.args if isinstance(each, ast.Constant)]
+        if name in MARKS and texts and isinstance(texts[0], str):
+            yield None, (texts[0],)
+        elif name == "plural" and len(texts) == 2:
+            yield None, tuple(texts)
+        elif name == "in_context" and len(texts) == 2:
+            yield texts[0], (texts[1],)
 
 
 def languages() -> Iterator[tuple[str, Path]]:
@@ -52,12 +74,17 @@ def faults(catalogue: Catalog) -> list[str]:
     """What is wrong with a catalogue: a line for each sentence without its own, or other values."""
     found = []
     for message in catalogue:
-        here, there = str(message.id), str(message.string or "")
+        here, there = _last(message.id), _last(message.string)
         if here and not there:
-            found.append(f"lacks: {here}")
+            found.append(f"lacks: {here}" + (f" ({message.context})" if message.context else ""))
         elif here and placeholders(here) != placeholders(there):
             found.append(f"has other values: {here}")
     return found
+
+
+def _last(text: str | Sequence[str] | None) -> str:
+    """A sentence; of one that counts its plural."""
+    return text if isinstance(text, str) else text[-1] if text else ""
 
 
 def fresh(file: Path, language: str, template: Catalog) -> tuple[bytes, bytes, list[str]]:

@@ -3,19 +3,33 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
-from pathlib import Path
+from typing import cast
 
 LANGUAGES = ("en", "zh")
 """The language that sources are written in, and those that have a catalogue."""
-CATALOGUES = Path(__file__).with_name("catalogues")
+CATALOGUES = __file__.removesuffix("message.py") + "catalogues/"
+"""Not a Path: `netgraft --help` would pay for the import of pathlib."""
+
+CONTEXT, FORMS = "\x04", "\x00"
+"""Between a template and its context, and between its singular and its plural, as in .mo files."""
 
 LONGEST_VALUE = 400
-"""Characters of a value that a sentence repeats: it is sent in a header, and those are short."""
+"""Characters of a value that an error repeats: it is sent in a header, and those are short."""
 
 
 def mark(template: str) -> str:
     """The template itself: marks a sentence that is said later, so that it is collected."""
     return template
+
+
+def plural(one: str, many: str) -> str:
+    """Both forms of a template that counts: the value `count` says which of them is meant."""
+    return one + FORMS + many
+
+
+def in_context(context: str, template: str) -> str:
+    """A template whose words mean something else elsewhere; only catalogues see the context."""
+    return context + CONTEXT + template
 
 
 BETWEEN = mark(", ")
@@ -27,21 +41,35 @@ def render(template: str, values: Mapping[str, object], language: str = "en") ->
 
     A language without a catalogue is English, and so is a sentence that a catalogue lacks.
     """
-    translated = translation(template, language)
+    translated = translation(template, language, values.get("count"))
     return translated.format(**{name: said(value, language) for name, value in values.items()})
 
 
-def translation(template: str, language: str) -> str:
-    """The template of the same sentence in a language, with the same values."""
-    return _catalogue(language.partition("-")[0]).gettext(template) if template else ""
+def translation(template: str, language: str, count: object = None) -> str:
+    """The template of the same sentence in a language, with the same values.
+
+    `count` chooses between singular and plural, where the template has both.
+    """
+    if not template:
+        return ""
+    catalogue = _catalogue(language.partition("-")[0])
+    one, counts, many = template.partition(FORMS)
+    found = catalogue.ngettext(one, many, cast("int", count)) if counts else catalogue.gettext(one)
+    return found.rpartition(CONTEXT)[2]
 
 
 def said(value: object, language: str = "en") -> object:
-    """A value as sentences repeat it: messages in the language, lists joined, texts cut short."""
+    """A value as sentences repeat it: messages in the language, lists joined."""
     if isinstance(value, Message):
-        value = value.say(language)
-    elif isinstance(value, list | tuple):
-        value = render(BETWEEN, {}, language).join(str(said(each, language)) for each in value)
+        return value.say(language)
+    if isinstance(value, list | tuple):
+        return render(BETWEEN, {}, language).join(str(said(each, language)) for each in value)
+    return value
+
+
+def shortened(value: object, language: str = "en") -> object:
+    """A value as `said`, cut where it is longer than an error may repeat."""
+    value = said(value, language)
     if isinstance(value, str) and len(value) > LONGEST_VALUE:
         return value[: LONGEST_VALUE - 1] + "…"
     return value
@@ -49,10 +77,9 @@ def said(value: object, language: str = "en") -> object:
 
 @lru_cache(maxsize=len(LANGUAGES) + 8)
 def _catalogue(language: str) -> NullTranslations:
-    file = CATALOGUES / language / "LC_MESSAGES" / "netgraft.mo"
-    if language not in LANGUAGES or not file.is_file():
+    if language not in LANGUAGES[1:]:
         return NullTranslations()
-    with file.open("rb") as stream:
+    with open(f"{CATALOGUES}{language}/LC_MESSAGES/netgraft.mo", "rb") as stream:  # noqa: PTH123
         return GNUTranslations(stream)
 
 

@@ -14,8 +14,8 @@ from netgraft.models.fetch import cached
 from netgraft.models.fetch.cached import Present
 from netgraft.models.fetch.http import sparse
 from netgraft.models.files import open as opening
+from netgraft.models.notices import said
 from netgraft.models.recipe import Recipe
-from netgraft.models.resolve import LANGUAGES
 from netgraft.models.zoo import hub, local
 from netgraft.models.zoo.catalogue import Entry, Query, entries, search
 from netgraft.serving.servicers import caller, must_name
@@ -167,16 +167,10 @@ def model_message(recipe: Recipe, store: Store) -> models_pb2.Model:
         classes=recipe.classes or 0,
         class_names=recipe.class_names,
         loss=recipe.loss,
-        notices=[_read(notice) for notice in notices.splitlines()],
+        notices=[said(notice, caller().language) for notice in notices.splitlines()],
         create_time=created,
         metrics=recipe.metrics,
     )
-
-
-def _read(notice: str) -> str:
-    """A notice in the language of the caller, where it was written in both."""
-    english, _, chinese = notice.partition(LANGUAGES)
-    return chinese if chinese and caller().language == "zh" else english
 
 
 def _entry_message(entry: Entry, here: Present) -> models_pb2.ZooEntry:

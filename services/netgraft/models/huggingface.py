@@ -17,6 +17,7 @@ from netgraft.errors import (
 )
 from netgraft.language import Message, quoted
 from netgraft.models.fetch.http import Progress, WrongContent
+from netgraft.models.notices import stored
 from netgraft.models.recipe import Base, Recipe, UserFile
 from netgraft.models.sources.huggingface import build as hf_build
 from netgraft.models.sources.huggingface import config as hf_config
@@ -145,10 +146,12 @@ def _notices(picture: dict[str, Any], name: str) -> Iterator[str]:
     if "height" not in picture:
         return
     height, width, side = picture["height"], picture["width"], picture["side"]
-    yield "\t".join(
-        (
-            f"{name} was trained on pictures of {height} x {width}; here they are prepared as "
-            f"squares of {side} pixels.",
-            f"{name} 是用 {height} x {width} 的图片训练的；此处图片按 {side} 像素的正方形处理。",
-        )
+    notice = Message(
+        "{name} was trained on pictures of {height} x {width}; here they are prepared as squares "
+        "of {side} pixels.",
+        name=name,
+        height=height,
+        width=width,
+        side=side,
     )
+    yield stored(notice)

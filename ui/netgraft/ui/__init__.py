@@ -14,10 +14,10 @@
     exchange    one thing said, and all that came of it
     room        one conversation: what was said, planned, agreed to and done
     job         one tuning job as it is seen from here: curve, progress, end
-    words       every word the page says itself, in English and Chinese
+    messages    the labels, and the reader's language
     figures     numbers for people
     steps       a plan's steps in words and values
-    messages    a room as chat messages
+    chat        a room as chat messages
     plan_card   a costly plan as a table to agree to
     panels      picture, training and model panels as HTML
     page        the Gradio page, laid over a room

@@ -74,8 +74,7 @@ def export_command(
     if kind is None:
         suffixes = ", ".join(FORMATS)
         told = tr(
-            f"Say which format: --format, or -o FILE with one of {suffixes}.",
-            f"请说明格式：--format，或 -o 文件，后缀为 {suffixes} 之一。",
+            "Say which format: --format, or -o FILE with one of {suffixes}.", suffixes=suffixes
         )
         raise click.UsageError(told)
     if output and output != STDOUT:

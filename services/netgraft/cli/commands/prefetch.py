@@ -55,5 +55,5 @@ def _follow(session: Session, model: str, stream: "Iterator[models_pb2.PrefetchP
     if last is None or first is None or session.json:
         return
     there = first.done_bytes == first.total_bytes
-    how = tr("was there already", "已在本机") if there else tr("downloaded", "已下载")
+    how = tr("was there already") if there else tr("downloaded")
     click.echo(f"{last.base}  {size(last.total_bytes)}  {last.file}  {how}")

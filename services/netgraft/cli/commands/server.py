@@ -41,7 +41,7 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
     app.check_ports(web=web)
     if not session.json:
         click.echo(
-            tr("Starting (10 to 20 s)…", "正在启动（约 10 到 20 秒）…"),
+            tr("Starting (10 to 20 s)…"),
             err=True,
         )
     app.up(ready=_told(session, web=web), web=web)
@@ -55,16 +55,15 @@ def _told(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
             click.echo(json.dumps(told))
             return
         if web:
-            click.echo(f"{tr('Chat page', '聊天页')}  {endpoints.login_url}")
+            click.echo(f"{tr('Chat page')}  {endpoints.login_url}")
             click.echo(
                 tr(
-                    "The link logs in once, within ten minutes; `netgraft token --link` prints "
-                    "a new one.",
-                    "该链接在十分钟内可登录一次；`netgraft token --link` 输出新链接。",
+                    "The link logs in once, within ten minutes; `netgraft token --link` prints a "
+                    "new one."
                 )
             )
         click.echo(f"gRPC       {endpoints.grpc}")
-        click.echo(tr("Up until Ctrl-C.", "按 Ctrl-C 结束。"))
+        click.echo(tr("Up until Ctrl-C."))
 
     return tell
 

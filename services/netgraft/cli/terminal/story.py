@@ -148,7 +148,7 @@ class PlainTelling:
 
     def _details(self, step: "agent_pb2.StepFinished") -> list[str]:
         """What a person needs and the summary does not say: addresses and whole ids."""
-        model = f"{tr('model', '模型')} {step.model_id}"
+        model = tr("model {id}", id=step.model_id)
         result = step.WhichOneof("result")
         if result == "graph":
             page = self._web(step.graph.page)
@@ -163,7 +163,7 @@ class PlainTelling:
             if form in ("svg", "png"):
                 command = f"netgraft show {model} -o graph.{form}"
             page = self._web(step.export.page)
-            return [page, f"{tr('or', '或')}: {command}"] if page else [command]
+            return [page, tr("or: {command}", command=command)] if page else [command]
         return []
 
     def _line(self, text: str, style: str = "") -> None:
