@@ -15,7 +15,7 @@ class NetgraftError(Exception):
 
     reason: ClassVar[str] = "INTERNAL"
     template: ClassVar[str] = mark(
-        "Something went wrong inside netgraft; the server's log tells more."
+        "Something went wrong inside netgraft; the server's log has the details."
     )
 
     def __init__(self, **values: object) -> None:
@@ -26,6 +26,10 @@ class NetgraftError(Exception):
         """The error in words, in "en" or "zh" (any other language: English)."""
         shown = {name: shortened(value, language) for name, value in self.values.items()}
         return render(self.template, shown, language)
+
+    def details(self, language: str = "en") -> dict[str, str]:
+        """The values by name, as the sentence in that language says them: for programs."""
+        return {name: str(shortened(value, language)) for name, value in self.values.items()}
 
     @property
     def message(self) -> Message:

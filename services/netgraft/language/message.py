@@ -114,6 +114,11 @@ def _remake(template: str, values: dict[str, object]) -> Message:
     return Message(template, **values)
 
 
+def say(text: str, language: str) -> str:
+    """A text in a language, where it is a message; else as it is."""
+    return text.say(language) if isinstance(text, Message) else text
+
+
 def quoted(report: object) -> Message:
     """What a library or the system reports in its own words, as the problem of a sentence.
 

@@ -105,9 +105,7 @@ def _parts(reference: str) -> tuple[str, str | None]:
     """Repository and revision."""
     found = REFERENCE.fullmatch(reference.strip())
     if not found or ".." in reference:
-        problem = Message(
-            "hf/ORG/NAME or hf/ORG/NAME@REVISION is what a model of the hub is called."
-        )
+        problem = Message("name a model of the hub as `hf/ORG/NAME` or `hf/ORG/NAME@REVISION`.")
         raise UnsupportedFile(path=display_name(reference), problem=problem)
     return found[1], found[2]
 

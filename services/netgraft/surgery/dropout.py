@@ -56,7 +56,7 @@ def _planned(recipe: Recipe, p: float, module: nn.Module, seen: Trace) -> Dropou
             raise _failed(recipe, p, problem)
         if path not in passed.behind and not can_drop(layer):
             problem = Message(
-                "its head {path} ({type}) is no plain Linear or convolution.",
+                "its head {path} ({type}) is neither a plain Linear nor a plain convolution.",
                 path=path,
                 type=type(layer).__name__,
             )

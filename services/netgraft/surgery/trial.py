@@ -136,7 +136,7 @@ def _must_be_plain(recipe: Recipe, edit: Retarget, module: "nn.Module") -> None:
         names = {name for name, _ in module.get_submodule(head.path).named_parameters()}
         if "weight" not in names or not names <= {"weight", "bias"}:
             path = head.path or Message("its head")
-            problem = Message("{path} ({type}) is no plain layer.", path=path, type=head.type)
+            problem = Message("{path} ({type}) is not a plain layer.", path=path, type=head.type)
             raise SurgeryFailed(model=recipe.title, problem=problem)
 
 

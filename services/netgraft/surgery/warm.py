@@ -102,7 +102,7 @@ def _check(names: Sequence[str], start: Start) -> None:
         expected = Message("one of {choices}", choices=list(INITS))
         raise InvalidValue(name="init", value=repr(start.init), expected=expected)
     if start.class_map and start.init in ("fresh", MEANS):
-        expected = Message("library or zeros where a class_map says what is kept")
+        expected = Message("library or zeros, because a class_map says what is kept")
         raise InvalidValue(name="init", value=repr(start.init), expected=expected)
     if bool(start.means) != (start.init == MEANS):
         raise MeansNeeded
@@ -113,7 +113,7 @@ def _check(names: Sequence[str], start: Start) -> None:
             expected = (
                 Message("a name of class_names, such as {names}", names=near)
                 if near
-                else Message("given without class_names, which name the new classes")
+                else Message("give class_names too, which name the new classes")
             )
             raise InvalidValue(name="class_map", value=repr(name), expected=expected)
 

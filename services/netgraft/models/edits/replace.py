@@ -60,7 +60,7 @@ def checked_arguments(name: str, arguments: Mapping[str, Scalar]) -> tuple[tuple
     known = [each for each in plain if each not in ELSEWHERE]
     for key, value in arguments.items():
         if key not in known:
-            none = Message("given: {type} takes none", type=name)
+            none = Message("{type} takes no arguments", type=name)
             expected = Message("one of {choices}", choices=known) if known else none
             raise InvalidValue(name="arguments", value=repr(key), expected=expected)
         if isinstance(value, float) and not math.isfinite(value):

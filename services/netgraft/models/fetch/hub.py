@@ -80,7 +80,7 @@ def _model(id_: str, revision: str, told: Told) -> list[Path]:
     shards = hf_folder.shards(index, id_)
     if strays := [shard for shard in shards if not SHARD.fullmatch(shard)]:
         problem = Message(
-            "{file} names {part!r}, which is no part of it", file=index.name, part=strays[0]
+            "{file} names {part!r}, which is not part of it", file=index.name, part=strays[0]
         )
         raise WrongContent(problem)
     files: list[Path] = []

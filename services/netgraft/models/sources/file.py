@@ -71,7 +71,8 @@ class FileSource:
         file = user_file(base)
         if file.kind == "keras" and file.input_shape:
             problem = Message(
-                "it is made of Keras's layers. As onnx, pt2 or torchscript it needs Keras no more."
+                "it is made of Keras's layers. Export it as onnx, pt2 or torchscript, which need "
+                "no Keras."
             )
             raise CannotExport(model=base.name, format="python", problem=problem)
         if file.kind != "module":

@@ -71,7 +71,7 @@ def opened(path: Path, name: str, within: tuple[Path, ...]) -> Iterator[BinaryIO
         raise UnsupportedFile(path=name, problem=Message("it cannot be read.")) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        problem = Message("it is a folder or no plain file; give a single file.")
+        problem = Message("it is a folder or not a plain file; give a single file.")
         raise UnsupportedFile(path=name, problem=problem)
     with os.fdopen(handle, "rb") as file:
         if HANDLES.is_dir() and not is_inside((HANDLES / str(handle)).readlink(), within):

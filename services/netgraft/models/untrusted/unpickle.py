@@ -105,7 +105,7 @@ def load(file: BinaryIO, name: str, device: str = "cpu") -> Any:
         old = Message(
             "it is a whole model as torch.save wrote it before 1.6, which cannot be read safely."
         )
-        none = Message("it is no checkpoint of torch.save, or is damaged.")
+        none = Message("it is not a checkpoint that torch.save wrote, or it is damaged.")
         whole = any("nn.modules" in found for found in classes)
         raise UnsupportedFile(path=name, problem=old if whole else none) from error
     except DAMAGED as error:

@@ -125,7 +125,7 @@ def _summed(
     counts = torch.bincount(labels_N, minlength=len(names))
     if not counts.all():
         lacking = names[int((counts == 0).nonzero()[0])]
-        problem = Message("among the examples there is none of {name}.", name=lacking)
+        problem = Message("no example belongs to the class {name}.", name=lacking)
         raise InvalidData(data=data, problem=problem)
     sums = torch.zeros(len(names), features_NF.shape[1]).index_add_(0, labels_N, features_NF)
     means_KF = sums / counts[:, None]

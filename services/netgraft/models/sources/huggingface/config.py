@@ -57,7 +57,7 @@ def read(text: bytes, file: str, name: str) -> dict[str, Any]:
             nested = Message("has more than {most} things within each other", most=DEEPEST)
             raise _unfit(name, file, nested)
         if isinstance(value, float) and not math.isfinite(value):
-            problem = Message("says {key}: {value}, which is no number", key=key, value=value)
+            problem = Message("has {key}: {value}, which is not a number", key=key, value=value)
             raise _unfit(name, file, problem)
     return document
 
@@ -76,15 +76,15 @@ def checked(document: dict[str, Any], name: str) -> dict[str, Any]:
         _number(document, key, name, MOST_FRAMES)
     labels = document.get("id2label")
     if not isinstance(labels, dict | None):
-        raise _unfit(name, CONFIG, Message("says id2label otherwise than as names by number"))
+        raise _unfit(name, CONFIG, Message("has an id2label that does not map numbers to names"))
     if labels and len(labels) > MOST_LABELS:
         limit = Message("{most:,} classes", most=MOST_LABELS)
         raise TooLarge(what=_part("id2label", name), limit=limit)
     kinds = document.get("architectures") or []
     if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
-        raise _unfit(name, CONFIG, Message("says architectures otherwise than as a list of names"))
+        raise _unfit(name, CONFIG, Message("has architectures that are not a list of names"))
     if not isinstance(document.get("model_type"), str):
-        raise _unfit(name, CONFIG, Message("says no model_type"))
+        raise _unfit(name, CONFIG, Message("has no model_type"))
     return {key: value for key, value in document.items() if key not in FORGOTTEN}
 
 
@@ -200,7 +200,9 @@ def _number(config: dict[str, Any], key: str, name: str, most: int) -> None:
         return
     if type(value) is not int or value < 1:
         shown = json.dumps(value)[:40]
-        problem = Message("says {key}: {value}, which is no count", key=key, value=shown)
+        problem = Message(
+            "has {key}: {value}, which is not a positive whole number", key=key, value=shown
+        )
         raise _unfit(name, CONFIG, problem)
     if value > most:
         raise TooLarge(what=_part(key, name), limit=f"{most:,}")

@@ -113,7 +113,7 @@ def _weights(folder: Path, name: str) -> list[Path]:
     if (folder / WHOLE).exists():
         return [folder / WHOLE]
     if not (folder / INDEX).exists():
-        problem = Message("its weights are missing; {file} is what is read.", file=WHOLE)
+        problem = Message("its weights are missing; it needs {file}.", file=WHOLE)
         raise UnsupportedFile(path=name, problem=problem)
     listed = shards(folder / INDEX, name)
     here = {file.name for file in folder.glob(SHARDS)}
