@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from netgraft.anatomy.roles import Head
 from netgraft.anatomy.traces import Output, Trace
 from netgraft.errors import SurgeryFailed
+from netgraft.language import Message, quoted
 from netgraft.models import resolve
 from netgraft.models.recipe import Dropout, Lora, Recipe, Replace, Retarget
 from netgraft.store.store import Store
@@ -124,7 +125,8 @@ def look(recipe: Recipe, module: "nn.Module") -> Trace:
     try:
         seen = trace(module, example(recipe))
     except FORWARD_ERRORS as error:
-        problem = f"it does not run on its example input ({first_line(error)})."
+        report = quoted(first_line(error))
+        problem = Message("it does not run on its example input ({report}).", report=report)
         raise SurgeryFailed(model=recipe.title, problem=problem) from error
     if resolve.task(recipe.base) in TASKS:
         return seen

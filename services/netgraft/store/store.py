@@ -28,6 +28,7 @@ from sqlalchemy.orm import Session
 
 from netgraft import private
 from netgraft.errors import DiskFull, UnknownModel
+from netgraft.language import Message
 from netgraft.models.recipe import Recipe
 from netgraft.settings import settings
 from netgraft.store.sharing import lengthen, shorten
@@ -137,7 +138,7 @@ class Store:
         with Session(self.engine) as session:
             rows = list(session.scalars(query))
         if len(rows) != 1:
-            hint = "Several models begin so; give more digits." if rows else ""
+            hint = Message("Several models begin so; give more digits.") if rows else ""
             raise UnknownModel(name=model_id, hint=hint)
         return rows[0]
 
