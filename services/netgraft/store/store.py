@@ -6,9 +6,11 @@ It takes a recipe as an id, a parent and a canonical form, and knows nothing of 
 
 import atexit
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from threading import Lock
+from typing import Any
 
 from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -18,6 +20,7 @@ from netgraft import private
 from netgraft.errors import UnknownModel
 from netgraft.settings import settings
 from netgraft.store.database import connect, full_disk_is_reported
+from netgraft.store.recent import Recent
 from netgraft.store.sharing import lengthen, shorten
 from netgraft.store.tables import RecipeRow, SharedRow, Table
 from netgraft.store.tensors import TensorFolder
@@ -38,6 +41,8 @@ class Store(TensorFolder):
         # Rows never change, so the last that were read are kept.
         self._row = lru_cache(ROWS_KEPT)(self._read_row)
         self._shared = lru_cache(SHARED_KEPT)(self._read_shared)
+        self._recents: dict[Hashable, Recent[Any]] = {}
+        self._lock = Lock()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -48,6 +53,13 @@ class Store(TensorFolder):
             session.begin(),
         ):
             yield session
+
+    def recent(self, owner: Hashable, most: int) -> Recent[Any]:
+        """The values that `owner` keeps in memory for this store."""
+        with self._lock:
+            if owner not in self._recents:
+                self._recents[owner] = Recent(most)
+            return self._recents[owner]
 
     # Recipes
 

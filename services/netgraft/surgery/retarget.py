@@ -58,7 +58,7 @@ def retarget(
     )
     edited = recipe.with_edit(edit)
     put_recipe(anatomies.store, edited)
-    anatomies.remember(edited, trial.anatomy, follows=told is not None)
+    anatomies.remember(edited, trial.anatomy, in_store=told is None)
     return edited
 
 
