@@ -126,7 +126,7 @@ def test_a_damaged_file_is_made_again(damage: Callable[[bytes], bytes], store: S
     assert again.times == 1
 
 
-def test_another_version_of_the_format_is_made_anew_and_leaves_the_old_one(store: Store) -> None:
+def test_another_version_of_the_format_is_made_again_and_leaves_the_old_one(store: Store) -> None:
     NUMBERS.get(store, KEY, Making([1]))
     newer = replace(NUMBERS, version=lambda: "2")
     assert newer.get(store, KEY, Making([2])) == [2]
