@@ -40,6 +40,7 @@
     │   ├── NothingCurrent
     │   ├── UploadIncomplete
     │   ├── PackageMissing
+    │   ├── NewerDatabase
     │   ├── NewerVersion
     │   ├── OnlyDrawn
     │   └── CannotStart
@@ -93,6 +94,7 @@ from netgraft.errors.impossible import (
     JobNotResumable,
     JobNotRunning,
     LossMismatch,
+    NewerDatabase,
     NewerVersion,
     NothingCurrent,
     NothingToUndo,
@@ -168,6 +170,7 @@ __all__ = [
     "MeansNeeded",
     "MessageTooLarge",
     "NetgraftError",
+    "NewerDatabase",
     "NewerVersion",
     "NoAnswer",
     "NoSuchFile",

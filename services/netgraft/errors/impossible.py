@@ -136,6 +136,14 @@ class PackageMissing(NotPossible):
     )
 
 
+class NewerDatabase(NotPossible):
+    reason = "NEWER_DATABASE"
+    template = mark(
+        "The database {database} was written by a newer netgraft (schema {revision}; this one "
+        "knows {known}). Update this one: `pip install -U netgraft`."
+    )
+
+
 class NewerVersion(NotPossible):
     reason = "NEWER_VERSION"
     template = mark(
