@@ -17,6 +17,7 @@ from netgraft.errors import InvalidClasses, InvalidValue, NetgraftError, Surgery
 from netgraft.models import drawn
 from netgraft.models.build import build
 from netgraft.models.recipe import HeadEdit, Recipe, Retarget
+from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.models.values import values
 from netgraft.store.store import Store
@@ -359,7 +360,7 @@ def test_a_model_that_surgery_would_break_stays_as_it_is(
     assert "nothing was changed" in caught.value.sentence()
     assert not files(anatomies.store)
     with pytest.raises(NetgraftError):
-        anatomies.store.get_recipe(recipe.with_edit(Retarget(9, (), (), (), "")).id)
+        get_recipe(anatomies.store, recipe.with_edit(Retarget(9, (), (), (), "")).id)
 
 
 HEAD = Head("fc", "Linear", 8, 5, 5, "main")

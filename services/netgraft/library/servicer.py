@@ -14,6 +14,7 @@ from netgraft.models.fetch.cached import Present
 from netgraft.models.fetch.http import sparse
 from netgraft.models.files import open as opening
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.resolve import LANGUAGES
 from netgraft.models.zoo import hub, local
 from netgraft.models.zoo.catalogue import Entry, Query, entries, search
@@ -46,7 +47,7 @@ class ModelsServicer:
         return model_message(resolved.recipe, self.store)
 
     def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
-        return model_message(self.store.get_recipe(request.id), self.store)
+        return model_message(get_recipe(self.store, request.id), self.store)
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
         _check(request)
@@ -108,7 +109,7 @@ class ModelsServicer:
 
     def _upload(self, sha256: str, whole: Opened) -> models_pb2.Upload:
         recipe, notices = whole
-        self.store.put_recipe(recipe, notices)
+        put_recipe(self.store, recipe, notices)
         assert recipe.base.file is not None
         return models_pb2.Upload(
             sha256=sha256,

@@ -7,6 +7,7 @@ from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
 from netgraft.models.fetch import cached
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Base, Recipe, Tuned
+from netgraft.models.recipes import put_recipe, recipe_of
 from netgraft.models.untrusted.formats import names_file
 from netgraft.models.zoo.catalogue import Entry, by_name
 from netgraft.store.store import Store, is_model_id
@@ -50,7 +51,7 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
     if is_model_id(text) and text.lower() not in by_name():
         row = store.get_row(text)
         notices = tuple(row.notices.splitlines())
-        return Resolved(store.recipe_of(row), notices)
+        return Resolved(recipe_of(store, row), notices)
     if text.lower().startswith(HUB_PREFIX):
         from netgraft.models.huggingface import open_reference
 
@@ -62,7 +63,7 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
     else:
         name, _, weights = text.partition("@")
         resolved = _resolved(_entry(name), weights, policy)
-    store.put_recipe(resolved.recipe, resolved.notices)
+    put_recipe(store, resolved.recipe, resolved.notices)
     return resolved
 
 
