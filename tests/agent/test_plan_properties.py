@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netgraft.agent import plan_batch
-from netgraft.agent.jsonform import check
+from netgraft.agent.forms import steps_from_json
 
 ENGLISH = [
     "show resnet50, retarget to 100 classes",
@@ -125,5 +125,5 @@ WORDS = SENTENCE.split()
 def test_any_plan_made_of_known_words_can_be_run_in_order(words: list[str]) -> None:
     reply = plan_batch([" ".join(words)])
     if reply["kind"] == "plan":
-        check(reply["steps"])
+        steps_from_json(reply["steps"])
         assert "flurb" not in words or "flurb" in str(reply["steps"])

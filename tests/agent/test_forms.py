@@ -6,11 +6,16 @@ from typing import Any
 import pytest
 
 from netgraft.agent import plan_lines
-from netgraft.agent.jsonform import (
+from netgraft.agent.forms import (
     fingerprint,
     reply_from_json,
     reply_to_json,
+    reply_to_proto,
     steps_from_json,
+    steps_from_proto,
+    steps_to_json,
+    steps_to_proto,
+    stored_reply,
 )
 from netgraft.errors import InvalidRequest
 
