@@ -28,7 +28,11 @@ _NUMERIC = ("classes",)
 """Slots that a number fills: there "2" is a value, not the second option."""
 _MADE = {"classes": "CLASSES", "data": "DATA", "input": "INPUT"}
 _CONTENT = ("num", "unk", "family", "nomodel", "UNSUPPORTED", "params", "flops", "if", "or")
-_CHOICE = re.compile(r"(?:option |number |#|第)?(\d{1,2})(?:个|项)?[.)]?", re.IGNORECASE)
+_CHOICE = re.compile(
+    r"(?:the |option |number |#|第)?(\d{1,2}|first|second|third|[一二三])(?: one|个|项)?[.)]?",
+    re.IGNORECASE,
+)
+_ORDINALS = {"first": 1, "second": 2, "third": 3, "一": 1, "二": 2, "三": 3}
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,13 @@ class Draft:
         return {"planner": VERSION, **document, "options": list(self.options)}
 
     def chosen(self, text: str) -> str:
-        """The option that a text such as "2" stands for; else the text itself."""
+        """The option that a text such as "2" or "the second one" stands for; else the text."""
         found = _CHOICE.fullmatch(text)
-        if not found or self.slot in _NUMERIC or not 1 <= int(found[1]) <= len(self.options):
+        if not found or self.slot in _NUMERIC:
             return text
-        return self.options[int(found[1]) - 1]
+        word = found[1].lower()
+        number = _ORDINALS.get(word) or int(word)
+        return self.options[number - 1] if 1 <= number <= len(self.options) else text
 
     def complete(self, items: Sequence[Token]) -> list[Token] | None:
         """The draft's items with an answer in the hole; None when this is no answer."""

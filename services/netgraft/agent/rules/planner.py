@@ -16,6 +16,7 @@ from netgraft.agent.rules.keeping import reworded
 from netgraft.agent.rules.names import ModelNames, catalogue_names
 from netgraft.agent.rules.text import MAX_CHARACTERS, foreign, language_of, normalise
 from netgraft.agent.rules.tokens import Token, tokenise
+from netgraft.agent.rules.weights import without_weights
 from netgraft.agent.steps import Finetune, Steps
 
 _SMALL_TALK = ("hello", "thanks", "yes", "nevermind", "what_can", "correct")
@@ -61,7 +62,7 @@ class RulePlanner:
         tokens = classlists.find(tokenise(plain, self.names), plain, asked=names_asked)
         if refusal := _refusal(plain, tokens):
             return Reply("refuse", reason=messages.said(messages.REFUSALS[refusal], language))
-        items = itemise(tokens)
+        items = itemise(without_weights(tokens, self.names))
         if answer := _answer(tokens, items):
             return Reply("answer", text=messages.said(messages.ANSWERS[answer], language))
         if asked and (completed := asked.complete(items)):

@@ -235,7 +235,8 @@ def _ask(session: Session, options: list[str]) -> str:
     said: str = click.prompt(">", prompt_suffix=" ", default="", show_default=False).strip()
     if not said:
         raise click.exceptions.Exit(NO_ANSWER)
-    chosen = int(said) if said.isdecimal() else 0
+    values = all(option.isdecimal() for option in options)  # then a number is one of these
+    chosen = int(said) if said.isdecimal() and not values else 0
     return options[chosen - 1] if 1 <= chosen <= len(options) else said
 
 
