@@ -1,4 +1,4 @@
-"""The steps themselves: the contract's, carried out each in its own way, and checked in one place."""
+"""The steps: those of the contract, each carried out in its own way, all checked in one place."""
 
 from typing import Any
 
