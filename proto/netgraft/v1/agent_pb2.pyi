@@ -776,7 +776,7 @@ Global___ConsentRequest: _TypeAlias = ConsentRequest  # noqa: Y015
 
 @_typing.final
 class ConsentReply(_message.Message):
-    """Leave for one run."""
+    """Consent to one run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

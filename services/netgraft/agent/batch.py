@@ -42,6 +42,6 @@ def _read(number: int, line: str) -> tuple[Any, list[str]]:
         raise InvalidRequest(problem=problem) from error
     texts = isinstance(turns, list) and all(isinstance(turn, str) for turn in turns)
     if not texts or not turns:
-        problem = Message('line {number}: "turns" is no list of texts.', number=number)
+        problem = Message('line {number}: "turns" must be a list of texts.', number=number)
         raise InvalidRequest(problem=problem)
     return identity, turns

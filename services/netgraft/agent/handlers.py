@@ -54,7 +54,7 @@ async def _show(step: Show, run: RunState) -> Happenings:
     request = graph_pb2.DrawGraphRequest(model=model_id, focus=step.focus or "")
     graph = await run.services.graphs.DrawGraph(request)
     await run.use(model_id)
-    yield Finished(summary=run.teller.drawn(graph), graph=graph)
+    yield Finished(summary=run.messages.drawn(graph), graph=graph)
 
 
 @carry_out.register
@@ -63,7 +63,7 @@ async def _compare(step: Compare, run: RunState) -> Happenings:
     diff = await run.services.graphs.CompareGraphs(graph_pb2.CompareGraphsRequest(a=a, b=b))
     if not run.model_id:
         await run.use(b)
-    yield Finished(summary=run.teller.compared(diff), diff=diff)
+    yield Finished(summary=run.messages.compared(diff), diff=diff)
 
 
 @carry_out.register
@@ -71,7 +71,7 @@ async def _inspect(step: Inspect, run: RunState) -> Happenings:
     model_id = await run.resolve(step.model)
     found = await run.services.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model_id))
     await run.use(model_id)
-    yield Finished(summary=run.teller.inspected(found), inspection=found)
+    yield Finished(summary=run.messages.inspected(found), inspection=found)
 
 
 @carry_out.register
@@ -85,14 +85,14 @@ async def _export(step: Export, run: RunState) -> Happenings:
         request = graph_pb2.GetViewerFileRequest(model_id=model_id, path=picture)
         await run.services.graphs.GetViewerFile(request)  # drawn now, or the error says why not
     ready = agent_pb2.ExportReady(model_id=model_id, format=form, page=page)
-    yield Finished(summary=run.teller.exported(ready), export=ready)
+    yield Finished(summary=run.messages.exported(ready), export=ready)
 
 
 @carry_out.register
 async def _list_models(step: ListModels, run: RunState) -> Happenings:
     request = models_pb2.ListModelsRequest(**step.said())  # type: ignore[arg-type]
     found = await run.services.models.ListModels(request)
-    yield Finished(summary=run.teller.found(found), models=found)
+    yield Finished(summary=run.messages.found(found), models=found)
 
 
 # Edits
@@ -131,7 +131,7 @@ async def _edit(run: RunState, step: Step, rpc: str, request: Callable[..., Any]
     reply = await call(request(**{**fields, "model": model_id}))
     run.notices.extend(reply.model.notices)
     await run.use(reply.model.id)
-    return Finished(summary=run.teller.edited(reply), edit=reply)
+    return Finished(summary=run.messages.edited(reply), edit=reply)
 
 
 # Jobs
@@ -163,20 +163,20 @@ async def _followed(run: RunState, job: tuning_pb2.Job) -> Happenings:
         yield Progress(job_id=job.id, event=event)
     job = await run.services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job.id))
     if job.state == tuning_pb2.JOB_STATE_CANCELLED:
-        raise Stopped("JOB_CANCELLED", run.teller.stopped(job))
+        raise Stopped("JOB_CANCELLED", run.messages.stopped(job))
     if job.state != tuning_pb2.JOB_STATE_SUCCEEDED:
         raise Stopped(job.error_reason or "TRAINING_FAILED", job.error_message)
     await run.use(job.result_model)
     model = await run.services.models.GetModel(models_pb2.GetModelRequest(id=job.result_model))
     run.notices.extend(model.notices)
-    yield Finished(summary=run.teller.tuned(job), job=job)
+    yield Finished(summary=run.messages.tuned(job), job=job)
 
 
 @carry_out.register
 async def _status(step: Status, run: RunState) -> Happenings:
     request = tuning_pb2.GetJobRequest(id=run.job(step.job))
     job = await run.services.tuning.GetJob(request)
-    yield Finished(summary=run.teller.job(job), job=job)
+    yield Finished(summary=run.messages.job(job), job=job)
 
 
 @carry_out.register
@@ -189,14 +189,14 @@ async def _cancel(step: Cancel, run: RunState) -> Happenings:
         job = await run.services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job_id))
         if not (run.again and job.state == tuning_pb2.JOB_STATE_CANCELLED):
             raise
-    yield Finished(summary=run.teller.job(job), job=job)
+    yield Finished(summary=run.messages.job(job), job=job)
 
 
 @carry_out.register
 async def _list_jobs(step: ListJobs, run: RunState) -> Happenings:
     request = tuning_pb2.ListJobsRequest(state=_job_state(step.state or ""))
     found = await run.services.tuning.ListJobs(request)
-    yield Finished(summary=run.teller.jobs(found.jobs), jobs=found)
+    yield Finished(summary=run.messages.jobs(found.jobs), jobs=found)
 
 
 def _job_state(word: str) -> "tuning_pb2.JobState.ValueType":

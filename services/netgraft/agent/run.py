@@ -17,9 +17,9 @@ Event = agent_pb2.RunEvent
 class Run:
     """One plan being carried out, in one conversation."""
 
-    def __init__(self, steps: Steps, messages: Sequence[agent_pb2.Step], state: RunState) -> None:
-        """The steps, typed and as the messages that they came as."""
-        self.steps, self.messages, self.state = steps, messages, state
+    def __init__(self, steps: Steps, sent: Sequence[agent_pb2.Step], state: RunState) -> None:
+        """`sent` holds the same steps as messages, which the events repeat."""
+        self.steps, self.sent, self.state = steps, sent, state
         self._begun: set[int] = set()
         """Steps that were begun before, and may have been carried out."""
         self._said: set[str] = set()
@@ -74,8 +74,8 @@ class Run:
         started = agent_pb2.StepStarted(
             index=self.state.index,
             total=len(self.steps),
-            step=self.messages[self.state.index - 1],
-            title=self.state.teller.title(step.action, step.said()),
+            step=self.sent[self.state.index - 1],
+            title=self.state.messages.title(step.action, step.said()),
         )
         return Event(started=started)
 

@@ -47,7 +47,7 @@ class RunState:
         self.conversations = conversations
         self.conversation_id = request.conversation_id
         self.weights = request.weights
-        self.teller = Teller(services.language)
+        self.messages = Teller(services.language)
         self.model_id, self.job_id = start.model_id, start.job_id
         self.index = 0
         """The number of the present step."""

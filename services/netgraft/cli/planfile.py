@@ -38,12 +38,13 @@ def read_plan(file: Path) -> "agent_pb2.PlannerReply":
 def _parse(file: Path) -> Any:
     data = file.read_bytes()[: LARGEST + 1]
     if len(data) > LARGEST:
-        raise _wrong(file, Message("at most {limit}", limit="1 MiB"))
+        raise _wrong(file, Message("at most 1 MiB"))
     try:
         text = data.decode()
         return _yaml(file, text) if file.suffix in (".yaml", ".yml") else json.loads(text)
     except ValueError as error:  # of JSON, and of bytes that are no text
-        expected = Message("JSON, or YAML in a file named .yaml ({error})", error=_line(error))
+        report = _line(error)
+        expected = Message("JSON, or YAML in a file named .yaml ({report})", report=report)
         raise _wrong(file, expected) from error
 
 
@@ -59,7 +60,7 @@ def _yaml(file: Path, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise _wrong(file, Message("YAML ({error})", error=_line(error))) from error
+        raise _wrong(file, Message("YAML ({report})", report=_line(error))) from error
 
 
 def _wrong(file: Path, expected: Message) -> InvalidValue:

@@ -1,4 +1,4 @@
-""""Show resnet50 with random weights": the model `resnet50@none`."""
+""" "Show resnet50 with random weights": the model `resnet50@none`."""
 
 from dataclasses import replace
 
