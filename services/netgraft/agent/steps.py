@@ -53,6 +53,8 @@ class Step:
 Steps = tuple[Step, ...]
 STEPS: dict[str, type[Step]] = {}
 """The class of every action."""
+LARGEST = 2**53
+"""The largest number of a field, either way: beyond it readers of JSON lose digits."""
 MODEL_FIELDS = ("model", "a", "b")
 """Fields that name a model."""
 

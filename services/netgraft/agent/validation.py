@@ -8,13 +8,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from netgraft.agent.steps import STEPS, Step, Steps, Value, types_of
+from netgraft.agent.steps import LARGEST, STEPS, Step, Steps, Value, types_of
 from netgraft.errors import InvalidRequest
 from netgraft.language import Message
 
 MAX_STEPS = 100
-LARGEST = 2**53
-"""Beyond it, readers of JSON lose digits."""
 _SHOWN = 80
 """Characters of a wrong value that a sentence repeats."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from netgraft.agent.rules.clause import LAYERS, SEARCH, SPECIFIC
 from netgraft.agent.rules.clauses import clauses
 from netgraft.agent.rules.tokens import Token
-from netgraft.agent.steps import Compare, Finetune, ListModels, Step, Steps
+from netgraft.agent.steps import Compare, Finetune, ListModels, Step, Steps, types_of
 
 _LEADING = (
     "and",
@@ -75,12 +75,16 @@ def _same_for(items: Sequence[Token], steps: Steps) -> Steps:
 
 
 def _with_model(steps: Steps, name: str, old: str = "") -> Steps:
-    """The plan with another model; a plan of the current model gets it at its first step."""
+    """The plan with another model; a plan of the current model gets it at its first step.
+
+    () where that step is of no model.
+    """
     named = models_of(steps)
     if not named:
         first, *rest = steps
         field = "a" if isinstance(first, Compare) else "model"
-        return (_changed(first, **{field: name}), *rest)
+        known = field in types_of(first.action)
+        return (_changed(first, **{field: name}), *rest) if known else ()
     target = old or named[0]
     return tuple(
         _changed(step, **{field: name for field, said in step.references() if said == target})

@@ -14,10 +14,11 @@ from netgraft.agent.rules.draft import Draft
 from netgraft.agent.rules.grammar import itemise
 from netgraft.agent.rules.keeping import reworded
 from netgraft.agent.rules.names import ModelNames, catalogue_names
+from netgraft.agent.rules.numbers import Match
 from netgraft.agent.rules.text import MAX_CHARACTERS, foreign, language_of, normalise
 from netgraft.agent.rules.tokens import Token, tokenise
 from netgraft.agent.rules.weights import without_weights
-from netgraft.agent.steps import Finetune, Steps
+from netgraft.agent.steps import LARGEST, Finetune, Steps
 
 _SMALL_TALK = ("hello", "thanks", "yes", "nevermind", "what_can", "correct")
 _DANGER = (
@@ -60,6 +61,8 @@ class RulePlanner:
         plain = reworded(asked.chosen(plain) if asked else plain, self.names)
         names_asked = asked is not None and asked.slot == "classes"
         tokens = classlists.find(tokenise(plain, self.names), plain, asked=names_asked)
+        if large := next((token for token in tokens if _is_too_large(token)), None):
+            raise _Open(Ask("word", {"word": large.text}), None)
         if refusal := _refusal(plain, tokens):
             return Reply("refuse", reason=messages.said(messages.REFUSALS[refusal], language))
         items = itemise(without_weights(tokens, self.names))
@@ -95,6 +98,11 @@ class _Open(Exception):
 def _question(ask: Ask, language: str) -> Reply:
     question = messages.said(messages.QUESTIONS[ask.about], language, **ask.values)
     return Reply("clarify", question=question, options=ask.options)
+
+
+def _is_too_large(token: Token) -> bool:
+    """Whether a token is a number that no field of a plan holds."""
+    return isinstance(token.value, Match) and abs(token.value.value) > LARGEST
 
 
 def _assumptions(steps: Steps, language: str) -> tuple[str, ...]:
