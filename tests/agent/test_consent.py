@@ -1,5 +1,6 @@
 """Plans that need consent: without a fitting token nothing of them runs."""
 
+import ast
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from netgraft.agent import consent
 from netgraft.agent.forms import steps_from_json, steps_to_proto
 from netgraft.agent.servicer import AgentServicer
+from netgraft.agent.steps import STEPS
 from netgraft.errors import ConsentNeeded, InvalidRequest
 from netgraft.store.store import Store
 from netgraft.v1 import agent_pb2
@@ -88,6 +90,19 @@ async def test_a_fitting_token_lets_the_plan_begin(agent: AgentServicer) -> None
 @pytest.mark.parametrize("action", ["cancel", "resume"])
 async def test_cancel_and_resume_need_consent_too(agent: AgentServicer, action: str) -> None:
     await refused(agent, request([{action: {"job": "tune-1-a"}}]))
+
+
+def test_which_steps_need_consent_is_said_nowhere_else() -> None:
+    """No source but the steps themselves lists them."""
+    root = Path(__file__).parents[2]
+    files = [*(root / "services").rglob("*.py"), *(root / "ui").rglob("*.py")]
+    assert len(files) > 100
+    needing = {name for name, step in STEPS.items() if step.needs_consent}
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Set | ast.Tuple | ast.List):
+                values = {item.value for item in node.elts if isinstance(item, ast.Constant)}
+                assert values != needing, file
 
 
 def test_of_many_that_race_with_one_token_only_one_wins(store: Store) -> None:

@@ -1,12 +1,15 @@
 """Another planner in the rules' place: a table of regular expressions, served over gRPC."""
 
+import ast
 import json
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc
 import pytest
 
+import netgraft.agent.planner
 from netgraft.agent import plan_batch
 from netgraft.agent.planner import Context, Reply
 from netgraft.agent.rules import default_planner
@@ -18,6 +21,7 @@ from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.v1 import agent_pb2, agent_pb2_grpc
 
+PLANNER = Path(netgraft.agent.planner.__file__)
 TABLE = (
     (r"look at (?P<model>\w+)", lambda said: (Inspect(model=said["model"]),)),
     (
@@ -120,6 +124,20 @@ def test_a_question_of_the_rules_survives_as_json() -> None:
         assert stored.question is not None
         assert planner.plan(answer, stored) == planner.plan(answer, context)
         assert planner.plan(answer, stored)[0].kind == "plan"
+
+
+def test_a_planner_needs_no_protobuf_and_no_database() -> None:
+    """What the protocol and the rules import, as far as it is ours or theirs."""
+    files = [PLANNER, PLANNER.with_name("steps.py"), *PLANNER.with_name("rules").glob("*.py")]
+    assert len(files) > 10
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [str(node.module)]
+            for name in names:
+                assert not name.startswith(("netgraft.v1", "google", "grpc")), file
+                assert not name.startswith(("netgraft.store", "sqlalchemy")), file
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
+from netgraft.agent.forms import fingerprint
 from netgraft.agent.handlers import carry_out
 from netgraft.agent.steps import STEPS, Finetune, Retarget, Show, Step, consent_needed, types_of
 from netgraft.agent.validation import check, steps_of
@@ -107,6 +108,7 @@ def test_numbers_and_names_may_come_as_protobuf_writes_them() -> None:
     assert step == Finetune(data="d", batch_size=32, lr=1.0, epochs=2)
     assert isinstance(step, Finetune)
     assert (type(step.lr), type(step.epochs)) == (float, int)
+    assert fingerprint([step]) == fingerprint([Finetune(data="d", batch_size=32, lr=1, epochs=2)])
 
 
 def test_null_is_a_field_that_was_not_said() -> None:

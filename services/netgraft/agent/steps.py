@@ -38,6 +38,13 @@ class Step:
             cls.action = action
             STEPS[action] = cls
 
+    def __post_init__(self) -> None:
+        """A whole number in a field of fractions is one too: 1 and 1.0 are one plan."""
+        for name, kind in types_of(self.action).items() if self.action else ():
+            value = getattr(self, name)
+            if kind is float and isinstance(value, int) and abs(value) <= LARGEST:
+                object.__setattr__(self, name, float(value))
+
     def said(self) -> dict[str, Value]:
         """The fields that were said, in the contract's order."""
         pairs = ((field.name, getattr(self, field.name)) for field in fields(self))

@@ -118,7 +118,7 @@ def _number(value: object, kind: type) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, int):
-        return value if kind is int or abs(value) > LARGEST else float(value)
+        return value
     try:
         if kind is int and isinstance(value, str):
             return int(value)

@@ -53,7 +53,11 @@ _FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
 
 def edited(items: Sequence[Token], steps: Steps) -> Steps:
     """The last plan, changed as a follow-up says; () when the text is no such follow-up."""
-    if not steps or any(item.has("unk", "nomodel", "UNSUPPORTED", "if") for item in items):
+    if (
+        not steps
+        or not items
+        or any(item.has("unk", "nomodel", "UNSUPPORTED", "if") for item in items)
+    ):
         return ()
     return _same_for(items, steps) or _narrowed(items, steps) or _corrected(items, steps)
 
