@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netgraft.errors import InvalidValue, NotPossible
+from netgraft.errors import InvalidRequest, InvalidValue, NotPossible
 from netgraft.language import Message, quoted
 
 if TYPE_CHECKING:
@@ -20,26 +20,19 @@ LARGEST = 2**20
 
 def read_plan(file: Path) -> "agent_pb2.PlannerReply":
     """The plan that a file holds. Raises InvalidValue, which says what is wrong with it."""
-    from google.protobuf.json_format import ParseDict, ParseError
-
-    from netgraft.v1 import agent_pb2
+    from netgraft.agent.forms import reply_from_json, reply_to_proto
 
     document = _parse(file)
     if not isinstance(document, dict) or not document.get("steps"):
         raise _wrong(file, Message('an object with "steps"'))
-    reply = agent_pb2.PlannerReply()
+    kind = document.get("kind") or "plan"
+    if kind != "plan":
+        raise _wrong(file, Message('of kind "plan", not "{kind}"', kind=kind))
     try:
-        ParseDict(document, reply)
-    except ParseError as error:
-        report = quoted(" ".join(str(error).split()))
-        raise _wrong(file, Message("a plan ({report})", report=report)) from error
-    if empty := [n for n, step in enumerate(reply.steps, 1) if step.WhichOneof("step") is None]:
-        number = empty[0]
-        raise _wrong(file, Message("a plan whose step {number} says what to do", number=number))
-    if reply.kind not in ("", "plan"):
-        raise _wrong(file, Message('of kind "plan", not "{kind}"', kind=reply.kind))
-    reply.kind = "plan"
-    return reply
+        return reply_to_proto(reply_from_json({**document, "kind": kind}))
+    except InvalidRequest as error:
+        problem = error.values["problem"]
+        raise _wrong(file, Message("a plan ({problem})", problem=problem)) from error
 
 
 def _parse(file: Path) -> Any:
@@ -50,7 +43,7 @@ def _parse(file: Path) -> Any:
         text = data.decode()
         return _yaml(file, text) if file.suffix in (".yaml", ".yml") else json.loads(text)
     except ValueError as error:  # of JSON, and of bytes that are no text
-        report = quoted(" ".join(str(error).split()))
+        report = _line(error)
         expected = Message("JSON, or YAML in a file named .yaml ({report})", report=report)
         raise _wrong(file, expected) from error
 
@@ -67,9 +60,13 @@ def _yaml(file: Path, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        report = quoted(" ".join(str(error).split()))
-        raise _wrong(file, Message("YAML ({report})", report=report)) from error
+        raise _wrong(file, Message("YAML ({report})", report=_line(error))) from error
 
 
 def _wrong(file: Path, expected: Message) -> InvalidValue:
     return InvalidValue(name="--file", value=file, expected=expected)
+
+
+def _line(value: object) -> str:
+    """What another library says, on one line, in quotation marks."""
+    return quoted(" ".join(str(value).split()))

@@ -13,9 +13,6 @@ from netgraft.language import mark
 if TYPE_CHECKING:
     from netgraft.v1 import agent_pb2
 
-COSTLY = ("finetune", "resume", "cancel")
-"""Steps that need consent (PlannerReply; the server checks it in any case)."""
-
 VERBS = {
     "show": mark("show"),
     "compare": mark("compare"),
@@ -53,13 +50,8 @@ def card_lines(reply: "agent_pb2.PlannerReply") -> Iterator[str]:
     """The plan card."""
     for number, step in enumerate(reply.steps, start=1):
         line = step_line(step)
-        if is_costly(step):
+        if number in reply.needs_consent:
             line = tr("{step}  (asks consent)", step=line)
         yield f"  {number}. {line}"
     for assumed in reply.assumptions:
         yield "     " + tr("assumed: {assumption}", assumption=assumed)
-
-
-def is_costly(step: "agent_pb2.Step") -> bool:
-    """Whether a step may only run with a person's consent."""
-    return step.WhichOneof("step") in COSTLY
