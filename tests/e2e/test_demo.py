@@ -10,7 +10,7 @@ from tests.e2e.system import NETGRAFT, environment
 from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(900)]
 
 
 def test_the_demo_trains_resnet18_on_digits_to_at_least_ninety_per_cent_from_random_weights(

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from tests.graph.site import Site, needs_chromium, watched
+from tests.graph.site import Site, watched
 
 from netgraft.models.recipe import Freeze, Recipe
 from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.v1 import graph_pb2
-
-pytestmark = needs_chromium
 
 
 @pytest.fixture

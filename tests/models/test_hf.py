@@ -29,6 +29,7 @@ from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
+from netgraft.models.notices import said
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
@@ -384,7 +385,7 @@ def test_pictures_that_were_no_squares_are_told_of(
     (tmp_path / "wide" / "preprocessor_config.json").write_text(json.dumps(size))
     found = resolve.resolve(str(tmp_path / "wide"), "pretrained", surgery.store)
     assert resolve.input_shape(found.recipe.base) == (3, 64, 64)
-    assert "pictures of 64 x 96" in found.notices[0]
+    assert "pictures of 64 x 96" in said(found.notices[0], "en")
 
 
 def test_a_folder_is_read_once_and_known_by_its_content(

@@ -1,4 +1,4 @@
-"""A state that version 0.1 wrote (tests/models/state-0.1): its models keep ids, tensors and values.
+"""A state that version 0.1 wrote (state-0.1): its models keep their ids, tensors and values.
 
 It was written on 2026-11-27 by that version's own code: heads of five classes, of zeros and by
 name, frozen layers, a loss, a norm in another's place, dropout, LoRA, classes that kept their

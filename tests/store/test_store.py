@@ -62,7 +62,7 @@ def test_a_few_tensors_are_read_without_the_others(store: Store) -> None:
     assert store.get_some_tensors(digest, ()) == {}
 
 
-def test_a_full_disk_is_told_and_leaves_no_half_file(
+def test_a_full_disk_is_reported_and_leaves_no_half_file(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(path: str, data: bytes) -> None:

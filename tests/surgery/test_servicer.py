@@ -140,7 +140,7 @@ def test_edits_are_said_in_chinese_to_who_reads_that(surgery: SurgeryServicer) -
         speak("en")
     assert "1 个已冻结的 BatchNorm 保持其统计量" in frozen.summary
     assert frozen.summary.startswith("已冻结：bn1。")
-    assert loss.summary == "损失函数：focal。"
+    assert loss.summary == "损失函数：focal（focal 损失，gamma 2：容易的样本权重较小）。"
     assert back.summary == "回到 resnet50。"
     assert "20 个已冻结的 BatchNorm" in lora.summary
 

@@ -87,7 +87,7 @@ def test_a_class_is_known_in_any_case_and_by_imagenets_synonyms(
 def test_a_name_of_two_classes_keeps_neither_and_says_so(surgery: SurgeryServicer) -> None:
     reply = retarget(surgery, MODEL, ("cardigan", "tabby"))
     assert kept(reply) == {"tabby": "tabby"}
-    assert "start anew: cardigan" in reply.summary
+    assert "start again: cardigan" in reply.summary
 
 
 @pytest.mark.usefixtures("pretrained")

@@ -24,7 +24,7 @@ from netgraft.tuning.servicer import TuningServicer
 from netgraft.tuning.train import checkpoint
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
 
 PATIENCE = 240
 """Seconds that a busy machine may take for what an idle one does in twenty."""

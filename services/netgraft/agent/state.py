@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from netgraft.agent.blocking import in_thread
 from netgraft.agent.conversation import Conversations
-from netgraft.agent.messages import Teller
+from netgraft.agent.messages import Messages
 from netgraft.agent.record import Start
 from netgraft.errors import NothingCurrent
 from netgraft.language import Message
@@ -47,7 +47,7 @@ class RunState:
         self.conversations = conversations
         self.conversation_id = request.conversation_id
         self.weights = request.weights
-        self.messages = Teller(services.language)
+        self.messages = Messages(services.language)
         self.model_id, self.job_id = start.model_id, start.job_id
         self.index = 0
         """The number of the present step."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from netgraft.errors import InvalidRequest, InvalidValue, NotPossible
-from netgraft.language import Message
+from netgraft.language import Message, quoted
 
 if TYPE_CHECKING:
     from netgraft.v1 import agent_pb2
@@ -27,7 +27,7 @@ def read_plan(file: Path) -> "agent_pb2.PlannerReply":
         raise _wrong(file, Message('an object with "steps"'))
     kind = document.get("kind") or "plan"
     if kind != "plan":
-        raise _wrong(file, Message('of kind "plan", not "{kind}"', kind=_line(kind)))
+        raise _wrong(file, Message('of kind "plan", not "{kind}"', kind=str(kind)))
     try:
         return reply_to_proto(reply_from_json({**document, "kind": kind}))
     except InvalidRequest as error:
@@ -68,5 +68,5 @@ def _wrong(file: Path, expected: Message) -> InvalidValue:
 
 
 def _line(value: object) -> str:
-    """A value on one line."""
-    return " ".join(str(value).split())
+    """What somebody else wrote, on one line."""
+    return quoted(" ".join(str(value).split()))

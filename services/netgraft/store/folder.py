@@ -35,11 +35,13 @@ class Folder:
         self._local = isinstance(self.files, LocalFileSystem)
 
     def put_file(self, kind: str, name: str, data: bytes) -> None:
-        """Write a file once under `kind`. A file of that name already there is kept."""
-        path = self._path(kind, name)
-        if self.files.exists(path):
-            return
-        with self._arriving(path) as partial:
+        """Write a file once under `kind`; one of that name is kept as it is. Raises DiskFull."""
+        if not self.files.exists(self._path(kind, name)):
+            self.replace_file(kind, name, data)
+
+    def replace_file(self, kind: str, name: str, data: bytes) -> None:
+        """Write a file, in the place of one that is there. Raises DiskFull."""
+        with self._arriving(self._path(kind, name)) as partial:
             self.files.pipe_file(partial, data)
 
     @contextmanager

@@ -6,9 +6,11 @@ It takes a recipe as an id, a parent and a canonical form, and knows nothing of 
 
 import atexit
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from threading import Lock
+from typing import Any
 
 from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -16,8 +18,10 @@ from sqlalchemy.orm import Session
 
 from netgraft import private
 from netgraft.errors import UnknownModel
+from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.store.database import connect, full_disk_is_reported
+from netgraft.store.recent import Recent
 from netgraft.store.sharing import lengthen, shorten
 from netgraft.store.tables import RecipeRow, SharedRow, Table
 from netgraft.store.tensors import TensorFolder
@@ -35,9 +39,11 @@ class Store(TensorFolder):
         """Open a store. Raises DiskFull and NewerDatabase."""
         super().__init__(folder)
         self.engine = connect(database)
-        # Rows never change, so the last that were read are kept.
-        self._row = lru_cache(ROWS_KEPT)(self._read_row)
-        self._shared = lru_cache(SHARED_KEPT)(self._read_shared)
+        # Rows never change, so those that were used last are kept.
+        self._rows = Recent[RecipeRow](ROWS_KEPT)
+        self._shared = Recent[str](SHARED_KEPT)
+        self._recents: dict[Hashable, Recent[Any]] = {}
+        self._lock = Lock()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -48,6 +54,13 @@ class Store(TensorFolder):
             session.begin(),
         ):
             yield session
+
+    def recent(self, owner: Hashable, most: int) -> Recent[Any]:
+        """The values that `owner` keeps in memory for this store."""
+        with self._lock:
+            if owner not in self._recents:
+                self._recents[owner] = Recent(most)
+            return self._recents[owner]
 
     # Recipes
 
@@ -61,22 +74,22 @@ class Store(TensorFolder):
         stored = shorten(canonical)
         for digest, body in stored.shared.items():
             self._put_shared(digest, body)
-        self._insert(
-            RecipeRow,
-            id=recipe_id,
-            parent_id=parent_id,
-            canonical=stored.text,
-            notices="\n".join(notices),
-            created=time.time(),
+        values = {
+            "id": recipe_id,
+            "parent_id": parent_id,
+            "canonical": stored.text,
+            "notices": "\n".join(notices),
+            "created": time.time(),
             **stored.columns,
-        )
+        }
+        if self._insert(RecipeRow, values):
+            self._rows.put(recipe_id, RecipeRow(**values))
 
     def has_row(self, recipe_id: str) -> bool:
         """Whether a recipe is stored, by its whole id."""
-        try:
-            return self._row(recipe_id).id == recipe_id
-        except UnknownModel:
-            return False
+        with suppress(UnknownModel):
+            return bool(self._row(recipe_id))
+        return False
 
     def get_row(self, model_id: str) -> RecipeRow:
         """The row of an id or of a unique prefix (at least 8 digits). Raises UnknownModel."""
@@ -88,7 +101,7 @@ class Store(TensorFolder):
         with Session(self.engine) as session:
             rows = list(session.scalars(query))
         if len(rows) != 1:
-            hint = "Several models begin so; give more digits." if rows else ""
+            hint = Message("Several models begin so; give more digits.") if rows else ""
             raise UnknownModel(name=model_id, hint=hint)
         return rows[0]
 
@@ -100,35 +113,48 @@ class Store(TensorFolder):
 
     def canonical(self, row: RecipeRow) -> str:
         """The canonical form that a row was stored with."""
-        return lengthen(row.canonical, self._shared)
+        return lengthen(row.canonical, self._shared_value)
 
     def _put_shared(self, digest: str, body: str) -> None:
         try:
-            self._shared(digest)
+            self._shared_value(digest)
         except LookupError:
-            self._insert(SharedRow, sha256=digest, body=body)
+            self._insert(SharedRow, {"sha256": digest, "body": body})
 
-    def _insert(self, table: type[Table], **values: object) -> None:
-        """Add a row that never changes, where no other process has added it in the meantime."""
-        with suppress(IntegrityError), self.session() as session:
-            session.execute(insert(table), [values])
+    def _insert(self, table: type[Table], values: dict[str, Any]) -> bool:
+        """Add a row that never changes; False where another process has added it meanwhile."""
+        try:
+            with self.session() as session:
+                session.execute(insert(table), [values])
+        except IntegrityError:
+            return False
+        return True
 
-    def _read_shared(self, digest: str) -> str:
+    def _shared_value(self, digest: str) -> str:
         """The JSON of a shared value. Raises LookupError."""
-        query = select(SharedRow.body).where(SharedRow.sha256 == digest)
-        with self.engine.connect() as connection:
-            body = connection.scalar(query)
-        if body is None:
-            raise LookupError(digest)
-        return str(body)
 
-    def _read_row(self, recipe_id: str) -> RecipeRow:
-        query = select(*RecipeRow.__table__.columns).where(RecipeRow.id == recipe_id)
-        with self.engine.connect() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None:
-            raise UnknownModel(name=recipe_id, hint="")
-        return RecipeRow(**row._mapping)
+        def read() -> str:
+            query = select(SharedRow.body).where(SharedRow.sha256 == digest)
+            with self.engine.connect() as connection:
+                body = connection.scalar(query)
+            if body is None:
+                raise LookupError(digest)
+            return str(body)
+
+        return self._shared.get(digest, read)
+
+    def _row(self, recipe_id: str) -> RecipeRow:
+        """The row of a whole id. Raises UnknownModel."""
+
+        def read() -> RecipeRow:
+            query = select(*RecipeRow.__table__.columns).where(RecipeRow.id == recipe_id)
+            with self.engine.connect() as connection:
+                row = connection.execute(query).one_or_none()
+            if row is None:
+                raise UnknownModel(name=recipe_id, hint="")
+            return RecipeRow(**row._mapping)
+
+        return self._rows.get(recipe_id, read)
 
 
 def is_model_id(text: str) -> bool:

@@ -57,7 +57,7 @@ class RulePlanner:
         if len(plain) > MAX_CHARACTERS:
             raise _Open(Ask("long"), None)
         if foreign(plain):
-            return Reply("answer", text=messages.said(messages.ANSWERS["foreign"], language))
+            return Reply("answer", text=messages.to_foreigners(language))
         plain = reworded(asked.chosen(plain) if asked else plain, self.names)
         names_asked = asked is not None and asked.slot == "classes"
         tokens = classlists.find(tokenise(plain, self.names), plain, asked=names_asked)

@@ -17,6 +17,7 @@ from netgraft.errors import (
     NothingTrains,
     NotPossible,
 )
+from netgraft.language import Message
 from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.losses.catalogue import fitting
@@ -111,10 +112,14 @@ def look(wish: Wish, store: Store) -> Subject:
     recipe = resolve.resolve(wish.model, "pretrained", store).recipe
     task = resolve.task(recipe.base)
     if task not in ("classification", "unknown"):
-        problem = f"{recipe.base.name} does {task}, and this version trains classifiers only."
+        problem = Message(
+            "{model} does {task}, and this version trains classifiers only.",
+            model=recipe.base.name,
+            task=task,
+        )
         raise NotPossible(problem=problem)
     if wish.loss is not None and wish.loss not in fitting("classification"):
-        expected = f"one of {', '.join(fitting('classification'))}"
+        expected = Message("one of {choices}", choices=fitting("classification"))
         raise InvalidValue(name="loss", value=repr(wish.loss), expected=expected)
     data = open_data(wish.data)
     return Subject(recipe, data, build(recipe, store, device="meta"))
@@ -135,7 +140,7 @@ def head_paths(recipe: Recipe, module: nn.Module, classes: int) -> tuple[str, ..
         and layer.weight.shape[0] == classes
     ]
     if not fitting_layers:
-        problem = "the head of this model is not known, so it cannot be trained alone."
+        problem = Message("the head of this model is not known, so it cannot be trained alone.")
         raise NotPossible(problem=problem)
     return (fitting_layers[-1],)
 
@@ -152,14 +157,23 @@ def _place(wish: Wish, capacity: Capacity) -> tuple[int, str]:
 def _check_batch(batch_size: int, workers: int, facts: strategies.Facts, data: str) -> None:
     least = workers * (2 if facts.batch_norm else 1)
     if facts.examples < least:
-        problem = f"{facts.examples} pictures to train on are too few for {workers} workers."
+        problem = Message(
+            "{examples} pictures to train on are too few for {workers} workers.",
+            examples=facts.examples,
+            workers=workers,
+        )
         raise InvalidData(data=data, problem=problem)
     if batch_size < least:
-        why = " and batch norm needs two examples each" if facts.batch_norm else ""
-        expected = f"at least {least}, for it is shared by {workers} workers{why}"
+        shared = Message(
+            "at least {least}, because {workers} workers share it", least=least, workers=workers
+        )
+        normed = Message("{shared} and batch norm needs two examples each", shared=shared)
+        expected = normed if facts.batch_norm else shared
         raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
     if batch_size > facts.examples:
-        expected = f"at most {facts.examples}, the number of examples to train on"
+        expected = Message(
+            "at most {most}, the number of examples to train on", most=facts.examples
+        )
         raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
 
 
@@ -168,7 +182,8 @@ def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, st
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
             return asked, ""
-        expected = f"a side that {subject.recipe.base.name} takes, such as {native}"
+        name = subject.recipe.base.name
+        expected = Message("a side that {model} takes, such as {side}", model=name, side=native)
         raise InvalidValue(name="image_size", value=asked, expected=expected)
     own = subject.data.side
     if own is None:
@@ -196,7 +211,10 @@ def _check_classes(subject: Subject, side: int) -> None:
         with torch.no_grad():
             model_classes = main_logits(subject.module.eval()(x_NCHW)).shape[1]
     except REFUSALS as error:
-        problem = f"{subject.recipe.base.name} takes no pictures of {side} × {side} pixels."
+        name = subject.recipe.base.name
+        problem = Message(
+            "{model} takes no pictures of {side} × {side} pixels.", model=name, side=side
+        )
         raise NotPossible(problem=problem) from error
     data_classes = len(subject.data.class_names)
     if model_classes != data_classes:
@@ -233,7 +251,8 @@ def _precision(wish: Wish, device: str) -> precision.Choice:
     if wish.precision is None:
         return precision.fastest(device)
     if wish.precision == "fp16" and device == "cpu":
-        raise InvalidValue(name="precision", value="fp16", expected="fp32 or bf16 on a CPU")
+        expected = Message("fp32 or bf16 on a CPU")
+        raise InvalidValue(name="precision", value="fp16", expected=expected)
     return precision.Choice(wish.precision, "")
 
 

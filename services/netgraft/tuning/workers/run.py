@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import TrainingFailed
+from netgraft.language import Message
 from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.losses.catalogue import make_loss
@@ -220,9 +221,13 @@ class Run:
         )
 
     def _diverged(self, loss: float) -> TrainingFailed:
-        problem = (
-            f"the loss became {loss} by step {self.learner.steps} of {self.total}. "
-            f"Lower the learning rate (it was {self.spec.lr:g}); the last checkpoint is kept."
+        problem = Message(
+            "the loss became {loss} by step {step} of {total}. Lower the learning rate (it was "
+            "{rate:g}); the last checkpoint is kept.",
+            loss=loss,
+            step=self.learner.steps,
+            total=self.total,
+            rate=self.spec.lr,
         )
         return TrainingFailed(problem=problem)
 
