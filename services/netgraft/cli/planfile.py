@@ -27,7 +27,7 @@ def read_plan(file: Path) -> "agent_pb2.PlannerReply":
         raise _wrong(file, Message('an object with "steps"'))
     kind = document.get("kind") or "plan"
     if kind != "plan":
-        raise _wrong(file, Message('of kind "plan", not "{kind}"', kind=kind))
+        raise _wrong(file, Message('of kind "plan", not "{kind}"', kind=str(kind)))
     try:
         return reply_to_proto(reply_from_json({**document, "kind": kind}))
     except InvalidRequest as error:
@@ -68,5 +68,5 @@ def _wrong(file: Path, expected: Message) -> InvalidValue:
 
 
 def _line(value: object) -> str:
-    """What another library says, on one line, in quotation marks."""
+    """What somebody else wrote, on one line."""
     return quoted(" ".join(str(value).split()))

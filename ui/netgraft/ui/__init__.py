@@ -17,7 +17,7 @@
     messages    the labels, and the reader's language
     figures     numbers for people
     steps       a plan's steps in words and values
-    chat        a conversation as chat messages
+    chat        a room as chat messages
     plan_card   a plan that needs consent as a card to agree to
     panels      picture, training and model panels as HTML
     page        the Gradio page, laid over a room
