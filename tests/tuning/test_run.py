@@ -20,13 +20,13 @@ from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.results import tensorboard
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run
-from netgraft.tuning.workers.worker import carry_out, in_words
+from netgraft.tuning.workers.worker import as_final, carry_out
 from netgraft.v1 import surgery_pb2
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -46,8 +46,8 @@ def model(store: Store) -> Recipe:
 
 def job_for(store: Store, model: Recipe, **said: object) -> Job:
     usual = {"epochs": 1, "image_size": 16, "batch_size": 64, "workers": 1}
-    wish = Wish(model.id, "digits", **(usual | said))
-    return Jobs(store).create(planning.order(wish, Capacity(2, 0), store))
+    request = Request(model.id, "digits", **(usual | said))
+    return Jobs(store).create(planning.plan(request, Capacity(2, 0), store))
 
 
 def every_event(jobs: Jobs, job_id: str) -> list[Event]:
@@ -93,8 +93,8 @@ def measured(store: Store, recipe: Recipe, side: int) -> float:
     """Accuracy on what was held out, by means that the run does not share."""
     from netgraft.models import resolve
 
-    taste = resolve.preprocessing(recipe.base)
-    mean, std = (torch.tensor(v)[:, None, None] for v in (taste.mean, taste.std))
+    preprocessing = resolve.preprocessing(recipe.base)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
     examples = open_data("digits").examples("held_out", side)
     pairs = [examples.get(index) for index in range(len(examples))]
     x_NCHW = torch.stack([(x_CHW / 255 - mean) / std for x_CHW, _ in pairs])
@@ -252,8 +252,8 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
     jobs = Jobs(store)
     request = surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=2)
     model = SurgeryServicer(store).RetargetModel(request).model.id
-    wish = Wish(model, "pets", epochs=2, image_size=32, workers=1, batch_size=8)
-    job = jobs.create(planning.order(wish, Capacity(2, 0), store))
+    request = Request(model, "pets", epochs=2, image_size=32, workers=1, batch_size=8)
+    job = jobs.create(planning.plan(request, Capacity(2, 0), store))
     for path in (tmp_path / "pets" / "dog").iterdir():
         path.write_bytes(b"turned bad after the check")
     with pytest.raises(InvalidData):
@@ -273,10 +273,10 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
     ],
 )
 def test_errors_that_would_come_again_end_a_job_in_words(failure: Exception, reason: str) -> None:
-    told = in_words(failure)
-    assert told is not None
-    assert told.reason == reason
+    final = as_final(failure)
+    assert final is not None
+    assert final.reason == reason
 
 
 def test_a_lost_connection_is_worth_another_start() -> None:
-    assert in_words(ConnectionResetError()) is None
+    assert as_final(ConnectionResetError()) is None

@@ -15,7 +15,7 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def get(self, index: int, seed: int | None = None) -> "tuple[Tensor, int]":
-        """One example: x_CHW (uint8, three channels, the side asked for) and its class.
+        """One example: x_CHW (uint8, three channels, the side asked for) and its class index.
 
         With a seed it is varied as the kind finds sensible, the same seed giving the same
         picture; without, it is plain. Raises InvalidData when its file cannot be read.

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs.events import Event
-from netgraft.tuning.jobs.spec import Order
+from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 
 
 class State(StrEnum):
@@ -30,7 +30,7 @@ class Job:
 
     id: str
     state: State
-    order: Order
+    resolved: ResolvedSpec
     created: float
     started: float | None = None
     ended: float | None = None
@@ -44,13 +44,18 @@ class Job:
     metrics: dict[str, float] = field(default_factory=dict)
     last_event: Event | None = None
 
+    @property
+    def spec(self) -> Spec:
+        """What is trained and how."""
+        return self.resolved.spec
+
 
 def job_from(row: JobRow, last: Event | None) -> Job:
     """The job that a row holds, with its newest event."""
     return Job(
         id=row.id,
         state=State(row.state),
-        order=Order.from_json(row.spec),
+        resolved=ResolvedSpec.from_json(row.spec),
         created=row.created,
         started=row.started,
         ended=row.ended,
