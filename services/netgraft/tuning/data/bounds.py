@@ -60,7 +60,7 @@ def prepare(opened: Image.Image, path: Path, side: int) -> int:
 
 
 def refused_by_pillow(path: Path, error: Image.DecompressionBombError) -> PictureTooLarge:
-    """What Pillow refuses when it opens a file, in our words."""
+    """Our error for a file that Pillow itself refuses to open."""
     found = re.search(r"(\d+) pixels", str(error))
     pixels = int(found[1]) if found else 2 * (Image.MAX_IMAGE_PIXELS or 0)
     return _too_large(path, f"{pixels / MEGA:,.0f} MP")
@@ -105,7 +105,7 @@ class Budget:
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """So many pixels, from when they are free to the block's end."""
+        """Hold so many pixels until the block ends; waits until they are free."""
         with self._changed:
             self._changed.wait_for(lambda: self._fits(pixels))
             self._used += pixels

@@ -1,6 +1,6 @@
 """The part of a task that a training step needs: a loss to minimise, and what to count.
 
-Knows no task in particular. `netgraft.tuning.tasks` fulfils it.
+Knows no task in particular; each task fulfils it.
 """
 
 from collections.abc import Callable, Sequence
