@@ -138,7 +138,7 @@ def test_every_kind_of_pixel_becomes_three_channels(root: Path, mode: str) -> No
     assert data.examples("train", 16).get(0)[0].shape == (3, 16, 16)
 
 
-def test_a_missing_folder_is_told_with_where_to_look(root: Path) -> None:
+def test_a_missing_folder_is_reported_with_where_to_look(root: Path) -> None:
     with pytest.raises(DataNotFound, match="root"):
         open_data("./nothing")
 

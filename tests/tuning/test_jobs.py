@@ -41,7 +41,7 @@ def test_a_job_survives_the_process_that_made_it(
     assert again.get(job.id) == job
 
 
-def test_an_unknown_job_is_told_as_such(jobs: Jobs) -> None:
+def test_an_unknown_job_is_reported_as_such(jobs: Jobs) -> None:
     for ask in (jobs.get, jobs.ask_cancel, jobs.resume, lambda j: jobs.events_after(j, 0)):
         with pytest.raises(UnknownJob, match="tune-nothing"):
             ask("tune-nothing")
@@ -64,11 +64,11 @@ def test_a_run_goes_from_queued_through_running_to_succeeded(
 def test_events_keep_all_they_were_given(jobs: Jobs, resolved: ResolvedSpec) -> None:
     job = jobs.create(resolved)
     attempt = jobs.begin(job.id)
-    told = Event(Kind.STEP, step=3, total_steps=9, epoch=1, total_epochs=2, loss=0.5, lr=1e-3)
-    jobs.record(job.id, attempt, [told])
+    given = Event(Kind.STEP, step=3, total_steps=9, epoch=1, total_epochs=2, loss=0.5, lr=1e-3)
+    jobs.record(job.id, attempt, [given])
     stored = every_event(jobs, job.id)[-1]
     assert (stored.step, stored.total_steps, stored.loss, stored.lr) == (3, 9, 0.5, 1e-3)
-    assert (stored.attempt, stored.time) == (1, told.time)
+    assert (stored.attempt, stored.time) == (1, given.time)
 
 
 def test_numbers_have_no_gap_when_several_processes_write(
@@ -286,7 +286,7 @@ def test_two_reconcilers_start_a_lost_run_once(jobs: Jobs, resolved: ResolvedSpe
     assert [jobs.claim(job), jobs.claim(job)] == [True, False]
 
 
-def test_the_driver_of_an_older_submission_is_told_so(jobs: Jobs, resolved: ResolvedSpec) -> None:
+def test_the_driver_of_an_older_submission_learns_it(jobs: Jobs, resolved: ResolvedSpec) -> None:
     cluster = Cluster()
     job = jobs.create(resolved)
     submit(job, jobs, cluster)

@@ -104,7 +104,7 @@ def measured(store: Store, recipe: Recipe, side: int) -> float:
     return float((logits_NK.argmax(1) == labels_N).float().mean())
 
 
-def test_a_run_tells_its_story(store: Store, jobs: Jobs, model: Recipe) -> None:
+def test_a_run_records_its_events_in_order(store: Store, jobs: Jobs, model: Recipe) -> None:
     job = job_for(store, model, epochs=2)
     run(job.id, ALONE, store)
     story = every_event(jobs, job.id)
@@ -171,7 +171,7 @@ def test_a_seed_gives_the_same_numbers_again(store: Store, jobs: Jobs, model: Re
 
 
 def cancel_at(jobs: Jobs, job_id: str, step: int) -> None:
-    """Ask to cancel as soon as the job tells of that step."""
+    """Ask to cancel as soon as the job reports that step."""
     while jobs.get(job_id).last_event.step < step:  # type: ignore[union-attr]
         time.sleep(0.02)
     jobs.ask_cancel(job_id)

@@ -36,7 +36,7 @@ def tiny(seed: int = 0) -> Tiny:
 
 
 def batches(count: int = STEPS, size: int = 12) -> list[tuple[Tensor, Tensor]]:
-    """Noise in one of three channels tells the class."""
+    """Noise; the channel that is brighter than the other two is the class."""
     generator = torch.Generator().manual_seed(1)
     made = []
     for _ in range(count):

@@ -21,7 +21,7 @@ class Cost:
 
     flops: int = 0
     bytes: int = 0
-    """Of the tensors that are made; views and writes in place make none."""
+    """Of the tensors that are made; views and writes in place make no tensor."""
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(self.flops + other.flops, self.bytes + other.bytes)
@@ -37,7 +37,7 @@ VIEWS = frozenset(
     )
 )  # fmt: skip
 """Operators whose results share the memory of what they read. `reshape` and `flatten` copy
-where they must, which shapes do not tell; networks mostly use them where they need not."""
+where they must, which shapes do not show; networks mostly use them where they need not."""
 
 BYTES = {
     "float64": 8, "complex64": 8, "int64": 8, "float32": 4, "int32": 4, "bfloat16": 2,

@@ -21,7 +21,7 @@ from netgraft.v1 import tuning_pb2
 
 DEFAULT_LIMIT = 50
 TAIL_SECONDS = 0.1
-"""Between two looks of a watcher for new events."""
+"""Between two queries of a watcher for new events."""
 CANCEL_SECONDS = 1.5
 """How long a run may take to save and stop before it is stopped from outside."""
 
@@ -123,7 +123,7 @@ class TuningServicer:
         return self._once(asked("ResumeJob", request, caller().token), resumed)
 
     def _once(self, call: Asked | None, queue: Callable[[Asked | None], Job]) -> tuning_pb2.Job:
-        """Queue a job and submit it, unless the same call did so before; the job as it stands."""
+        """Queue a job and submit it, unless the same call did so before; the job as it is then."""
         job_id = self.requests.result(call)
         if not job_id:
             try:

@@ -1,4 +1,4 @@
-"""Labelled pictures: the kinds of data sets, where they may lie, and their checks.
+"""Labelled pictures: the kinds of data sets, where they may be, and their checks.
 
 Knows nothing of models, training, tasks and Ray.
 """

@@ -82,7 +82,7 @@ def _is_kept_whole(opened: JpegImagePlugin.JpegImageFile) -> bool:
     of several scans, as in a progressive JPEG (libjpeg's `has_multiple_scans`)."""
     if opened.info.get("progressive"):
         return True
-    # Pillow stands behind the header of the first scan, which should name every component.
+    # Pillow has read the header of the first scan, which should name every component.
     header = bytes([0xFF, 0xDA, 0, 6 + 2 * opened.layers, opened.layers])
     stream = opened.fp
     assert stream is not None, "it was opened just now"

@@ -18,7 +18,7 @@ class Examples(Protocol):
         """One example: x_CHW (uint8, three channels, the side asked for) and its class index.
 
         With a seed it is varied as suits the kind, and the same seed gives the same picture;
-        without a seed it is as it lies there. Raises InvalidData when its file cannot be read.
+        without a seed it is unchanged. Raises InvalidData when its file cannot be read.
         """
 
 

@@ -1,4 +1,4 @@
-"""A job as it stands: the row of the database as a value."""
+"""A job at one moment: the row of the database as a value."""
 
 import json
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 
 
 class State(StrEnum):
-    """Where a job stands, as in the contract."""
+    """The states of a job, as in the contract."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -26,7 +26,7 @@ RESUMABLE = (State.FAILED, State.CANCELLED)
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it stands. Times are seconds since the epoch."""
+    """A job at one moment. Times are seconds since the epoch."""
 
     id: str
     state: State

@@ -36,7 +36,7 @@ class Jobs:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    # What anybody may do
+    # What clients may do
 
     def create(self, resolved: ResolvedSpec, call: Asked | None = None) -> Job:
         """Store a new job, queued, and the call that made it. Nothing is submitted yet.
@@ -82,7 +82,7 @@ class Jobs:
     def events_after(self, job_id: str, seq: int) -> tuple[State, list[Event]]:
         """The state, and events after a number (some hundreds at most). Raises UnknownJob.
 
-        The state is read first: when it is an end and no event follows, none will.
+        The state is read first: if the job has ended and no event follows, there will be no more.
         """
         _check_id(job_id)
         with self.store.session() as session:
@@ -197,7 +197,7 @@ class Jobs:
         return True
 
     def starts(self, job_id: str) -> int:
-        """How often the job was queued since somebody last asked for it."""
+        """How often the job was queued since it was last requested."""
         with self.store.session() as session:
             return transition.starts(session, job_id)
 
@@ -223,7 +223,7 @@ class Jobs:
             return row.attempt
 
     def record(self, job_id: str, attempt: int, happened: list[Event]) -> bool:
-        """Store what happened in a run; True when somebody asked to cancel.
+        """Store what happened in a run; True when the job is to be cancelled.
 
         Raises Superseded.
         """
@@ -249,7 +249,7 @@ class Jobs:
                 raise Superseded
 
     def stop(self, job_id: str, attempt: int) -> None:
-        """End because somebody asked. Raises Superseded."""
+        """End as cancelled. Raises Superseded."""
         with self.store.session() as session:
             if not transition.end(session, job_id, State.CANCELLED, of_attempt=attempt):
                 raise Superseded

@@ -1,16 +1,16 @@
-"""Where runs are carried out, as the jobs see it. `workers/launch.py` has the one on Ray."""
+"""What jobs need to have runs carried out. `workers/launch.py` does it on Ray."""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 
 class NoSubmission(Exception):
-    """Whoever carries out runs could not be asked."""
+    """A run could not be submitted or stopped: there was no answer."""
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What there is in all, whether or not it is in use."""
+    """All processors, whether or not they are in use."""
 
     cpus: int
     gpus: int
@@ -20,10 +20,10 @@ class Launcher(Protocol):
     """Where runs are carried out."""
 
     def capacity(self) -> Capacity:
-        """What there is. Raises Unreachable when there is nobody to ask."""
+        """The processors that there are. Raises Unreachable when there is no answer."""
 
     def submit(self, job_id: str, submission: str) -> None:
         """Start a run. Raises NoSubmission."""
 
     def stop(self, submission: str) -> None:
-        """End a run and its processes, soon; quietly when it is over. Raises NoSubmission."""
+        """End a run and its processes soon; do nothing when it is over. Raises NoSubmission."""

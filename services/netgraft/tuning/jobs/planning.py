@@ -60,15 +60,7 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     """
     subject = subject_of(request, store)
     workers, device = _place(request, capacity)
-    facts = Facts(
-        examples=subject.data.size("train"),
-        classes=len(subject.data.class_names),
-        pretrained=subject.recipe.base.weights is not None or subject.recipe.base.file is not None,
-        batch_norm=any(isinstance(m, _BatchNorm) for m in subject.module.modules()),
-        gpu=device == "gpu",
-        workers=workers,
-        adapters=any(subject.recipe.edits_of(Lora)),
-    )
+    facts = _facts(subject, workers, device)
     defaults = subject.task.defaults(
         facts, optimizer=request.optimizer or "", strategy=request.strategy or ""
     )
@@ -97,8 +89,9 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
         image_size=side,
         seed=0 if request.seed is None else request.seed,
     )
+    usual_for = subject.task.models[0]
     because = defaults.because | {
-        "loss": "the model's own" if subject.recipe.loss else "the usual one for classification",
+        "loss": "the model's own" if subject.recipe.loss else f"the usual one for {usual_for}",
         "workers": "as many as the settings say, where there are so many",
         "device": "there is a GPU" if device == "gpu" else "there is no GPU",
         "precision": format_.because,
@@ -120,6 +113,19 @@ def subject_of(request: Request, store: Store) -> Subject:
         raise InvalidValue(name="loss", value=repr(request.loss), expected=expected)
     data = open_data(request.data)
     return Subject(store, recipe, data, task, build(recipe, store, device="meta"))
+
+
+def _facts(subject: Subject, workers: int, device: str) -> Facts:
+    base = subject.recipe.base
+    return Facts(
+        examples=subject.data.size("train"),
+        classes=len(subject.data.class_names),
+        pretrained=base.weights is not None or base.file is not None,
+        batch_norm=any(isinstance(module, _BatchNorm) for module in subject.module.modules()),
+        gpu=device == "gpu",
+        workers=workers,
+        adapters=any(subject.recipe.edits_of(Lora)),
+    )
 
 
 def _place(request: Request, capacity: Capacity) -> tuple[int, str]:
@@ -162,7 +168,7 @@ def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, st
 
 
 def _takes(module: nn.Module, side: int, per_worker: int) -> bool:
-    """Whether training takes squares of that side; tried on meta, with no numbers."""
+    """Whether the model trains on squares of that side; tried on meta, without numbers."""
     x_NCHW = torch.zeros(min(2, per_worker), 3, side, side, device="meta")
     try:
         with torch.no_grad():
@@ -191,8 +197,8 @@ def _check_classes(subject: Subject, side: int) -> None:
 
 
 def _check_loss(subject: Subject, loss: str, side: int) -> None:
-    # What wants a gradient is the picture, for all layers may be frozen, and a copy of it, for
-    # a model may write over what it is given.
+    # The picture requires a gradient because all layers may be frozen; the model gets a copy
+    # because it may write over its input.
     x_NCHW = torch.zeros(2, 3, side, side, device="meta", requires_grad=True).clone()
     answer = subject.task.answer(subject.module.train()(x_NCHW))
     must_fit(loss, answer, subject.task.models[0], _short(subject.recipe))
@@ -210,7 +216,7 @@ def _check_trains(subject: Subject, strategy: str) -> None:
 
 
 def _short(recipe: Recipe) -> str:
-    """What a user may type to mean this model."""
+    """The shortest text that a user may type for this model."""
     return recipe.id[:12] if recipe.edits else recipe.base.name
 
 
@@ -223,7 +229,7 @@ def _precision(request: Request, device: str) -> precision.Choice:
 
 
 def _assumptions(request: Request, spec: Spec, because: dict[str, str]) -> tuple[str, ...]:
-    """One line for each value that is not what was asked for, such as "auto"."""
+    """One line for each value that differs from the request, such as one for "auto"."""
     lines = []
     for name, reason in because.items():
         value = getattr(spec, name)

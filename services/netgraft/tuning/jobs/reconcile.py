@@ -18,7 +18,7 @@ from netgraft.tuning.jobs.launcher import Launcher, NoSubmission
 logger = logging.getLogger(__name__)
 
 MOST_STARTS = 3
-"""How many times a run is started each time that somebody asks for it."""
+"""How many times a run is started for one request."""
 SILENT_SECONDS = 30.0
 """A driver beats every two seconds."""
 START_PATIENCE = 4

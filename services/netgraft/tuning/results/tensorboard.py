@@ -8,7 +8,7 @@ from netgraft.tuning.jobs.events import Event, Kind
 
 
 def folder(job_id: str) -> Path:
-    """Where a run's event files lie."""
+    """The folder of a run's event files."""
     return settings().folder / "runs" / job_id / "tensorboard"
 
 

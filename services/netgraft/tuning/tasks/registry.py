@@ -9,7 +9,7 @@ from netgraft.tuning import tasks
 from netgraft.tuning.tasks.task import Task
 
 UNKNOWN = "unknown"
-"""The catalogue's word for a model of a user's own, which says nothing of its task."""
+"""The catalogue's task for a user's own model: its file does not say one."""
 
 
 def every_task() -> Iterator[Task]:

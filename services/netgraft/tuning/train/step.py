@@ -20,7 +20,7 @@ from netgraft.tuning.train.precision import autocast, channels_last_pays
 from netgraft.tuning.train.schedule import Schedule
 
 IMAGES = 4
-"""Dimensions of x_NCHW, the tensors for which torch has another memory layout."""
+"""Dimensions of x_NCHW, for which torch has a memory layout of its own (channels_last)."""
 
 DECAYED_FROM = 2
 """Weight decay is for matrices and kernels; biases and norms have one dimension."""
@@ -28,7 +28,7 @@ DECAYED_FROM = 2
 
 @dataclass(frozen=True)
 class StepConfig:
-    """How to step."""
+    """How steps are taken."""
 
     schedule: Schedule
     optimizer: str = "adamw"
@@ -62,7 +62,7 @@ class Learner:
         the modules that learn at the head's rate.
 
         Parameters whose requires_grad is False stay as they are, to the bit. Raises
-        ValueError when none is left to train.
+        ValueError when no parameter is left to train.
         """
         self.layout = (
             torch.channels_last if channels_last_pays(config.precision) else torch.contiguous_format

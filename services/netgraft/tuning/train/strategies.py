@@ -1,7 +1,7 @@
 """How to fine-tune where nothing was asked for: functions that return frozen defaults.
 
-tests/tuning/test_recipes.py holds them to this: mobilenet_v2 with its ImageNet weights tells
-the held-out digits apart after two epochs, whatever the seed.
+tests/tuning/test_recipes.py holds them to this: mobilenet_v2 with its ImageNet weights
+classifies the held-out digits after two epochs, whatever the seed.
 """
 
 from dataclasses import dataclass, field

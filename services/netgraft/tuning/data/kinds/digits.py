@@ -25,7 +25,7 @@ WHITE = 16
 
 @dataclass(frozen=True)
 class Digits:
-    """Gray pictures of the digits 0 to 9. They lie in no path, and there is nothing to check."""
+    """Gray pictures of the digits 0 to 9. They have no path, and there is nothing to check."""
 
     train: tuple[int, ...]
     held_out: tuple[int, ...]
