@@ -12,6 +12,7 @@ import torchvision
 from netgraft.errors import OutsideDataRoots, UnknownModel, WeightsUnavailable
 from netgraft.models import resolve
 from netgraft.models.build import build
+from netgraft.models.notices import said
 from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
 from netgraft.models.sources.source import source
 from netgraft.models.zoo.catalogue import Query, by_name, entries, search
@@ -90,7 +91,7 @@ def test_preferred_weights_fall_back_to_random_ones_and_say_so(
 ) -> None:
     resolved = resolve.resolve("resnet18", "preferred", store)
     assert resolved.recipe.base.weights is None
-    assert "random weights" in resolved.notices[0]
+    assert "random weights" in said(resolved.notices[0], "en")
 
 
 def test_weights_that_are_needed_and_missing_are_an_error_that_says_what_to_do(

@@ -11,6 +11,7 @@ from torchvision.models import resnet18
 from netgraft.errors import NotPossible, TrainingFailed
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.settings import settings
 from netgraft.store.store import Store
@@ -57,7 +58,7 @@ def test_every_head_of_a_model_is_one(name: str, heads: set[str], store: Store) 
 
 def test_a_head_behind_the_whole_model_is_one(store: Store) -> None:
     request = surgery_pb2.RetargetModelRequest(model="timm/samvit_base_patch16@none", classes=5)
-    retargeted = store.get_recipe(SurgeryServicer(store).RetargetModel(request).model.id)
+    retargeted = get_recipe(store, SurgeryServicer(store).RetargetModel(request).model.id)
     assert head_paths(retargeted, store) == ("head",)
 
 
@@ -67,7 +68,7 @@ def wide(root: Path, store: Store) -> Recipe:
     module.projection = nn.Linear(512, 10)
     torch.save(module, root / "net.pth")
     recipe = resolve("net.pth", "none", store).recipe
-    store.put_recipe(recipe)
+    put_recipe(store, recipe)
     return recipe
 
 
@@ -82,7 +83,7 @@ def test_a_probe_trains_the_layer_that_answers_and_not_the_last_of_its_size(
     recipe = wide(root, store)
     job = jobs.create(planned(recipe, store, strategy="probe"))
     run(job.id, ALONE, store)
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     assert set(store.get_tensors(edit.tensors)) == {"fc.weight", "fc.bias"}
 
@@ -91,7 +92,7 @@ def test_a_probe_is_refused_where_no_layer_tells_classes_apart(root: Path, store
     layers = (nn.Conv2d(3, 10, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(10))
     torch.save(nn.Sequential(*layers), root / "net.pth")
     recipe = resolve("net.pth", "none", store).recipe
-    store.put_recipe(recipe)
+    put_recipe(store, recipe)
     with pytest.raises(NotPossible, match="head of this model is not known"):
         planned(recipe, store, strategy="probe")
     assert planned(recipe, store, strategy="full").spec.strategy == "full"

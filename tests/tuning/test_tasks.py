@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from netgraft.errors import InvalidValue, NotPossible
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.settings import settings
 from netgraft.store.store import Store
@@ -113,7 +114,7 @@ def test_a_job_of_such_a_task_runs_from_request_to_tuned_model(
     torch.save(nn.Sequential(*layers, nn.Linear(32, 10)), root / "net.pth")
     base = resolve("net.pth", "none", store).recipe.base
     assert base.file is not None
-    model = store.put_recipe(Recipe(replace(base, file=replace(base.file, task="ordinal"))))
+    model = put_recipe(store, Recipe(replace(base, file=replace(base.file, task="ordinal"))))
     request = Request(model, "digits", epochs=1, image_size=16, batch_size=64, workers=1)
     with pytest.raises(InvalidValue, match="squared"):
         planning.plan(replace(request, loss="cross_entropy"), Capacity(2, 0), store)
@@ -124,7 +125,7 @@ def test_a_job_of_such_a_task_runs_from_request_to_tuned_model(
     assert set(done.metrics) == {"distance", "loss"}
     epochs = [e for e in jobs.events_after(job.id, 0)[1] if e.kind is Kind.EPOCH]
     assert [event.metrics for event in epochs] == [done.metrics]
-    assert store.get_recipe(done.result_model).metrics == done.metrics
+    assert get_recipe(store, done.result_model).metrics == done.metrics
 
 
 def test_the_step_needs_torch_and_little_else() -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from netgraft.agent.conversation import Conversations
-from netgraft.agent.messages import Teller
+from netgraft.agent.messages import Messages
 from netgraft.agent.record import Start
 from netgraft.agent.rules.reply import Fields
 from netgraft.errors import InvalidValue, NetgraftError, NothingCurrent, StepUnavailable
+from netgraft.language import Message
 from netgraft.store.requests import Asked
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 
@@ -71,7 +72,7 @@ class Run:
         self.conversation_id = request.conversation_id
         self.weights = request.weights
         self.call = call
-        self.teller = Teller(client.language)
+        self.teller = Messages(client.language)
         self.model_id, self.job_id = start.model_id, start.job_id
         self._begun: set[int] = set()
         """Steps that were begun before, and may have been carried out."""
@@ -164,7 +165,7 @@ class Run:
         """The id of the model that a field means. Raises NothingCurrent and UnknownModel."""
         if not reference:
             if not self.model_id:
-                raise NothingCurrent(what="模型" if self.teller.chinese else "model")
+                raise NothingCurrent(what=Message("model"))
             return self.model_id
         if reference.startswith("$"):
             return self._made[int(reference[1:])]
@@ -237,7 +238,7 @@ class Run:
     def _job(self, fields: Fields) -> str:
         job_id: str = fields.get("job") or self.job_id
         if not job_id:
-            raise NothingCurrent(what="任务" if self.teller.chinese else "job")
+            raise NothingCurrent(what=Message("job"))
         return job_id
 
     async def _status(self, fields: Fields) -> Finished:

@@ -8,9 +8,11 @@ from netgraft.graph.drawings import Drawings, Summary
 from netgraft.graph.table import Row
 from netgraft.graph.viewer import comparison, pages
 from netgraft.graph.viewer.view import View
+from netgraft.language import Message
 from netgraft.models.files.open import own_document
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.models.sources.file import only_drawn
 from netgraft.store.store import Store, default_store
@@ -67,10 +69,10 @@ class GraphsServicer:
     def _file(self, model_id: str, path: str, view: View) -> pages.File:
         if model_id == pages.STATIC:
             return pages.static_file(path)
-        recipe = self.store.get_recipe(model_id)
+        recipe = get_recipe(self.store, model_id)
         own = own_document(recipe.base) if recipe.base.source == "file" else ""
         if path not in ("", own, *pages.FILES):
-            raise NotFound(what=f"the file {path!r}")
+            raise NotFound(what=Message("the file {path!r}", path=path))
         if path == "":
             return pages.page(recipe.title, self.drawings.document_name(recipe))
         if path in pages.PICTURES:
@@ -80,15 +82,19 @@ class GraphsServicer:
         elif path == pages.HIERARCHY:
             data = self.drawings.hierarchy(recipe)
         elif path != self.drawings.document_name(recipe):
-            raise NotFound(what=f"the file {path!r}") if path == own else only_drawn(recipe.base)
+            raise (
+                NotFound(what=Message("the file {path!r}", path=path))
+                if path == own
+                else only_drawn(recipe.base)
+            )
         else:
             data = self.drawings.draw(recipe).document
         return pages.model_file(path, data)
 
     def _comparison(self, a_id: str, b_id: str, path: str) -> pages.File:
         if path not in comparison.FILES:
-            raise NotFound(what=f"the file {path!r}")
-        a, b = self.store.get_recipe(a_id), self.store.get_recipe(b_id)
+            raise NotFound(what=Message("the file {path!r}", path=path))
+        a, b = get_recipe(self.store, a_id), get_recipe(self.store, b_id)
         if path == comparison.DIFFERENCES:
             return comparison.differences(compare(a, b, self.store))
         return comparison.page(a, b)

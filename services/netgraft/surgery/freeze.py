@@ -8,9 +8,11 @@ from torch import nn
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import InvalidValue, UnknownModule
+from netgraft.language import Message
 from netgraft.models.build import build
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Freeze, Recipe
+from netgraft.models.recipes import put_recipe
 
 MOST_LAYERS = 10_000
 LONGEST_LAYER = 1_000
@@ -28,17 +30,18 @@ def set_trainable(
     such a name is meant by it. Raises InvalidValue and UnknownModule.
     """
     if not layers:
-        expected = 'module paths, or "backbone", "head" or "all"'
-        raise InvalidValue(name="layers", value="empty", expected=expected)
+        expected = Message('module paths, or "backbone", "head" or "all"')
+        raise InvalidValue(name="layers", value=Message("empty"), expected=expected)
     wanted = dict.fromkeys(layer.strip() for layer in layers)
     if len(wanted) > MOST_LAYERS:
-        expected = f"at most {MOST_LAYERS:,} of them"
-        raise InvalidValue(name="layers", value=f"{len(wanted):,} layers", expected=expected)
+        expected = Message("at most {most:,} of them", most=MOST_LAYERS)
+        value = Message("{count:,} layers", count=len(wanted))
+        raise InvalidValue(name="layers", value=value, expected=expected)
     module = build(recipe, anatomies.store, device="meta")
     seen = anatomies.of(recipe).trace
     paths = [path for layer in wanted for path in paths_of(layer, module, seen)]
     edited = recipe.with_edit(Freeze(tuple(dict.fromkeys(paths)), trainable))
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     return edited
 
 

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue, SurgeryFailed
+from netgraft.language import Message
 from netgraft.models.build import apply_structure, build
 from netgraft.models.drawn import Draw, DrawnTensor, must_fit
 from netgraft.models.edits.lora import PARTS, can_adapt, is_adapters, must_have_peft
 from netgraft.models.recipe import Lora, Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.freeze import paths_of
 from netgraft.surgery.initial import constant, seed, uniform
 from netgraft.surgery.starts import dtype_name
@@ -50,25 +52,27 @@ def add_lora(
     rank = _checked("rank", rank or RANK, 1, MOST_RANK)
     alpha = alpha or ALPHA_PER_RANK * rank
     if not (math.isfinite(alpha) and alpha > 0):
-        raise InvalidValue(name="alpha", value=f"{alpha:g}", expected="above 0")
+        raise InvalidValue(name="alpha", value=f"{alpha:g}", expected=Message("above 0"))
     if not (math.isfinite(dropout) and 0 <= dropout < 1):
-        expected = "a probability, 0 ≤ p < 1"
+        expected = Message("a probability, 0 ≤ p < 1")
         raise InvalidValue(name="dropout", value=f"{dropout:g}", expected=expected)
     if any(recipe.edits_of(Lora)):
-        raise _failed(recipe, rank, "it has adapters already; undo to the model without them.")
+        problem = Message("it has adapters already; undo to the model without them.")
+        raise _failed(recipe, rank, problem)
     before = anatomies.of(recipe).trace
     module = build(recipe, anatomies.store, device="meta")
     heads = tuple(head.path for head in before.heads if head.classes)
     layers = _layers(recipe, rank, module, before, targets)
     edit = Lora(rank, float(alpha), float(dropout), layers, heads, "")
     edited = _put(recipe, edit, module, before, anatomies)
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     return edited
 
 
 def _checked(name: str, value: int, least: int, most: int) -> int:
     if not least <= value <= most:
-        raise InvalidValue(name=name, value=value, expected=f"from {least} to {most}")
+        expected = Message("from {least:,} to {most:,}", least=least, most=most)
+        raise InvalidValue(name=name, value=value, expected=expected)
     return value
 
 
@@ -79,9 +83,9 @@ def _put(
     try:
         after = look(recipe, module)
     except SurgeryFailed as error:
-        raise _failed(recipe, edit.rank, str(error.values["problem"])) from error
+        raise _failed(recipe, edit.rank, error.values["problem"]) from error
     if moved(before, after) or before.heads != after.heads:
-        raise _failed(recipe, edit.rank, "its outputs would change.")
+        raise _failed(recipe, edit.rank, Message("its outputs would change."))
     edited = recipe.with_edit(replace(edit, draw=_draw(recipe, edit, module)))
     anatomies.remember(edited, measure(module, after))
     return edited
@@ -104,7 +108,9 @@ def _layers(
         inside = tuple(f"{path}." if path else "" for path in meant)
         fit = [path for path in fit if f"{path}.".startswith(inside)]
     if not fit:
-        problem = "none of these layers is a Linear or a convolution that can have an adapter."
+        problem = Message(
+            "none of these layers is a Linear or a convolution that can have an adapter."
+        )
         raise _failed(recipe, rank, problem)
     return tuple(fit)
 
@@ -142,5 +148,5 @@ def _start(name: str, parameter: Tensor) -> DrawnTensor:
     return constant(name, shape, dtype)
 
 
-def _failed(recipe: Recipe, rank: int, problem: str) -> EditFailed:
+def _failed(recipe: Recipe, rank: int, problem: object) -> EditFailed:
     return EditFailed(model=recipe.title, what=f"LoRA {rank}", problem=problem)

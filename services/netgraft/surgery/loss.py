@@ -5,11 +5,13 @@ import torch
 from netgraft.anatomy.anatomy import Anatomies, example
 from netgraft.anatomy.heads import call, tensors_in
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.losses.catalogue import LOSSES, fitting
 from netgraft.models.losses.outputs import must_fit
 from netgraft.models.recipe import Recipe, SetLoss
+from netgraft.models.recipes import put_recipe
 
 
 def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
@@ -20,16 +22,21 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
     """
     name = loss.strip().lower()
     if name not in LOSSES:
-        raise InvalidValue(name="loss", value=repr(loss), expected=f"one of {', '.join(LOSSES)}")
+        expected = Message("one of {choices}", choices=list(LOSSES))
+        raise InvalidValue(name="loss", value=repr(loss), expected=expected)
     task = resolve.task(recipe.base)
     fit = fitting(task)
     if name not in fit:
-        expected = f"for {task} one of {', '.join(fit)}" if fit else f"nothing: {OWN.format(task)}"
+        expected = (
+            Message("for {task} one of {choices}", task=task, choices=fit)
+            if fit
+            else Message("nothing: models for {task} compute their own losses", task=task)
+        )
         raise InvalidValue(name="loss", value=name, expected=expected)
     if any(head.activation for head in anatomies.of(recipe).trace.heads):
         must_fit(name, _trained_on(recipe, anatomies), task, recipe.title)
     edited = recipe.with_edit(SetLoss(name))
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     return edited
 
 
@@ -39,6 +46,3 @@ def _trained_on(recipe: Recipe, anatomies: Anatomies) -> torch.Tensor:
     with torch.random.fork_rng(devices=[]):
         _, result = call(module, example(recipe))
     return next(tensor for _, tensor in tensors_in(result))
-
-
-OWN = "models for {} compute their own losses"

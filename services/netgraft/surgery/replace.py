@@ -8,12 +8,14 @@ from torch import nn
 from netgraft.anatomy.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, SurgeryFailed, UnknownModule
+from netgraft.language import Message, quoted
 from netgraft.models.build import apply_structure, build
 from netgraft.models.drawn import Draw, must_fit
 from netgraft.models.edits.lora import adapted_around
 from netgraft.models.edits.replace import checked_arguments, make
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe, Replace, Scalar
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.initial import seed
 from netgraft.surgery.starts import dtype_name, starts
 from netgraft.surgery.verify import listed, moved
@@ -34,11 +36,13 @@ def replace(
     module = build(recipe, anatomies.store, device="meta")
     _must_have(module, path)
     if adapted := adapted_around(module, path):
-        problem = f"it is part of {adapted} and its LoRA adapter; replace {adapted}."
+        problem = Message(
+            "it is part of {adapted} and its LoRA adapter; replace {adapted}.", adapted=adapted
+        )
         raise EditFailed(model=recipe.title, what=f"{path} → {edit.layer}", problem=problem)
     module, after = _tried(recipe, edit, module, before)
     edited = recipe.with_edit(changed(edit, draw=_draw(recipe, edit, module.get_submodule(path))))
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     anatomies.remember(edited, measure(module, after))
     return edited
 
@@ -57,18 +61,26 @@ def _tried(
     try:
         module = apply_structure(module, edit)
     except FORWARD_ERRORS as error:
-        raise EditFailed(model=recipe.title, what=what, problem=first_line(error)) from error
+        raise EditFailed(
+            model=recipe.title, what=what, problem=quoted(first_line(error))
+        ) from error
     try:
         after = look(recipe, module)
     except SurgeryFailed as error:
         problem = error.values["problem"]
         raise EditFailed(model=recipe.title, what=what, problem=problem) from error
     if changes := moved(before, after):
-        problem = "; ".join(
-            f"output {key or 'logits'} changes from {listed([was])} to {listed([now])}"
+        told = [
+            Message(
+                "output {output} changes from {before} to {after}",
+                output=key or "logits",
+                before=listed([was]),
+                after=listed([now]),
+            )
             for key, was, now in changes
-        )
-        raise EditFailed(model=recipe.title, what=what, problem=f"{problem}.")
+        ]
+        problem = Message("{changes}.", changes=told)
+        raise EditFailed(model=recipe.title, what=what, problem=problem)
     return module, after
 
 
@@ -81,7 +93,7 @@ def _draw(recipe: Recipe, edit: Replace, layer: nn.Module) -> Draw | None:
             for start in starts(lambda: make(edit))
         )
     except ValueError as error:
-        what, problem = f"{edit.path} → {edit.layer}", f"{error}."
+        what, problem = f"{edit.path} → {edit.layer}", quoted(f"{error}.")
         raise EditFailed(model=recipe.title, what=what, problem=problem) from error
     must_fit(tensors)
     return Draw(seed(recipe, "replace", edit.path, edit.layer), tensors) if tensors else None

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidClasses, InvalidValue
+from netgraft.language import Message
 from netgraft.models.drawn import must_fit
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.initial import draw_heads
 from netgraft.surgery.means import means_of
 from netgraft.surgery.symbolic import foretold, tried_alone
@@ -56,8 +58,8 @@ def retarget(
         copies=copies(warm, before, trial.anatomy.trace),
     )
     edited = recipe.with_edit(edit)
-    anatomies.store.put_recipe(edited)
-    anatomies.remember(edited, trial.anatomy, follows=told is not None)
+    put_recipe(anatomies.store, edited)
+    anatomies.remember(edited, trial.anatomy, in_store=told is None)
     return edited
 
 
@@ -65,14 +67,16 @@ def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
     """Class names without spaces around them. Raises InvalidValue."""
     names = tuple(name.strip() for name in class_names)
     if not all(names):
-        raise InvalidValue(name="class_names", value="empty", expected="every class needs a name")
+        expected = Message("every class needs a name")
+        raise InvalidValue(name="class_names", value=Message("empty"), expected=expected)
     if longest := max((name for name in names if len(name) > LONGEST_NAME), key=len, default=""):
-        expected = f"at most {LONGEST_NAME} characters for each name"
+        expected = Message("at most {most} characters for each name", most=LONGEST_NAME)
         raise InvalidValue(name="class_names", value=repr(longest[:40] + "…"), expected=expected)
     if len(set(names)) != len(names):
         repeated = next(name for name, times in Counter(names).items() if times > 1)
-        expected = "each class has a name of its own"
-        raise InvalidValue(name="class_names", value=f"{repeated!r} twice", expected=expected)
+        expected = Message("each class has a name of its own")
+        value = Message("{name!r} twice", name=repeated)
+        raise InvalidValue(name="class_names", value=value, expected=expected)
     return names
 
 
@@ -82,6 +86,7 @@ def checked_classes(classes: int, names: Sequence[str]) -> int:
     if not 1 <= count <= MOST_CLASSES:
         raise InvalidClasses(classes=f"{count:,}")
     if names and len(names) != count:
-        expected = f"as many names as classes, which are {count:,}"
-        raise InvalidValue(name="class_names", value=f"{len(names):,} names", expected=expected)
+        expected = Message("as many names as classes, which are {count:,}", count=count)
+        value = Message("{count:,} names", count=len(names))
+        raise InvalidValue(name="class_names", value=value, expected=expected)
     return count

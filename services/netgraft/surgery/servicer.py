@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from google.protobuf.struct_pb2 import Value
 
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 from netgraft.library.servicer import model_message
 from netgraft.models import resolve
 from netgraft.models.recipe import Dropout, HeadEdit, Lora, Recipe, Replace, Retarget, Scalar, delta
 from netgraft.serving.servicers import caller
 from netgraft.store.store import Store, default_store
-from netgraft.surgery.messages import Words
+from netgraft.surgery.messages import Messages
 from netgraft.v1 import surgery_pb2
 
 
@@ -18,11 +19,10 @@ class SurgeryServicer:
     """See `surgery.proto`."""
 
     def __init__(self, store: Store | None = None) -> None:
-        from netgraft.anatomy.anatomy import Anatomies
-        from netgraft.surgery.symbolic import foretell
+        from netgraft.surgery.symbolic import Foresight
 
         self.store = store or default_store()
-        self.anatomies = Anatomies(self.store, foretell)
+        self.anatomies = Foresight(self.store)
 
     def InspectModel(self, request: surgery_pb2.InspectModelRequest) -> surgery_pb2.Inspection:
         from netgraft.anatomy.inspection import flops, input_shape
@@ -61,9 +61,9 @@ class SurgeryServicer:
         assert isinstance(edit, Retarget)
         said = [str(head) for head in edit.heads]
         if self.anatomies.of(edited).trace.detector:
-            said.append(f"{edit.classes:,} classes and the background")
+            said.append(_messages().background(edit.classes))
         warm = matched(recipe, edit.class_names, start, self.anatomies.of(recipe).trace)
-        said += _words().kept(edit.kept, edit.classes, warm)
+        said += _messages().kept(edit.kept, edit.classes, warm)
         return self._reply(recipe, edited, said, edit.heads)
 
     def FreezeLayers(self, request: surgery_pb2.FreezeLayersRequest) -> surgery_pb2.EditReply:
@@ -79,7 +79,9 @@ class SurgeryServicer:
 
         recipe = self._recipe(request.model)
         edited = set_loss(recipe, request.loss, self.anatomies)
-        return self._reply(recipe, edited, [_words().loss(edited.loss, LOSSES[edited.loss].says)])
+        return self._reply(
+            recipe, edited, [_messages().loss(edited.loss, LOSSES[edited.loss].says)]
+        )
 
     def ReplaceModule(self, request: surgery_pb2.ReplaceModuleRequest) -> surgery_pb2.EditReply:
         _need_torch()
@@ -92,7 +94,7 @@ class SurgeryServicer:
         edit = edited.edits[-1]
         assert isinstance(edit, Replace)
         module = build(recipe, self.store, device="meta").get_submodule(edit.path)
-        said = [_words().replaced(edit, type(module).__name__)]
+        said = [_messages().replaced(edit, type(module).__name__)]
         return self._reply(recipe, edited, said)
 
     def SetDropout(self, request: surgery_pb2.SetDropoutRequest) -> surgery_pb2.EditReply:
@@ -103,7 +105,7 @@ class SurgeryServicer:
         edited = set_dropout(recipe, request.p, self.anatomies)
         edit = edited.edits[-1]
         assert isinstance(edit, Dropout)
-        return self._reply(recipe, edited, _words().dropped(edit))
+        return self._reply(recipe, edited, _messages().dropped(edit))
 
     def AddLora(self, request: surgery_pb2.AddLoraRequest) -> surgery_pb2.EditReply:
         _need_torch()
@@ -121,12 +123,12 @@ class SurgeryServicer:
         edit = edited.edits[-1]
         assert isinstance(edit, Lora)
         now = self.anatomies.of(edited)
-        said = _words().adapted(edit, now.trainable, now.parameters, self._still(edited))
+        said = _messages().adapted(edit, now.trainable, now.parameters, self._still(edited))
         return self._reply(recipe, edited, said)
 
     def UndoEdit(self, request: surgery_pb2.UndoEditRequest) -> surgery_pb2.EditReply:
         recipe = self._recipe(request.model)
-        return self._reply(recipe, recipe.parent, [_words().undone(recipe.parent.title)])
+        return self._reply(recipe, recipe.parent, [_messages().undone(recipe.parent.title)])
 
     def _trainable(
         self, model: str, layers: tuple[str, ...], trainable: bool
@@ -138,7 +140,7 @@ class SurgeryServicer:
         edited = set_trainable(recipe, layers, trainable, self.anatomies)
         now = self.anatomies.of(edited)
         sizes = (now.trainable, now.parameters, self._still(edited))
-        return self._reply(recipe, edited, _words().trainable(layers, trainable, *sizes))
+        return self._reply(recipe, edited, _messages().trainable(layers, trainable, *sizes))
 
     def _still(self, recipe: Recipe) -> int:
         """How many batch norms keep their running statistics in training."""
@@ -177,7 +179,7 @@ class SurgeryServicer:
             parameters_after=new.parameters,
             trainable_before=old.trainable,
             trainable_after=new.trainable,
-            summary=_words().summary(said),
+            summary=_messages().summary(said),
             stored_bytes=stored,
             kept_classes=[
                 surgery_pb2.KeptClass(name=new, old_name=old)
@@ -188,9 +190,9 @@ class SurgeryServicer:
 
 def _need_torch() -> None:
     """Wait for torch, where nothing that was kept is enough."""
-    from netgraft.surgery.symbolic import warm
+    from netgraft.models.torch_ready import wait_for_torch
 
-    warm()
+    wait_for_torch()
 
 
 def _scalar(name: str, value: Value) -> Scalar:
@@ -205,8 +207,9 @@ def _scalar(name: str, value: Value) -> Scalar:
             return value.bool_value
         case "null_value":
             return None
-    raise InvalidValue(name=name, value="a list or an object", expected="a number or a string")
+    found, expected = Message("a list or an object"), Message("a number or a string")
+    raise InvalidValue(name=name, value=found, expected=expected)
 
 
-def _words() -> Words:
-    return Words(caller().language)
+def _messages() -> Messages:
+    return Messages(caller().language)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import InvalidValue, NotEnoughWorkers
+from netgraft.language import Message, say
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, Repeated, Requests, asked
 from netgraft.store.store import Store, default_store
@@ -66,7 +67,8 @@ class TuningServicer:
 
     def ListJobs(self, request: tuning_pb2.ListJobsRequest) -> tuning_pb2.ListJobsReply:
         if request.limit < 0:
-            raise InvalidValue(name="limit", value=request.limit, expected="0 or more")
+            expected = Message("0 or more")
+            raise InvalidValue(name="limit", value=request.limit, expected=expected)
         wanted = _state(request.state)
         found = self.jobs.newest(wanted, request.limit or DEFAULT_LIMIT)
         return tuning_pb2.ListJobsReply(jobs=[job_message(job) for job in found])
@@ -172,7 +174,7 @@ def job_message(job: Job) -> tuning_pb2.Job:
         start_time=_time(job.started),
         end_time=_time(job.ended),
         error_reason=job.error_reason,
-        error_message=job.error_message,
+        error_message=say(job.error_message, caller().language),
         result_model=job.result_model,
         metrics=job.metrics,
         last_event=event_message(job.last_event) if job.last_event else None,
@@ -197,7 +199,7 @@ def event_message(event: Event) -> tuning_pb2.JobEvent:
         images_per_second=event.images_per_second,
         eta_seconds=event.eta_seconds,
         metrics=event.metrics,
-        message=event.message,
+        message=say(event.message, caller().language),
     )
 
 

@@ -63,7 +63,7 @@ class Planner:
         if len(plain) > MAX_CHARACTERS:
             raise _Open(Ask("long"), None)
         if foreign(plain):
-            return Reply("answer", text=messages.said(messages.ANSWERS["foreign"], language))
+            return Reply("answer", text=messages.to_foreigners(language))
         asked = context.draft is not None and context.draft.slot == "classes"
         plain = reworded(plain, self.names)
         tokens = classlists.find(tokenise(plain, self.names), plain, asked=asked)

@@ -10,6 +10,7 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 from netgraft.cli.terminal.output import tell
 from netgraft.errors import InvalidClasses, InvalidValue
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
@@ -86,16 +87,10 @@ def retarget_command(
     if data and init is None:
         init = CLASS_MEANS
     if bool(data) != (init == CLASS_MEANS):
-        told = tr(
-            "--init class_means and --data DATA go together.",
-            "--init class_means 与 --data 数据 必须同时给出。",
-        )
+        told = tr("--init class_means and --data DATA go together.")
         raise click.UsageError(told)
     if classes is None and not named and not data:
-        told = tr(
-            "Say how many classes: --classes N, or --class-names a,b,c.",
-            "请说明类别数：--classes N，或 --class-names a,b,c。",
-        )
+        told = tr("Say how many classes: --classes N, or --class-names a,b,c.")
         raise click.UsageError(told)
     count = _count(classes) if classes is not None else 0
     door = session.door()
@@ -146,8 +141,7 @@ def _pair(text: str, option: str) -> tuple[str, str]:
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals and value):
         told = tr(
-            f"{option} takes two names with = between them, not {text!r}.",
-            f"{option} 需要以 = 连接的两个名称，而不是 {text!r}。",
+            "{option} takes two names with = between them, not {text!r}.", option=option, text=text
         )
         raise click.UsageError(told)
     return key, value
@@ -328,7 +322,7 @@ def lora_command(
     from netgraft.v1 import surgery_pb2
 
     if alpha == 0:  # on the wire 0 means that none was said
-        raise InvalidValue(name="alpha", value=0, expected="above 0")
+        raise InvalidValue(name="alpha", value=0, expected=Message("above 0"))
     door = session.door()
     request = surgery_pb2.AddLoraRequest(
         model=resolve(session, door, model, weights),

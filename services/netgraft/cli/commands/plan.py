@@ -15,6 +15,7 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.card import is_costly
 from netgraft.cli.terminal.language import tr
 from netgraft.errors import ConsentNeeded
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +53,7 @@ def plan_command(session: Session, text: str | None, batch: Path | None, convers
     from netgraft.v1 import agent_pb2
 
     if (text is None) == (batch is None):
-        told = tr("Give either TEXT or --batch FILE.", "请给出一句话，或 --batch 文件，二者择一。")
+        told = tr("Give either TEXT or --batch FILE.")
         raise click.UsageError(told)
     if batch is not None:
         _plan_batch(batch)
@@ -124,9 +125,7 @@ def do_command(
     5 no server.
     """
     if (text is None) == (file is None):
-        told = tr(
-            "Give either TEXT or --file PLAN.", "请给出一句话，或 --file 计划文件，二者择一。"
-        )
+        told = tr("Give either TEXT or --file PLAN.")
         raise click.UsageError(told)
     # One conversation a call, so that an answer to a question is understood as one.
     conversation = conversation or f"cli-{secrets.token_hex(6)}"
@@ -259,9 +258,9 @@ def consent(
         return ""
     if not yes:
         if session.json or not sys.stdin.isatty():
-            problem = tr("add --yes to give it.", "加 --yes 表示同意。")
+            problem = Message("add --yes to give it.")
             raise ConsentNeeded(problem=problem)
-        if not click.confirm(tr("Carry it out?", "执行吗？"), default=False):
+        if not click.confirm(tr("Carry it out?"), default=False):
             raise click.exceptions.Exit(USAGE)
     request = agent_pb2.ConsentRequest(steps=plan.steps, conversation_id=conversation)
     given: agent_pb2.ConsentReply = door.agent.Consent(request)

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from netgraft.errors import from_json
+from netgraft.language import Message
 from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs.events import Event
 from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
@@ -18,6 +20,14 @@ class State(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
 
+
+IN_WORDS = {
+    State.QUEUED: Message("queued"),
+    State.RUNNING: Message("running"),
+    State.SUCCEEDED: Message("succeeded"),
+    State.FAILED: Message("failed"),
+    State.CANCELLED: Message("cancelled"),
+}
 
 ALIVE = (State.QUEUED, State.RUNNING)
 """Not over."""
@@ -64,7 +74,7 @@ def job_from(row: JobRow, last: Event | None) -> Job:
         submission=row.submission or "",
         cancel_asked=row.cancel_asked,
         error_reason=row.error_reason or "",
-        error_message=row.error_message or "",
+        error_message=from_json(row.error_message or ""),
         result_model=row.result_model or "",
         metrics=json.loads(row.metrics),
         last_event=last,

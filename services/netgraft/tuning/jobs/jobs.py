@@ -22,7 +22,7 @@ from netgraft.store.store import Store
 from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs import events, transition
 from netgraft.tuning.jobs.events import Event, Kind
-from netgraft.tuning.jobs.job import ALIVE, RESUMABLE, Job, State, job_from
+from netgraft.tuning.jobs.job import ALIVE, IN_WORDS, RESUMABLE, Job, State, job_from
 from netgraft.tuning.jobs.spec import ResolvedSpec
 
 
@@ -97,7 +97,7 @@ class Jobs:
         with self.store.session() as session:
             asked = transition.change(session, job_id, {"cancel_asked": True})
         if not asked:
-            raise JobNotRunning(job=job_id, state=job.state)
+            raise JobNotRunning(job=job_id, state=IN_WORDS[job.state])
         return self.get(job_id)
 
     def resume(self, job_id: str, call: Asked | None = None) -> Job:
@@ -121,7 +121,7 @@ class Jobs:
             if call:
                 claim(session, call, job_id)
             if not transition.change(session, job_id, fresh, states=RESUMABLE):
-                raise JobNotResumable(job=job_id, state=job.state)
+                raise JobNotResumable(job=job_id, state=IN_WORDS[job.state])
             transition.append(session, job_id, Event(Kind.STATE, state=State.QUEUED))
         return self.get(job_id)
 

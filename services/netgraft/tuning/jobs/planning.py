@@ -17,6 +17,7 @@ from netgraft.errors import (
     NothingTrains,
     NotPossible,
 )
+from netgraft.language import Message
 from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.losses.outputs import must_fit
@@ -109,7 +110,7 @@ def subject_of(request: Request, store: Store) -> Subject:
     recipe = resolve.resolve(request.model, "pretrained", store).recipe
     task = task_for(resolve.task(recipe.base), recipe.base.name)
     if request.loss is not None and request.loss not in task.losses:
-        expected = f"one of {', '.join(task.losses)}"
+        expected = Message("one of {choices}", choices=task.losses)
         raise InvalidValue(name="loss", value=repr(request.loss), expected=expected)
     data = open_data(request.data)
     return Subject(store, recipe, data, task, build(recipe, store, device="meta"))
@@ -140,14 +141,23 @@ def _place(request: Request, capacity: Capacity) -> tuple[int, str]:
 def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None:
     least = workers * (2 if facts.batch_norm else 1)
     if facts.examples < least:
-        problem = f"{facts.examples} pictures to train on are too few for {workers} workers."
+        problem = Message(
+            "{examples} pictures to train on are too few for {workers} workers.",
+            examples=facts.examples,
+            workers=workers,
+        )
         raise InvalidData(data=data, problem=problem)
     if batch_size < least:
-        why = " and batch norm needs two examples each" if facts.batch_norm else ""
-        expected = f"at least {least}, for it is shared by {workers} workers{why}"
+        shared = Message(
+            "at least {least}, because {workers} workers share it", least=least, workers=workers
+        )
+        normed = Message("{shared} and batch norm needs two examples each", shared=shared)
+        expected = normed if facts.batch_norm else shared
         raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
     if batch_size > facts.examples:
-        expected = f"at most {facts.examples}, the number of examples to train on"
+        expected = Message(
+            "at most {most}, the number of examples to train on", most=facts.examples
+        )
         raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
 
 
@@ -156,7 +166,8 @@ def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, st
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
             return asked, ""
-        expected = f"a side that {subject.recipe.base.name} takes, such as {native}"
+        name = subject.recipe.base.name
+        expected = Message("a side that {model} takes, such as {side}", model=name, side=native)
         raise InvalidValue(name="image_size", value=asked, expected=expected)
     own = subject.data.side
     if own is None:
@@ -184,7 +195,10 @@ def _check_classes(subject: Subject, side: int) -> None:
         with torch.no_grad():
             model_classes = subject.task.classes(subject.module.eval()(x_NCHW))
     except REFUSALS as error:
-        problem = f"{subject.recipe.base.name} takes no pictures of {side} × {side} pixels."
+        name = subject.recipe.base.name
+        problem = Message(
+            "{model} takes no pictures of {side} × {side} pixels.", model=name, side=side
+        )
         raise NotPossible(problem=problem) from error
     data_classes = len(subject.data.class_names)
     if model_classes != data_classes:
@@ -208,7 +222,7 @@ def _check_trains(subject: Subject, strategy: str) -> None:
     if strategy == "probe":
         heads = head_paths(subject.recipe, subject.store)
         if not heads:
-            problem = "the head of this model is not known, so it cannot be trained alone."
+            problem = Message("the head of this model is not known, so it cannot be trained alone.")
             raise NotPossible(problem=problem)
         train_only(subject.module, heads)
     if not any(parameter.requires_grad for parameter in subject.module.parameters()):
@@ -224,7 +238,8 @@ def _precision(request: Request, device: str) -> precision.Choice:
     if request.precision is None:
         return precision.fastest(device)
     if request.precision == "fp16" and device == "cpu":
-        raise InvalidValue(name="precision", value="fp16", expected="fp32 or bf16 on a CPU")
+        expected = Message("fp32 or bf16 on a CPU")
+        raise InvalidValue(name="precision", value="fp16", expected=expected)
     return precision.Choice(request.precision, "")
 
 

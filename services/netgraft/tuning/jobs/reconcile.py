@@ -11,6 +11,7 @@ import time
 from sqlalchemy.exc import SQLAlchemyError
 
 from netgraft.errors import NetgraftError, TrainingFailed
+from netgraft.language import Message
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Launcher, NoSubmission
@@ -77,9 +78,11 @@ class Reconciler:
         if job.cancel_asked:
             self.jobs.end(job.id, State.CANCELLED)
         elif self.jobs.starts(job.id) >= MOST_STARTS:
-            problem = (
-                f"its process was lost {MOST_STARTS} times. `netgraft resume {job.id}` goes on "
-                "from the last checkpoint."
+            problem = Message(
+                "its process was lost {times} times. `netgraft resume {job}` goes on from the last "
+                "checkpoint.",
+                times=MOST_STARTS,
+                job=job.id,
             )
             self.jobs.end(job.id, State.FAILED, TrainingFailed(problem=problem))
         elif self.jobs.claim(job):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 DEVICES = ("cpu", "gpu")
@@ -52,19 +53,26 @@ class Request:
         for name, (least, greatest) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= greatest:
-                expected = f"a whole number from {least:,} to {greatest:,}"
+                expected = Message(
+                    "a whole number from {least:,} to {most:,}", least=least, most=greatest
+                )
                 raise InvalidValue(name=name, value=value, expected=expected)
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
-                raise InvalidValue(name=name, value=repr(value), expected=" or ".join(choices))
+                expected = Message("one of {choices}", choices=list(choices))
+                raise InvalidValue(name=name, value=repr(value), expected=expected)
         if self.lr is not None and not (math.isfinite(self.lr) and 0 < self.lr <= HIGHEST_RATE):
-            expected = f"a number above 0 and at most {HIGHEST_RATE:g}, such as 0.001"
+            expected = Message(
+                "a number above 0 and at most {most:g}, such as 0.001", most=HIGHEST_RATE
+            )
             raise InvalidValue(name="lr", value=self.lr, expected=expected)
         if not self.data.strip():
-            raise InvalidValue(name="data", value="empty", expected="`digits` or a folder")
+            expected = Message("`digits` or a folder")
+            raise InvalidValue(name="data", value=Message("empty"), expected=expected)
         if not self.model.strip():
-            raise InvalidValue(name="model", value="empty", expected="a model's name or id")
+            expected = Message("a model's name or id")
+            raise InvalidValue(name="model", value=Message("empty"), expected=expected)
 
 
 @dataclass(frozen=True)

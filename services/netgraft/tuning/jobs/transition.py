@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from netgraft.errors import NetgraftError
+from netgraft.errors import NetgraftError, to_json
 from netgraft.store.tables import JobEventRow, JobRow
 from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Event, Kind
@@ -44,11 +44,11 @@ def end(
     **of: Any,
 ) -> bool:
     """End a living job and record it; False when it was not living (or not `of` that run)."""
-    failure = {"error_reason": error.reason, "error_message": error.sentence()} if error else {}
+    failure = {"error_reason": error.reason, "error_message": to_json(error)} if error else {}
     ended = {"state": state, "ended": time.time(), "cancel_asked": False}
     if not change(session, job_id, {**ended, **failure, **(facts or {})}, **of):
         return False
-    message = error.sentence() if error else ""
+    message = error.message if error else ""
     append(session, job_id, Event(Kind.STATE, state=state, message=message))
     return True
 

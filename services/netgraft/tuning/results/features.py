@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netgraft.errors import InvalidData, InvalidValue, NotPossible, UnknownModule
+from netgraft.language import Message
 from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.nearest import nearest
@@ -53,10 +54,10 @@ def mean_features(
     """
     most = most_examples or MOST_EXAMPLES
     if not 0 < most <= LARGEST:
-        expected = f"from 1 to {LARGEST:,}"
+        expected = Message("from {least:,} to {most:,}", least=1, most=LARGEST)
         raise InvalidValue(name="most_examples", value=most, expected=expected)
     if resolve.task(recipe.base) not in TASK.models:
-        problem = "class means are measured on models that tell pictures apart."
+        problem = Message("class means are measured on models that tell pictures apart.")
         raise NotPossible(problem=problem)
     opened = open_data(data)
     opened.check()
@@ -83,7 +84,8 @@ def mean_features(
 
 def _must_have(module: nn.Module, layer: str) -> None:
     if not layer:
-        raise InvalidValue(name="layer", value="empty", expected="the path of the head")
+        expected = Message("the path of the head")
+        raise InvalidValue(name="layer", value=Message("empty"), expected=expected)
     known = [name for name, _ in module.named_modules() if name]
     if layer not in known:
         raise UnknownModule(path=layer, nearest=", ".join(nearest(layer, known)))
@@ -110,7 +112,8 @@ def _read(module: nn.Module, layer: str, x_NCHW: Tensor) -> Tensor:
     finally:
         hook.remove()
     if not found:
-        raise NotPossible(problem=f"the model does not call {layer} on a picture.")
+        problem = Message("the model does not call {layer} on a picture.", layer=layer)
+        raise NotPossible(problem=problem)
     value = found[0]
     if value.ndim == 4:
         return value.mean(dim=(2, 3))
@@ -123,7 +126,8 @@ def _summed(
     counts = torch.bincount(labels_N, minlength=len(names))
     if not counts.all():
         lacking = names[int((counts == 0).nonzero()[0])]
-        raise InvalidData(data=data, problem=f"among the examples there is none of {lacking}.")
+        problem = Message("no example belongs to the class {name}.", name=lacking)
+        raise InvalidData(data=data, problem=problem)
     sums = torch.zeros(len(names), features_NF.shape[1]).index_add_(0, labels_N, features_NF)
     means_KF = sums / counts[:, None]
     return means_KF, _best_scale(features_NF, labels_N, means_KF)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.recipes import put_recipe
 from netgraft.models.values import drawn_names
 from netgraft.store import gradients
 from netgraft.store.store import Store
@@ -39,6 +40,6 @@ def store_tuned(
         class_names=class_names,
         metrics=tuple(sorted(metrics.items())),
     )
-    result = store.put_recipe(recipe.with_edit(tuned))
+    result = put_recipe(store, recipe.with_edit(tuned))
     gradients.keep(store, result, learner.gradients())
     return result

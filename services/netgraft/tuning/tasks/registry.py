@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib import import_module
 
 from netgraft.errors import NotPossible
+from netgraft.language import Message
 from netgraft.tuning import tasks
 from netgraft.tuning.tasks.task import Task
 
@@ -29,6 +30,10 @@ def task_for(kind: str, model: str) -> Task:
     for task in known:
         if kind in task.models:
             return task
-    trained = ", ".join(sorted({name for task in known for name in task.models} - {UNKNOWN}))
-    problem = f"{model} is a model for {kind}; this version trains models for {trained} only."
+    problem = Message(
+        "{model} is a model for {task}; this version trains models for {trained} only.",
+        model=model,
+        task=kind,
+        trained=sorted({name for task in known for name in task.models} - {UNKNOWN}),
+    )
     raise NotPossible(problem=problem)

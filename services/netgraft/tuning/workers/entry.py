@@ -11,6 +11,7 @@ import threading
 import time
 
 from netgraft.errors import TrainingFailed
+from netgraft.language import Message, quoted
 from netgraft.private import OTHERS, make_folder
 from netgraft.settings import settings
 from netgraft.store.store import default_store
@@ -39,7 +40,7 @@ def main(job_id: str, address: str) -> None:
         logger.error("%s: %s", job_id, failure)
         jobs.lose(job_id, job.submission, _as_error(str(failure)))
     else:
-        lost = TrainingFailed(problem="its workers ended without a result.")
+        lost = TrainingFailed(problem=Message("its workers ended without a result."))
         jobs.lose(job_id, job.submission, lost)
 
 
@@ -59,12 +60,14 @@ def _fit(job: Job, address: str) -> None:
 
 def _as_error(line: str) -> TrainingFailed:
     if "died" in line.lower() or "killed" in line.lower():
-        problem = (
+        problem = Message(
             "a worker process died again and again. When memory is short, a smaller batch "
             "size or image size helps; `netgraft resume` goes on from the last checkpoint."
         )
     else:
-        problem = f"{line} `netgraft resume` goes on from the last checkpoint."
+        problem = Message(
+            "{report} `netgraft resume` goes on from the last checkpoint.", report=quoted(line)
+        )
     return TrainingFailed(problem=problem)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from netgraft.errors import TrainingFailed
 from netgraft.language import Message
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.jobs.events import Event, Kind
@@ -68,7 +69,7 @@ class Run:
 
     def __post_init__(self) -> None:
         self.spec = self.job.spec
-        self.recipe = self.store.get_recipe(self.spec.model)
+        self.recipe = get_recipe(self.store, self.spec.model)
         task = task_of(self.recipe)
         self.batches = Batches(self.spec, self.recipe, task, self.group)
         self.total = self.batches.per_epoch * self.spec.epochs
@@ -202,12 +203,12 @@ class Run:
 
     def _diverged(self, loss: float) -> TrainingFailed:
         problem = Message(
-            "the loss became {loss} by step {step} of {total}. Lower the learning rate "
-            "(it was {rate}); the last checkpoint is kept.",
-            loss=str(loss),
+            "the loss became {loss} by step {step} of {total}. Lower the learning rate (it was "
+            "{rate:g}); the last checkpoint is kept.",
+            loss=loss,
             step=self.learner.steps,
             total=self.total,
-            rate=f"{self.spec.lr:g}",
+            rate=self.spec.lr,
         )
         return TrainingFailed(problem=problem)
 

@@ -7,6 +7,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from netgraft.errors import DiskFull, NetgraftError, TrainingFailed
+from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.store.store import default_store
 from netgraft.tuning.jobs.jobs import Jobs
@@ -41,5 +42,7 @@ def as_final(failure: Exception) -> NetgraftError | None:
     if isinstance(failure, OSError):
         full = failure.errno == errno.ENOSPC
         return DiskFull(folder=settings().folder) if full else None
-    problem = "the device has too little memory for it. Ask for a smaller batch or image size."
+    problem = Message(
+        "the device has too little memory for it. Ask for a smaller batch or image size."
+    )
     return TrainingFailed(problem=problem)
