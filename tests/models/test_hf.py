@@ -35,6 +35,7 @@ from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.tasks.classification import TASK
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
@@ -188,6 +189,7 @@ def test_it_learns(surgery: SurgeryServicer) -> None:
     recipe = get_recipe(surgery.store, retargeted(surgery, "./vit", classes=2).model.id)
     learner = Learner(
         build(recipe, surgery.store),
+        TASK,
         make_loss("cross_entropy"),
         StepConfig(Schedule(0.01, 5, 150)),
         device=torch.device("cpu"),

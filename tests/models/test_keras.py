@@ -25,6 +25,7 @@ from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.tasks.classification import TASK
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
@@ -157,6 +158,7 @@ def test_it_learns_and_its_statistics_move_with_it(surgery: SurgeryServicer) -> 
     recipe = retargeted(surgery, "./sequential.keras", 2)
     learner = Learner(
         build(recipe, surgery.store),
+        TASK,
         make_loss("cross_entropy"),
         StepConfig(Schedule(0.01, 0, 60)),
         device=torch.device("cpu"),

@@ -30,17 +30,14 @@ def flops(recipe: Recipe, store: Store) -> int:
 
 def _count(recipe: Recipe, store: Store) -> int:
     wait_for_torch()
-    from torch.utils.flop_counter import FlopCounterMode
-
+    from netgraft.anatomy import operations
     from netgraft.anatomy.heads import call
     from netgraft.anatomy.standin import StandIn
     from netgraft.models.build import build
 
     module = build(recipe, store, device="meta").eval()
-    counter = FlopCounterMode(display=False)
-    with StandIn(), counter:
-        call(module, example(recipe, batch=1))
-    return int(counter.get_total_flops())
+    with StandIn():
+        return operations.of_forward(lambda: call(module, example(recipe, batch=1)))
 
 
 def _to_json(value: object) -> bytes:

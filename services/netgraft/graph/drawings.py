@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netgraft.anatomy import operations
 from netgraft.errors import CannotDraw
 from netgraft.graph import table
 from netgraft.graph.lens import Parameter
@@ -222,9 +223,9 @@ def _properties(recipe: Recipe, graph: Graph) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _version() -> str:
-    """Hash of the code that draws."""
+    """Hash of the code that draws and counts."""
     folder = Path(__file__).parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(Path(operations.__file__).read_bytes())
     for path in sorted([*folder.glob("**/*.py"), *folder.glob("**/*.js")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
