@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 STAY   ?= 1
 SHARD  ?= 1/1
 OUT    ?= coverage_graphs.jsonl
+FAST   := not slow and not gpu and not images
 
 # What runs from here leaves bytecode where some is missing, whatever this machine's default is.
 unexport PYTHONDONTWRITEBYTECODE
@@ -52,8 +53,14 @@ format: install  ## format the code and mend what lint can mend
 test: install    ## everything that CI runs
 	$(MAKE) --no-print-directory -j2 check suite
 
+# Units on all cores, a thread each; then what starts Ray or Chromium, one at a time.
 suite: ready     ## the tests alone
-	$(BIN)/pytest -m "not slow and not gpu and not images"
+	@failed=0; \
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not serial and $(FAST)" \
+		--cov --cov-report= || failed=1; \
+	$(BIN)/pytest -m "serial and $(FAST)" --cov --cov-append --cov-report= || failed=1; \
+	echo "Coverage: $$($(BIN)/coverage report --format=total) % of the lines, in these processes"; \
+	exit $$failed
 
 ready: install   ## a browser, fonts and weights for the tests, where they are missing
 	$(BIN)/python tests/prepare.py

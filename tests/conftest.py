@@ -6,9 +6,16 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+SERIAL = {"browser", "system"}
+"""Fixtures that start Chromium, or a whole netgraft with Ray."""
+CHROMIUM = "/usr/bin/chromium"
 WEIGHTS = Path(sys.prefix) / "share" / "netgraft-test-weights"
 
 
@@ -22,6 +29,17 @@ def pytest_configure(config: pytest.Config) -> None:
     from netgraft.app import RAY_ENVIRONMENT
 
     os.environ.update(RAY_ENVIRONMENT)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts Ray or Chromium as serial, and put what shares one Chromium last.
+
+    Playwright holds the main thread's event loop from then on, which tests of asyncio need.
+    """
+    for item in items:
+        if SERIAL.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.serial)
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -56,3 +74,16 @@ def torch_home_with_weights() -> Path:
     if not (WEIGHTS / "hub" / "checkpoints" / "mobilenet_v2-b0353104.pth").is_file():
         pytest.fail("the test weights are missing: run `.venv/bin/python tests/prepare.py`")
     return WEIGHTS
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """The one Chromium of a session; `tests/prepare.py` installs it."""
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=15_000)  # of a busy machine
+    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()

@@ -120,13 +120,16 @@ _REASONS = {kind.reason: kind for kind in every_error()}
 
 
 class RemoteError(NetgraftError):
-    """An error that the server told of: its constant `reason` and its sentence."""
+    """An error that the server reported: its `reason`, its sentence and the values in that."""
 
-    def __init__(self, *, reason: str, sentence: str, code: str) -> None:
+    template = "{sentence}"
+
+    def __init__(
+        self, *, reason: str, sentence: str, code: str, facts: dict[str, str] | None = None
+    ) -> None:
         self.reason = reason  # type: ignore[misc]  # the server's, not this class's
-        self.code = code
-        self.told = sentence
-        super().__init__(reason=reason, sentence=sentence, code=code)
+        self.code, self.told, self.facts = code, sentence, facts or {}
+        super().__init__(reason=reason, sentence=sentence, code=code, facts=self.facts)
 
     def sentence(self, language: str = "en") -> str:
         return self.told
@@ -166,7 +169,8 @@ def _with_reason(failure: Any, code: grpc.StatusCode | None, detail: str) -> Rem
     info = error_details_pb2.ErrorInfo()
     for packed in getattr(_status(failure), "details", ()):
         if packed.Unpack(info):
-            return RemoteError(reason=info.reason, sentence=detail, code=code.name)
+            facts = dict(info.metadata)
+            return RemoteError(reason=info.reason, sentence=detail, code=code.name, facts=facts)
     sentence, _, reason = detail.removesuffix(")").rpartition(" (")
     if reason in _REASONS:  # a failed stream: see serving.fail
         return RemoteError(reason=reason, sentence=sentence, code=code.name)

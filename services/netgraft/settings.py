@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from netgraft.errors import InvalidValue, NoTokenInFile
+from netgraft.language import quoted
 from netgraft.private import make_folder
 
 LONGEST_TOKEN = 64 * 2**10
@@ -163,7 +164,7 @@ def settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = f"NETGRAFT_{first['loc'][0]}".upper()
-        expected = first["msg"].removeprefix("Input should be ")
+        expected = quoted(first["msg"].removeprefix("Input should be "))
         raise InvalidValue(name=name, value=first["input"], expected=expected) from error
 
 

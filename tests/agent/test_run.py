@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from netgraft.agent.jsonform import steps_from_json
+from netgraft.agent.forms import steps_from_json, steps_to_proto
 from netgraft.agent.servicer import AgentServicer
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.library.servicer import ModelsServicer
@@ -49,7 +49,7 @@ async def run(
     agent: AgentServicer, steps: list[dict[str, Any]], talk: str = "talk"
 ) -> list[agent_pb2.RunEvent]:
     request = agent_pb2.RunRequest(
-        steps=steps_from_json(steps),
+        steps=steps_to_proto(steps_from_json(steps)),
         conversation_id=talk,
         weights=models_pb2.WEIGHTS_POLICY_NONE,
     )
@@ -110,7 +110,7 @@ async def test_a_picture_is_drawn_before_it_is_offered(agent: AgentServicer, sto
     plan = [{"export": {"model": "squeezenet1_1", "format": "svg"}}]
     finished = (await run(agent, plan))[-1].finished
     assert finished.export.page == f"/viz/{finished.model_id}/graph.svg"
-    assert [name for name in store.files.find(f"{store.root}/pictures") if name.endswith(".svg")]
+    assert store.names("pictures") != []
 
 
 async def test_a_step_without_a_model_takes_the_current_one(agent: AgentServicer) -> None:

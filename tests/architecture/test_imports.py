@@ -95,7 +95,7 @@ def allowed_rooms(module: str) -> set[str]:
         return below | ({"serving", "v1"} if at_edge else set())
     return {
         "errors": {"language"},
-        "settings": {"errors", "private"},
+        "settings": {"errors", "language", "private"},
         "logs": {"private"},
         "serving": {*below, "v1"} - {"anatomy", *SLICES},
         "client": {*GROUND, "serving", "v1"},  # the size of a message that a server takes

@@ -9,24 +9,13 @@ from urllib.parse import urlsplit
 import pytest
 import torch
 import torchvision
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from tests.e2e.system import System
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SHOTS = Path(__file__).parents[1] / "output"
 SECOND = 1000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium",
-            args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from netgraft.graph.servicer import GraphsServicer
 from netgraft.store.store import Store
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
     from tests.graph.site import Site
 
 
@@ -35,17 +34,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Site]":
     store = Store(str(folder / "store"), f"sqlite:///{folder / 'db'}")
     with Site(GraphsServicer(store)).serving() as site:
         yield site
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    from playwright.sync_api import sync_playwright
-    from tests.graph.site import CHROMIUM
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 class Block(nn.Module):

@@ -1,23 +1,17 @@
 """The viewer's pages on a port of this machine, for tests with a browser."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser, Page
 
 from netgraft.errors import NetgraftError
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.v1 import graph_pb2
-
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-needs_chromium = pytest.mark.skipif(not Path(CHROMIUM).is_file(), reason="needs chromium")
 
 
 class Site:

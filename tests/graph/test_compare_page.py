@@ -5,18 +5,17 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, expect
-from tests.graph.site import Site, needs_chromium, watched
+from tests.graph.site import Site, watched
 
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.edits.freeze import Freeze
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.edits.set_loss import SetLoss
 from netgraft.models.recipe import HeadEdit
+from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import graph_pb2, surgery_pb2
-
-pytestmark = needs_chromium
 
 OUTPUT = Path(__file__).parents[1] / "output"
 ADDED, CHANGED, TRAINABLE = "#1b7f4b", "#b45309", "#3f6fa8"
@@ -33,7 +32,7 @@ def edited(graphs: GraphsServicer) -> str:
         SetLoss("focal"),
     ):
         recipe = recipe.with_edit(edit)
-        graphs.store.put_recipe(recipe)
+        put_recipe(graphs.store, recipe)
     return recipe.id
 
 

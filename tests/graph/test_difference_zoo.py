@@ -13,6 +13,7 @@ from netgraft.models.build import build
 from netgraft.models.edits.freeze import Freeze
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -76,7 +77,7 @@ def edited(surgery: SurgeryServicer, name: str) -> Recipe:
     if name not in COMPUTES_ITS_OWN_LOSS:
         loss = surgery_pb2.SetLossRequest(model=model, loss="focal")
         model = surgery.SetLoss(loss).model.id
-    return surgery.store.get_recipe(model)
+    return get_recipe(surgery.store, model)
 
 
 def owners(module: nn.Module, paths: tuple[str, ...]) -> set[str]:

@@ -16,7 +16,7 @@ import torchvision
 from onnx import TensorProto, helper
 from playwright.sync_api import Browser, expect
 from safetensors.torch import save_file
-from tests.graph.site import Site, needs_chromium, watched
+from tests.graph.site import Site, watched
 from torch import nn
 
 from netgraft.errors import NotFound, OnlyDrawn, OutsideDataRoots
@@ -190,7 +190,6 @@ OTHERS = [
 ]
 
 
-@needs_chromium
 @pytest.mark.parametrize(("name", "content", "word"), OTHERS, ids=[name for name, _, _ in OTHERS])
 def test_netron_draws_the_file_as_it_is(
     graphs: GraphsServicer, root: Path, browser: Browser, name: str, content: Any, word: str

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 SCRIPT = """
 import resource
@@ -87,7 +87,7 @@ GIGABYTES = 2
 
 @pytest.mark.timeout(300)
 def test_a_decoder_of_two_hundred_billion_parameters_is_drawn_in_two_gigabytes(
-    tmp_path: Path,
+    tmp_path: Path, browser: Browser
 ) -> None:
     script, file = tmp_path / "draw.py", tmp_path / "decoder.html"
     script.write_text(SCRIPT)
@@ -100,12 +100,8 @@ def test_a_decoder_of_two_hundred_billion_parameters_is_drawn_in_two_gigabytes(
     assert int(parameters) > 200e9
     assert int(size) < 5e6
     assert int(peak) < GIGABYTES * 1024  # megabytes
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = browser.new_page()
-        page.goto(file.as_uri())
-        expect(page.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
-        expect(page.get_by_text("110 × Layer")).to_be_visible()
-        browser.close()
+    page = browser.new_page()
+    page.goto(file.as_uri())
+    expect(page.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
+    expect(page.get_by_text("110 × Layer")).to_be_visible()
+    page.close()

@@ -1,8 +1,8 @@
 """Pictures as files."""
 
 import builtins
-import shutil
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,16 +11,14 @@ from tests.graph.conftest import Residual, graph_of
 from netgraft.errors import CannotDraw
 from netgraft.graph import document, lens
 from netgraft.graph.capture.capture import parameters
-from netgraft.graph.drawings import Drawings
+from netgraft.graph.drawings import PICTURE, Drawings
 from netgraft.graph.viewer.render import render
 from netgraft.graph.viewer.view import View
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 
-needs_chromium = pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
 
-
-@needs_chromium
+@pytest.mark.serial
 def test_an_svg_shows_what_the_page_shows_and_is_the_same_every_time() -> None:
     data = document.write(graph_of(Residual()), "residual")
     first, second = (render(data, b"", "residual", "svg", View()) for _ in range(2))
@@ -30,7 +28,7 @@ def test_an_svg_shows_what_the_page_shows_and_is_the_same_every_time() -> None:
     assert "N×4×8×8" in text
 
 
-@needs_chromium
+@pytest.mark.serial
 def test_a_picture_shows_the_lens_and_what_is_open() -> None:
     module = Residual()
     graph = graph_of(module)
@@ -47,7 +45,7 @@ def test_a_picture_shows_the_lens_and_what_is_open() -> None:
     assert text.count("Conv") > "".join(ET.fromstring(plain).itertext()).count("Conv")
 
 
-@needs_chromium
+@pytest.mark.serial
 def test_a_png_is_kept_once_drawn(store: Store) -> None:
     recipe = resolve("squeezenet1_1", "none", store).recipe
     picture = Drawings(store).picture(recipe, "png", View())
@@ -61,7 +59,8 @@ def test_of_too_many_pictures_the_oldest_go_and_are_drawn_again_the_same(
 ) -> None:
     recipe, drawings = resolve("squeezenet1_1", "none", store).recipe, Drawings(store)
     first = drawings.picture(recipe, "html", View(focus="features.0"))
-    monkeypatch.setattr("netgraft.graph.drawings.MOST_VIEW_BYTES", int(2.5 * len(first)))
+    small = replace(PICTURE, most_bytes=int(2.5 * len(first)))
+    monkeypatch.setattr("netgraft.graph.drawings.PICTURE", small)
     folder = f"{store.root}/pictures"
     [oldest] = store.files.find(folder)
     for focus in ("features.3", "features.4"):
@@ -84,7 +83,7 @@ def test_without_playwright_the_error_says_what_to_install(monkeypatch: pytest.M
         render(b"", b"", "resnet50", "svg", View())
 
 
-@needs_chromium
+@pytest.mark.serial
 def test_a_document_that_netron_cannot_read_is_an_error() -> None:
     with pytest.raises(CannotDraw):
         render(b"no onnx", b"", "broken", "svg", View())

@@ -33,7 +33,7 @@ from netgraft.errors import (
 )
 from netgraft.models import resolve
 from netgraft.models.build import build
-from netgraft.models.files.open import LANGUAGES
+from netgraft.models.notices import said
 from netgraft.models.recipe import Recipe
 from netgraft.models.untrusted import limits, safe_open
 from netgraft.models.untrusted.formats import LONGEST_NAME
@@ -208,9 +208,8 @@ def test_a_state_dict_takes_the_structure_that_its_names_and_shapes_fit(
     torch.save(wrap(model.state_dict()), root / "best.pth")  # type: ignore[operator]
     resolved = resolve.resolve("best.pth", "pretrained", store)
     assert (resolved.recipe.base.source, resolved.recipe.base.name) == ("torchvision", "resnet18")
-    english, chinese = resolved.notices[0].split("\t")
-    assert "resnet18" in english
-    assert "结构" in chinese
+    assert "resnet18" in said(resolved.notices[0], "en")
+    assert "结构" in said(resolved.notices[0], "zh")
     x_NCHW = torch.randn(1, 3, 64, 64)
     assert torch.equal(build(resolved.recipe, store).eval()(x_NCHW), model(x_NCHW))
 
@@ -253,7 +252,7 @@ def test_a_structure_of_other_weights_is_told_from_the_names_own(
 def test_tensors_that_fit_nothing_are_only_shown(store: Store, root: Path) -> None:
     torch.save({"a.weight": torch.zeros(2, 3)}, root / "own.pth")
     resolved = resolve.resolve("own.pth", "pretrained", store)
-    assert "no model of the zoo" in resolved.notices[0]
+    assert "no model of the zoo" in said(resolved.notices[0], "en")
     with pytest.raises(OnlyDrawn, match=r"own\.pth"):
         build(resolved.recipe, store, device="meta")
 
@@ -335,16 +334,15 @@ def test_a_state_dict_that_fits_nothing_is_told_the_nearest_and_what_it_lacks(
     torch.save({"a.weight": torch.zeros(2, 2), "b.weight": torch.zeros(2)}, root / "other.pth")
     resolved = resolve.resolve("cut.pth", "pretrained", store)
     (notice,) = resolved.notices
-    english, _, chinese = notice.partition(LANGUAGES)
     assert (
         "Nearest is resnet18; of its 102 tensors 10 are missing or of another shape: "
-        "layer4.1.conv1.weight, layer4.1.bn1.weight, layer4.1.bn1.bias, …." in english
-    )
-    assert "最接近的是 resnet18" in chinese
+        "layer4.1.conv1.weight, layer4.1.bn1.weight, layer4.1.bn1.bias, …."
+    ) in said(notice, "en")
+    assert "最接近的是 resnet18" in said(notice, "zh")
     with pytest.raises(OnlyDrawn):
         build(resolved.recipe, store)
     (notice,) = resolve.resolve("other.pth", "pretrained", store).notices
-    assert "Nearest" not in notice
+    assert "Nearest" not in said(notice, "en")
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(store: Store, root: Path) -> None:

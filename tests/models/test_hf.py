@@ -29,10 +29,13 @@ from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
+from netgraft.models.notices import said
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.tasks.classification import TASK
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
@@ -163,7 +166,7 @@ def test_every_head_is_found_replaced_and_drawn(
 ) -> None:
     reply = retargeted(surgery, f"./{name}", classes=7)
     assert [(h.path, h.before, h.after) for h in reply.heads] == [(p, n, 7) for p, n in heads]
-    recipe = surgery.store.get_recipe(reply.model.id)
+    recipe = get_recipe(surgery.store, reply.model.id)
     out = build(recipe, surgery.store)(torch.rand(2, *resolve.input_shape(recipe.base)))
     assert out.shape[:2] == (2, 7)
     drawn = GraphsServicer(surgery.store).DrawGraph(
@@ -183,9 +186,10 @@ def test_pictures_are_prepared_as_the_folder_says(surgery: SurgeryServicer) -> N
 
 
 def test_it_learns(surgery: SurgeryServicer) -> None:
-    recipe = surgery.store.get_recipe(retargeted(surgery, "./vit", classes=2).model.id)
+    recipe = get_recipe(surgery.store, retargeted(surgery, "./vit", classes=2).model.id)
     learner = Learner(
         build(recipe, surgery.store),
+        TASK,
         make_loss("cross_entropy"),
         StepConfig(Schedule(0.01, 5, 150)),
         device=torch.device("cpu"),
@@ -202,7 +206,7 @@ def test_it_learns(surgery: SurgeryServicer) -> None:
 def test_the_code_rebuilds_it_to_the_bit_without_netgraft(
     name: str, surgery: SurgeryServicer, tmp_path: Path
 ) -> None:
-    recipe = surgery.store.get_recipe(retargeted(surgery, f"./{name}", classes=7).model.id)
+    recipe = get_recipe(surgery.store, retargeted(surgery, f"./{name}", classes=7).model.id)
     for kind in ("python", "state_dict"):
         write(recipe, surgery.store, kind, tmp_path / file_name(recipe, kind))
     code = tmp_path / file_name(recipe, "python")
@@ -383,7 +387,7 @@ def test_pictures_that_were_no_squares_are_told_of(
     (tmp_path / "wide" / "preprocessor_config.json").write_text(json.dumps(size))
     found = resolve.resolve(str(tmp_path / "wide"), "pretrained", surgery.store)
     assert resolve.input_shape(found.recipe.base) == (3, 64, 64)
-    assert "pictures of 64 x 96" in found.notices[0]
+    assert "pictures of 64 x 96" in said(found.notices[0], "en")
 
 
 def test_a_folder_is_read_once_and_known_by_its_content(

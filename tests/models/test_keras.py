@@ -21,9 +21,11 @@ from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.tasks.classification import TASK
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
@@ -104,7 +106,7 @@ def opened(surgery: SurgeryServicer, name: str) -> Recipe:
 
 def retargeted(surgery: SurgeryServicer, name: str, classes: int) -> Recipe:
     request = surgery_pb2.RetargetModelRequest(model=name, classes=classes)
-    return surgery.store.get_recipe(surgery.RetargetModel(request).model.id)
+    return get_recipe(surgery.store, surgery.RetargetModel(request).model.id)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -140,7 +142,7 @@ def test_its_head_is_found_replaced_and_drawn(
     reply = surgery.RetargetModel(request)
     (found,) = reply.heads
     assert (found.path, found.in_features, found.before, found.after) == (*head, 4)
-    recipe = surgery.store.get_recipe(reply.model.id)
+    recipe = get_recipe(surgery.store, reply.model.id)
     before = build(recipe.parent, surgery.store).state_dict()
     module = build(recipe, surgery.store).eval()
     assert module(torch.rand(2, 3, 32, 32)).shape == (2, 4)
@@ -156,6 +158,7 @@ def test_it_learns_and_its_statistics_move_with_it(surgery: SurgeryServicer) -> 
     recipe = retargeted(surgery, "./sequential.keras", 2)
     learner = Learner(
         build(recipe, surgery.store),
+        TASK,
         make_loss("cross_entropy"),
         StepConfig(Schedule(0.01, 0, 60)),
         device=torch.device("cpu"),

@@ -14,6 +14,7 @@ from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.edits.freeze import Freeze
 from netgraft.models.edits.retarget import Retarget
+from netgraft.models.notices import said
 from netgraft.models.recipe import Base, HeadEdit, Recipe
 from netgraft.models.sources.source import source
 from netgraft.models.zoo.catalogue import Query, by_name, entries, search
@@ -92,7 +93,7 @@ def test_preferred_weights_fall_back_to_random_ones_and_say_so(
 ) -> None:
     resolved = resolve.resolve("resnet18", "preferred", store)
     assert resolved.recipe.base.weights is None
-    assert "random weights" in resolved.notices[0]
+    assert "random weights" in said(resolved.notices[0], "en")
 
 
 def test_weights_that_are_needed_and_missing_are_an_error_that_says_what_to_do(

@@ -14,6 +14,7 @@ from netgraft.models.sources import source
 from netgraft.models.zoo.catalogue import Entry, by_name
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.surgery.symbolic import Foresight
 
 MODULE = "netgraft_tiny_models_for_tests"
 
@@ -27,7 +28,21 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def anatomies(store: Store) -> Anatomies:
-    return Anatomies(store)
+    return Foresight(store)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Callable[[Store], Foresight]]:
+    """What another process knows, that opens the same store."""
+    opened: list[Store] = []
+
+    def reopen(store: Store) -> Foresight:
+        opened.append(Store(store.folder, str(store.engine.url)))
+        return Foresight(opened[-1])
+
+    yield reopen
+    for store in opened:
+        store.engine.dispose()
 
 
 @pytest.fixture

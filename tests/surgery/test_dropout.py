@@ -12,6 +12,7 @@ from netgraft.models.build import build
 from netgraft.models.edits.dropout import Dropout
 from netgraft.models.export.export import file_name, write
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
@@ -23,7 +24,7 @@ def dropped(surgery: SurgeryServicer, p: float, model: str = SMALL) -> surgery_p
 
 
 def recipe_of(surgery: SurgeryServicer, reply: surgery_pb2.EditReply) -> Recipe:
-    return surgery.store.get_recipe(reply.model.id)
+    return get_recipe(surgery.store, reply.model.id)
 
 
 def edit_of(surgery: SurgeryServicer, reply: surgery_pb2.EditReply) -> Dropout:

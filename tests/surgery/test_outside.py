@@ -18,10 +18,11 @@ from netgraft.models.edits import edit as edits
 from netgraft.models.export import export
 from netgraft.models.export.card import markdown
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 from netgraft.surgery import operations
-from netgraft.surgery.messages import Words
+from netgraft.surgery.messages import Messages
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import graph_pb2, surgery_pb2
 
@@ -93,7 +94,7 @@ def test_it_is_built_and_what_comes_after_sees_it(
     plain.get_parameter(f"{PATH}.weight").data = centred / (spread + 1e-5)
     assert torch.equal(plain(x_NCHW), model(x_NCHW))
     reply = surgery.RetargetModel(surgery_pb2.RetargetModelRequest(model=edited.id, classes=7))
-    again = build(store.get_recipe(reply.model.id), store)
+    again = build(get_recipe(store, reply.model.id), store)
     assert type(again.get_submodule(PATH)).__name__ == "StandardConv2d"
     assert again(x_NCHW).shape == (1, 7)
     frozen = surgery.FreezeLayers(
@@ -115,7 +116,7 @@ def test_it_is_drawn(edited: Recipe, store: Store) -> None:
 def test_it_is_described(base: Recipe, anatomies: Anatomies) -> None:
     made = operations.find(OP)(base, paths=[PATH], anatomies=anatomies)
     assert made.edit == made.recipe.edits[-1]
-    assert made.facts.sentences(Words("en")) == ["Weights of conv1.0 are standardised"]
+    assert made.facts.sentences(Messages("en")) == ["Weights of conv1.0 are standardised"]
     assert made.recipe.title == f"{base.title} · weights standardised"
     assert "2. Weights of `conv1.0` are standardised." in markdown(made.recipe, anatomies.store)
 

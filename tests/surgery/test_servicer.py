@@ -18,6 +18,7 @@ from netgraft.errors import (
 from netgraft.models import edits
 from netgraft.models.edits.tuned import Tuned
 from netgraft.models.export.card import markdown
+from netgraft.models.recipes import get_recipe
 from netgraft.serving.servicers import expose, speak
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2 as pb
@@ -141,7 +142,7 @@ def test_edits_are_said_in_chinese_to_who_reads_that(surgery: SurgeryServicer) -
         speak("en")
     assert "1 个已冻结的 BatchNorm 保持其统计量" in frozen.summary
     assert frozen.summary.startswith("已冻结：bn1。")
-    assert loss.summary == "损失函数：focal。"
+    assert loss.summary == "损失函数：focal（focal 损失，gamma 2：容易的样本权重较小）。"
     assert back.summary == "回到 resnet50。"
     assert "20 个已冻结的 BatchNorm" in lora.summary
 
@@ -176,7 +177,7 @@ def test_the_model_card_tells_every_kind_of_edit(surgery: SurgeryServicer) -> No
         request.model = model
         rpc = type(request).__name__.removesuffix("Request")
         model = getattr(surgery, rpc)(request).model.id
-    recipe = surgery.store.get_recipe(model)
+    recipe = get_recipe(surgery.store, model)
     recipe = recipe.with_edit(Tuned("tune-1", surgery.store.put_tensors({})))
     files = {file.name for file in pkgutil.iter_modules(edits.__path__)} - {"edit"}
     assert {edit.op for edit in recipe.edits} == files

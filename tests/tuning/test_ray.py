@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipes import get_recipe
 from netgraft.serving.ray_patches import start_ray
 from netgraft.settings import settings
 from netgraft.store.store import default_store
@@ -23,7 +24,7 @@ from netgraft.tuning.servicer import TuningServicer
 from netgraft.tuning.train import checkpoint
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
 
 PATIENCE = 240
 """Seconds that a busy machine may take for what an idle one does in twenty."""
@@ -145,7 +146,7 @@ def leaves_no_process(state: Path) -> bool:
 
 def parameters(service: TuningServicer, job: str) -> dict[str, torch.Tensor]:
     """What the run learnt, without the running statistics."""
-    edit = service.store.get_recipe(service.jobs.get(job).result_model).edits[-1]
+    edit = get_recipe(service.store, service.jobs.get(job).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     tensors = service.store.get_tensors(edit.tensors)
     return {name: value for name, value in tensors.items() if "running" not in name}

@@ -13,6 +13,7 @@ from netgraft.models.build import build
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.values import drawn_names
 from netgraft.store import gradients
 from netgraft.store.store import Store
@@ -22,13 +23,13 @@ from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.results import tensorboard
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run
-from netgraft.tuning.workers.worker import carry_out, in_words
+from netgraft.tuning.workers.worker import as_final, carry_out
 from netgraft.v1 import surgery_pb2
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -43,13 +44,13 @@ def one_thread(state: Path) -> None:
 @pytest.fixture
 def model(store: Store) -> Recipe:
     request = surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=10)
-    return store.get_recipe(SurgeryServicer(store).RetargetModel(request).model.id)
+    return get_recipe(store, SurgeryServicer(store).RetargetModel(request).model.id)
 
 
 def job_for(store: Store, model: Recipe, **said: object) -> Job:
     usual = {"epochs": 1, "image_size": 16, "batch_size": 64, "workers": 1}
-    wish = Wish(model.id, "digits", **(usual | said))
-    return Jobs(store).create(planning.order(wish, Capacity(2, 0), store))
+    request = Request(model.id, "digits", **(usual | said))
+    return Jobs(store).create(planning.plan(request, Capacity(2, 0), store))
 
 
 def every_event(jobs: Jobs, job_id: str) -> list[Event]:
@@ -64,7 +65,7 @@ def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
     done = jobs.get(job.id)
     assert done.state is State.SUCCEEDED
     assert done.metrics["accuracy"] > 0.6
-    tuned = store.get_recipe(done.result_model)
+    tuned = get_recipe(store, done.result_model)
     edit = tuned.edits[-1]
     assert isinstance(edit, Tuned)
     assert (edit.job, edit.class_names) == (job.id, tuple("0123456789"))
@@ -81,10 +82,10 @@ def test_a_run_of_a_model_with_adapters_keeps_these_and_the_head_and_nothing_els
     store: Store, jobs: Jobs, model: Recipe
 ) -> None:
     request = surgery_pb2.AddLoraRequest(model=model.id, rank=2)
-    adapted = store.get_recipe(SurgeryServicer(store).AddLora(request).model.id)
+    adapted = get_recipe(store, SurgeryServicer(store).AddLora(request).model.id)
     job = job_for(store, adapted, lr=0.01)
     run(job.id, ALONE, store)
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     kept = store.get_tensors(edit.tensors).keys()
     assert {name for name in kept if ".lora_" not in name} == {"fc.weight", "fc.bias"}
@@ -95,8 +96,8 @@ def measured(store: Store, recipe: Recipe, side: int) -> float:
     """Accuracy on what was held out, by means that the run does not share."""
     from netgraft.models import resolve
 
-    taste = resolve.preprocessing(recipe.base)
-    mean, std = (torch.tensor(v)[:, None, None] for v in (taste.mean, taste.std))
+    preprocessing = resolve.preprocessing(recipe.base)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
     examples = open_data("digits").examples("held_out", side)
     pairs = [examples.get(index) for index in range(len(examples))]
     x_NCHW = torch.stack([(x_CHW / 255 - mean) / std for x_CHW, _ in pairs])
@@ -106,7 +107,7 @@ def measured(store: Store, recipe: Recipe, side: int) -> float:
     return float((logits_NK.argmax(1) == labels_N).float().mean())
 
 
-def test_a_run_tells_its_story(store: Store, jobs: Jobs, model: Recipe) -> None:
+def test_a_run_records_its_events_in_order(store: Store, jobs: Jobs, model: Recipe) -> None:
     job = job_for(store, model, epochs=2)
     run(job.id, ALONE, store)
     story = every_event(jobs, job.id)
@@ -125,7 +126,7 @@ def test_a_run_tells_its_story(store: Store, jobs: Jobs, model: Recipe) -> None:
 def test_only_tensors_that_changed_are_stored(store: Store, jobs: Jobs, model: Recipe) -> None:
     job = job_for(store, model, strategy="probe")
     run(job.id, ALONE, store)
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     assert set(store.get_tensors(edit.tensors)) == {"fc.weight", "fc.bias"}
 
@@ -136,10 +137,10 @@ def test_what_was_drawn_is_stored_whether_training_changed_it_or_not(
     layer = surgery_pb2.ReplaceModuleRequest(model=model.id, path="bn1", type="GroupNorm")
     layer.arguments["num_groups"].number_value = 4
     layer.arguments["num_channels"].number_value = 32
-    replaced = store.get_recipe(SurgeryServicer(store).ReplaceModule(layer).model.id)
+    replaced = get_recipe(store, SurgeryServicer(store).ReplaceModule(layer).model.id)
     job = job_for(store, replaced, strategy="probe")
     run(job.id, ALONE, store)
-    result = store.get_recipe(jobs.get(job.id).result_model)
+    result = get_recipe(store, jobs.get(job.id).result_model)
     edit = result.edits[-1]
     assert isinstance(edit, Tuned)
     drawn = {"fc.weight", "fc.bias", "bn1.weight", "bn1.bias"}
@@ -152,14 +153,14 @@ def test_running_statistics_belong_to_what_is_stored(
 ) -> None:
     job = job_for(store, model)
     run(job.id, ALONE, store)
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     assert any(name.endswith("running_var") for name in store.get_tensors(edit.tensors))
 
 
 def tensors_of(store: Store, jobs: Jobs, job: Job) -> str:
     """Digest of what a job changed: equal when every number is."""
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     return edit.tensors
 
@@ -173,7 +174,7 @@ def test_a_seed_gives_the_same_numbers_again(store: Store, jobs: Jobs, model: Re
 
 
 def cancel_at(jobs: Jobs, job_id: str, step: int) -> None:
-    """Ask to cancel as soon as the job tells of that step."""
+    """Ask to cancel as soon as the job reports that step."""
     while jobs.get(job_id).last_event.step < step:  # type: ignore[union-attr]
         time.sleep(0.02)
     jobs.ask_cancel(job_id)
@@ -230,7 +231,7 @@ def test_numbers_that_are_none_end_the_job_with_a_sentence(
     assert edit.draw is not None
     head = {tensor.name: torch.full(tensor.shape, torch.nan) for tensor in edit.draw.tensors}
     sick = replace(model, edits=(replace(edit, tensors=store.put_tensors(head), draw=None),))
-    store.put_recipe(sick)
+    put_recipe(store, sick)
     job = job_for(store, sick)
     with pytest.raises(TrainingFailed, match="loss became nan"):
         run(job.id, ALONE, store)
@@ -254,8 +255,8 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
     jobs = Jobs(store)
     request = surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=2)
     model = SurgeryServicer(store).RetargetModel(request).model.id
-    wish = Wish(model, "pets", epochs=2, image_size=32, workers=1, batch_size=8)
-    job = jobs.create(planning.order(wish, Capacity(2, 0), store))
+    request = Request(model, "pets", epochs=2, image_size=32, workers=1, batch_size=8)
+    job = jobs.create(planning.plan(request, Capacity(2, 0), store))
     for path in (tmp_path / "pets" / "dog").iterdir():
         path.write_bytes(b"turned bad after the check")
     with pytest.raises(InvalidData):
@@ -275,10 +276,10 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
     ],
 )
 def test_errors_that_would_come_again_end_a_job_in_words(failure: Exception, reason: str) -> None:
-    told = in_words(failure)
-    assert told is not None
-    assert told.reason == reason
+    final = as_final(failure)
+    assert final is not None
+    assert final.reason == reason
 
 
 def test_a_lost_connection_is_worth_another_start() -> None:
-    assert in_words(ConnectionResetError()) is None
+    assert as_final(ConnectionResetError()) is None

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
+from netgraft.language import Translator
 from netgraft.settings import settings
 from netgraft.ui.backend import Backend
 from netgraft.ui.chat import messages, plain
 from netgraft.ui.conversation import Room, Rooms, is_name, new_name
 from netgraft.ui.exchange import Exchange, State, merged
-from netgraft.ui.messages import ENGLISH
 from netgraft.ui.panels import picture
 from netgraft.v1 import agent_pb2
 
 TUNED = "c" * 64
+ENGLISH = Translator("en")
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """A job as the gateway gathers it."""
 
+from netgraft.language import Translator
 from netgraft.ui import panels
 from netgraft.ui.job import MOST_POINTS, JobView
-from netgraft.ui.messages import ENGLISH
 from netgraft.v1 import tuning_pb2
 from netgraft.v1.tuning_pb2 import JobEvent
+
+ENGLISH = Translator("en")
 
 
 def step(seq: int, number: int, loss: float, total: int = 100) -> JobEvent:

@@ -1,36 +1,30 @@
-"""Both languages say the same things."""
+"""The page speaks both languages. That both say the same is shown in tests/language."""
 
-import string
-from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
 
-from netgraft.ui.messages import CHINESE, ENGLISH, Words, for_browser, language_of
+from netgraft.language import Translator
+from netgraft.ui.handlers import EXAMPLES
+from netgraft.ui.messages import LABELS, for_browser, language_of
+from netgraft.ui.steps import FIELDS, STEPS
 from netgraft.v1.agent_pb2 import Step
 
-
-def placeholders(text: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+ENGLISH, CHINESE = Translator("en"), Translator("zh")
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Words)])
-def test_a_word_has_the_same_values_in_both_languages(name: str) -> None:
-    english, chinese = getattr(ENGLISH, name), getattr(CHINESE, name)
-    if isinstance(english, str):
-        assert english
-        assert chinese
-        assert placeholders(english) == placeholders(chinese)
-    elif isinstance(english, tuple):
-        assert len(english) == len(chinese)
+@pytest.mark.parametrize("sentence", [*LABELS.values(), *EXAMPLES, *STEPS.values()])
+def test_a_label_is_said_in_both_languages(sentence: str) -> None:
+    assert ENGLISH(sentence)
+    assert CHINESE(sentence)
+    assert CHINESE(sentence) != ENGLISH(sentence)
 
 
 def test_every_step_and_every_value_of_the_contract_has_a_name() -> None:
     steps = Step.DESCRIPTOR.oneofs_by_name["step"].fields
-    assert set(ENGLISH.steps) == set(CHINESE.steps) == {step.name for step in steps}
-    values = {field.name for step in steps for field in step.message_type.fields}
-    assert set(CHINESE.fields) == values
-    assert set(ENGLISH.fields) <= values
+    assert set(STEPS) == {step.name for step in steps}
+    assert set(FIELDS) == {field.name for step in steps for field in step.message_type.fields}
+    assert all(CHINESE(name) != ENGLISH(name) for name in (*STEPS.values(), *FIELDS.values()))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +44,7 @@ def test_the_language_is_the_first_wish_that_can_be_met(header: str, language: s
     assert language_of(request) == language
 
 
-def test_the_browser_gets_every_plain_word_under_each_of_its_tags() -> None:
+def test_the_browser_gets_every_label_under_each_of_its_tags() -> None:
     sent = for_browser()
     assert sent["zh-CN"]["send"] == "发送"
     assert {frozenset(words) for words in sent.values()} == {frozenset(sent["en"])}

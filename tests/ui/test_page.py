@@ -1,12 +1,12 @@
 """The chat page in a real browser, with the gateway in a process of its own."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from netgraft import codes
 
@@ -15,17 +15,6 @@ TUNED = "c" * 64
 OUTPUT = Path(__file__).parents[1] / "output"
 SLOWLY = 15_000
 """Milliseconds that an expectation may take on a busy machine."""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=SLOWLY)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 from starlette.types import Message
 from uvicorn.server import ServerState
 
@@ -198,33 +198,29 @@ def test_uploads_that_hang_hold_up_no_other_session_and_their_own_is_answered(
     assert json.loads(own.body)["reason"] == "UPLOADS_BUSY"  # type: ignore[attr-defined]
 
 
-def test_the_page_waits_for_a_place_and_then_sends_the_file(port: int) -> None:
+def test_the_page_waits_for_a_place_and_then_sends_the_file(port: int, browser: Browser) -> None:
     """It is told twice that all are taken."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
-        )
-        page = browser.new_page(locale="en-US")
-        page.goto(codes.link(f"http://127.0.0.1:{port}"))
-        page.locator("#message-box textarea").wait_for()
-        answers = iter([(429, {"retry-after": "1"}), (429, {"retry-after": "1"})])
+    page = browser.new_page(locale="en-US")
+    page.goto(codes.link(f"http://127.0.0.1:{port}"))
+    page.locator("#message-box textarea").wait_for()
+    answers = iter([(429, {"retry-after": "1"}), (429, {"retry-after": "1"})])
 
-        def busy(route: Any) -> None:
-            status, headers = next(answers, (0, {}))
-            if status:
-                route.fulfill(status=status, headers=headers, json={"message": "busy"})
-            else:
-                route.continue_()
+    def busy(route: Any) -> None:
+        status, headers = next(answers, (0, {}))
+        if status:
+            route.fulfill(status=status, headers=headers, json={"message": "busy"})
+        else:
+            route.continue_()
 
-        page.route("**/upload?*", busy)
-        with page.expect_file_chooser() as chosen:
-            page.locator("#attach").click()
-        chosen.value.set_files({"name": "net.pth", "mimeType": "", "buffer": b"hello"})
-        state = page.locator("#attach-state")
-        expect(state).to_contain_text("net.pth: waiting until other uploads are done")
-        expect(page.locator("#chat")).to_contain_text("show aaaaaaaaaaaa", timeout=15_000)
-        expect(state).to_be_hidden()
-        browser.close()
+    page.route("**/upload?*", busy)
+    with page.expect_file_chooser() as chosen:
+        page.locator("#attach").click()
+    chosen.value.set_files({"name": "net.pth", "mimeType": "", "buffer": b"hello"})
+    state = page.locator("#attach-state")
+    expect(state).to_contain_text("net.pth: waiting until other uploads are done")
+    expect(page.locator("#chat")).to_contain_text("show aaaaaaaaaaaa", timeout=15_000)
+    expect(state).to_be_hidden()
+    page.close()
 
 
 @pytest.mark.parametrize("head", ["", "GET / HTTP/1.1\r\nHost: x\r\nX-Never"])

@@ -1,4 +1,4 @@
-"""What a model is, found by tracing it: heads, roles, outputs. Remembered by recipe.
+"""What a model is, found by tracing it: its heads, their roles, its outputs.
 
 Knows nothing of what anybody does with it: surgery grafts by it, tuning trains by it.
 """

@@ -1,7 +1,7 @@
 """Finds the heads of a model by tracing it, with no table of models.
 
 One forward pass on meta tensors, then a walk back from each output (`walk`);
-what a layer that was found means is for `roles`. Training mode is traced too
+`roles` works out what such a layer means. Training mode is traced too
 where evaluation leaves weights unused: those belong to auxiliary heads.
 """
 
@@ -72,7 +72,7 @@ def _forward(module: nn.Module, inputs: Sequence[Any]) -> _Pass:
 
 
 def call(module: nn.Module, inputs: Sequence[Any]) -> tuple[dict[str, Tensor], Any]:
-    """Call a module with copies of its parameters that all want a gradient.
+    """Call a module with copies of its parameters that all require a gradient.
 
     Returns the copies by name and the result. Frozen layers are seen like others,
     and PyTorch's fused inference kernels, which hide what they multiply, are not used.

@@ -1,7 +1,7 @@
-"""What the outputs of a layer that was found mean: classes, anchors, coordinates.
+"""Works out what the outputs of a layer mean: classes, anchors or coordinates.
 
 `out_features` is C classes, or A·C (A anchors per place), or 4·C (a box per
-class). Nothing here knows a model's name. A detector is told by the keys of its
+class). Nothing here knows a model's name. A detector is known by the keys of its
 output, "boxes" and "scores", which torchvision documents for all its detectors;
 there C is the size over which the model applies softmax or sigmoid to the scores.
 """

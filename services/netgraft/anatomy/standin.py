@@ -1,4 +1,4 @@
-"""Answers for operators whose result depends on data, on tensors that have none.
+"""Answers for operators whose result depends on data, where tensors have none.
 
 Detectors filter boxes by score and by overlap. On meta tensors there are no
 scores, so PyTorch refuses. A `StandIn` answers as if everything passed, and lets

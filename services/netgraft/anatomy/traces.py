@@ -1,4 +1,4 @@
-"""What one look at a model tells: its heads and its outputs. Kept as JSON, read without torch."""
+"""A trace: the heads and outputs that one look at a model shows. Read without torch."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one look at a model tells."""
+    """The heads and outputs that one look at a model shows."""
 
     heads: tuple[Head, ...]
     outputs: tuple[Output, ...]

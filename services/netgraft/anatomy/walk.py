@@ -6,7 +6,7 @@ space, picking, joining, arithmetic by element. So the walk goes back through
 such operators only, and stops at the first matrix product or convolution that
 holds a weight of the model. Where a way ends otherwise, in a normalisation say, or
 where one of the layers feeds another, the output is features and not classes: the
-sum of a residual block looks like heads that are added, and is none.
+sum of a residual block looks like heads that are added, but is not.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

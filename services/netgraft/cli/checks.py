@@ -1,6 +1,6 @@
 """What `netgraft doctor` looks at: each check is a function that returns what it found.
 
-Nothing here changes anything; what cannot be told without the services is told as a warning.
+Nothing here changes anything; what cannot be known without the services is reported as a warning.
 """
 
 import importlib.metadata
@@ -21,6 +21,7 @@ from netgraft.cli.probe import RAY, TORCH, Probe
 from netgraft.cli.terminal.language import spoken, tr
 from netgraft.cli.terminal.output import size
 from netgraft.errors import NetgraftError
+from netgraft.language import plural
 from netgraft.private import OTHERS
 from netgraft.running import Server
 from netgraft.settings import Settings, settings
@@ -77,18 +78,17 @@ def python() -> Finding:
     version = ".".join(str(part) for part in sys.version_info[:3])
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return Finding("python", "ok", version)
-    advice = tr("Install Python 3.11 or newer.", "请安装 Python 3.11 或更新版本。")
+    advice = tr("Install Python 3.11 or newer.")
     return Finding("python", "fail", version, advice)
 
 
 def torch(tried: dict[str, Any]) -> Finding:
-    """torch and torchvision work together. `tried`: what the probe told; empty: not installed."""
+    """torch and torchvision work together. `tried`: what the probe found; empty: not installed."""
     if not tried:
         return _absent("torch")
     if "error" in tried or not tried["works"]:
         advice = tr(
-            "torch and torchvision must be of one build: reinstall both from the same place.",
-            "torch 与 torchvision 必须来自同一构建：请从同一来源重新安装两者。",
+            "torch and torchvision must be of one build: reinstall both from the same place."
         )
         return Finding("torch", "fail", str(tried.get("error", tried.get("versions"))), advice)
     return Finding("torch", "ok", tried["versions"])
@@ -97,7 +97,7 @@ def torch(tried: dict[str, Any]) -> Finding:
 def gpu(tried: dict[str, Any]) -> Finding:
     """What training can compute on."""
     found = ", ".join(tried.get("gpus", ()))
-    return Finding("gpu", "ok", found or tr("none; training uses the CPU", "无；使用 CPU 训练"))
+    return Finding("gpu", "ok", found or tr("none; training uses the CPU"))
 
 
 def ray(tried: dict[str, Any]) -> Finding:
@@ -133,32 +133,30 @@ def state() -> Finding:
             pass
     except OSError as error:
         advice = tr(
-            f"Make {nearest} writable, or choose another folder with NETGRAFT_STATE=FOLDER.",
-            f"请使 {nearest} 可写，或用 NETGRAFT_STATE=文件夹 另选。",
+            "Make {nearest} writable, or choose another folder with NETGRAFT_STATE=FOLDER.",
+            nearest=nearest,
         )
         return Finding("state", "fail", f"{folder}: {error.strerror}", advice)
     if folder.is_dir() and (mode := folder.stat().st_mode & 0o777) & OTHERS:
-        others = tr("other users can enter it", "其他用户可以进入")
+        others = tr("other users can enter it")
         return Finding("state", "warn", f"{folder}: {others} ({mode:o})", f"chmod 700 {folder}")
-    made = "" if folder.is_dir() else tr(" (made at first start)", "（首次启动时创建）")
-    return Finding("state", "ok", f"{folder}{made}")
+    if folder.is_dir():
+        return Finding("state", "ok", str(folder))
+    return Finding("state", "ok", tr("{folder} (made at first start)", folder=folder))
 
 
 def disk() -> Finding:
     free = shutil.disk_usage(_nearest(settings().folder)).free
-    message = tr(f"{size(free)} free", f"剩余 {size(free)}")
+    message = tr("{size} free", size=size(free))
     if free >= LOW_DISK:
         return Finding("disk", "ok", message)
-    advice = tr(
-        "Models, checkpoints and weights need room: free some, or move NETGRAFT_STATE.",
-        "模型、检查点和权重需要空间：请清理磁盘，或移动 NETGRAFT_STATE。",
-    )
+    advice = tr("Models, checkpoints and weights need room: free some, or move NETGRAFT_STATE.")
     return Finding("disk", "fail" if free < NO_DISK else "warn", message, advice)
 
 
 def token() -> Finding:
     if settings().token:
-        return Finding("token", "ok", tr("from NETGRAFT_TOKEN", "来自 NETGRAFT_TOKEN"))
+        return Finding("token", "ok", tr("from NETGRAFT_TOKEN"))
     file = settings().folder / "token"
     if settings().token_file:
         file = Path(settings().token_file).expanduser()
@@ -167,10 +165,10 @@ def token() -> Finding:
         except NetgraftError as error:
             return Finding("token", "fail", error.sentence(spoken()))
     elif not file.is_file():
-        return Finding("token", "ok", tr("made at first start", "首次启动时创建"))
+        return Finding("token", "ok", tr("made at first start"))
     mode = file.stat().st_mode & 0o777
     if mode & OTHERS:
-        others = tr(f"{file} can be read by others", f"{file} 可被他人读取")
+        others = tr("{file} can be read by others", file=file)
         return Finding("token", "fail", f"{others} ({mode:o})", f"chmod 600 {file}")
     return Finding("token", "ok", f"{file} ({mode:o})")
 
@@ -181,14 +179,14 @@ def variables() -> Iterator[Finding]:
     for name in sorted(os.environ):
         if name.startswith("NETGRAFT_") and name.upper() not in known:
             nearest = get_close_matches(name, known, 1)
-            message = tr(f"{name} means nothing to netgraft", f"netgraft 不认识 {name}")
-            advice = tr(f"Did you mean {nearest[0]}?", f"是否指 {nearest[0]}？") if nearest else ""
+            message = tr("{name} means nothing to netgraft", name=name)
+            advice = tr("Did you mean {name}?", name=nearest[0]) if nearest else ""
             yield Finding("variables", "warn", message, advice)
 
 
 def _none() -> Finding:
     folder = settings().folder
-    message = tr(f"none runs with the state in {folder}", f"没有使用 {folder} 的服务器在运行")
+    message = tr("none runs with the state in {folder}", folder=folder)
     return Finding("server", "warn", message, "netgraft up")
 
 
@@ -202,21 +200,15 @@ def server(address: str, pid: int = 0) -> Finding:
             client.models.ListModels(models_pb2.ListModelsRequest(limit=1), timeout=5)
     except NetgraftError as error:
         if is_unreachable(error):
-            message = tr("none answers at", "无响应：") + f" {address}"
-            again = tr(
-                f"It hangs: end process {pid} and run `netgraft up` again.",
-                f"它已卡住：请结束进程 {pid} 并重新运行 `netgraft up`。",
-            )
+            message = tr("none answers at {address}", address=address)
+            again = tr("It hangs: end process {pid} and run `netgraft up` again.", pid=pid)
             return Finding("server", "fail", message, again if pid else "netgraft up")
         return Finding("server", "fail", f"{address}: {error.sentence(spoken())}", _token_advice())
-    return Finding("server", "ok", tr("answers at", "正常：") + f" {address}")
+    return Finding("server", "ok", tr("answers at {address}", address=address))
 
 
 def _token_advice() -> str:
-    return tr(
-        "Set NETGRAFT_TOKEN to what `netgraft token` prints on the server's machine.",
-        "请把 NETGRAFT_TOKEN 设为服务器上 `netgraft token` 的输出。",
-    )
+    return tr("Set NETGRAFT_TOKEN to what `netgraft token` prints on the server's machine.")
 
 
 def port(variable: str, number: int, *, serves: bool) -> Finding:
@@ -228,29 +220,32 @@ def port(variable: str, number: int, *, serves: bool) -> Finding:
             probe.bind((settings().host, number))
         except OSError as error:
             if serves:
-                return Finding(name, "ok", tr("used by netgraft", "由 netgraft 使用"))
+                return Finding(name, "ok", tr("used by netgraft"))
             advice = tr(
-                f"Stop what uses it, or choose another with {variable}=PORT.",
-                f"请停止占用它的程序，或用 {variable}=端口 另选。",
+                "Stop what uses it, or choose another with {variable}=PORT.", variable=variable
             )
             return Finding(name, "fail", str(error.strerror), advice)
-    return Finding(name, "ok", tr("free", "空闲"))
+    return Finding(name, "ok", tr("free"))
 
 
 def weights(tried: dict[str, Any]) -> Finding:
     """Where pretrained weights are looked for and kept."""
     if "hub" not in tried:
-        return Finding("weights", "warn", tr("no torch to keep them for", "没有 torch"))
+        return Finding("weights", "warn", tr("there is no torch to keep them for"))
     folder = Path(tried["hub"]) / "checkpoints"
     files = [file for file in folder.glob("*") if file.is_file()]
     held = size(sum(file.stat().st_size for file in files))
-    files_word = tr("file" if len(files) == 1 else "files", "个文件")
-    advice = "" if files else tr(
+    message = tr(
+        plural("{folder}: {count} file, {size}", "{folder}: {count} files, {size}"),
+        folder=folder,
+        count=len(files),
+        size=held,
+    )
+    advice = tr(
         "Pretrained weights are downloaded there when first needed; without a network, put them "
-        "there, or use --weights none.",
-        "首次使用时会下载到此处；没有网络时请手动放入，或用 --weights none。",
-    )  # fmt: skip
-    return Finding("weights", "ok", f"{folder}: {len(files)} {files_word}, {held}", advice)
+        "there, or use --weights none."
+    )
+    return Finding("weights", "ok", message, "" if files else advice)
 
 
 def browser() -> Finding:
@@ -258,13 +253,13 @@ def browser() -> Finding:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found:
         return Finding("browser", "ok", found)
-    message = tr("none: no pictures as SVG or PNG", "无：不能输出 SVG 或 PNG 图片")
-    advice = tr("Install chromium if you want them.", "如需要，请安装 chromium。")
+    message = tr("none: no pictures as SVG or PNG")
+    advice = tr("Install chromium if you want them.")
     return Finding("browser", "warn", message, advice)
 
 
 def _absent(name: str) -> Finding:
-    message = tr("not installed: only a client here", "未安装：此处只有客户端")
+    message = tr("not installed: only a client here")
     return Finding(name, "warn", message, SERVICES)
 
 

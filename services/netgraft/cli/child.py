@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from netgraft import private
-from netgraft.cli.terminal.language import tr
 from netgraft.client import RemoteError
 from netgraft.errors import NotPossible
+from netgraft.language import Message
 
 READY_SECONDS = 300
 """A machine that is busy with other things takes long; an idle one under 30 s."""
@@ -65,7 +65,7 @@ def netgraft_up(log: Path) -> Iterator[Running]:
 
 
 def end_with_parent(parent: int) -> None:
-    """In the child: be told to end when the parent is gone, even if it was killed (Linux)."""
+    """In the child: end when the parent is gone, even if that was killed (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it went before we asked
@@ -90,22 +90,20 @@ def _asked_to_end() -> Iterator[None]:
 def _wait(process: "subprocess.Popen[bytes]", log: Path) -> Running:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
-        told = _told(log)
-        if "error" in told:
-            reason, sentence = told["error"]["reason"], told["error"]["message"]
+        found = _document(log)
+        if "error" in found:
+            reason, sentence = found["error"]["reason"], found["error"]["message"]
             raise RemoteError(reason=reason, sentence=sentence, code="")
-        if "grpc" in told:
-            return Running(told["grpc"], told["web"], process)
+        if "grpc" in found:
+            return Running(found["grpc"], found["web"], process)
         if process.poll() is not None:
             break
         time.sleep(0.1)
-    raise NotPossible(
-        problem=tr(f"netgraft did not start; see {log}.", f"netgraft 未能启动；详见 {log}。")
-    )
+    raise NotPossible(problem=Message("netgraft did not start; see {log}.", log=log))
 
 
-def _told(log: Path) -> dict[str, Any]:
-    """What the child said as JSON, amid what its libraries say."""
+def _document(log: Path) -> dict[str, Any]:
+    """The JSON document that the child printed, among what its libraries print."""
     for line in log.read_text(errors="replace").splitlines():
         if line.startswith(('{"grpc"', '{"error"')):
             with suppress(ValueError):  # half a line: still being written

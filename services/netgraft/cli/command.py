@@ -23,9 +23,9 @@ class WholeNumber(click.ParamType[int]):
         try:
             number = int(value)
         except ValueError:
-            self.fail(tr(f"{value!r} is no whole number.", f"{value!r} 不是整数。"), param, ctx)
+            self.fail(tr("{value!r} is no whole number.", value=value), param, ctx)
         if not -(2**63) <= number < 2**63:
-            self.fail(tr(f"{value} is too large.", f"{value} 太大。"), param, ctx)
+            self.fail(tr("{value} is too large.", value=value), param, ctx)
         return number
 
 
@@ -51,11 +51,10 @@ def _set_local(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def _choose_one(ctx: click.Context) -> None:
     session = _session(ctx)
     if session.local and session.server:
-        told = tr(
-            "--local and --server do not go together: one says this process, the other a server.",
-            "--local 与 --server 不能同时使用：前者指本进程，后者指服务器。",
+        problem = tr(
+            "--local and --server do not go together: one says this process, the other a server."
         )
-        raise click.UsageError(told, ctx)
+        raise click.UsageError(problem, ctx)
 
 
 def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -68,9 +67,9 @@ def _set_language(ctx: click.Context, param: click.Parameter, value: str | None)
         return
     # A locale such as "zh_CN.UTF-8" or "C" comes from the environment; what the user types
     # must be one of the two.
-    told = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
-    if told and value not in LANGUAGES:
-        raise click.BadParameter("choose en or zh.", ctx, param)
+    typed = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
+    if typed and value not in LANGUAGES:
+        raise click.BadParameter(tr("choose en or zh."), ctx, param)
     speak("zh" if value.startswith("zh") else "en")
 
 

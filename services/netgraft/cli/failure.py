@@ -18,6 +18,7 @@ from netgraft.errors import (
     OtherVersion,
     Unreachable,
 )
+from netgraft.language import Message, quoted
 
 FAILED = 1
 USAGE = 2
@@ -42,17 +43,17 @@ def is_unreachable(error: NetgraftError) -> bool:
 
 
 def report(reason: str, message: str, *, as_json: bool) -> None:
-    """Tell of an error: to people on stderr, to programs on stdout."""
+    """Report an error: to people on stderr, to programs on stdout."""
     if as_json:
-        told = {"error": {"reason": reason, "message": message}}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        document = {"error": {"reason": reason, "message": message}}
+        click.echo(json.dumps(document, ensure_ascii=False))
         return
-    label = click.style(tr("Error:", "错误："), fg="red", bold=True)
+    label = click.style(tr("Error:"), fg="red", bold=True)
     click.echo(f"{label} {message} ({reason})", err=True)
 
 
 def report_error(error: NetgraftError, *, as_json: bool) -> int:
-    """Tell of an error of the tree; returns the exit code."""
+    """Report an error of the tree; returns the exit code."""
     if debugging():
         traceback.print_exception(error)
     report(error.reason, error.sentence(spoken()), as_json=as_json)
@@ -64,29 +65,30 @@ def foreseen(error: OSError | ModuleNotFoundError) -> NetgraftError:
     if isinstance(error, ModuleNotFoundError):
         return _not_installed(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(folder=error.filename or tr("the output", "输出文件"))
-    where = f"{error.filename}: " if error.filename else ""
-    return NotPossible(problem=f"{where}{error.strerror or error}.")
+        return DiskFull(folder=error.filename or Message("the output"))
+    report = quoted(error.strerror or error)
+    if error.filename:
+        problem = Message("{path}: {report}.", path=error.filename, report=report)
+        return NotPossible(problem=problem)
+    return NotPossible(problem=Message("{report}.", report=report))
 
 
 def _not_installed(error: ModuleNotFoundError) -> NetgraftError:
-    return NotPossible(
-        problem=tr(
-            f"{error.name} is not installed. Install netgraft[services], or name a server "
-            "with --server ADDRESS.",
-            f"未安装 {error.name}。请安装 netgraft[services]，或用 --server 指定服务器。",
-        )
+    problem = Message(
+        "{package} is not installed. Install netgraft[services], or name a server with "
+        "--server ADDRESS.",
+        package=error.name,
     )
+    return NotPossible(problem=problem)
 
 
 def report_unexpected(error: Exception, *, as_json: bool) -> int:
-    """Tell of a fault of netgraft's own; returns the exit code."""
+    """Report a fault of netgraft's own; returns the exit code."""
     if debugging():
         traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
     message = tr(
-        f"Something went wrong inside netgraft: {what}. NETGRAFT_DEBUG=1 shows where.",
-        f"netgraft 内部出错：{what}。设置 NETGRAFT_DEBUG=1 可查看位置。",
+        "Something went wrong inside netgraft: {what}. NETGRAFT_DEBUG=1 shows where.", what=what
     )
     report(NetgraftError.reason, message, as_json=as_json)
     return FAILED
@@ -98,7 +100,7 @@ def debugging() -> bool:
         from netgraft.settings import settings
 
         return settings().debug
-    except NetgraftError:  # the settings themselves are wrong, which is being told
+    except NetgraftError:  # the settings themselves are wrong, which is being reported
         return False
 
 

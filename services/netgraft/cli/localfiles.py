@@ -40,7 +40,7 @@ def opened(session: Session, door: "Door", model: str) -> str:
 
 
 def uploaded(session: Session, door: "Door", file: Path) -> "models_pb2.Upload":
-    """Send a file to the services; tells the notices of the model that it is."""
+    """Send a file to the services; prints the notices of the model that it is."""
     from netgraft.cli.terminal.transfer import transfer_bar
     from netgraft.sending import send
 

@@ -49,12 +49,12 @@ class Probe:
     def result(self) -> dict[str, Any]:
         """What the code printed; {"error": …} with the last line of its complaint otherwise."""
         try:
-            told, complaint = self._process.communicate(timeout=SECONDS)
+            printed, complaint = self._process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
             return {"error": f"did not answer within {SECONDS} s"}
         if self._process.returncode == 0:
-            return dict(json.loads(told.splitlines()[-1]))
+            return dict(json.loads(printed.splitlines()[-1]))
         lines = complaint.strip().splitlines()
         return {"error": lines[-1] if lines else f"ended with {self._process.returncode}"}

@@ -14,40 +14,41 @@ from netgraft.cli.command import json_option, language_option, local_option, ser
 from netgraft.cli.session import Session
 from netgraft.cli.terminal.language import speak, tr
 from netgraft.errors import NetgraftError
+from netgraft.language import mark
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-COMMANDS: dict[str, tuple[str, str, str]] = {
-    # word: (module, in English, in Chinese)
-    "up": ("server", "Start everything; prints the chat page's address.", "启动全部服务并显示聊天页地址。"),  # noqa: E501
-    "do": ("plan", "Carry out a sentence or a plan file.", "执行一句话或一个计划文件。"),
-    "plan": ("plan", "Say what a sentence would become.", "显示一句话会变成怎样的计划。"),
-    "show": ("show", "Draw a model's graph.", "绘制模型的计算图。"),
-    "inspect": ("show", "Heads, parameters, FLOPs, input.", "分类头、参数量、FLOPs、输入。"),
-    "diff": ("show", "What differs between two models.", "比较两个模型的差异。"),
-    "models": ("show", "Search the model zoo.", "搜索模型库。"),
-    "prefetch": ("prefetch", "Download pretrained weights.", "下载预训练权重。"),
-    "upload": ("upload", "Send a model's file to the server.", "把模型文件上传到服务器。"),
-    "retarget": ("retarget", "Replace the head for N classes.", "更换分类头，改为 N 类。"),
-    "freeze": ("edit", "Stop layers from training.", "冻结若干层。"),
-    "unfreeze": ("edit", "Let layers train again.", "解冻若干层。"),
-    "set-loss": ("edit", "Choose the loss.", "选择损失函数。"),
-    "replace": ("edit", "Put another layer in a module's place.", "用另一种层替换某个模块。"),
-    "dropout": ("edit", "Set the dropout before the head.", "设置分类头之前的 Dropout。"),
-    "lora": ("edit", "Put LoRA adapters on the backbone.", "在主干上加入 LoRA 适配器。"),
-    "undo": ("edit", "Back to the model before the last edit.", "撤销上一次修改。"),
-    "export": ("export", "Write a model to a file.", "把模型导出为文件。"),
-    "finetune": ("tune", "Train a model on data.", "用数据微调模型。"),
-    "jobs": ("tune", "List tuning jobs.", "列出微调任务。"),
-    "status": ("tune", "How a job stands.", "查看任务状态。"),
-    "watch": ("tune", "Follow a job to its end.", "跟踪任务直到结束。"),
-    "cancel": ("tune", "Stop a job; it can be resumed.", "取消任务（可恢复）。"),
-    "resume": ("tune", "Go on with a stopped job.", "恢复已停止的任务。"),
-    "token": ("server", "Print the token that clients need.", "显示客户端所需的令牌。"),
-    "doctor": ("server", "Check this machine and say what to mend.", "检查本机并给出修复建议。"),
-    "demo": ("demo", "A whole netgraft and one sentence, for real.", "启动全部并真实执行一句话。"),
-    "completion": ("server", "Print the shell's completion script.", "输出命令行补全脚本。"),
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module, what it does)
+    "up": ("server", mark("Start everything; prints the chat page's address.")),
+    "do": ("plan", mark("Carry out a sentence or a plan file.")),
+    "plan": ("plan", mark("Say what a sentence would become.")),
+    "show": ("show", mark("Draw a model's graph.")),
+    "inspect": ("show", mark("Heads, parameters, FLOPs, input.")),
+    "diff": ("show", mark("What differs between two models.")),
+    "models": ("show", mark("Search the model zoo.")),
+    "prefetch": ("prefetch", mark("Download pretrained weights.")),
+    "upload": ("upload", mark("Send a model's file to the server.")),
+    "retarget": ("retarget", mark("Replace the head for N classes.")),
+    "freeze": ("edit", mark("Stop layers from training.")),
+    "unfreeze": ("edit", mark("Let layers train again.")),
+    "set-loss": ("edit", mark("Choose the loss.")),
+    "replace": ("edit", mark("Put another layer in a module's place.")),
+    "dropout": ("edit", mark("Set the dropout before the head.")),
+    "lora": ("edit", mark("Put LoRA adapters on the backbone.")),
+    "undo": ("edit", mark("Back to the model before the last edit.")),
+    "export": ("export", mark("Write a model to a file.")),
+    "finetune": ("tune", mark("Train a model on data.")),
+    "jobs": ("tune", mark("List tuning jobs.")),
+    "status": ("tune", mark("How a job stands.")),
+    "watch": ("tune", mark("Follow a job to its end.")),
+    "cancel": ("tune", mark("Stop a job; it can be resumed.")),
+    "resume": ("tune", mark("Go on with a stopped job.")),
+    "token": ("server", mark("Print the token that clients need.")),
+    "doctor": ("server", mark("Check this machine and say what to mend.")),
+    "demo": ("demo", mark("A whole netgraft and one sentence, for real.")),
+    "completion": ("server", mark("Print the shell's completion script.")),
 }  # fmt: skip
 
 LOCALES = ("NETGRAFT_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -94,15 +95,15 @@ class Program(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section(tr("Commands", "命令")):
-            formatter.write_dl([(word, tr(en, zh)) for word, (_, en, zh) in COMMANDS.items()])
+        with formatter.section(tr("Commands")):
+            formatter.write_dl([(word, tr(does)) for word, (_, does) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
         words = [
-            CompletionItem(word, help=tr(en, zh))
-            for word, (_, en, zh) in COMMANDS.items()
+            CompletionItem(word, help=tr(does))
+            for word, (_, does) in COMMANDS.items()
             if word.startswith(incomplete)
         ]
         return words + click.Command.shell_complete(self, ctx, incomplete)
@@ -128,7 +129,7 @@ class Program(click.Group):
             code = failure.let_reader_go()
         except (ModuleNotFoundError, OSError) as error:
             code = failure.report_error(failure.foreseen(error), as_json=session.json)
-        except Exception as error:  # noqa: BLE001  # the boundary: told, never thrown at a person
+        except Exception as error:  # noqa: BLE001  # the boundary: reported, never thrown at a person
             code = failure.report_unexpected(error, as_json=session.json)
         ctx.exit(code)
 

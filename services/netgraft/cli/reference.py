@@ -55,7 +55,7 @@ def policy(weights: str | None) -> int:
 def resolve(session: Session, door: "Door", model: str, weights: str | None = None) -> str:
     """The reference to send on: the id of a file or where a policy was named, else as typed.
 
-    Says on stderr what the user must be told once, such as that the weights are random.
+    Says on stderr what the user must know once, such as that the weights are random.
     """
     from netgraft.models.untrusted.formats import names_file
     from netgraft.v1 import models_pb2

@@ -30,7 +30,7 @@ EDGES = {
     "tuning": ("netgraft.tuning.servicer", "TuningServicer"),
     "agent": ("netgraft.agent.servicer", "AgentServicer"),
 }
-"""Module and class of each service's edge."""
+"""Module and class of each service's servicer."""
 
 
 class Door(Protocol):

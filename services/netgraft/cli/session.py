@@ -87,7 +87,7 @@ class Session:
         from netgraft.cli.services import InProcess
 
         if self._other:
-            here = tr("Working in this process.", "改在本进程中执行。")
+            here = tr("Working in this process.")
             click.echo(f"{self._other.sentence(spoken())} {here}", err=True)
         return InProcess()
 
@@ -109,7 +109,7 @@ class Session:
         Raises as `need_server` does.
         """
         self.need_server()
-        # gRPC's own log would stand between our lines: a server that goes away is ours to tell.
+        # gRPC's own log would stand between our lines: we report a server that goes away.
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         from netgraft.client import Client
 
@@ -120,11 +120,8 @@ class Session:
     def need_server(self) -> None:
         """Raises NotRunning when there is no server, OtherVersion, and UsageError with --local."""
         if self.local:
-            told = tr(
-                "This needs a running netgraft; leave --local out.",
-                "此操作需要运行中的 netgraft；请去掉 --local。",
-            )
-            raise click.UsageError(told)
+            problem = tr("This needs a running netgraft; leave --local out.")
+            raise click.UsageError(problem)
         if self._other:
             raise self._other
         if not self.address:

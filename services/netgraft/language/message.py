@@ -3,11 +3,20 @@
 from collections.abc import Mapping
 from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
-from pathlib import Path
+from typing import cast
 
 LANGUAGES = ("en", "zh")
 """The language that sources are written in, and those that have a catalogue."""
-CATALOGUES = Path(__file__).with_name("catalogues")
+CATALOGUES = __file__.removesuffix("message.py") + "catalogues/"
+"""Not a Path: `netgraft --help` would pay for the import of pathlib."""
+
+CONTEXT = "\x04"
+"""Between a template and its context, as in .mo files."""
+FORMS = "\x1f"
+"""Between a template's singular and its plural."""
+
+LONGEST_VALUE = 400
+"""Characters of a value that an error repeats: it is sent in a header, and those are short."""
 
 
 def mark(template: str) -> str:
@@ -15,25 +24,64 @@ def mark(template: str) -> str:
     return template
 
 
+def plural(one: str, many: str) -> str:
+    """Both forms of a template that counts: the value `count` says which of them is meant."""
+    return one + FORMS + many
+
+
+def in_context(context: str, template: str) -> str:
+    """A template whose words mean something else elsewhere; only catalogues see the context."""
+    return context + CONTEXT + template
+
+
+BETWEEN = mark(", ")
+"""What stands between the members of a list."""
+
+
 def render(template: str, values: Mapping[str, object], language: str = "en") -> str:
-    """A template in a language, filled in with values; those that are messages in it too.
+    """A template in a language, filled in with values (`said`).
 
     A language without a catalogue is English, and so is a sentence that a catalogue lacks.
     """
-    translated = _catalogue(language.partition("-")[0]).gettext(template) if template else ""
-    return translated.format(**{name: _said(value, language) for name, value in values.items()})
+    translated = translation(template, language, values.get("count"))
+    return translated.format(**{name: said(value, language) for name, value in values.items()})
 
 
-def _said(value: object, language: str) -> object:
-    return value.say(language) if isinstance(value, Message) else value
+def translation(template: str, language: str, count: object = None) -> str:
+    """The template of the same sentence in a language, with the same values.
+
+    `count` chooses between singular and plural, where the template has both.
+    """
+    if not template:
+        return ""
+    catalogue = _catalogue(language.partition("-")[0])
+    one, counts, many = template.partition(FORMS)
+    found = catalogue.ngettext(one, many, cast("int", count)) if counts else catalogue.gettext(one)
+    return found.rpartition(CONTEXT)[2]
+
+
+def said(value: object, language: str = "en") -> object:
+    """A value as sentences repeat it: messages in the language, lists joined."""
+    if isinstance(value, Message):
+        return value.say(language)
+    if isinstance(value, list | tuple):
+        return render(BETWEEN, {}, language).join(str(said(each, language)) for each in value)
+    return value
+
+
+def shortened(value: object, language: str = "en") -> object:
+    """A value as `said`, cut where it is longer than an error may repeat."""
+    value = said(value, language)
+    if isinstance(value, str) and len(value) > LONGEST_VALUE:
+        return value[: LONGEST_VALUE - 1] + "…"
+    return value
 
 
 @lru_cache(maxsize=len(LANGUAGES) + 8)
 def _catalogue(language: str) -> NullTranslations:
-    file = CATALOGUES / language / "LC_MESSAGES" / "netgraft.mo"
-    if language not in LANGUAGES or not file.is_file():
+    if language not in LANGUAGES[1:]:
         return NullTranslations()
-    with file.open("rb") as stream:
+    with open(f"{CATALOGUES}{language}/LC_MESSAGES/netgraft.mo", "rb") as stream:  # noqa: PTH123
         return GNUTranslations(stream)
 
 
@@ -41,7 +89,8 @@ class Message(str):
     """A sentence, or a part of one. As a text it is English; `say` gives it in any language.
 
     `Message("step {number} names no action", number=3)`: the template is what catalogues know it
-    by, the values are what a program can read from it.
+    by, the values are what a program can read from it. A value may be a list, and it may itself
+    be a message.
     """
 
     __slots__ = ("template", "values")
@@ -63,3 +112,41 @@ class Message(str):
 
 def _remake(template: str, values: dict[str, object]) -> Message:
     return Message(template, **values)
+
+
+def say(text: str, language: str) -> str:
+    """A text in a language, where it is a message; else as it is."""
+    return text.say(language) if isinstance(text, Message) else text
+
+
+def quoted(report: object) -> Message:
+    """What a library or the system reports in its own words, as the problem of a sentence.
+
+    In English the words stand as they are; other languages say that they are quoted.
+    """
+    return Message("{report}", report=str(report))
+
+
+def message_to_plain(message: Message) -> dict[str, object]:
+    """A message as JSON can hold it."""
+    values = {name: to_plain(each) for name, each in message.values.items()}
+    return {"template": message.template, "values": values}
+
+
+def to_plain(value: object) -> object:
+    """A value as JSON can hold it: messages as template and values, what JSON lacks as text."""
+    if isinstance(value, Message):
+        return message_to_plain(value)
+    if isinstance(value, list | tuple):
+        return [to_plain(each) for each in value]
+    return value if isinstance(value, bool | int | float | None) else str(value)
+
+
+def from_plain(value: object) -> object:
+    """What `to_plain` was given. Raises KeyError, TypeError on what it did not make."""
+    if isinstance(value, list):
+        return [from_plain(each) for each in value]
+    if isinstance(value, dict):
+        template, values = value["template"], value["values"]
+        return Message(template, **{name: from_plain(each) for name, each in values.items()})
+    return value

@@ -7,14 +7,16 @@ from pathlib import Path
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
+from netgraft.language import Message
 from netgraft.library.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
 from netgraft.models import resolve
 from netgraft.models.fetch import cached
 from netgraft.models.fetch.cached import Present
 from netgraft.models.fetch.http import sparse
 from netgraft.models.files import open as opening
+from netgraft.models.notices import said
 from netgraft.models.recipe import Recipe
-from netgraft.models.resolve import LANGUAGES
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.zoo import hub, local
 from netgraft.models.zoo.catalogue import Entry, Query, entries, search
 from netgraft.serving.servicers import caller, must_name
@@ -46,7 +48,7 @@ class ModelsServicer:
         return model_message(resolved.recipe, self.store)
 
     def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
-        return model_message(self.store.get_recipe(request.id), self.store)
+        return model_message(get_recipe(self.store, request.id), self.store)
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
         _check(request)
@@ -98,7 +100,8 @@ class ModelsServicer:
         stream = iter(requests)
         first = next(stream, models_pb2.UploadFileRequest())
         if first.WhichOneof("part") != "header":
-            raise InvalidValue(name="part", value="data", expected="a header in the first message")
+            expected = Message("a header in the first message")
+            raise InvalidValue(name="part", value="data", expected=expected)
         header = first.header
         file = Announced(
             checked_sha256(header.sha256), cleaned(header.name), header.size, header.offset
@@ -108,7 +111,7 @@ class ModelsServicer:
 
     def _upload(self, sha256: str, whole: Opened) -> models_pb2.Upload:
         recipe, notices = whole
-        self.store.put_recipe(recipe, notices)
+        put_recipe(self.store, recipe, notices)
         assert recipe.base.file is not None
         return models_pb2.Upload(
             sha256=sha256,
@@ -130,7 +133,8 @@ def _check(request: models_pb2.ListModelsRequest) -> None:
     for name in ("max_params", "min_accuracy", "limit", "max_flops", "image_size"):
         value = getattr(request, name)
         if not value >= 0:
-            raise InvalidValue(name=name, value=value, expected="0 (no bound) or more")
+            expected = Message("0 (no bound) or more")
+            raise InvalidValue(name=name, value=value, expected=expected)
 
 
 def _query(request: models_pb2.ListModelsRequest) -> Query:
@@ -164,16 +168,10 @@ def model_message(recipe: Recipe, store: Store) -> models_pb2.Model:
         classes=recipe.classes or 0,
         class_names=recipe.class_names,
         loss=recipe.loss,
-        notices=[_read(notice) for notice in notices.splitlines()],
+        notices=[said(notice, caller().language) for notice in notices.splitlines()],
         create_time=created,
         metrics=recipe.metrics,
     )
-
-
-def _read(notice: str) -> str:
-    """A notice in the language of the caller, where it was written in both."""
-    english, _, chinese = notice.partition(LANGUAGES)
-    return chinese if chinese and caller().language == "zh" else english
 
 
 def _entry_message(entry: Entry, here: Present) -> models_pb2.ZooEntry:

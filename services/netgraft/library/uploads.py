@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netgraft.errors import InvalidValue, UnsupportedFile, UploadIncomplete, WrongHash
+from netgraft.language import Message
 from netgraft.models.files import open as opening
 from netgraft.models.recipe import Recipe
 from netgraft.models.untrusted import safe_open
@@ -45,11 +46,11 @@ class Announced:
 
     def __post_init__(self) -> None:
         if self.size == 0:
-            raise UnsupportedFile(path=self.name, problem="it is empty.")
+            raise UnsupportedFile(path=self.name, problem=Message("it is empty."))
         if self.size > settings().file_bytes:
             raise safe_open.of_files().error(self.name)
         if not 0 <= self.offset <= self.size:
-            expected = f"from 0 to the file's size, {self.size}"
+            expected = Message("from 0 to the file's size, {size}", size=self.size)
             raise InvalidValue(name="offset", value=self.offset, expected=expected)
 
 
@@ -86,7 +87,7 @@ class Uploads:
         self.store.trim(KIND, BEGUN * settings().file_bytes, most_seconds=LONGEST_SECONDS)
         here = self.received(file.sha256)
         if file.offset > here:
-            expected = f"at most {here}, the bytes that are here"
+            expected = Message("at most {here}, the bytes that are here", here=here)
             raise InvalidValue(name="offset", value=file.offset, expected=expected)
         self._write(file, chunks)
         if whole := opening.known(file.sha256, file.name, self.store):
@@ -107,8 +108,10 @@ class Uploads:
                 if at + len(waiting) > file.size:
                     waiting.clear()
                     self.store.remove(_folder(file.sha256))
-                    expected = f"no more than the {file.size:,} bytes that were announced"
-                    raise InvalidValue(name="data", value="more bytes", expected=expected)
+                    expected = Message(
+                        "no more than the {size:,} bytes that were announced", size=file.size
+                    )
+                    raise InvalidValue(name="data", value=Message("more bytes"), expected=expected)
                 if len(waiting) >= PART:
                     at = self._put(file, at, waiting)
         finally:  # the connection may have broken: what came is kept
@@ -139,7 +142,8 @@ def checked_sha256(text: str) -> str:
     """A SHA-256 in lower case. Raises InvalidValue: it becomes the name of a folder."""
     sha256 = text.strip().lower()
     if not SHA256.fullmatch(sha256):
-        raise InvalidValue(name="sha256", value=repr(text), expected="64 hexadecimal digits")
+        expected = Message("64 hexadecimal digits")
+        raise InvalidValue(name="sha256", value=repr(text), expected=expected)
     return sha256
 
 

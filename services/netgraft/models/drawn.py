@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from netgraft.errors import NewerVersion, TooLarge
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,8 +93,9 @@ def must_fit(tensors: Iterable[DrawnTensor]) -> None:
     size = sum(tensor.nbytes for tensor in tensors)
     room = psutil.virtual_memory().available // COPIES
     if size > room:
-        what = f"A new layer of {size / 1e9:.1f} GB"
-        raise TooLarge(what=what, limit=f"{room / 1e9:.1f} GB fit into memory now")
+        what = Message("A new layer of {gigabytes:.1f} GB", gigabytes=size / 1e9)
+        limit = Message("{gigabytes:.1f} GB fit into memory now", gigabytes=room / 1e9)
+        raise TooLarge(what=what, limit=limit)
 
 
 def values(draw: Draw, tensor: DrawnTensor, first: int = 0) -> "Iterator[NDArray[np.float32]]":

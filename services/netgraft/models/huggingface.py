@@ -15,7 +15,9 @@ from netgraft.errors import (
     UnsupportedFile,
     WeightsUnavailable,
 )
+from netgraft.language import Message, quoted
 from netgraft.models.fetch.http import Progress, WrongContent
+from netgraft.models.notices import stored
 from netgraft.models.recipe import Base, Recipe, UserFile
 from netgraft.models.sources.huggingface import build as hf_build
 from netgraft.models.sources.huggingface import config as hf_config
@@ -78,16 +80,18 @@ def download(reference: str) -> Iterator[Progress]:
     try:
         yield from hub.download_model(name, revision)
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        problem = str(error) if isinstance(error, HFValidationError | WrongContent) else ""
+        problem = quoted(error if isinstance(error, HFValidationError) else type(error).__name__)
+        if isinstance(error, WrongContent):
+            problem = error.problem
         if isinstance(error, HfHubHTTPError):
-            problem = f"the hub answers {error.response.status_code}"
+            problem = Message("the hub answers {code}", code=error.response.status_code)
         if isinstance(error, LocalEntryNotFoundError):
-            problem = "no network"
+            problem = Message("no network")
         raise WeightsUnavailable(
             model=f"{PREFIX}{name}",
-            problem=problem or type(error).__name__,
+            problem=problem,
             file=name,
-            folder="the Hugging Face cache",
+            folder=Message("the Hugging Face cache"),
         ) from error
 
 
@@ -101,7 +105,7 @@ def _parts(reference: str) -> tuple[str, str | None]:
     """Repository and revision."""
     found = REFERENCE.fullmatch(reference.strip())
     if not found or ".." in reference:
-        problem = "hf/ORG/NAME or hf/ORG/NAME@REVISION is what a model of the hub is called."
+        problem = Message("name a model of the hub as `hf/ORG/NAME` or `hf/ORG/NAME@REVISION`.")
         raise UnsupportedFile(path=display_name(reference), problem=problem)
     return found[1], found[2]
 
@@ -142,10 +146,12 @@ def _notices(picture: dict[str, Any], name: str) -> Iterator[str]:
     if "height" not in picture:
         return
     height, width, side = picture["height"], picture["width"], picture["side"]
-    yield "\t".join(
-        (
-            f"{name} was trained on pictures of {height} x {width}; here they are prepared as "
-            f"squares of {side} pixels.",
-            f"{name} 是用 {height} x {width} 的图片训练的；此处图片按 {side} 像素的正方形处理。",
-        )
+    notice = Message(
+        "{name} was trained on pictures of {height} x {width}; here they are prepared as squares "
+        "of {side} pixels.",
+        name=name,
+        height=height,
+        width=width,
+        side=side,
     )
+    yield stored(notice)

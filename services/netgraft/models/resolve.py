@@ -4,9 +4,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from netgraft.errors import InvalidValue, UnknownModel, WeightsUnavailable
+from netgraft.language import Message
 from netgraft.models.fetch import cached
 from netgraft.models.nearest import nearest
+from netgraft.models.notices import stored
 from netgraft.models.recipe import Base, Recipe
+from netgraft.models.recipes import put_recipe, recipe_of
 from netgraft.models.untrusted.formats import names_file
 from netgraft.models.zoo.catalogue import Entry, by_name
 from netgraft.store.store import Store, is_model_id
@@ -23,9 +26,6 @@ if TYPE_CHECKING:
 HUB_PREFIX = "hf/"
 """Before what the Hugging Face hub calls a model."""
 
-LANGUAGES = "\t"
-"""Between the English and the Chinese of a notice, which is stored before anybody reads it."""
-
 Policy = Literal["pretrained", "none", "preferred"]
 
 
@@ -35,7 +35,7 @@ class Resolved:
 
     recipe: Recipe
     notices: tuple[str, ...] = ()
-    """Each in English and Chinese, with LANGUAGES between them."""
+    """Each as `notices.stored` writes it."""
 
 
 def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
@@ -50,7 +50,7 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
     if is_model_id(text) and text.lower() not in by_name():
         row = store.get_row(text)
         notices = tuple(row.notices.splitlines())
-        return Resolved(store.recipe_of(row), notices)
+        return Resolved(recipe_of(store, row), notices)
     if text.lower().startswith(HUB_PREFIX):
         from netgraft.models.huggingface import open_reference
 
@@ -62,7 +62,7 @@ def resolve(reference: str, policy: Policy, store: Store) -> Resolved:
     else:
         name, _, weights = text.partition("@")
         resolved = _resolved(_entry(name), weights, policy)
-    store.put_recipe(resolved.recipe, resolved.notices)
+    put_recipe(store, resolved.recipe, resolved.notices)
     return resolved
 
 
@@ -71,7 +71,7 @@ def _entry(name: str) -> Entry:
     found = by_name().get(key)
     if found is None:
         near = nearest(key, by_name(), least=70)
-        hint = f"Did you mean {', '.join(near)}?" if near else ""
+        hint = Message("Did you mean {names}?", names=near) if near else ""
         raise UnknownModel(name=name, hint=hint)
     return found
 
@@ -85,7 +85,7 @@ def _weights(entry: Entry, asked: str) -> str | None:
     for name in entry.weights:
         if name.lower() == asked.lower():
             return name
-    choices = f"Its weights are {', '.join(entry.weights)} or none."
+    choices = Message("Its weights are {names} or none.", names=entry.weights)
     raise UnknownModel(name=f"{entry.name}@{asked}", hint=choices)
 
 
@@ -93,22 +93,21 @@ def _resolved(entry: Entry, asked: str, policy: Policy) -> Resolved:
     weights = _weights(entry, asked)
     random = Base(entry.source, entry.name.removeprefix("timm/"), None)
     if weights is None or policy == "none":
-        notice = _notice(
-            f"{entry.name} starts from random weights.", f"{entry.name} 从随机权重开始。"
-        )
-        return Resolved(Recipe(random), (notice,))
+        notice = Message("{name} starts from random weights.", name=entry.name)
+        return Resolved(Recipe(random), (stored(notice),))
     wanted = replace(random, weights=weights)
     if on_disk(wanted):
         return Resolved(Recipe(wanted))
     others = (replace(random, weights=name) for name in entry.weights if not asked)
     if present := next(filter(on_disk, others), None):
-        notice = _notice(
-            f"{entry.name} uses {present.weights}, which is on this machine; "
-            f"{entry.name}@{weights} would be downloaded.",
-            f"{entry.name} 使用本机已有的 {present.weights}；"
-            f"若指定 {entry.name}@{weights}，则需要下载。",
+        notice = Message(
+            "{name} uses {present}, which is on this machine; {name}@{weights} would be "
+            "downloaded.",
+            name=entry.name,
+            present=present.weights,
+            weights=weights,
         )
-        return Resolved(Recipe(present), (notice,))
+        return Resolved(Recipe(present), (stored(notice),))
     return _fetched(entry, wanted, random) if policy == "preferred" else Resolved(Recipe(wanted))
 
 
@@ -116,18 +115,14 @@ def _fetched(entry: Entry, wanted: Base, random: Base) -> Resolved:
     try:
         fetch(wanted)
     except WeightsUnavailable as error:
-        problem = error.values["problem"]
-        notice = _notice(
-            f"{entry.name} starts from random weights: {wanted.weights} cannot be had ({problem}).",
-            f"{entry.name} 从随机权重开始：无法取得 {wanted.weights}（{problem}）。",
+        notice = Message(
+            "{name} starts from random weights: {weights} cannot be had ({problem}).",
+            name=entry.name,
+            weights=wanted.weights,
+            problem=error.values["problem"],
         )
-        return Resolved(Recipe(random), (notice,))
+        return Resolved(Recipe(random), (stored(notice),))
     return Resolved(Recipe(wanted))
-
-
-def _notice(english: str, chinese: str) -> str:
-    """A notice as it is stored: one line that holds both languages."""
-    return LANGUAGES.join(" ".join(told.split()) for told in (english, chinese))
 
 
 def on_disk(base: Base) -> bool:
@@ -188,7 +183,7 @@ def _pretrained(text: str, store: Store) -> Base:
         entry = _entry(name)
         base = Base(entry.source, entry.short, _weights(entry, asked))
     if base.weights is None or base.file is not None:
-        expected = "a name of the zoo that has pretrained weights, such as resnet50"
+        expected = Message("a name of the zoo that has pretrained weights, such as resnet50")
         raise InvalidValue(name="model", value=text, expected=expected)
     return base
 

@@ -52,6 +52,9 @@ RECEIVE_OPTIONS = (("grpc.max_receive_message_length", MESSAGE_BYTES),)
 SHOWN = 80
 """Characters of a caller's own text that an error repeats."""
 
+FACT = 200
+"""Characters of a value that is sent beside the sentence: trailing metadata holds 8 KiB in all."""
+
 Metadata = Mapping[str, Any]
 
 
@@ -96,11 +99,16 @@ def refusal(method: str, metadata: Metadata, *, exists: bool) -> NetgraftError |
 def status_of(
     error: NetgraftError, language: str
 ) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
-    """An error as what ends a call: code, sentence and trailing metadata with its reason."""
+    """An error as what ends a call: code, sentence and trailing metadata.
+
+    The metadata is a google.rpc.Status whose ErrorInfo has the reason and the sentence's values.
+    """
     sentence = error.sentence(language)
     code = grpc.StatusCode[status_name(error)]
     info = any_pb2.Any()
-    info.Pack(error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN))
+    facts = error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)
+    facts.metadata.update({k: text[:FACT] for k, text in error.details(language).items()})
+    info.Pack(facts)
     status = status_pb2.Status(
         code=code_pb2.Code.Value(code.name), message=sentence, details=[info]
     )

@@ -24,6 +24,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 
+from netgraft import language as languages
 from netgraft.errors import InvalidValue, NetgraftError, Unauthenticated
 from netgraft.serving.guard import is_known, language_of, status_of, token_of
 from netgraft.settings import settings
@@ -59,7 +60,7 @@ def speak(language: str) -> None:
 def must_name(field: str, value: int, enum: Any) -> None:
     """Raise InvalidValue for a number of a request that names nothing in a protobuf enum."""
     if value not in enum.values():
-        expected = f"one of {', '.join(enum.keys())}"
+        expected = languages.Message("one of {choices}", choices=list(enum.keys()))
         raise InvalidValue(name=field, value=value, expected=expected)
 
 

@@ -1,4 +1,4 @@
-"""What a safetensors file holds, and a few of its tensors as a safetensors file of their own.
+"""Reads the header of a safetensors file, and cuts a few tensors out as a file of their own.
 
 The format (https://github.com/huggingface/safetensors#format): the header's length as 8
 bytes, little-endian; the header, a JSON object from a tensor's name to its dtype, shape and
@@ -40,7 +40,7 @@ def excerpt(stream: BinaryIO, names: Container[str]) -> bytes:
 
 
 def _header(stream: BinaryIO) -> tuple[int, dict[str, Any]]:
-    """The header's length, and what it says of each tensor."""
+    """The header's length, and the entry of each tensor in it."""
     length = int.from_bytes(stream.read(LENGTH), "little")
     places: dict[str, Any] = json.loads(stream.read(length))
     return length, {name: place for name, place in places.items() if name != METADATA}

@@ -1,4 +1,4 @@
-"""What training leaves beside a tuned recipe: the size of each parameter's last gradient."""
+"""The size of each parameter's last gradient, which training leaves beside a tuned recipe."""
 
 import json
 
@@ -13,7 +13,7 @@ def keep(store: Store, recipe_id: str, squares: dict[str, float]) -> None:
 
 
 def read(store: Store, recipe_id: str) -> dict[str, float]:
-    """What was kept; {} when nothing was."""
+    """The squares that were kept, by parameter name; {} when none were."""
     kept = store.get_file(KIND, f"{recipe_id}.json")
     squares: dict[str, float] = json.loads(kept) if kept else {}
     return squares

@@ -18,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from netgraft.errors import InvalidValue, RequestIdReused
+from netgraft.language import Message
 from netgraft.store.store import Store
 from netgraft.store.tables import RequestRow
 
@@ -58,7 +59,7 @@ def asked(rpc: str, request: Any, token: str, *without: str) -> Asked | None:
     if not identity:
         return None
     if len(identity) > LONGEST_ID or not identity.isprintable():
-        expected = f"at most {LONGEST_ID} printable characters, such as a UUID"
+        expected = Message("at most {most} printable characters, such as a UUID", most=LONGEST_ID)
         raise InvalidValue(name="request_id", value=repr(identity[:80]), expected=expected)
     body = copy.deepcopy(request)
     for field in ("request_id", *without):

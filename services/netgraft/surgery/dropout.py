@@ -11,16 +11,18 @@ from torch import Tensor, nn
 from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue
+from netgraft.language import Message
 from netgraft.models.build import build
 from netgraft.models.edits.dropout import Dropout
 from netgraft.models.layers.dropout import can_drop
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.operations import operation
 from netgraft.surgery.verify import moved
 
 if TYPE_CHECKING:
-    from netgraft.surgery.messages import Words
+    from netgraft.surgery.messages import Messages
 
 ROLES = ("main", "auxiliary")
 
@@ -31,8 +33,8 @@ class Dropped(Facts):
 
     edit: Dropout
 
-    def sentences(self, words: "Words") -> list[str]:
-        return words.dropped(self.edit)
+    def sentences(self, messages: "Messages") -> list[str]:
+        return messages.dropped(self.edit)
 
 
 @operation("dropout")
@@ -44,7 +46,7 @@ def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Edited:
     InvalidValue, and EditFailed where a head cannot take one; nothing is stored then.
     """
     if not (math.isfinite(p) and 0 <= p < 1):
-        raise InvalidValue(name="p", value=f"{p:g}", expected="a probability, 0 ≤ p < 1")
+        raise InvalidValue(name="p", value=f"{p:g}", expected=Message("a probability, 0 ≤ p < 1"))
     before = anatomies.of(recipe).trace
     module = build(recipe, anatomies.store, device="meta")
     edit = _planned(recipe, p, module, before)
@@ -52,8 +54,8 @@ def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Edited:
     edited = recipe.with_edit(edit)
     after = look(edited, module)
     if moved(before, after):
-        raise _failed(recipe, p, "its outputs would change.")
-    anatomies.store.put_recipe(edited)
+        raise _failed(recipe, p, Message("its outputs would change."))
+    put_recipe(anatomies.store, edited)
     anatomies.remember(edited, measure(module, after))
     return Edited(edited, Dropped(edit))
 
@@ -64,20 +66,25 @@ def _planned(recipe: Recipe, p: float, module: nn.Module, seen: Trace) -> Dropou
         h.path: module.get_submodule(h.path) for h in seen.heads if h.classes and h.role in ROLES
     }
     if not heads:
-        raise _failed(recipe, p, "none of its layers tells classes apart.")
+        raise _failed(recipe, p, Message("none of its layers tells classes apart."))
     with _watched(module, heads) as passed:
         look(recipe, module)
     for path, layer in heads.items():
         if path not in passed.into:
-            raise _failed(recipe, p, f"its head {path} is not called as a layer.")
+            problem = Message("its head {path} is not called as a layer.", path=path)
+            raise _failed(recipe, p, problem)
         if path not in passed.behind and not can_drop(layer):
-            kind = type(layer).__name__
-            raise _failed(recipe, p, f"its head {path} ({kind}) is no plain Linear or convolution.")
+            problem = Message(
+                "its head {path} ({type}) is neither a plain Linear nor a plain convolution.",
+                path=path,
+                type=type(layer).__name__,
+            )
+            raise _failed(recipe, p, problem)
     layers = tuple(path for path in heads if path not in passed.behind)
     return Dropout(p, layers, tuple(dict.fromkeys(passed.behind.values())))
 
 
-def _failed(recipe: Recipe, p: float, problem: str) -> EditFailed:
+def _failed(recipe: Recipe, p: float, problem: Message) -> EditFailed:
     return EditFailed(model=recipe.title, what=f"dropout {p:g}", problem=problem)
 
 

@@ -8,7 +8,7 @@ from netgraft.models.edits.edit import Edit
 from netgraft.models.recipe import HeadEdit, Recipe
 
 if TYPE_CHECKING:
-    from netgraft.surgery.messages import Words
+    from netgraft.surgery.messages import Messages
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Facts:
         """Classes that keep their weights: the name now, and the name before."""
         return ()
 
-    def sentences(self, words: "Words") -> Sequence[str]:
+    def sentences(self, messages: "Messages") -> Sequence[str]:
         """What people are shown of the edit, without full stops."""
-        return [words.described(self.edit.describe())]
+        return [messages.described(self.edit.describe())]
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,18 @@ from torch import nn
 from netgraft.anatomy.anatomy import Anatomies, Anatomy, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import InvalidValue, UnknownModule
+from netgraft.language import Message
 from netgraft.models.build import build
 from netgraft.models.edits.freeze import Freeze
 from netgraft.models.layers.norms import frozen_norms
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.operations import operation
 
 if TYPE_CHECKING:
-    from netgraft.surgery.messages import Words
+    from netgraft.surgery.messages import Messages
 
 MOST_LAYERS = 10_000
 LONGEST_LAYER = 1_000
@@ -51,10 +53,10 @@ class Frozen(Facts):
     """As they were asked for."""
     now: Trains
 
-    def sentences(self, words: "Words") -> list[str]:
+    def sentences(self, messages: "Messages") -> list[str]:
         now = self.now
         sizes = (now.parameters, now.of, now.frozen_norms)
-        return words.trainable(self.layers, self.edit.trainable, *sizes)
+        return messages.trainable(self.layers, self.edit.trainable, *sizes)
 
 
 @operation("freeze")
@@ -69,18 +71,19 @@ def set_trainable(
     name, the word means that module. Raises InvalidValue and UnknownModule.
     """
     if not layers:
-        expected = 'module paths, or "backbone", "head" or "all"'
-        raise InvalidValue(name="layers", value="empty", expected=expected)
+        expected = Message('module paths, or "backbone", "head" or "all"')
+        raise InvalidValue(name="layers", value=Message("empty"), expected=expected)
     wanted = dict.fromkeys(layer.strip() for layer in layers)
     if len(wanted) > MOST_LAYERS:
-        expected = f"at most {MOST_LAYERS:,} of them"
-        raise InvalidValue(name="layers", value=f"{len(wanted):,} layers", expected=expected)
+        expected = Message("at most {most:,} of them", most=MOST_LAYERS)
+        value = Message("{count:,} layers", count=len(wanted))
+        raise InvalidValue(name="layers", value=value, expected=expected)
     module = build(recipe, anatomies.store, device="meta")
     seen = anatomies.of(recipe).trace
     paths = [path for layer in wanted for path in paths_of(layer, module, seen)]
     edit = Freeze(tuple(dict.fromkeys(paths)), trainable)
     edited = recipe.with_edit(edit)
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     module = edit.restructure(module)
     now = measure(module, seen)
     anatomies.remember(edited, now)

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue, SurgeryFailed
+from netgraft.language import Message
 from netgraft.models.build import build
 from netgraft.models.drawn import Draw, DrawnTensor, must_fit
 from netgraft.models.edits.lora import Lora
 from netgraft.models.layers.adapters import PARTS, can_adapt, is_adapters, must_have_peft
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.freeze import Trains, paths_of
 from netgraft.surgery.initial import constant, seed, uniform
@@ -26,7 +28,7 @@ from netgraft.surgery.verify import moved
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netgraft.surgery.messages import Words
+    from netgraft.surgery.messages import Messages
 
 RANK = 8
 MOST_RANK = 256
@@ -41,9 +43,9 @@ class Adapted(Facts):
     edit: Lora
     now: Trains
 
-    def sentences(self, words: "Words") -> list[str]:
+    def sentences(self, messages: "Messages") -> list[str]:
         now = self.now
-        return words.adapted(self.edit, now.parameters, now.of, now.frozen_norms)
+        return messages.adapted(self.edit, now.parameters, now.of, now.frozen_norms)
 
 
 @operation("lora")
@@ -68,12 +70,13 @@ def add_lora(
     rank = _checked("rank", rank or RANK, 1, MOST_RANK)
     alpha = alpha or ALPHA_PER_RANK * rank
     if not (math.isfinite(alpha) and alpha > 0):
-        raise InvalidValue(name="alpha", value=f"{alpha:g}", expected="above 0")
+        raise InvalidValue(name="alpha", value=f"{alpha:g}", expected=Message("above 0"))
     if not (math.isfinite(dropout) and 0 <= dropout < 1):
-        expected = "a probability, 0 ≤ p < 1"
+        expected = Message("a probability, 0 ≤ p < 1")
         raise InvalidValue(name="dropout", value=f"{dropout:g}", expected=expected)
     if recipe.has_adapters:
-        raise _failed(recipe, rank, "it has adapters already; undo to the model without them.")
+        problem = Message("it has adapters already; undo to the model without them.")
+        raise _failed(recipe, rank, problem)
     before = anatomies.of(recipe).trace
     module = build(recipe, anatomies.store, device="meta")
     heads = tuple(head.path for head in before.heads if head.classes)
@@ -82,14 +85,15 @@ def add_lora(
     module, after = _put(recipe, edit, module, before)
     edit = replace(edit, draw=_draw(recipe, edit, module))
     edited, now = recipe.with_edit(edit), measure(module, after)
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     anatomies.remember(edited, now)
     return Edited(edited, Adapted(edit, Trains.seen(now, module)))
 
 
 def _checked(name: str, value: int, least: int, most: int) -> int:
     if not least <= value <= most:
-        raise InvalidValue(name=name, value=value, expected=f"from {least} to {most}")
+        expected = Message("from {least:,} to {most:,}", least=least, most=most)
+        raise InvalidValue(name=name, value=value, expected=expected)
     return value
 
 
@@ -99,9 +103,9 @@ def _put(recipe: Recipe, edit: Lora, module: nn.Module, before: Trace) -> tuple[
     try:
         after = look(recipe, module)
     except SurgeryFailed as error:
-        raise _failed(recipe, edit.rank, str(error.values["problem"])) from error
+        raise _failed(recipe, edit.rank, error.values["problem"]) from error
     if moved(before, after) or before.heads != after.heads:
-        raise _failed(recipe, edit.rank, "its outputs would change.")
+        raise _failed(recipe, edit.rank, Message("its outputs would change."))
     return module, after
 
 
@@ -122,7 +126,9 @@ def _layers(
         inside = tuple(f"{path}." if path else "" for path in meant)
         fit = [path for path in fit if f"{path}.".startswith(inside)]
     if not fit:
-        problem = "none of these layers is a Linear or a convolution that can have an adapter."
+        problem = Message(
+            "none of these layers is a Linear or a convolution that can have an adapter."
+        )
         raise _failed(recipe, rank, problem)
     return tuple(fit)
 
@@ -160,5 +166,5 @@ def _start(name: str, parameter: Tensor) -> DrawnTensor:
     return constant(name, shape, dtype)
 
 
-def _failed(recipe: Recipe, rank: int, problem: str) -> EditFailed:
+def _failed(recipe: Recipe, rank: int, problem: object) -> EditFailed:
     return EditFailed(model=recipe.title, what=f"LoRA {rank}", problem=problem)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 from netgraft.store.store import Store
 from netgraft.surgery.trial import Trial
 
@@ -30,11 +31,17 @@ def means_of(trial: Trial, digest: str, store: Store) -> "dict[str, Tensor]":
     shape = blanks["weight"].shape
     if trial.anatomy.trace.detector or math.prod(shape) != means_KF.numel():
         classes, features = means_KF.shape
-        expected = (
-            f"means of {head.classes:,} classes over the {head.in_features:,} numbers that "
-            f"{head.path} reads"
+        expected = Message(
+            "means of {classes:,} classes over the {features:,} numbers that {path} reads",
+            classes=head.classes,
+            features=head.in_features,
+            path=head.path,
         )
-        value = f"means of {classes:,} classes over {features:,} numbers"
+        value = Message(
+            "means of {classes:,} classes over {features:,} numbers",
+            classes=classes,
+            features=features,
+        )
         raise InvalidValue(name="means", value=value, expected=expected)
     # Without a bias the length of a mean cannot be made up for: take means around their own mean.
     centred = means_KF if "bias" in blanks else means_KF - means_KF.mean(0)
@@ -46,7 +53,7 @@ def means_of(trial: Trial, digest: str, store: Store) -> "dict[str, Tensor]":
 
 
 def _stored(digest: str, store: Store) -> "Mapping[str, Tensor]":
-    expected = "what the rpc MeanFeatures named"
+    expected = Message("what the rpc MeanFeatures named")
     if not DIGEST.fullmatch(digest):
         raise InvalidValue(name="means", value=repr(digest), expected=expected)
     try:

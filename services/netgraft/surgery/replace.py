@@ -10,6 +10,7 @@ from torch import nn
 from netgraft.anatomy.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, SurgeryFailed, UnknownModule
+from netgraft.language import Message, quoted
 from netgraft.models.build import build
 from netgraft.models.drawn import Draw, must_fit
 from netgraft.models.edits.replace import Replace
@@ -17,6 +18,7 @@ from netgraft.models.layers.adapters import adapted_around
 from netgraft.models.layers.named import checked_arguments, make
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.models.stored import Scalar
 from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.initial import seed
@@ -25,7 +27,7 @@ from netgraft.surgery.starts import dtype_name, starts
 from netgraft.surgery.verify import listed, moved
 
 if TYPE_CHECKING:
-    from netgraft.surgery.messages import Words
+    from netgraft.surgery.messages import Messages
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class Replaced(Facts):
     old: str
     """Class of the module that was there, such as "ReLU"."""
 
-    def sentences(self, words: "Words") -> list[str]:
-        return [words.replaced(self.edit, self.old)]
+    def sentences(self, messages: "Messages") -> list[str]:
+        return [messages.replaced(self.edit, self.old)]
 
 
 @operation("replace")
@@ -56,13 +58,15 @@ def replace(
     module = build(recipe, anatomies.store, device="meta")
     _must_have(module, path)
     if adapted := adapted_around(module, path):
-        problem = f"it is part of {adapted} and its LoRA adapter; replace {adapted}."
+        problem = Message(
+            "it is part of {adapted} and its LoRA adapter; replace {adapted}.", adapted=adapted
+        )
         raise EditFailed(model=recipe.title, what=f"{path} → {edit.layer}", problem=problem)
     old = type(module.get_submodule(path)).__name__
     module, after = _tried(recipe, edit, module, before)
     edit = changed(edit, draw=_draw(recipe, edit, module.get_submodule(path)))
     edited = recipe.with_edit(edit)
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     anatomies.remember(edited, measure(module, after))
     return Edited(edited, Replaced(edit, old))
 
@@ -81,18 +85,26 @@ def _tried(
     try:
         module = edit.restructure(module)
     except FORWARD_ERRORS as error:
-        raise EditFailed(model=recipe.title, what=what, problem=first_line(error)) from error
+        raise EditFailed(
+            model=recipe.title, what=what, problem=quoted(first_line(error))
+        ) from error
     try:
         after = look(recipe, module)
     except SurgeryFailed as error:
         problem = error.values["problem"]
         raise EditFailed(model=recipe.title, what=what, problem=problem) from error
     if changes := moved(before, after):
-        problem = "; ".join(
-            f"output {key or 'logits'} changes from {listed([was])} to {listed([now])}"
+        told = [
+            Message(
+                "output {output} changes from {before} to {after}",
+                output=key or "logits",
+                before=listed([was]),
+                after=listed([now]),
+            )
             for key, was, now in changes
-        )
-        raise EditFailed(model=recipe.title, what=what, problem=f"{problem}.")
+        ]
+        problem = Message("{changes}.", changes=told)
+        raise EditFailed(model=recipe.title, what=what, problem=problem)
     return module, after
 
 
@@ -105,7 +117,7 @@ def _draw(recipe: Recipe, edit: Replace, layer: nn.Module) -> Draw | None:
             for start in starts(lambda: make(edit.type, edit.arguments))
         )
     except ValueError as error:
-        what, problem = f"{edit.path} → {edit.layer}", f"{error}."
+        what, problem = f"{edit.path} → {edit.layer}", quoted(f"{error}.")
         raise EditFailed(model=recipe.title, what=what, problem=problem) from error
     must_fit(tensors)
     return Draw(seed(recipe, "replace", edit.path, edit.layer), tensors) if tensors else None

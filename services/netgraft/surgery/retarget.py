@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidClasses, InvalidValue
+from netgraft.language import Message
 from netgraft.models.drawn import must_fit
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.recipe import HeadEdit, Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.initial import draw_heads
 from netgraft.surgery.means import means_of
@@ -19,7 +21,7 @@ from netgraft.surgery.trial import planned
 from netgraft.surgery.warm import Start, Warm, copies, has_heads, matched
 
 if TYPE_CHECKING:
-    from netgraft.surgery.messages import Words
+    from netgraft.surgery.messages import Messages
 
 MOST_CLASSES = 1_000_000
 LONGEST_NAME = 256
@@ -45,11 +47,11 @@ class Grafted(Facts):
     def kept(self) -> tuple[tuple[str, str], ...]:
         return self.edit.kept
 
-    def sentences(self, words: "Words") -> list[str]:
+    def sentences(self, messages: "Messages") -> list[str]:
         classes = self.edit.classes
         heads = [str(head) for head in self.heads]
-        background = [words.background(classes)] if self.background else []
-        return [*heads, *background, *words.kept(self.kept, classes, self.warm)]
+        background = [messages.background(classes)] if self.background else []
+        return [*heads, *background, *messages.kept(self.kept, classes, self.warm)]
 
 
 @operation("retarget")
@@ -88,8 +90,8 @@ def retarget(
         copies=copies(kept, before, trial.anatomy.trace),
     )
     edited = recipe.with_edit(edit)
-    anatomies.store.put_recipe(edited)
-    anatomies.remember(edited, trial.anatomy, follows=known is not None)
+    put_recipe(anatomies.store, edited)
+    anatomies.remember(edited, trial.anatomy, in_store=known is None)
     return Edited(edited, Grafted(edit, trial.anatomy.trace.detector, warm))
 
 
@@ -97,14 +99,16 @@ def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
     """Class names without spaces around them. Raises InvalidValue."""
     names = tuple(name.strip() for name in class_names)
     if not all(names):
-        raise InvalidValue(name="class_names", value="empty", expected="every class needs a name")
+        expected = Message("every class needs a name")
+        raise InvalidValue(name="class_names", value=Message("empty"), expected=expected)
     if longest := max((name for name in names if len(name) > LONGEST_NAME), key=len, default=""):
-        expected = f"at most {LONGEST_NAME} characters for each name"
+        expected = Message("at most {most} characters for each name", most=LONGEST_NAME)
         raise InvalidValue(name="class_names", value=repr(longest[:40] + "…"), expected=expected)
     if len(set(names)) != len(names):
         repeated = next(name for name, times in Counter(names).items() if times > 1)
-        expected = "each class has a name of its own"
-        raise InvalidValue(name="class_names", value=f"{repeated!r} twice", expected=expected)
+        expected = Message("each class has a name of its own")
+        value = Message("{name!r} twice", name=repeated)
+        raise InvalidValue(name="class_names", value=value, expected=expected)
     return names
 
 
@@ -114,6 +118,7 @@ def checked_classes(classes: int, names: Sequence[str]) -> int:
     if not 1 <= count <= MOST_CLASSES:
         raise InvalidClasses(classes=f"{count:,}")
     if names and len(names) != count:
-        expected = f"as many names as classes, which are {count:,}"
-        raise InvalidValue(name="class_names", value=f"{len(names):,} names", expected=expected)
+        expected = Message("as many names as classes, which are {count:,}", count=count)
+        value = Message("{count:,} names", count=len(names))
+        raise InvalidValue(name="class_names", value=value, expected=expected)
     return count

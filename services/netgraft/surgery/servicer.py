@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Value
 
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 from netgraft.library.servicer import model_message
 from netgraft.models import resolve
 from netgraft.models.recipe import HeadEdit, Recipe
@@ -13,7 +14,7 @@ from netgraft.models.stored import Scalar
 from netgraft.serving.servicers import caller
 from netgraft.store.store import Store, default_store
 from netgraft.surgery import operations
-from netgraft.surgery.messages import Words
+from netgraft.surgery.messages import Messages
 from netgraft.v1 import surgery_pb2
 
 
@@ -21,11 +22,10 @@ class SurgeryServicer:
     """See `surgery.proto`."""
 
     def __init__(self, store: Store | None = None) -> None:
-        from netgraft.anatomy.anatomy import Anatomies
-        from netgraft.surgery.symbolic import foretell
+        from netgraft.surgery.symbolic import Foresight
 
         self.store = store or default_store()
-        self.anatomies = Anatomies(self.store, foretell)
+        self.anatomies = Foresight(self.store)
 
     def InspectModel(self, request: surgery_pb2.InspectModelRequest) -> surgery_pb2.Inspection:
         from netgraft.anatomy.inspection import flops, input_shape
@@ -104,14 +104,14 @@ class SurgeryServicer:
 
     def UndoEdit(self, request: surgery_pb2.UndoEditRequest) -> surgery_pb2.EditReply:
         recipe = self._recipe(request.model)
-        return self._reply(recipe, recipe.parent, [_words().undone(recipe.parent.title)])
+        return self._reply(recipe, recipe.parent, [_messages().undone(recipe.parent.title)])
 
     def _edited(self, op: str, model: str, **arguments: Any) -> surgery_pb2.EditReply:
         """Carry an operation out. `arguments` are its own, without the recipe and the anatomies."""
         recipe = self._recipe(model)
         edited = operations.find(op)(recipe, anatomies=self.anatomies, **arguments)
         facts, delta = edited.facts, edited.edit.changes.delta
-        reply = self._reply(recipe, edited.recipe, facts.sentences(_words()))
+        reply = self._reply(recipe, edited.recipe, facts.sentences(_messages()))
         reply.heads.extend(_head_change(head) for head in facts.heads)
         reply.kept_classes.extend(
             surgery_pb2.KeptClass(name=new, old_name=old) for new, old in facts.kept
@@ -130,7 +130,7 @@ class SurgeryServicer:
             parameters_after=new.parameters,
             trainable_before=old.trainable,
             trainable_after=new.trainable,
-            summary=_words().summary(said),
+            summary=_messages().summary(said),
         )
 
 
@@ -146,9 +146,9 @@ def _head_change(head: HeadEdit) -> surgery_pb2.HeadChange:
 
 def _need_torch() -> None:
     """Wait until torch is imported, for what no stored trial answers."""
-    from netgraft.surgery.symbolic import warm
+    from netgraft.models.torch_ready import wait_for_torch
 
-    warm()
+    wait_for_torch()
 
 
 def _scalar(name: str, value: Value) -> Scalar:
@@ -163,8 +163,9 @@ def _scalar(name: str, value: Value) -> Scalar:
             return value.bool_value
         case "null_value":
             return None
-    raise InvalidValue(name=name, value="a list or an object", expected="a number or a string")
+    found, expected = Message("a list or an object"), Message("a number or a string")
+    raise InvalidValue(name=name, value=found, expected=expected)
 
 
-def _words() -> Words:
-    return Words(caller().language)
+def _messages() -> Messages:
+    return Messages(caller().language)

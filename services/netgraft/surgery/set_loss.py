@@ -8,19 +8,19 @@ import torch
 from netgraft.anatomy.anatomy import Anatomies, example
 from netgraft.anatomy.heads import call, tensors_in
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 from netgraft.models import resolve
 from netgraft.models.build import build
 from netgraft.models.edits.set_loss import SetLoss
 from netgraft.models.losses.catalogue import LOSSES, fitting
 from netgraft.models.losses.outputs import must_fit
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.operations import operation
 
 if TYPE_CHECKING:
-    from netgraft.surgery.messages import Words
-
-OWN = "models for {} compute their own losses"
+    from netgraft.surgery.messages import Messages
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Chosen(Facts):
 
     edit: SetLoss
 
-    def sentences(self, words: "Words") -> list[str]:
-        return [words.loss(self.edit.loss, LOSSES[self.edit.loss].says)]
+    def sentences(self, messages: "Messages") -> list[str]:
+        return [messages.loss(self.edit.loss, LOSSES[self.edit.loss].says)]
 
 
 @operation("set_loss")
@@ -42,17 +42,22 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Edited:
     """
     name = loss.strip().lower()
     if name not in LOSSES:
-        raise InvalidValue(name="loss", value=repr(loss), expected=f"one of {', '.join(LOSSES)}")
+        expected = Message("one of {choices}", choices=list(LOSSES))
+        raise InvalidValue(name="loss", value=repr(loss), expected=expected)
     task = resolve.task(recipe.base)
     fit = fitting(task)
     if name not in fit:
-        expected = f"for {task} one of {', '.join(fit)}" if fit else f"nothing: {OWN.format(task)}"
+        expected = (
+            Message("for {task} one of {choices}", task=task, choices=fit)
+            if fit
+            else Message("nothing: models for {task} compute their own losses", task=task)
+        )
         raise InvalidValue(name="loss", value=name, expected=expected)
     if any(head.activation for head in anatomies.of(recipe).trace.heads):
         must_fit(name, _trained_on(recipe, anatomies), task, recipe.title)
     edit = SetLoss(name)
     edited = recipe.with_edit(edit)
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     anatomies.remember(edited, anatomies.of(recipe))
     return Edited(edited, Chosen(edit))
 

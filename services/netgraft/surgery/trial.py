@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from netgraft.anatomy.anatomy import FORWARD_ERRORS, TASKS, Anatomy, first_line, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import SurgeryFailed
+from netgraft.language import Message, quoted
 from netgraft.models import resolve
 from netgraft.models.edits.retarget import OwnerPatch, Retarget
 from netgraft.models.recipe import HeadEdit, Recipe
@@ -59,7 +60,8 @@ def planned(recipe: Recipe, seen: Trace, count: int, names: tuple[str, ...]) -> 
     """The edit without its tensors and patches. Raises SurgeryFailed."""
     task = resolve.task(recipe.base)
     if task not in TASKS:
-        raise SurgeryFailed(model=recipe.title, problem=f"{task} tells no classes apart.")
+        problem = Message("{task} tells no classes apart.", task=task)
+        raise SurgeryFailed(model=recipe.title, problem=problem)
     total = total_classes(count, seen)
     heads = tuple(
         HeadEdit(h.path, h.type, h.in_features, h.out_features, h.resized(total), h.role)
@@ -72,11 +74,13 @@ def planned(recipe: Recipe, seen: Trace, count: int, names: tuple[str, ...]) -> 
 def _append(recipe: Recipe, seen: Trace, total: int) -> HeadEdit:
     """A Linear behind the pooled features of a model without a head. Raises SurgeryFailed."""
     if seen.heads or seen.detector or not seen.outputs:
-        problem = "none of its layers tells classes apart in a way that is understood."
+        problem = Message("none of its layers tells classes apart in a way that is understood.")
         raise SurgeryFailed(model=recipe.title, problem=problem)
     shape = seen.outputs[-1].shape
     if not 2 <= len(shape) <= 4:
-        problem = f"it has no head, and its features have {len(shape)} dimensions."
+        problem = Message(
+            "it has no head, and its features have {count} dimensions.", count=len(shape)
+        )
         raise SurgeryFailed(model=recipe.title, problem=problem)
     features = shape[-1] if len(shape) == 3 else shape[1]
     return HeadEdit("", "Linear", features, 0, total, append=True)
@@ -132,7 +136,8 @@ def _must_be_plain(recipe: Recipe, edit: Retarget, module: "nn.Module") -> None:
             continue
         names = {name for name, _ in module.get_submodule(head.path).named_parameters()}
         if "weight" not in names or not names <= {"weight", "bias"}:
-            problem = f"{head.path or 'its head'} ({head.type}) is no plain layer."
+            path = head.path or Message("its head")
+            problem = Message("{path} ({type}) is not a plain layer.", path=path, type=head.type)
             raise SurgeryFailed(model=recipe.title, problem=problem)
 
 
@@ -140,18 +145,19 @@ def _applied(recipe: Recipe, edit: Retarget, module: "nn.Module") -> "nn.Module"
     try:
         return edit.restructure(module)
     except FORWARD_ERRORS as error:
-        problem = f"the new layer cannot be made ({first_line(error)})."
+        report = quoted(first_line(error))
+        problem = Message("the new layer cannot be made ({report}).", report=report)
         raise SurgeryFailed(model=recipe.title, problem=problem) from error
 
 
 def _verified(
     recipe: Recipe, edit: Retarget, module: "nn.Module", before: Trace
-) -> tuple[str, Trace | None]:
+) -> tuple[object, Trace | None]:
     """What is wrong with the edited module ("" for nothing), and its trace."""
     try:
         after = look(recipe, module)
     except SurgeryFailed as error:
-        return str(error.values["problem"]), None
+        return error.values["problem"], None
     return breach(before, after, edit.heads, total_classes(edit.classes, before)), after
 
 

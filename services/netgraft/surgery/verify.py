@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from netgraft.anatomy.roles import Head
 from netgraft.anatomy.traces import Output, Trace
+from netgraft.language import Message
 from netgraft.models.recipe import HeadEdit
 
 
@@ -23,9 +24,9 @@ def breach(before: Trace, after: Trace, edits: Iterable[HeadEdit], classes: int)
 def _appended(after: Trace, classes: int) -> str:
     shapes = [output.shape for output in after.outputs]
     if len(shapes) != 1 or shapes[0][1:] != (classes,):
-        return f"with a new layer behind it, it returns {listed(shapes)}."
+        return Message("with a new layer behind it, it returns {shapes}.", shapes=listed(shapes))
     if [head.classes for head in after.heads] != [classes]:
-        return "the new layer does not reach the output."
+        return Message("the new layer does not reach the output.")
     return ""
 
 
@@ -33,9 +34,18 @@ def _heads(before: Trace, after: Trace, edits: dict[str, HeadEdit], classes: int
     expected = [_edited(head, edits, classes) for head in before.heads]
     for head, wanted in zip(after.heads, expected, strict=False):
         if head != wanted:
-            return f"layer {wanted.path} became {_said(head)} instead of {_said(wanted)}."
+            return Message(
+                "layer {path} became {found} instead of {wanted}.",
+                path=wanted.path,
+                found=_said(head),
+                wanted=_said(wanted),
+            )
     if len(after.heads) != len(expected):
-        return f"it has {len(after.heads)} heads instead of {len(expected)}."
+        return Message(
+            "it has {found} heads instead of {wanted}.",
+            found=len(after.heads),
+            wanted=len(expected),
+        )
     return ""
 
 
@@ -51,16 +61,19 @@ def _said(head: Head) -> str:
 def _all_outputs(before: Trace, after: Trace, classes: int) -> str:
     old, new = before.classes, classes
     for mode, then, now in (
-        ("evaluation", before.outputs, after.outputs),
-        ("training", before.training_outputs, after.training_outputs),
+        (Message("evaluation"), before.outputs, after.outputs),
+        (Message("training"), before.training_outputs, after.training_outputs),
     ):
         if [output.key for output in then] != [output.key for output in now]:
-            return f"in {mode} it returns other outputs than before."
+            return Message("in {mode} it returns other outputs than before.", mode=mode)
         for was, is_now in zip(then, now, strict=True):
             if not _fits(before, was, is_now, old, new):
-                return (
-                    f"in {mode} output {was.key or 'logits'} changed from "
-                    f"{listed([was.shape])} to {listed([is_now.shape])}."
+                return Message(
+                    "in {mode} output {output} changed from {before} to {after}.",
+                    mode=mode,
+                    output=was.key or "logits",
+                    before=listed([was.shape]),
+                    after=listed([is_now.shape]),
                 )
     return ""
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from netgraft.anatomy.traces import Trace
-from netgraft.errors import InvalidValue, UnknownClass
+from netgraft.errors import InvalidValue, MeansNeeded, UnknownClass
+from netgraft.language import Message
 from netgraft.models import resolve
 from netgraft.models.edits.retarget import Copies
 from netgraft.models.nearest import nearest
@@ -99,22 +100,21 @@ def _why(kept: Sequence[Kept], known: Labels) -> Reason:
 
 def _check(names: Sequence[str], start: Start) -> None:
     if start.init not in INITS:
-        expected = f"one of {', '.join(INITS)}"
+        expected = Message("one of {choices}", choices=list(INITS))
         raise InvalidValue(name="init", value=repr(start.init), expected=expected)
     if start.class_map and start.init in ("fresh", MEANS):
-        expected = "library or zeros where a class_map says what is kept"
+        expected = Message("library or zeros, because a class_map says what is kept")
         raise InvalidValue(name="init", value=repr(start.init), expected=expected)
     if bool(start.means) != (start.init == MEANS):
-        expected = f"given with init {MEANS!r}, and with no other"
-        raise InvalidValue(name="means", value=repr(start.means), expected=expected)
+        raise MeansNeeded
     new = {normal(name) for name in names}
     for name in start.class_map:
         if normal(name) not in new:
             near = nearest(name, names)
             expected = (
-                f"a name of class_names, such as {', '.join(near)}"
+                Message("a name of class_names, such as {names}", names=near)
                 if near
-                else ("given without class_names, which name the new classes")
+                else Message("give class_names too, which name the new classes")
             )
             raise InvalidValue(name="class_map", value=repr(name), expected=expected)
 
@@ -129,8 +129,8 @@ def _place(old: str, known: Labels, recipe: Recipe, classes: int) -> int:
         near = ", ".join(known.nearest(old)) or "-"
         raise UnknownClass(model=recipe.title, name=old, nearest=near, last=classes - 1)
     if len(found) > 1:
-        places = " or ".join(f"#{place}" for place in sorted(found))
-        expected = f"one class: several bear that name, say {places}"
+        places = [f"#{place}" for place in sorted(found)]
+        expected = Message("one class: several have that name, say one of {places}", places=places)
         raise InvalidValue(name="class_map", value=repr(old), expected=expected)
     return next(iter(found))
 

@@ -16,6 +16,7 @@ from netgraft.models.build import build
 from netgraft.models.edits.edit import Changes, Code, Edit
 from netgraft.models.export.statements import place
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.operations import operation
 
@@ -71,5 +72,5 @@ def standardise(recipe: Recipe, paths: Sequence[str], anatomies: Anatomies) -> E
     edited = recipe.with_edit(edit)
     module = build(edited, anatomies.store, device="meta")
     anatomies.remember(edited, measure(module, look(edited, module)))
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     return Edited(edited, Facts(edit))

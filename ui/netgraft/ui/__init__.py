@@ -12,17 +12,17 @@
     upload      /upload   takes a file from the browser
     places      places for files while they are sent on
     exchange    one thing said, and all that came of it
-    room        one conversation: what was said, planned, agreed to and done
+    conversation one conversation: what was said, planned, agreed to and done
     job         one tuning job as it is seen from here: curve, progress, end
-    words       every word the page says itself, in English and Chinese
+    messages    the labels, and the reader's language
     figures     numbers for people
     steps       a plan's steps in words and values
-    messages    a room as chat messages
-    plan_card   a costly plan as a table to agree to
+    chat        a room as chat messages
+    plan_card   a plan that needs consent as a card to agree to
     panels      picture, training and model panels as HTML
     page        the Gradio page, laid over a room
     handlers    what happens on the page
-    look        theme and style sheet
+    theme       how the page looks, with style.css
     gateway     the application that holds all of these
     serve       uvicorn, ended well; `python -m netgraft.ui` runs it
 

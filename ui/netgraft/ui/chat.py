@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from gradio import ChatMessage
 from gradio.components.chatbot import MetadataDict, OptionDict
 
+from netgraft.language import Translator
 from netgraft.ui.conversation import Room
 from netgraft.ui.exchange import NOT_RUN, Exchange, State
 from netgraft.ui.figures import count, share, short
 from netgraft.ui.job import JobView
-from netgraft.ui.messages import Words
 from netgraft.ui.steps import values
 from netgraft.v1 import agent_pb2, models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.agent_pb2 import RunEvent
@@ -32,7 +32,7 @@ def plain(text: str) -> str:
     return MARKUP.sub(r"\\\1", escaped)
 
 
-def messages(room: Room, say: Words) -> list[ChatMessage]:
+def messages(room: Room, say: Translator) -> list[ChatMessage]:
     """The whole conversation, oldest first."""
     shown: list[ChatMessage] = []
     for index, exchange in enumerate(room.exchanges):
@@ -44,31 +44,38 @@ def messages(room: Room, say: Words) -> list[ChatMessage]:
     return shown
 
 
-def state_word(state: "tuning_pb2.JobState.ValueType", say: Words) -> str:
+def state_word(state: "tuning_pb2.JobState.ValueType", say: Translator) -> str:
     """A job's state in words."""
     return {
-        tuning_pb2.JOB_STATE_QUEUED: say.queued,
-        tuning_pb2.JOB_STATE_RUNNING: say.running,
-        tuning_pb2.JOB_STATE_SUCCEEDED: say.succeeded,
-        tuning_pb2.JOB_STATE_FAILED: say.failed,
-        tuning_pb2.JOB_STATE_CANCELLED: say.cancelled,
-    }.get(state, say.unknown_state)
+        tuning_pb2.JOB_STATE_QUEUED: say("Queued"),
+        tuning_pb2.JOB_STATE_RUNNING: say("Running"),
+        tuning_pb2.JOB_STATE_SUCCEEDED: say("Succeeded"),
+        tuning_pb2.JOB_STATE_FAILED: say("Failed"),
+        tuning_pb2.JOB_STATE_CANCELLED: say("Cancelled"),
+    }.get(state, say("Starting"))
 
 
-def _answer(exchange: Exchange, room: Room, say: Words, is_last: bool) -> Iterator[ChatMessage]:
+def _answer(
+    exchange: Exchange, room: Room, say: Translator, is_last: bool
+) -> Iterator[ChatMessage]:
     reply = exchange.reply
     if exchange.state is State.PLANNING:
-        yield _thought(say.thinking, "", pending=True)
+        yield _thought(say("Understanding"), "", pending=True)
     elif reply and reply.kind == "clarify":
         options = [OptionDict(value=option, label=option) for option in reply.options]
         yield ChatMessage(content=plain(reply.question), options=options if is_last else [])
     elif reply and reply.kind in {"answer", "refuse"}:
         yield ChatMessage(content=plain(reply.text or reply.reason))
     elif exchange.state is State.WAITING:
-        yield ChatMessage(content=say.card_in_chat)
+        yield ChatMessage(
+            content=say(
+                "This needs your consent. Review the plan, then choose **Run** or **Cancel**, "
+                "or answer “yes” or “no”."
+            )
+        )
     elif reply and reply.kind == "plan":
         if exchange.answer:
-            yield ChatMessage(content=say.card_title)
+            yield ChatMessage(content=say("Run this plan?"))
             yield ChatMessage(role="user", content=plain(exchange.answer))
         if exchange.state in NOT_RUN:
             yield ChatMessage(content=_not_run(exchange.state, say))
@@ -78,11 +85,15 @@ def _answer(exchange: Exchange, room: Room, say: Words, is_last: bool) -> Iterat
         yield _problem(exchange.problem)
 
 
-def _not_run(state: State, say: Words) -> str:
-    return {State.DECLINED: say.declined, State.REPLACED: say.replaced}.get(state, say.left)
+def _not_run(state: State, say: Translator) -> str:
+    if state is State.DECLINED:
+        return say("Plan discarded.")
+    if state is State.REPLACED:
+        return say("Plan not run: your next message took its place.")
+    return say("This plan was not run.")
 
 
-def _steps(exchange: Exchange, room: Room, say: Words) -> Iterator[ChatMessage]:
+def _steps(exchange: Exchange, room: Room, say: Translator) -> Iterator[ChatMessage]:
     begun: agent_pb2.StepStarted | None = None
     for event in exchange.events:
         kind = event.WhichOneof("event")
@@ -101,7 +112,7 @@ def _steps(exchange: Exchange, room: Room, say: Words) -> Iterator[ChatMessage]:
 
 
 def _open_step(
-    begun: agent_pb2.StepStarted, exchange: Exchange, room: Room, say: Words
+    begun: agent_pb2.StepStarted, exchange: Exchange, room: Room, say: Translator
 ) -> Iterator[ChatMessage]:
     view = room.jobs.view(exchange.job_id) if exchange.job_id else None
     if view and not view.ended:
@@ -113,7 +124,7 @@ def _open_step(
         yield _thought(_title(begun), _values(begun.step, say), pending=True)
     else:
         yield _thought(_title(begun), _values(begun.step, say))
-        yield ChatMessage(content=say.interrupted)
+        yield ChatMessage(content=say("This step was interrupted."))
 
 
 def _thought(
@@ -130,24 +141,24 @@ def _title(begun: agent_pb2.StepStarted) -> str:
     return number + begun.title
 
 
-def _values(step: agent_pb2.Step, say: Words) -> str:
+def _values(step: agent_pb2.Step, say: Translator) -> str:
     return "\n".join(f"- {plain(name)}: {plain(value)}" for name, value in values(step, say))
 
 
-def _detail(event: RunEvent, begun: agent_pb2.StepStarted, say: Words) -> str:
+def _detail(event: RunEvent, begun: agent_pb2.StepStarted, say: Translator) -> str:
     lines = [_values(begun.step, say)]
     for part in event.finished.diff.differences[:MOST_DIFFERENCES]:
         lines.append("- " + plain(f"{part.path}: {part.before or '–'} → {part.after or '–'}"))
     if model := event.finished.model_id:
-        lines.append(f"- {say.identifier}: `{model}`")
+        lines.append(f"- {say('Id')}: `{model}`")
         page = event.finished.diff.page or f"/viz/{model}/"
-        lines.append(f"- [{say.open_picture}]({page})")
+        lines.append(f"- [{say('Open the picture in a window of its own')}]({page})")
     return "\n".join(line for line in lines if line)
 
 
-def _result(finished: agent_pb2.StepFinished, say: Words) -> str:
+def _result(finished: agent_pb2.StepFinished, say: Translator) -> str:
     """What a step brought, in view without opening anything."""
-    told, _, notices = finished.summary.partition("\n")
+    first, _, notices = finished.summary.partition("\n")
     kind = finished.WhichOneof("result")
     if kind == "edit":
         shown = [plain(line) for line in edit_lines(finished.edit, say)]
@@ -157,36 +168,38 @@ def _result(finished: agent_pb2.StepFinished, say: Words) -> str:
         shown = ["\n".join(f"- {plain(line)}" for line in finished.summary.splitlines())]
         notices = ""
     elif kind == "export":
-        shown = [plain(told), _export_link(finished.export, say)]
+        shown = [plain(first), _export_link(finished.export, say)]
     elif kind == "job" and finished.job.result_model:
-        shown = [plain(told), downloads(finished.job.result_model, say)]
+        shown = [plain(first), downloads(finished.job.result_model, say)]
     else:
-        shown = [plain(told)]
+        shown = [plain(first)]
     return "\n\n".join(dict.fromkeys([*shown, *map(plain, notices.splitlines())]))
 
 
-def edit_lines(edit: surgery_pb2.EditReply, say: Words) -> list[str]:
+def edit_lines(edit: surgery_pb2.EditReply, say: Translator) -> list[str]:
     """What an edit did, with the parameters before and after said once."""
-    figures = say.before_after.format(
-        before=count(edit.parameters_before), after=count(edit.parameters_after)
+    figures = say(
+        "Parameters {before} → {after}",
+        before=count(edit.parameters_before),
+        after=count(edit.parameters_after),
     )
     said = edit.summary or edit.model.title
     is_said = count(edit.parameters_before) in said and count(edit.parameters_after) in said
     return [said] if is_said else [said, figures]
 
 
-def _export_link(ready: agent_pb2.ExportReady, say: Words) -> str:
-    text = plain(say.download_as.format(format=ready.format))
+def _export_link(ready: agent_pb2.ExportReady, say: Translator) -> str:
+    text = plain(say("Download the model as {format}", format=ready.format))
     return f"[{text}]({ready.page})"
 
 
-def downloads(model: str, say: Words) -> str:
+def downloads(model: str, say: Translator) -> str:
     """Links to a model's files, as Markdown."""
     links = " · ".join(f"[{plain(format_)}](/export/{model}/{format_})" for format_ in FORMATS)
-    return f"{say.download}: {links}"
+    return f"{say('Download the model')}: {links}"
 
 
-def _zoo(found: models_pb2.ListModelsReply, say: Words) -> str:
+def _zoo(found: models_pb2.ListModelsReply, say: Translator) -> str:
     entries = found.entries[:MOST_MODELS]
     rows = [
         f"| {plain(f'{entry.name} {entry.title}'.strip())} | "
@@ -194,24 +207,30 @@ def _zoo(found: models_pb2.ListModelsReply, say: Words) -> str:
         f"{f'{entry.accuracy:.1f} %' if entry.accuracy else ''} |"
         for entry in entries
     ]
-    head = f"| {say.name} | {say.parameters} | {say.accuracy} |"
-    note = say.shown_of.format(shown=len(entries), total=found.total)
+    head = f"| {say('Name')} | {say('Parameters')} | {say('Accuracy')} |"
+    note = say("{shown} of {total}", shown=len(entries), total=found.total)
     return "\n".join([head, "|---|--:|--:|", *rows, "", note])
 
 
-def _job_line(view: JobView, say: Words) -> str:
+def _job_line(view: JobView, say: Translator) -> str:
     parts = [state_word(view.state, say)]
     if view.progress.total_steps:
         # Whole tenths only: a message that changes each second cannot be read.
         parts.append(f"{int(view.share * 10) * 10} %")
-        parts.append(say.epoch.format(epoch=view.progress.epoch, total=view.progress.total_epochs))
+        parts.append(
+            say(
+                "epoch {epoch} of {total}",
+                epoch=view.progress.epoch,
+                total=view.progress.total_epochs,
+            )
+        )
     return plain(" · ".join(parts))
 
 
-def _job_result(view: JobView, say: Words) -> str:
+def _job_result(view: JobView, say: Translator) -> str:
     parts = [state_word(view.state, say)]
     if "accuracy" in view.metrics:
-        parts.append(f"{say.accuracy} {share(view.metrics['accuracy'])}")
+        parts.append(f"{say('Accuracy')} {share(view.metrics['accuracy'])}")
     text = plain(" · ".join(parts))
     if view.error:
         text += f"\n\n{plain(view.error)}"
@@ -221,7 +240,7 @@ def _job_result(view: JobView, say: Words) -> str:
 
 
 def _failure(failed: agent_pb2.StepFailed) -> ChatMessage:
-    if failed.reason == CANCELLED:  # as it was wished: nothing to warn of
+    if failed.reason == CANCELLED:  # as was asked for: nothing to warn of
         return ChatMessage(content=plain(failed.message))
     return _problem(failed.message)
 

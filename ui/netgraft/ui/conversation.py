@@ -14,11 +14,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from netgraft.errors import NetgraftError, Unreachable
+from netgraft.language import mark, render
 from netgraft.ui.answers import answer
 from netgraft.ui.backend import Backend
 from netgraft.ui.exchange import Exchange, State, merged
 from netgraft.ui.job import Jobs
-from netgraft.ui.messages import words
 from netgraft.v1 import agent_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.agent_pb2 import RunEvent
 
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MOST_ROOMS = 200
+NO_JOB = mark("There is no training in this conversation yet.")
 
 
 class Room:
@@ -64,7 +65,7 @@ class Room:
 
     @property
     def pending(self) -> Exchange | None:
-        """The costly plan that waits for an answer: only ever the newest exchange."""
+        """The plan that waits for consent: only ever the newest exchange."""
         last = self.exchanges[-1] if self.exchanges else None
         return last if last and last.state is State.WAITING else None
 
@@ -168,7 +169,7 @@ class Room:
                 self._show_model(event.finished.model_id)
         self.job_id = conversation.job_id
         if (pending := self.pending) and pending.needs_job and not self.job_id:
-            pending.problem, pending.state = words(language).no_job, State.DONE
+            pending.problem, pending.state = render(NO_JOB, {}, language), State.DONE
         for exchange in reversed(self.exchanges):
             if exchange.has_trained:
                 exchange.job_id = self.job_id
@@ -196,9 +197,9 @@ class Room:
         if exchange.problem or not exchange.reply or exchange.reply.kind != "plan":
             self._settle(exchange, State.DONE)
         elif exchange.needs_job and not self.job_id:  # no consent is needed for nothing
-            exchange.problem = words(language).no_job
+            exchange.problem = render(NO_JOB, {}, language)
             self._settle(exchange, State.DONE)
-        elif exchange.is_costly:
+        elif exchange.needs_consent:
             is_last = exchange is self.exchanges[-1]
             self._settle(exchange, State.WAITING if is_last else State.REPLACED)
         else:

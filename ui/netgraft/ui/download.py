@@ -28,8 +28,8 @@ class Download:
         if not MODEL.fullmatch(model) or not FORMAT.fullmatch(format_):
             return error_response(request, NotFound(what=request.url.path))
         client = self.backend.client(language_of(request))
-        wish = models_pb2.ExportModelRequest(model=model, format=format_)
-        chunks = aiter(client.models.ExportModel(wish))
+        asked = models_pb2.ExportModelRequest(model=model, format=format_)
+        chunks = aiter(client.models.ExportModel(asked))
         try:
             # Before the first header is sent, so that an error can still have its status.
             first = await anext(chunks)

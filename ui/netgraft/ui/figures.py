@@ -1,6 +1,6 @@
 """Numbers for people: counts, sizes, times, shares."""
 
-from netgraft.ui.messages import Words
+from netgraft.language import Translator
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
@@ -28,11 +28,11 @@ def share(number: float) -> str:
     return f"{100 * number:.1f} %"
 
 
-def duration(seconds: float, say: Words) -> str:
+def duration(seconds: float, say: Translator) -> str:
     """80 seconds → "1 min 20 s"."""
     whole = round(seconds)
     if whole < 60:
-        return say.second.format(n=whole)
+        return say("{n} s", n=whole)
     if whole < 3600:
-        return say.minute.format(n=whole // 60, rest=whole % 60)
-    return say.hour.format(n=whole // 3600, rest=whole % 3600 // 60)
+        return say("{n} min {rest} s", n=whole // 60, rest=whole % 60)
+    return say("{n} h {rest} min", n=whole // 3600, rest=whole % 3600 // 60)

@@ -162,7 +162,7 @@ def is_known_caller(request: Request) -> bool:
 
 
 def session_of(request: Request) -> str:
-    """What tells the callers apart: the session's cookie; "" for those with a bearer header."""
+    """What callers are counted by: the session's cookie; "" for those with a bearer header."""
     return request.cookies.get(cookie_name(), "")
 
 

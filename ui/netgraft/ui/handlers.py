@@ -14,10 +14,11 @@ from typing import Any
 import gradio as gr
 from gradio.components.chatbot import ExampleMessage
 
+from netgraft.language import Translator, mark
 from netgraft.ui import panels
 from netgraft.ui.chat import messages
 from netgraft.ui.conversation import Room, Rooms, is_name, new_name
-from netgraft.ui.messages import Words, language_of, words
+from netgraft.ui.messages import language_of
 from netgraft.ui.plan_card import plan_card
 
 LIVE_SECONDS = 1.0
@@ -43,6 +44,14 @@ PARTS = (
     "seen",
 )
 """The parts of the page that handlers write to, in the order in which they return them."""
+
+EXAMPLES = (
+    mark("show resnet50, retarget to 100 classes"),
+    mark("inspect mobilenet_v2"),
+    mark("show mobilenet_v2, retarget to 10 classes, fine-tune on digits for 2 epochs"),
+    mark("list classification models under 10M parameters"),
+)
+"""What a person may choose to say first."""
 
 Seen = dict[str, str]
 """Part → digest of what the browser shows there."""
@@ -122,11 +131,11 @@ async def follow(room: Room, seen: Seen, language: str) -> AsyncIterator[list[An
 
 def show(room: Room, seen: Seen, language: str, *, first: bool = False) -> list[Any]:
     """One value for each of PARTS; parts that the browser shows already are skipped."""
-    contents = describe(room, words(language))
+    contents = describe(room, Translator(language))
     known = {} if first else seen
     digests = {part: _digest(content) for part, content in contents.items()}
     updates = {
-        part: _update(part, content, words(language), first=first)
+        part: _update(part, content, Translator(language), first=first)
         for part, content in contents.items()
         if digests[part] != known.get(part)
     }
@@ -139,7 +148,7 @@ def show(room: Room, seen: Seen, language: str, *, first: bool = False) -> list[
     return [updates.get(part, gr.skip()) for part in PARTS]
 
 
-def describe(room: Room, say: Words) -> dict[str, Any]:
+def describe(room: Room, say: Translator) -> dict[str, Any]:
     """What each part should show, as plain values."""
     view = room.jobs.view(room.job_id) if room.job_id else None
     pending, live = room.pending, _is_live(room)
@@ -158,13 +167,17 @@ def describe(room: Room, say: Words) -> dict[str, Any]:
     }
 
 
-def _update(part: str, content: Any, say: Words, *, first: bool) -> Any:
+def _update(part: str, content: Any, say: Translator, *, first: bool) -> Any:
     if part == "chat" and first:
         # Words that gr.I18n does not reach.
-        examples = [ExampleMessage(text=text) for text in say.examples]
-        return gr.Chatbot(value=content, placeholder=say.welcome, examples=examples)
+        examples = [ExampleMessage(text=say(text)) for text in EXAMPLES]
+        welcome = say(
+            "### See a network, graft a new head on it, grow it.\n"
+            "Say in plain words what you want, or choose an example."
+        )
+        return gr.Chatbot(value=content, placeholder=welcome, examples=examples)
     if part == "curve" and first:
-        return gr.LinePlot(value=content, x_title=say.step, y_title=say.loss)
+        return gr.LinePlot(value=content, x_title=say("Step"), y_title=say("Loss"))
     if part == "card":
         return gr.Column(visible=content)
     if part == "cancel":

@@ -36,7 +36,7 @@ class JobView:
     state: "tuning_pb2.JobState.ValueType" = tuning_pb2.JOB_STATE_UNSPECIFIED
     seq: int = 0
     progress: JobEvent = field(default_factory=JobEvent)
-    """The newest event that tells how far the job is."""
+    """The newest event that says how far the job is."""
     training: dict[int, float] = field(default_factory=dict)
     """Step → loss. A step that is repeated after a restart replaces its point."""
     validation: dict[int, float] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class JobView:
     notes: list[str] = field(default_factory=list)
     result_model: str = ""
     error: str = ""
-    """Why the job failed, or why nothing can be told of it, as a sentence."""
+    """Why the job failed, or why nothing is known of it, as a sentence."""
     reachable: bool = True
     version: int = 0
 

@@ -7,8 +7,9 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from netgraft.language import Translator
 from netgraft.ui.guard import begin_session
-from netgraft.ui.messages import Words, language_of, words
+from netgraft.ui.messages import language_of
 from netgraft.ui.pages import whole_page
 from netgraft.ui.session import is_token
 
@@ -19,14 +20,15 @@ LONGEST = 4096
 
 async def login(request: Request) -> Response:
     """GET shows the form, POST checks the token and lets in. Never says which part was wrong."""
-    say = words(language_of(request))
+    say = Translator(language_of(request))
     target = safe_target(request.query_params.get("next", "/"))
     if request.method != "POST":
         is_old = request.query_params.get("link") == "old"
-        return _form(request, say, say.login_old_link if is_old else "")
+        old = say("This link was used already, or is older than ten minutes.")
+        return _form(request, say, old if is_old else "")
     token = await _posted_token(request)
     if not is_token(token):
-        return _form(request, say, say.login_wrong, status=403)
+        return _form(request, say, say("That is not the token."), status=403)
     return begin_session(request, RedirectResponse(target, 303))
 
 
@@ -46,16 +48,20 @@ async def _posted_token(request: Request) -> str:
     return fields.get("token", [""])[0].strip()
 
 
-def _form(request: Request, say: Words, problem: str, status: int = 200) -> Response:
-    told = f'<p class="problem" role="alert">{_with_code(problem)}</p>' if problem else ""
-    body = f"""{told}
-<p>{_with_code(say.login_hint)}</p>
+def _form(request: Request, say: Translator, problem: str, status: int = 200) -> Response:
+    shown = f'<p class="problem" role="alert">{_with_code(problem)}</p>' if problem else ""
+    hint = say(
+        "Run `netgraft token --link` for a new link, or give the token that `netgraft token` "
+        "prints."
+    )
+    body = f"""{shown}
+<p>{_with_code(hint)}</p>
 <form method="post">
-<label for="token">{escape(say.login_label)}</label>
+<label for="token">{escape(say("Token"))}</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
-<button>{escape(say.login_button)}</button>
+<button>{escape(say("Sign in"))}</button>
 </form>"""
-    return whole_page(request, say.login_title, body, status)
+    return whole_page(request, "netgraft", body, status)
 
 
 def _with_code(text: str) -> str:

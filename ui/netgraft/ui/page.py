@@ -7,8 +7,8 @@ What tests and style sheets may rely on, by id:
     send               sends what the text field holds
     attach             chooses a model's file to send; one may be dropped anywhere, too
     attach-state       how that goes, or why the file was refused; hidden otherwise
-    new-conversation   begins anew
-    plan-card          a costly plan that waits; there only while it does, with
+    new-conversation   begins a new one
+    plan-card          a plan that waits for consent; there only while it does, with
     consent-run        … the button that agrees
     consent-cancel     … the button that declines
     panel              tabs: picture, training, model
@@ -33,6 +33,7 @@ from typing import Any
 
 import gradio as gr
 
+from netgraft.language import LANGUAGES
 from netgraft.ui import panels
 from netgraft.ui.conversation import Rooms
 from netgraft.ui.handlers import LIVE_SECONDS, PARTS, Handlers
@@ -73,7 +74,7 @@ would lose what was typed meanwhile."""
 def attaching() -> str:
     """The script that sends files, and its words in both languages."""
     known = for_browser()
-    words = {language: known[language] for language in ("en", "zh")}
+    words = {language: known[language] for language in LANGUAGES}
     script = Path(__file__).with_name("attach.js").read_text()
     return f"<script>netgraft.words = {json.dumps(words)};\n{script}</script>"
 
@@ -84,19 +85,19 @@ SAID = "(name, seen) => [netgraft.name(), seen, netgraft.said()]"
 
 def build(rooms: Rooms) -> gr.Blocks:
     """The page. `i18n()` goes to where it is mounted."""
-    say = i18n()
+    label = i18n()
     page: gr.Blocks
     with gr.Blocks(title="netgraft", analytics_enabled=False, fill_width=True) as page:
         name, said = gr.Textbox(visible=False), gr.Textbox(visible=False)  # filled by NAMING
-        fresh = _header(say)
+        fresh = _header(label)
         with gr.Row(elem_id="desk"):
             with gr.Column(scale=5, min_width=320, elem_id="talk"):
-                parts: dict[str, Any] = {"chat": _chat(say)}
-                agree, decline = _card(say, parts)
+                parts: dict[str, Any] = {"chat": _chat(label)}
+                agree, decline = _card(label, parts)
                 gr.HTML('<p id="attach-state" role="status" hidden></p>', elem_id="attach-place")
-                box, send, file = _message(say)
+                box, send, file = _message(label)
             with gr.Column(scale=7, min_width=320):
-                _panel(say, parts)
+                _panel(label, parts)
         parts["timer"] = timer = gr.Timer(LIVE_SECONDS)
         parts["seen"] = gr.State({})
         chat, cancel = parts["chat"], parts["cancel"]
@@ -124,22 +125,22 @@ def build(rooms: Rooms) -> gr.Blocks:
 
 
 def i18n() -> gr.I18n:
-    """The words of labels, for the browser."""
+    """The labels, for the browser."""
     return gr.I18n(**for_browser())
 
 
-def _header(say: gr.I18n) -> gr.Button:
+def _header(label: gr.I18n) -> gr.Button:
     with gr.Row(elem_id="top"):
         gr.HTML('<h1 class="ng-name">netgraft</h1>', elem_id="name")
         return gr.Button(
-            say("new_conversation"), elem_id="new-conversation", size="sm", scale=0, min_width=150
+            label("new_conversation"), elem_id="new-conversation", size="sm", scale=0, min_width=150
         )
 
 
-def _chat(say: gr.I18n) -> gr.Chatbot:
+def _chat(label: gr.I18n) -> gr.Chatbot:
     return gr.Chatbot(
         elem_id="chat",
-        label=say("conversation"),
+        label=label("conversation"),
         show_label=False,
         height="100%",
         buttons=[],
@@ -150,22 +151,22 @@ def _chat(say: gr.I18n) -> gr.Chatbot:
     )
 
 
-def _card(say: gr.I18n, parts: dict[str, Any]) -> tuple[gr.Button, gr.Button]:
+def _card(label: gr.I18n, parts: dict[str, Any]) -> tuple[gr.Button, gr.Button]:
     with gr.Column(visible=False, elem_id="plan-card") as parts["card"]:
         parts["card_text"] = gr.HTML()
         with gr.Row():
-            agree = gr.Button(say("run"), variant="primary", elem_id="consent-run", min_width=80)
-            decline = gr.Button(say("cancel"), elem_id="consent-cancel", min_width=80)
+            agree = gr.Button(label("run"), variant="primary", elem_id="consent-run", min_width=80)
+            decline = gr.Button(label("cancel"), elem_id="consent-cancel", min_width=80)
     return agree, decline
 
 
-def _message(say: gr.I18n) -> tuple[gr.Textbox, gr.Button, gr.Button]:
+def _message(label: gr.I18n) -> tuple[gr.Textbox, gr.Button, gr.Button]:
     """The text field, the button that sends it, and one that the script presses for a file."""
     with gr.Row(elem_id="say"):
         box = gr.Textbox(
             elem_id="message-box",
-            label=say("message"),
-            placeholder=say("message_hint"),
+            label=label("message"),
+            placeholder=label("message_hint"),
             lines=1,
             max_lines=6,
             max_length=LONGEST_MESSAGE,
@@ -174,18 +175,18 @@ def _message(say: gr.I18n) -> tuple[gr.Textbox, gr.Button, gr.Button]:
             min_width=120,
             container=False,
         )
-        attach = gr.Button(say("attach"), elem_id="attach", scale=0, min_width=72)
-        send = gr.Button(say("send"), variant="primary", elem_id="send", scale=0, min_width=88)
+        attach = gr.Button(label("attach"), elem_id="attach", scale=0, min_width=72)
+        send = gr.Button(label("send"), variant="primary", elem_id="send", scale=0, min_width=88)
         file = gr.Button(elem_id="say-file")
     attach.click(None, None, None, js="netgraft.attach", **PRIVATE)
     return box, send, file
 
 
-def _panel(say: gr.I18n, parts: dict[str, Any]) -> None:
+def _panel(label: gr.I18n, parts: dict[str, Any]) -> None:
     with gr.Tabs(elem_id="panel") as parts["tabs"]:
-        with gr.Tab(say("picture"), id="picture", elem_id="picture-tab"):
+        with gr.Tab(label("picture"), id="picture", elem_id="picture-tab"):
             parts["picture"] = gr.HTML(elem_id="picture")
-        with gr.Tab(say("training"), id="training", elem_id="training-tab"):
+        with gr.Tab(label("training"), id="training", elem_id="training-tab"):
             parts["state"] = gr.HTML(elem_id="job-state")
             parts["progress"] = gr.HTML(elem_id="training-progress")
             parts["curve"] = gr.LinePlot(
@@ -193,15 +194,15 @@ def _panel(say: gr.I18n, parts: dict[str, Any]) -> None:
                 y="loss",
                 color="series",
                 color_map=panels.colours(),
-                colors_in_legend=[],  # the progress panel tells the lines apart, in words
-                label=say("loss_curve"),
+                colors_in_legend=[],  # the progress panel names the lines
+                label=label("loss_curve"),
                 show_label=False,
                 height=320,
                 elem_id="loss-curve",
             )
             parts["cancel"] = gr.Button(
-                say("cancel_job"), variant="stop", size="sm", visible=False, elem_id="cancel-job"
+                label("cancel_job"), variant="stop", size="sm", visible=False, elem_id="cancel-job"
             )
             parts["downloads"] = gr.HTML(elem_id="download-model")
-        with gr.Tab(say("model"), id="model", elem_id="model-tab"):
+        with gr.Tab(label("model"), id="model", elem_id="model-tab"):
             parts["model"] = gr.HTML(elem_id="model-facts")

@@ -8,7 +8,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from netgraft.client import RemoteError
 from netgraft.errors import NetgraftError, TooSlow, UploadsBusy, status_name
-from netgraft.ui.messages import language_of, words
+from netgraft.language import Translator
+from netgraft.ui.messages import language_of
 
 HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,
@@ -77,8 +78,8 @@ def error_response(request: Request, error: NetgraftError) -> Response:
 def _sentence(request: Request, error: NetgraftError, status: int) -> Response:
     sentence = error.sentence(language_of(request))
     if wants_page(request):
-        title = words(language_of(request)).error_title
-        return whole_page(request, title, f"<p>{escape(sentence)}</p>", status)
+        say = Translator(language_of(request))
+        return whole_page(request, say("That did not work"), f"<p>{escape(sentence)}</p>", status)
     return JSONResponse({"reason": error.reason, "message": sentence}, status)
 
 

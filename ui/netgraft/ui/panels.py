@@ -3,13 +3,15 @@
 from html import escape
 from typing import Any
 
+from netgraft.language import LANGUAGES, Translator, in_context
 from netgraft.ui.chat import FORMATS, edit_lines, state_word
 from netgraft.ui.conversation import Room
 from netgraft.ui.figures import count, duration, share, short, size
 from netgraft.ui.job import ENDED, JobView
-from netgraft.ui.messages import LANGUAGES, Words
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
+TRAINING = in_context("a curve", "training")
+VALIDATION = in_context("a curve", "validation")
 TRAINING_COLOUR = "#14b8a6"
 VALIDATION_COLOUR = "#f97316"
 
@@ -31,33 +33,40 @@ STATE_NAMES = {
 """Constant names for style sheets and tests."""
 
 
-def picture(page: str, say: Words) -> str:
+def picture(page: str, say: Translator) -> str:
     """A page of the viewer in a frame with the id `picture-frame`."""
     if not page:
-        return _empty(say.picture_empty)
+        return _empty(say("The model's graph appears here."))
     models = [part[:SHORT] for part in page.split("/") if len(part) == ID_LENGTH]
-    title = (say.picture_of if len(models) == 1 else say.comparison_of).format(*models)
+    if len(models) == 1:
+        title = say("Picture of the model {model}", model=models[0])
+    else:
+        a, b = models
+        title = say("Comparison of the models {a} and {b}", a=a, b=b)
     frame = f'<iframe id="picture-frame" title="{escape(title)}" src="{escape(page)}"></iframe>'
     return f'<div class="ng-picture">{frame}</div>'
 
 
-def progress(view: JobView | None, say: Words) -> str:
+def progress(view: JobView | None, say: Translator) -> str:
     """The progress bar with what is left to do."""
     if view is None:
-        return _empty(say.training_empty)
+        return _empty(
+            say("Nothing trains yet. Ask for it, such as “fine-tune it on digits for 1 epoch”.")
+        )
     percent = round(100 * view.share)
     event, parts = view.progress, []
     if event.total_steps:
         parts = [
-            say.epoch.format(epoch=event.epoch, total=event.total_epochs),
-            say.progress_of.format(step=count(event.step), total=count(event.total_steps)),
+            say("epoch {epoch} of {total}", epoch=event.epoch, total=event.total_epochs),
+            say("step {step} of {total}", step=count(event.step), total=count(event.total_steps)),
         ]
     if event.images_per_second and not view.ended:
-        parts.append(say.images_per_second.format(rate=short(round(event.images_per_second, 1))))
+        parts.append(say("{rate} images/s", rate=short(round(event.images_per_second, 1))))
     if event.eta_seconds and not view.ended:
-        parts.append(say.time_left.format(time=duration(event.eta_seconds, say)))
+        parts.append(say("{time} left", time=duration(event.eta_seconds, say)))
+    label = say("Training progress")
     return (
-        f'<div class="ng-progress" role="progressbar" aria-label="{escape(say.progress)}" '
+        f'<div class="ng-progress" role="progressbar" aria-label="{escape(label)}" '
         f'aria-valuemin="0" aria-valuemax="100" aria-valuenow="{percent}">'
         f'<span style="width:{percent}%"></span></div>'
         f'<p class="ng-quiet">{escape(" · ".join([f"{percent} %", *parts]))}</p>'
@@ -65,17 +74,17 @@ def progress(view: JobView | None, say: Words) -> str:
     )
 
 
-def _legend(view: JobView, say: Words) -> str:
+def _legend(view: JobView, say: Translator) -> str:
     """The lines' names with their newest figures: a single point makes no line."""
     lines = (
-        (TRAINING_COLOUR, say.training_loss, view.training),
-        (VALIDATION_COLOUR, say.validation_loss, view.validation),
+        (TRAINING_COLOUR, say(TRAINING), view.training),
+        (VALIDATION_COLOUR, say(VALIDATION), view.validation),
     )
     shown = "".join(
         f'<span><i style="background:{colour}"></i>{escape(name)} {_newest(points)}</span>'
         for colour, name, points in lines
     )
-    return f'<p class="ng-legend ng-quiet">{escape(say.loss_curve)}: {shown}</p>'
+    return f'<p class="ng-legend ng-quiet">{escape(say("Loss"))}: {shown}</p>'
 
 
 def _newest(points: dict[int, float]) -> str:
@@ -85,37 +94,39 @@ def _newest(points: dict[int, float]) -> str:
 def colours() -> dict[str, str]:
     """The colour of each of the curve's lines, by its name in each language."""
     named: dict[str, str] = {}
-    for say in LANGUAGES.values():
-        named |= {say.training_loss: TRAINING_COLOUR, say.validation_loss: VALIDATION_COLOUR}
+    for say in map(Translator, LANGUAGES):
+        named |= {say(TRAINING): TRAINING_COLOUR, say(VALIDATION): VALIDATION_COLOUR}
     return named
 
 
-def job_state(view: JobView | None, say: Words) -> str:
+def job_state(view: JobView | None, say: Translator) -> str:
     """The state in words, with the accuracy when there is one and the error if any."""
     if view is None:
         return ""
     name = STATE_NAMES.get(view.state, "starting")
     text = f"<strong>{escape(state_word(view.state, say))}</strong>"
     if "accuracy" in view.metrics:
-        text += f" · {escape(say.accuracy)} <strong>{share(view.metrics['accuracy'])}</strong>"
+        accuracy = share(view.metrics["accuracy"])
+        text += f" · {escape(say('Accuracy'))} <strong>{accuracy}</strong>"
     lines = [f'<p class="ng-state" role="status" data-state="{name}">{text}</p>']
     lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code></p>')
     if not view.reachable:
-        lines.append(f'<p class="ng-problem">{escape(say.reconnecting)}</p>')
+        waiting = say("The server does not answer; trying again.")
+        lines.append(f'<p class="ng-problem">{escape(waiting)}</p>')
     if view.error:
         lines.append(f'<p class="ng-problem" role="alert">{escape(view.error)}</p>')
     lines.extend(f'<p class="ng-quiet">{escape(note)}</p>' for note in view.notes[-3:])
     return "".join(lines)
 
 
-def curve(view: JobView | None, say: Words) -> dict[str, Any] | None:
+def curve(view: JobView | None, say: Translator) -> dict[str, Any] | None:
     """The loss over the steps, in the form of `gr.LinePlot`'s data."""
     if view is None or not (view.training or view.validation):
         return None
     # Both lines from the start: the plot takes up no new ones later.
-    points: list[list[Any]] = [[0, None, say.training_loss], [0, None, say.validation_loss]]
-    points += [[step, loss, say.training_loss] for step, loss in _thinned(view.training)]
-    points += [[step, loss, say.validation_loss] for step, loss in _thinned(view.validation)]
+    points: list[list[Any]] = [[0, None, say(TRAINING)], [0, None, say(VALIDATION)]]
+    points += [[step, loss, say(TRAINING)] for step, loss in _thinned(view.training)]
+    points += [[step, loss, say(VALIDATION)] for step, loss in _thinned(view.validation)]
     kinds = {"step": "quantitative", "loss": "quantitative", "series": "nominal"}
     return {"columns": list(kinds), "data": points, "datatypes": kinds, "mark": "line"}
 
@@ -128,42 +139,43 @@ def _thinned(points: dict[int, float]) -> list[tuple[int, float]]:
     return [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
 
 
-def downloads(view: JobView | None, say: Words) -> str:
+def downloads(view: JobView | None, say: Translator) -> str:
     """Links to the files of the model that a job has made."""
     if view is None or not view.result_model:
         return ""
     return _downloads(view.result_model, say)
 
 
-def _downloads(model: str, say: Words) -> str:
+def _downloads(model: str, say: Translator) -> str:
+    labels = {name: say("Download the model as {format}", format=name) for name in FORMATS}
     links = "".join(
         f'<a href="/export/{model}/{format_}" data-format="{format_}" download '
-        f'aria-label="{escape(say.download_as.format(format=format_))}">{format_}</a>'
-        for format_ in FORMATS
+        f'aria-label="{escape(label)}">{format_}</a>'
+        for format_, label in labels.items()
     )
-    return f'<div class="ng-links"><span>{escape(say.download)}</span>{links}</div>'
+    return f'<div class="ng-links"><span>{escape(say("Download the model"))}</span>{links}</div>'
 
 
 def can_cancel(view: JobView | None) -> bool:
     return view is not None and view.state not in ENDED and not view.error
 
 
-def model(room: Room, say: Words) -> str:
+def model(room: Room, say: Translator) -> str:
     """Heads and figures of the current model, and what its last edit did."""
     seen = room.inspection
     if seen is None or seen.model.id != room.model_id:
-        return _empty(say.model_empty)
+        return _empty(say("The model's heads and figures appear here."))
     identity = seen.model.id
     facts = [
-        (say.base, f"<code>{escape(seen.model.base)}</code>"),
-        (say.parameters, count(seen.parameters)),
-        (say.trainable, count(seen.trainable_parameters)),
-        (say.flops, short(seen.flops) if seen.flops else ""),
-        (say.input, " × ".join(map(str, seen.input_shape))),
-        (say.weights_size, size(seen.weight_bytes)),
-        (say.model_loss, escape(seen.model.loss)),
-        (say.last_edit, _last_edit(room, say)),
-        (say.identifier, f'<code class="ng-id">{identity}</code>'),
+        (say("Base"), f"<code>{escape(seen.model.base)}</code>"),
+        (say("Parameters"), count(seen.parameters)),
+        (say("Trainable"), count(seen.trainable_parameters)),
+        (say("FLOPs per example"), short(seen.flops) if seen.flops else ""),
+        (say("Input"), " × ".join(map(str, seen.input_shape))),
+        (say("Weights"), size(seen.weight_bytes)),
+        (say(in_context("function", "Loss")), escape(seen.model.loss)),
+        (say("Last edit"), _last_edit(room, say)),
+        (say("Id"), f'<code class="ng-id">{identity}</code>'),
     ]
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in facts if value)
     notices = "".join(f'<p class="ng-quiet">{escape(line)}</p>' for line in seen.model.notices)
@@ -173,16 +185,16 @@ def model(room: Room, say: Words) -> str:
     )
 
 
-def _heads(seen: surgery_pb2.Inspection, say: Words) -> str:
+def _heads(seen: surgery_pb2.Inspection, say: Translator) -> str:
     if not seen.heads:
-        return f"<p>{escape(say.no_heads)}</p>"
+        return f"<p>{escape(say('No head was found.'))}</p>"
     names = (
-        say.head_path,
-        say.head_type,
-        say.head_in,
-        say.head_out,
-        say.head_classes,
-        say.head_role,
+        say("Module"),
+        say("Type"),
+        say("In"),
+        say("Out"),
+        say("Classes"),
+        say("Role"),
     )
     top = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     rows = "".join(
@@ -192,12 +204,12 @@ def _heads(seen: surgery_pb2.Inspection, say: Words) -> str:
         for head in seen.heads
     )
     return (
-        f'<table class="ng-table"><caption>{escape(say.heads)}</caption>'
+        f'<table class="ng-table"><caption>{escape(say("Heads"))}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 
-def _last_edit(room: Room, say: Words) -> str:
+def _last_edit(room: Room, say: Translator) -> str:
     edit = room.edit
     if edit is None or edit.model.id != room.model_id:
         return ""

@@ -11,7 +11,7 @@ AT_ONCE = 4
 EACH = 2
 """Places that one session may have: nobody can take them all."""
 PATIENCE = 10.0
-"""Seconds that an upload waits for a place before it is told to come again."""
+"""Seconds that an upload waits for a place before it is asked to come again."""
 AGAIN = 5
 """Seconds after which it may."""
 

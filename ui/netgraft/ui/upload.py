@@ -15,10 +15,11 @@ from starlette.responses import JSONResponse, Response
 
 from netgraft.client import Client
 from netgraft.errors import DiskFull, InvalidValue, NetgraftError, TooLarge
+from netgraft.language import Message, Translator
 from netgraft.sending import send
 from netgraft.settings import settings
 from netgraft.ui.guard import session_of
-from netgraft.ui.messages import language_of, words
+from netgraft.ui.messages import language_of
 from netgraft.ui.pages import error_response
 from netgraft.ui.places import Places
 from netgraft.v1 import models_pb2
@@ -38,20 +39,18 @@ class Upload:
         language = language_of(request)
         try:
             if not name:
-                raise InvalidValue(name="name", value="empty", expected="the file's name")
+                raise InvalidValue(
+                    name="name", value=Message("empty"), expected=Message("the file's name")
+                )
             async with self._places.place(session_of(request)):
                 model = await _received(request, name, language)
         except NetgraftError as error:
             return error_response(request, error)
         except ClientDisconnect:
             return Response(status_code=499)
-        return JSONResponse(
-            {
-                "id": model.id,
-                "title": model.title,
-                "say": words(language).show_it.format(model=model.id[:SHORT]),
-            }
-        )
+        say = Translator(language)
+        sentence = say("show {model}", model=model.id[:SHORT])
+        return JSONResponse({"id": model.id, "title": model.title, "say": sentence})
 
 
 async def _received(request: Request, name: str, language: str) -> models_pb2.Model:

@@ -62,23 +62,23 @@ class Viewer:
         if model != STATIC and not MODEL.fullmatch(model):
             return _nothing(request)
         query = request.url.query[:LONGEST_QUERY] if path else ""
-        wish = graph_pb2.GetViewerFileRequest(model_id=model, path=path, query=query)
-        return await self._relay(request, wish)
+        asked = graph_pb2.GetViewerFileRequest(model_id=model, path=path, query=query)
+        return await self._relay(request, asked)
 
     async def comparison(self, request: Request) -> Response:
         a, b, path = (request.path_params[name] for name in ("a", "b", "path"))
         if not (MODEL.fullmatch(a) and MODEL.fullmatch(b)):
             return _nothing(request)
-        wish = graph_pb2.GetViewerFileRequest(model_id=a, other_id=b, path=path)
-        return await self._relay(request, wish)
+        asked = graph_pb2.GetViewerFileRequest(model_id=a, other_id=b, path=path)
+        return await self._relay(request, asked)
 
-    async def _relay(self, request: Request, wish: graph_pb2.GetViewerFileRequest) -> Response:
-        if len(wish.path) > LONGEST or not PATH.fullmatch(wish.path):
+    async def _relay(self, request: Request, asked: graph_pb2.GetViewerFileRequest) -> Response:
+        if len(asked.path) > LONGEST or not PATH.fullmatch(asked.path):
             return _nothing(request)
         client = self.backend.client(language_of(request))
-        key = wish.path if wish.model_id == STATIC else ""
+        key = asked.path if asked.model_id == STATIC else ""
         try:
-            file = self._kept.get(key) or await client.graphs.GetViewerFile(wish)
+            file = self._kept.get(key) or await client.graphs.GetViewerFile(asked)
         except NetgraftError as error:
             return error_response(request, error)
         if key and file.immutable and len(self._kept) < MOST_KEPT:

@@ -50,16 +50,13 @@ def demo_command(session: Session, stay: bool) -> None:
 
     app.check_ports()
     log = settings().folder / LOG
-    starting = tr(
-        "Starting netgraft (10 to 20 s)…",
-        "正在启动 netgraft（约 10 到 20 秒）…",
-    )
+    starting = tr("Starting netgraft (10 to 20 s)…")
     if not sys.stdout.isatty():
         click.echo(starting)
     waiting = console().status(starting)
     with waiting, netgraft_up(log) as running:
         waiting.stop()
-        click.echo(f"{tr('Chat page', '聊天页')}  {running.page('/')}")
+        click.echo(f"{tr('Chat page')}  {running.page('/')}")
         click.echo(f"gRPC       {running.grpc}\n")
         with Client(running.grpc, language=spoken()) as door:
             weights = weights_at_hand(door)
@@ -69,7 +66,7 @@ def demo_command(session: Session, stay: bool) -> None:
             _sum_up(outcome, running, weights)
         if succeeded and stay:
             _stay(running)
-        click.echo(tr("Ending…", "正在结束…"), err=True)
+        click.echo(tr("Ending…"), err=True)
     if not succeeded:
         click.get_current_context().exit(FAILED)
 
@@ -104,11 +101,11 @@ def weights_at_hand(door: "Door") -> str:
 
 def _began_from(weights: str) -> str:
     if weights == "pretrained":
-        return tr("pretrained weights", "预训练权重")
+        return tr("pretrained weights")
     fetch = f"netgraft prefetch {MODEL}"
     return tr(
-        f"random weights; the pretrained ones are not on this machine (`{fetch}` brings them)",
-        f"随机权重；本机没有预训练权重（可用 `{fetch}` 获取）",
+        "random weights; the pretrained ones are not on this machine (`{fetch}` brings them)",
+        fetch=fetch,
     )
 
 
@@ -123,11 +120,11 @@ def _sum_up(outcome: "Outcome", running: "Running", weights: str) -> None:
     out.print(
         facts(
             [
-                (tr("accuracy", "准确率"), f"{100 * outcome.job.metrics['accuracy']:.1f} %"),
-                (tr("began from", "起点"), _began_from(weights)),
-                (tr("model", "模型"), outcome.job.result_model),
-                (tr("chat page", "聊天页"), running.page("/")),
-                *((tr("picture", "图"), page) for page in pages),
+                (tr("accuracy"), f"{100 * outcome.job.metrics['accuracy']:.1f} %"),
+                (tr("began from"), _began_from(weights)),
+                (tr("model"), outcome.job.result_model),
+                (tr("chat page"), running.page("/")),
+                *((tr("picture"), page) for page in pages),
             ]
         )
     )
@@ -135,7 +132,7 @@ def _sum_up(outcome: "Outcome", running: "Running", weights: str) -> None:
 
 def _stay(running: "Running") -> None:
     """Until Ctrl-C, or until netgraft ends by itself."""
-    click.echo(tr("Up until Ctrl-C.", "按 Ctrl-C 结束。"))
+    click.echo(tr("Up until Ctrl-C."))
     try:
         running.process.wait()
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 from netgraft.cli.terminal.output import tell
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
@@ -22,8 +23,7 @@ def pair(text: str, option: str) -> tuple[str, str]:
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals and value):
         told = tr(
-            f"{option} takes two names with = between them, not {text!r}.",
-            f"{option} 需要以 = 连接的两个名称，而不是 {text!r}。",
+            "{option} takes two names with = between them, not {text!r}.", option=option, text=text
         )
         raise click.UsageError(told)
     return key, value
@@ -204,7 +204,7 @@ def lora_command(
     from netgraft.v1 import surgery_pb2
 
     if alpha == 0:  # on the wire 0 means that none was said
-        raise InvalidValue(name="alpha", value=0, expected="above 0")
+        raise InvalidValue(name="alpha", value=0, expected=Message("above 0"))
     door = session.door()
     request = surgery_pb2.AddLoraRequest(
         model=resolve(session, door, model, weights),

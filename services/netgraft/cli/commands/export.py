@@ -73,11 +73,10 @@ def export_command(
     kind = kind or FORMATS.get(output.suffix.lower() if output else "")
     if kind is None:
         suffixes = ", ".join(FORMATS)
-        told = tr(
-            f"Say which format: --format, or -o FILE with one of {suffixes}.",
-            f"请说明格式：--format，或 -o 文件，后缀为 {suffixes} 之一。",
+        hint = tr(
+            "Say which format: --format, or -o FILE with one of {suffixes}.", suffixes=suffixes
         )
-        raise click.UsageError(told)
+        raise click.UsageError(hint)
     if output and output != STDOUT:
         refuse_overwriting(output, force=force)
     door = session.door()
@@ -124,7 +123,7 @@ def writing(file: Path) -> Iterator[BinaryIO]:
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         opened = part.open("wb")
-    except OSError as error:  # told of the file that was asked for, not of the one beside it
+    except OSError as error:  # names the file that was asked for, not the one beside it
         raise OSError(error.errno, error.strerror, str(file)) from error
     try:
         with opened as out:
@@ -153,8 +152,8 @@ def _tell(session: Session, file: Path, size: int, kind: str) -> None:
     if session.json:
         import json
 
-        told = {"file": str(file), "format": kind, "bytes": size}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        written = {"file": str(file), "format": kind, "bytes": size}
+        click.echo(json.dumps(written, ensure_ascii=False))
         return
     from netgraft.cli.terminal.output import size as readable
 

@@ -32,7 +32,7 @@ def prefetch_command(session: Session, models: tuple[str, ...]) -> None:
     """Download the pretrained weights of each MODEL.
 
     A broken download goes on where it broke, also in a later call, and its hash is checked. With
-    --json each line tells how one stands.
+    --json each line says how one stands.
     """
     from netgraft.v1 import models_pb2
 
@@ -55,5 +55,5 @@ def _follow(session: Session, model: str, stream: "Iterator[models_pb2.PrefetchP
     if last is None or first is None or session.json:
         return
     there = first.done_bytes == first.total_bytes
-    how = tr("was there already", "已在本机") if there else tr("downloaded", "已下载")
+    how = tr("was there already") if there else tr("downloaded")
     click.echo(f"{last.base}  {size(last.total_bytes)}  {last.file}  {how}")

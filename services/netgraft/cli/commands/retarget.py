@@ -84,16 +84,10 @@ def retarget_command(
     if data and init is None:
         init = CLASS_MEANS
     if bool(data) != (init == CLASS_MEANS):
-        told = tr(
-            "--init class_means and --data DATA go together.",
-            "--init class_means 与 --data 数据 必须同时给出。",
-        )
+        told = tr("--init class_means and --data DATA go together.")
         raise click.UsageError(told)
     if classes is None and not named and not data:
-        told = tr(
-            "Say how many classes: --classes N, or --class-names a,b,c.",
-            "请说明类别数：--classes N，或 --class-names a,b,c。",
-        )
+        told = tr("Say how many classes: --classes N, or --class-names a,b,c.")
         raise click.UsageError(told)
     count = _count(classes) if classes is not None else 0
     door = session.door()

@@ -1,4 +1,4 @@
-"""up, token, doctor, completion: the house itself."""
+"""up, token, doctor, completion: netgraft itself."""
 
 import json
 from typing import TYPE_CHECKING
@@ -33,40 +33,41 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
     gRPC on port 9000, the chat page on port 7860, both on loopback; state in ~/.netgraft.
     """
     from netgraft import app
+    from netgraft.store.store import default_store
 
     if with_parent is not None:
         from netgraft.cli.child import end_with_parent
 
         end_with_parent(with_parent)
     app.check_ports(web=web)
+    default_store().engine.dispose()  # migrated, or refused, before anything is started
     if not session.json:
         click.echo(
-            tr("Starting (10 to 20 s)…", "正在启动（约 10 到 20 秒）…"),
+            tr("Starting (10 to 20 s)…"),
             err=True,
         )
-    app.up(ready=_told(session, web=web), web=web)
+    app.up(ready=_shown(session, web=web), web=web)
 
 
-def _told(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
-    def tell(endpoints: "Endpoints") -> None:
+def _shown(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
+    def show(endpoints: "Endpoints") -> None:
         if session.json:
-            told = {"grpc": endpoints.grpc, "web": endpoints.web if web else ""}
-            told["login_url"] = endpoints.login_url if web else ""
-            click.echo(json.dumps(told))
+            printed = {"grpc": endpoints.grpc, "web": endpoints.web if web else ""}
+            printed["login_url"] = endpoints.login_url if web else ""
+            click.echo(json.dumps(printed))
             return
         if web:
-            click.echo(f"{tr('Chat page', '聊天页')}  {endpoints.login_url}")
+            click.echo(f"{tr('Chat page')}  {endpoints.login_url}")
             click.echo(
                 tr(
-                    "The link logs in once, within ten minutes; `netgraft token --link` prints "
-                    "a new one.",
-                    "该链接在十分钟内可登录一次；`netgraft token --link` 输出新链接。",
+                    "The link logs in once, within ten minutes; `netgraft token --link` prints a "
+                    "new one."
                 )
             )
         click.echo(f"gRPC       {endpoints.grpc}")
-        click.echo(tr("Up until Ctrl-C.", "按 Ctrl-C 结束。"))
+        click.echo(tr("Up until Ctrl-C."))
 
-    return tell
+    return show
 
 
 @click.command(
@@ -83,12 +84,12 @@ def token_command(session: Session, link: bool) -> None:
     from netgraft import codes
     from netgraft.settings import settings
 
-    told = (
+    printed = (
         {"login_url": codes.link(settings().web_url)}
         if link
         else {"token": settings().make_token()}
     )
-    click.echo(json.dumps(told) if session.json else next(iter(told.values())))
+    click.echo(json.dumps(printed) if session.json else next(iter(printed.values())))
 
 
 @click.command("doctor", cls=Word, examples=("netgraft doctor", "netgraft doctor --json"))
@@ -110,8 +111,8 @@ def doctor_command(session: Session) -> None:
             out.print(f"  {'':<12} → {finding.advice}", soft_wrap=True)
     healthy = all(finding.level != "fail" for finding in found)
     if session.json:
-        told = {"ok": healthy, "checks": [finding.__dict__ for finding in found]}
-        click.echo(json.dumps(told, ensure_ascii=False))
+        report = {"ok": healthy, "checks": [finding.__dict__ for finding in found]}
+        click.echo(json.dumps(report, ensure_ascii=False))
     if not healthy:
         click.get_current_context().exit(FAILED)
 

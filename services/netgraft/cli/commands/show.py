@@ -13,6 +13,7 @@ from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 from netgraft.cli.terminal.output import tell
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     from netgraft.cli.services import Door
@@ -94,9 +95,7 @@ def _check_output(file: Path, *, force: bool) -> None:
         raise InvalidValue(
             name="-o",
             value=file,
-            expected=tr(
-                f"a file named {', '.join(DOCUMENTS)}", f"以 {'、'.join(DOCUMENTS)} 结尾的文件"
-            ),
+            expected=Message("a file named {endings}", endings=DOCUMENTS),
         )
     refuse_overwriting(file, force=force)
 
@@ -117,32 +116,31 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
     from netgraft.cli.terminal.output import console, duration, exact, size
     from netgraft.cli.terminal.view import facts
 
-    how = duration(graph.seconds) if graph.seconds else tr("from the cache", "来自缓存")
+    how = duration(graph.seconds) if graph.seconds else tr("from the cache")
     page = session.web(graph.page)
     out = console()
     out.print(
         facts(
             [
-                (tr("model", "模型"), graph.model_id),
-                (tr("title", "说明"), graph.title),
-                (tr("parameters", "参数"), exact(graph.parameters)),
-                (tr("trainable", "可训练"), exact(graph.trainable_parameters)),
-                (tr("boxes", "顶层节点"), exact(graph.top_level_nodes)),
-                (tr("operators", "算子"), exact(graph.operators)),
-                (tr("document", "文档"), f"{size(graph.document_bytes)}, {graph.method}, {how}"),
-                (tr("page", "页面"), page),
-                (tr("file", "文件"), str(output or "")),
+                (tr("model"), graph.model_id),
+                (tr("title"), graph.title),
+                (tr("parameters"), exact(graph.parameters)),
+                (tr("trainable"), exact(graph.trainable_parameters)),
+                (tr("boxes"), exact(graph.top_level_nodes)),
+                (tr("operators"), exact(graph.operators)),
+                (tr("document"), f"{size(graph.document_bytes)}, {graph.method}, {how}"),
+                (tr("page"), page),
+                (tr("file"), str(output or "")),
             ]
         )
     )
     if not page and not output:
-        told = tr(
-            "To see it: `netgraft up` and the chat page, or `netgraft show MODEL -o graph.html` "
-            f"and open that file in a browser (graph.onnx: in Netron, {NETRON}).",
-            "查看方式：运行 `netgraft up` 打开聊天页，或 `netgraft show MODEL -o graph.html` "
-            f"后用浏览器打开（graph.onnx 可用 Netron 打开，{NETRON}）。",
+        hint = tr(
+            "To see it: `netgraft up` and the chat page, or `netgraft show MODEL -o "
+            "graph.html` and open that file in a browser (graph.onnx: in Netron, {netron}).",
+            netron=NETRON,
         )
-        out.print(told, soft_wrap=True)
+        out.print(hint, soft_wrap=True)
 
 
 @click.command(
@@ -172,8 +170,8 @@ def inspect_command(
     door = session.door()
     resolved = resolve(session, door, model, weights)
     reply = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
-    wish = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
-    table = door.graphs.ListModules(wish)
+    request = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
+    table = door.graphs.ListModules(request)
     tell(reply.model.notices)
     if session.json:
         emit(reply, modules=table.rows)
@@ -203,7 +201,7 @@ def diff_command(session: Session, a: str, b: str) -> None:
     for part in diff_view(reply):
         console().print(part)
     if page := session.web(reply.page):
-        console().print(facts([(tr("page", "页面"), page)]), soft_wrap=True)
+        console().print(facts([(tr("page"), page)]), soft_wrap=True)
 
 
 @click.command(

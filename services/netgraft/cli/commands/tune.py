@@ -183,8 +183,8 @@ def _follow_to_end(
 def goes_on(job: str) -> str:
     """What to say to someone who stops watching."""
     return tr(
-        f"Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it.",
-        f"任务 {job} 仍在进行。`netgraft watch {job}` 继续查看，`netgraft cancel {job}` 取消。",
+        "Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it.",
+        job=job,
     )
 
 

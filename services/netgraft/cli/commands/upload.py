@@ -34,4 +34,4 @@ def upload_command(session: Session, file: Path) -> None:
         emit(done)
         return
     click.echo(f"{done.model.id}  {done.model.title}")
-    click.echo(tr("Go on with", "接下来") + f": netgraft show {done.model.id[:12]}")
+    click.echo(tr("Go on with: {command}", command=f"netgraft show {done.model.id[:12]}"))

@@ -7,31 +7,30 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.names import field_name
+from netgraft.language import mark
 
 if TYPE_CHECKING:
     from netgraft.v1 import agent_pb2
 
-COSTLY = ("finetune", "resume", "cancel")
-"""Steps that need consent (PlannerReply; the server checks it in any case)."""
-
-WORDS = {
-    "show": ("show", "绘制"),
-    "compare": ("compare", "比较"),
-    "retarget": ("retarget", "改头"),
-    "freeze": ("freeze", "冻结"),
-    "unfreeze": ("unfreeze", "解冻"),
-    "set_loss": ("set loss", "设置损失"),
-    "undo": ("undo", "撤销"),
-    "finetune": ("fine-tune", "微调"),
-    "evaluate": ("evaluate", "评估"),
-    "predict": ("predict", "预测"),
-    "export": ("export", "导出"),
-    "list_models": ("list models", "列出模型"),
-    "inspect": ("inspect", "查看"),
-    "status": ("status", "状态"),
-    "cancel": ("cancel", "取消"),
-    "resume": ("resume", "恢复"),
-    "list_jobs": ("list jobs", "列出任务"),
+VERBS = {
+    "show": mark("show"),
+    "compare": mark("compare"),
+    "retarget": mark("retarget"),
+    "freeze": mark("freeze"),
+    "unfreeze": mark("unfreeze"),
+    "set_loss": mark("set loss"),
+    "undo": mark("undo"),
+    "finetune": mark("fine-tune"),
+    "evaluate": mark("evaluate"),
+    "predict": mark("predict"),
+    "export": mark("export"),
+    "list_models": mark("list models"),
+    "inspect": mark("inspect"),
+    "status": mark("status"),
+    "cancel": mark("cancel"),
+    "resume": mark("resume"),
+    "list_jobs": mark("list jobs"),
 }
 
 
@@ -40,21 +39,19 @@ def step_line(step: "agent_pb2.Step") -> str:
     kind = step.WhichOneof("step")
     if kind is None:
         return ""
-    parts = [tr(*WORDS[kind])]
+    parts = [tr(VERBS[kind])]
     for field, value in getattr(step, kind).ListFields():
-        parts.append(f"{field.name} {', '.join(value) if field.is_repeated else value}")
+        shown = ", ".join(value) if field.is_repeated else value
+        parts.append(f"{field_name(field.name)} {shown}")
     return " · ".join(parts)
 
 
 def card_lines(reply: "agent_pb2.PlannerReply") -> Iterator[str]:
     """The plan card."""
     for number, step in enumerate(reply.steps, start=1):
-        asks = tr("  (asks consent)", "（需要同意）") if is_costly(step) else ""
-        yield f"  {number}. {step_line(step)}{asks}"
-    for line in reply.assumptions:
-        yield f"     {tr('assumed', '默认')}: {line}"
-
-
-def is_costly(step: "agent_pb2.Step") -> bool:
-    """Whether a step may only run with a person's consent."""
-    return step.WhichOneof("step") in COSTLY
+        line = step_line(step)
+        if number in reply.needs_consent:
+            line = tr("{step}  (asks consent)", step=line)
+        yield f"  {number}. {line}"
+    for assumed in reply.assumptions:
+        yield "     " + tr("assumed: {assumption}", assumption=assumed)

@@ -1,9 +1,11 @@
-"""English and Chinese, side by side at the line that is printed.
+"""The language of this call, and sentences said in it.
 
 Knows nothing of the environment: the root command reads it.
 """
 
 from contextvars import ContextVar
+
+from netgraft.language import render
 
 _language: ContextVar[str] = ContextVar("language", default="en")
 
@@ -18,6 +20,6 @@ def spoken() -> str:
     return _language.get()
 
 
-def tr(en: str, zh: str) -> str:
-    """The one of two sentences that the user reads."""
-    return zh if spoken() == "zh" else en
+def tr(template: str, /, **values: object) -> str:
+    """A sentence in the language of this call, filled in with values."""
+    return render(template, values, spoken())

@@ -76,15 +76,15 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> "Table":
 def tell(notices: "Iterable[str]") -> None:
     """Print notices, each once in a call, where they disturb no reader of results.
 
-    Not of a model that was given by its id: whoever has the id was told when it was made.
+    Not of a model that was given by its id: whoever has the id has read them when it was made.
     """
     context = click.get_current_context()
     if MODEL_ID.fullmatch(str(context.params.get("model", ""))):
         return
-    told = context.meta.setdefault("netgraft.cli.told", set())
+    printed = context.meta.setdefault("netgraft.cli.notices", set())
     for notice in notices:
-        if notice not in told:
-            told.add(notice)
+        if notice not in printed:
+            printed.add(notice)
             click.echo(click.style(f"! {notice}", fg="yellow"), err=True)
 
 

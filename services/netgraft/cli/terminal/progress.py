@@ -43,7 +43,7 @@ def remark(event: "tuning_pb2.JobEvent") -> str:
     from netgraft.v1 import tuning_pb2
 
     if event.kind == tuning_pb2.JobEvent.KIND_EPOCH:
-        epoch = tr("epoch", "轮次") + f" {event.epoch}/{event.total_epochs}"
+        epoch = _epoch(event)
         known = dict(event.metrics)
         if event.loss:
             known.setdefault("loss", event.loss)
@@ -57,17 +57,20 @@ def remark(event: "tuning_pb2.JobEvent") -> str:
 
 def _speed(event: "tuning_pb2.JobEvent") -> str:
     rate = event.images_per_second
-    return f"{rate:.4g} {tr('images/s', '张/秒')}" if rate else ""
+    return tr("{rate:.4g} images/s", rate=rate) if rate else ""
+
+
+def _epoch(event: "tuning_pb2.JobEvent") -> str:
+    return tr("epoch {epoch}/{total}", epoch=event.epoch, total=event.total_epochs)
 
 
 def _step(event: "tuning_pb2.JobEvent") -> str:
-    left = tr("left", "剩余")
     parts = (
-        f"{tr('step', '步')} {event.step}/{event.total_steps}",
-        f"{tr('epoch', '轮次')} {event.epoch}/{event.total_epochs}",
-        f"loss {event.loss:.4f}",
+        tr("step {step}/{total}", step=event.step, total=event.total_steps),
+        _epoch(event),
+        tr("loss {loss:.4f}", loss=event.loss),
         _speed(event),
-        f"{left} {duration(event.eta_seconds)}" if event.eta_seconds else "",
+        tr("left {time}", time=duration(event.eta_seconds)) if event.eta_seconds else "",
     )
     return "  ".join(part for part in parts if part)
 
@@ -107,7 +110,7 @@ class BarView:
     def __init__(self, progress: "Progress", job: str) -> None:
         self._progress = progress
         self._job = job
-        self._task = progress.add_task(job, total=None, told="")
+        self._task = progress.add_task(job, total=None, state="")
 
     def add(self, event: "tuning_pb2.JobEvent") -> None:
         from netgraft.v1 import tuning_pb2
@@ -120,7 +123,7 @@ class BarView:
         if event.total_steps:
             self._progress.update(self._task, total=event.total_steps, completed=event.step)
         if event.kind == tuning_pb2.JobEvent.KIND_STEP:
-            self._progress.update(self._task, told=_step(event))
+            self._progress.update(self._task, state=_step(event))
 
 
 def _progress(out: "Console") -> "Progress":
@@ -130,6 +133,6 @@ def _progress(out: "Console") -> "Progress":
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[state]}"),
         console=out,
     )

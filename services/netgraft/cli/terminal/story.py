@@ -1,4 +1,4 @@
-"""A plan being carried out, told as it happens: to people in lines and bars, to programs in JSON.
+"""A plan being carried out, shown as it happens: to people in lines and bars, to programs in JSON.
 
 Knows nothing of planning and consent.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Outcome:
-    """What came of a plan, as far as its events have told."""
+    """What came of a plan, as far as its events say."""
 
     def __init__(self) -> None:
         self.failure: agent_pb2.StepFailed | None = None
@@ -63,7 +63,7 @@ class Outcome:
 
 
 class Telling(Protocol):
-    """What tells a story."""
+    """What shows the events of a plan."""
 
     def add(self, event: "agent_pb2.RunEvent") -> None: ...
 
@@ -71,7 +71,7 @@ class Telling(Protocol):
 
 
 def tell(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Outcome:
-    """Tell all events; returns what came of the plan.
+    """Show all events; returns what came of the plan.
 
     When it breaks off (Ctrl-C, the server went away), says what goes on without us.
     """
@@ -148,7 +148,7 @@ class PlainTelling:
 
     def _details(self, step: "agent_pb2.StepFinished") -> list[str]:
         """What a person needs and the summary does not say: addresses and whole ids."""
-        model = f"{tr('model', '模型')} {step.model_id}"
+        model = tr("model {id}", id=step.model_id)
         result = step.WhichOneof("result")
         if result == "graph":
             page = self._web(step.graph.page)
@@ -163,7 +163,7 @@ class PlainTelling:
             if form in ("svg", "png"):
                 command = f"netgraft show {model} -o graph.{form}"
             page = self._web(step.export.page)
-            return [page, f"{tr('or', '或')}: {command}"] if page else [command]
+            return [page, tr("or: {command}", command=command)] if page else [command]
         return []
 
     def _line(self, text: str, style: str = "") -> None:

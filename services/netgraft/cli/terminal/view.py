@@ -8,7 +8,9 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.names import field_name, figure_name
 from netgraft.cli.terminal.output import count, duration, exact, size, table
+from netgraft.language import in_context
 
 if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
@@ -39,16 +41,16 @@ def edit_view(reply: "surgery_pb2.EditReply") -> "Iterator[Table]":
     trained, trains = exact(reply.trainable_before), exact(reply.trainable_after)
     yield facts(
         [
-            (tr("model", "模型"), reply.model.id),
-            (tr("title", "说明"), reply.model.title),
-            (tr("parameters", "参数"), f"{before} → {after}"),
-            (tr("trainable", "可训练"), f"{trained} → {trains}"),
+            (tr("model"), reply.model.id),
+            (tr("title"), reply.model.title),
+            (tr("parameters"), f"{before} → {after}"),
+            (tr("trainable"), f"{trained} → {trains}"),
         ]
     )
     if not reply.heads:
         return
-    numbers = ("in_features", tr("before", "之前"), tr("after", "之后"))
-    made = table(tr("head", "分类头"), tr("type", "类型"), *numbers, right=numbers)
+    numbers = (tr("in_features"), tr("before"), tr("after"))
+    made = table(tr("head"), tr("type"), *numbers, right=numbers)
     for head in reply.heads:
         made.add_row(head.path, head.type, str(head.in_features), str(head.before), str(head.after))
     yield made
@@ -59,23 +61,24 @@ def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
     shape = " × ".join(str(side) for side in reply.input_shape)
     yield facts(
         [
-            (tr("model", "模型"), reply.model.id),
-            (tr("title", "说明"), reply.model.title),
-            (tr("base", "基础"), reply.model.base),
-            (tr("task", "任务"), reply.model.task),
-            (tr("input", "输入"), shape),
-            (tr("parameters", "参数"), exact(reply.parameters)),
-            (tr("trainable", "可训练"), exact(reply.trainable_parameters)),
+            (tr("model"), reply.model.id),
+            (tr("title"), reply.model.title),
+            (tr("base"), reply.model.base),
+            (tr("task"), reply.model.task),
+            (tr("input"), shape),
+            (tr("parameters"), exact(reply.parameters)),
+            (tr("trainable"), exact(reply.trainable_parameters)),
             ("FLOPs", count(reply.flops)),
-            (tr("weights", "权重"), size(reply.weight_bytes)),
-            (tr("loss", "损失"), reply.model.loss),
-            *((name, f"{value:.4g}") for name, value in sorted(reply.model.metrics.items())),
+            (tr("weights"), size(reply.weight_bytes)),
+            (tr("loss"), reply.model.loss),
+            *(
+                (figure_name(name), f"{value:.4g}")
+                for name, value in sorted(reply.model.metrics.items())
+            ),
         ]
     )
-    numbers = ("in", "out", tr("classes", "类别"))
-    made = table(
-        tr("head", "分类头"), tr("type", "类型"), *numbers, tr("role", "作用"), right=numbers
-    )
+    numbers = (tr("in"), tr("out"), tr("classes"))
+    made = table(tr("head"), tr("type"), *numbers, tr("role"), right=numbers)
     for head in reply.heads:
         sizes = (str(head.in_features), str(head.out_features), str(head.classes))
         made.add_row(head.path, head.type, *sizes, head.role)
@@ -84,11 +87,11 @@ def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
 
 def modules_view(reply: "graph_pb2.ModuleTable") -> "Iterator[Table]":
     """The modules, each indented by its depth."""
-    numbers = (tr("parameters", "参数"), tr("trainable", "可训练"), "FLOPs", tr("memory", "内存"))
-    shape = tr("output", "输出")
-    made = table(tr("module", "模块"), tr("type", "类型"), shape, *numbers, right=numbers)
+    numbers = (tr("parameters"), tr("trainable"), "FLOPs", tr("memory"))
+    shape = tr("output")
+    made = table(tr("module"), tr("type"), shape, *numbers, right=numbers)
     for row in reply.rows:
-        name = row.path.rpartition(".")[2] or tr("(model)", "（模型）")
+        name = row.path.rpartition(".")[2] or tr("(model)")
         calls = f" ×{row.calls}" if row.calls > 1 else ""
         made.add_row(
             "  " * row.depth + name + calls,
@@ -107,10 +110,10 @@ def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
     from netgraft.v1 import graph_pb2
 
     kinds = {
-        graph_pb2.ModuleDifference.KIND_ADDED: tr("added", "新增"),
-        graph_pb2.ModuleDifference.KIND_REMOVED: tr("removed", "移除"),
-        graph_pb2.ModuleDifference.KIND_CHANGED: tr("changed", "改变"),
-        graph_pb2.ModuleDifference.KIND_TRAINABLE: tr("trainable", "训练"),
+        graph_pb2.ModuleDifference.KIND_ADDED: tr("added"),
+        graph_pb2.ModuleDifference.KIND_REMOVED: tr("removed"),
+        graph_pb2.ModuleDifference.KIND_CHANGED: tr("changed"),
+        graph_pb2.ModuleDifference.KIND_TRAINABLE: tr(in_context("difference", "trainable")),
     }
     yield facts(
         [
@@ -118,34 +121,33 @@ def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
             ("b", f"{reply.b_id}  {exact(reply.b_parameters)}"),
         ]
     )
-    numbers = (tr("parameters a", "参数 a"), tr("parameters b", "参数 b"))
-    made = table(tr("module", "模块"), tr("what", "变化"), "a", "b", *numbers, right=numbers)
+    numbers = (tr("parameters a"), tr("parameters b"))
+    made = table(tr("module"), tr("what"), "a", "b", *numbers, right=numbers)
     for difference in reply.differences:
         made.add_row(
-            difference.path or tr("(model)", "（模型）"),
+            difference.path or tr("(model)"),
             kinds.get(difference.kind, ""),
             difference.before,
             difference.after,
             exact(difference.parameters_before),
             exact(difference.parameters_after),
         )
-    yield made if reply.differences else facts([("", tr("No difference.", "没有差异。"))])
+    yield made if reply.differences else facts([("", tr("No difference."))])
 
 
 def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
     """Names of the zoo."""
     if not reply.entries:
-        told = tr(
-            "No model fits. `netgraft models` lists all; `netgraft prefetch NAME` brings weights "
-            "to this machine; files that were opened and models that were trained are listed, too.",
-            "没有符合条件的模型。`netgraft models` 列出全部；`netgraft prefetch NAME` 把权重下载到"
-            "本机；打开过的文件和训练好的模型也会列出。",
+        hint = tr(
+            "No model fits. `netgraft models` lists all; `netgraft prefetch NAME` brings "
+            "weights to this machine; files that were opened and models that were trained "
+            "are listed, too."
         )
-        yield facts([("", told)])
+        yield facts([("", hint)])
         return
-    numbers = (tr("parameters", "参数"), "FLOPs", "top-1 %", tr("input", "输入"))
-    words = (tr("licence", "许可证"), tr("on disk", "本地权重"))
-    made = table(tr("name", "名称"), tr("task", "任务"), *numbers, *words, right=numbers)
+    numbers = (tr("parameters"), "FLOPs", "top-1 %", tr("input"))
+    words = (tr("licence"), tr("on disk"))
+    made = table(tr("name"), tr("task"), *numbers, *words, right=numbers)
     for entry in reply.entries:
         made.add_row(
             f"{entry.name}\n{entry.title}" if entry.title else entry.name,
@@ -160,11 +162,8 @@ def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
     yield made
     shown, total = len(reply.entries), reply.total
     if shown < total:
-        told = tr(
-            f"{shown} of {total} shown; --limit {total} shows all.",
-            f"共 {total} 个，显示了 {shown} 个；--limit {total} 显示全部。",
-        )
-        yield facts([("", told)])
+        hint = tr("{shown} of {total} shown; --limit {total} shows all.", shown=shown, total=total)
+        yield facts([("", hint)])
 
 
 def state_name(state: int) -> str:
@@ -172,11 +171,11 @@ def state_name(state: int) -> str:
     from netgraft.v1 import tuning_pb2
 
     names: dict[int, str] = {
-        tuning_pb2.JOB_STATE_QUEUED: tr("queued", "排队中"),
-        tuning_pb2.JOB_STATE_RUNNING: tr("running", "运行中"),
-        tuning_pb2.JOB_STATE_SUCCEEDED: tr("succeeded", "成功"),
-        tuning_pb2.JOB_STATE_FAILED: tr("failed", "失败"),
-        tuning_pb2.JOB_STATE_CANCELLED: tr("cancelled", "已取消"),
+        tuning_pb2.JOB_STATE_QUEUED: tr("queued"),
+        tuning_pb2.JOB_STATE_RUNNING: tr("running"),
+        tuning_pb2.JOB_STATE_SUCCEEDED: tr("succeeded"),
+        tuning_pb2.JOB_STATE_FAILED: tr("failed"),
+        tuning_pb2.JOB_STATE_CANCELLED: tr("cancelled"),
     }
     return names.get(state, "")
 
@@ -184,20 +183,17 @@ def state_name(state: int) -> str:
 def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
     """Jobs, newest first."""
     if not reply.jobs:
-        told = tr(
-            "No such jobs. `netgraft finetune MODEL --data DATA` starts one.",
-            "没有这样的任务。`netgraft finetune 模型 --data 数据` 可启动一个。",
-        )
-        yield facts([("", told)])
+        hint = tr("No such jobs. `netgraft finetune MODEL --data DATA` starts one.")
+        yield facts([("", hint)])
         return
     made = table(
-        tr("job", "任务"),
-        tr("state", "状态"),
-        tr("model", "模型"),
-        tr("data", "数据"),
-        tr("progress", "进度"),
-        tr("figures", "指标"),
-        tr("created", "创建时间"),
+        tr("job"),
+        tr("state"),
+        tr("model"),
+        tr("data"),
+        tr("progress"),
+        tr("figures"),
+        tr("created"),
     )
     for job in reply.jobs:
         made.add_row(
@@ -215,23 +211,25 @@ def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
 def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
     """Everything about one job."""
     spec = ", ".join(
-        f"{field.name} {value}" for field, value in job.spec.ListFields() if field.name != "model"
+        f"{field_name(field.name)} {value}"
+        for field, value in job.spec.ListFields()
+        if field.name != "model"
     )
     failed = f"{job.error_message} ({job.error_reason})" if job.error_reason else ""
     yield facts(
         [
-            (tr("job", "任务"), job.id),
-            (tr("state", "状态"), state_name(job.state)),
-            (tr("error", "错误"), failed),
-            (tr("model", "模型"), job.spec.model),
-            (tr("settings", "设置"), spec),
-            *((tr("assumed", "默认"), line) for line in job.assumptions),
-            (tr("progress", "进度"), _progress(job.last_event)),
-            (tr("figures", "指标"), figures(job.metrics)),
-            (tr("result", "结果"), job.result_model),
-            (tr("created", "创建时间"), _when(job.create_time)),
-            (tr("took", "用时"), _took(job)),
-            (tr("attempt", "第几次"), str(job.attempt) if job.attempt > 1 else ""),
+            (tr("job"), job.id),
+            (tr("state"), state_name(job.state)),
+            (tr("error"), failed),
+            (tr("model"), job.spec.model),
+            (tr("settings"), spec),
+            *((tr("assumed"), line) for line in job.assumptions),
+            (tr("progress"), _progress(job.last_event)),
+            (tr("figures"), figures(job.metrics)),
+            (tr("result"), job.result_model),
+            (tr("created"), _when(job.create_time)),
+            (tr("took"), _took(job)),
+            (tr("attempt"), str(job.attempt) if job.attempt > 1 else ""),
         ]
     )
 
@@ -246,7 +244,7 @@ def _took(job: "tuning_pb2.Job") -> str:
 
 def figures(metrics: Mapping[str, float]) -> str:
     """Metrics on one line: accuracy 0.97, loss 0.11."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items()))
+    return ", ".join(f"{figure_name(name)} {value:.4g}" for name, value in sorted(metrics.items()))
 
 
 def _progress(event: "tuning_pb2.JobEvent") -> str:

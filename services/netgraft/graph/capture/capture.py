@@ -21,6 +21,7 @@ from netgraft.graph.capture.recording import Recording
 from netgraft.graph.capture.tracing import trace
 from netgraft.graph.lens import Parameter
 from netgraft.graph.nesting import Size
+from netgraft.language import quoted
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ def capture(subject: Subject) -> tuple[Recording, nn.Module]:
         try:
             return trace(module, subject.inputs("cpu", 1), examples=1), module
         except RESISTS as error:
-            raise CannotDraw(model=subject.name, problem=_line(error)) from error
+            raise CannotDraw(model=subject.name, problem=quoted(_line(error))) from error
 
 
 def _without_values(module: nn.Module, inputs: tuple[Any, ...]) -> Recording:

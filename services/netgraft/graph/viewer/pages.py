@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 
 from netgraft.errors import NotFound
+from netgraft.language import Message
 
 STATIC = "static"
 """The word that stands in a model id's place for the shared files."""
@@ -144,7 +145,7 @@ def static_file(path: str) -> File:
     shared = _shared()
     folder, _, name = path.partition("/")
     if folder != shared.folder or name not in shared.files.keys() | shared.readers.keys():
-        raise NotFound(what=f"the file {path!r}")
+        raise NotFound(what=Message("the file {path!r}", path=path))
     data = shared.files.get(name) or shared.readers[name].read_bytes()
     return File(data, content_type(name), immutable=True)
 

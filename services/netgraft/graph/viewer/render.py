@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from netgraft.errors import CannotDraw, NotFound
 from netgraft.graph.viewer import pages
 from netgraft.graph.viewer.view import View
+from netgraft.language import Message, quoted
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
@@ -25,7 +26,7 @@ ORIGIN = "http://netgraft.invalid"
 PATIENCE = 60_000
 """Milliseconds that Netron may take to draw."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-INSTALL = (
+INSTALL = Message(
     "a picture file needs a browser: `pip install 'netgraft[render]'`, "
     "and Chromium (`apt-get install chromium`, or `playwright install chromium`)."
 )
@@ -107,11 +108,11 @@ class _Studio:
                 self._queue.put((work, title, result))
         except Error as error:
             missing = "Executable doesn't exist" in error.message
-            problem = INSTALL if missing else error.message.splitlines()[0]
+            problem = INSTALL if missing else quoted(error.message.splitlines()[0])
             result.set_exception(_cannot(title, problem, error))
 
 
-def _cannot(title: str, problem: str, cause: Exception) -> CannotDraw:
+def _cannot(title: str, problem: Message, cause: Exception) -> CannotDraw:
     error = CannotDraw(model=title, problem=problem)
     error.__cause__ = cause
     return error
@@ -138,7 +139,8 @@ def _picture(
             timeout=PATIENCE,
         )
         if done is None or done.get_attribute("data-netgraft") == "failed":
-            problem = done.get_attribute("data-netgraft-error") if done else "no answer"
+            report = done.get_attribute("data-netgraft-error") if done else None
+            problem = quoted(report) if report else Message("the browser does not answer.")
             raise CannotDraw(model=title, problem=problem)
         encoded: Any = page.evaluate(EXPORT, f"graph.{kind}")
         return base64.b64decode(encoded)

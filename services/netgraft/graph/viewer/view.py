@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from netgraft.errors import InvalidValue
 from netgraft.graph.lens import LENSES
+from netgraft.language import Message
 
 LARGEST_BATCH = 1_000_000
 MOST_OPEN = 200
@@ -42,10 +43,12 @@ class View:
     def check(self) -> None:
         """Raises InvalidValue."""
         if self.lens and self.lens not in LENSES:
-            expected = f"one of {', '.join(LENSES)}"
+            expected = Message("one of {choices}", choices=list(LENSES))
             raise InvalidValue(name="lens", value=repr(self.lens), expected=expected)
         if not 1 <= self.batch <= LARGEST_BATCH:
-            expected = f"a whole number from 1 to {LARGEST_BATCH:,}"
+            expected = Message(
+                "a whole number from {least:,} to {most:,}", least=1, most=LARGEST_BATCH
+            )
             raise InvalidValue(name="batch", value=self.batch, expected=expected)
 
     def query(self) -> str:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from netgraft.errors import CannotExport, DetectorFormat, InvalidValue
+from netgraft.language import quoted
 from netgraft.models.build import build
 from netgraft.models.export import card, code
 from netgraft.models.layers.adapters import merge_adapters
@@ -154,5 +155,5 @@ def _explained(recipe: Recipe, kind: str) -> Iterator[None]:
         yield
     except (RuntimeError, ValueError, AssertionError, TypeError, NotImplementedError) as error:
         lines = str(error).strip().splitlines()
-        problem = lines[0][:200] if lines else type(error).__name__
+        problem = quoted(lines[0][:200] if lines else type(error).__name__)
         raise CannotExport(model=recipe.title, format=kind, problem=problem) from error

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
 
+from netgraft.language import Message
+
 SECONDS = 10
 """Longest silence of a server, also at the beginning: "no network" is told soon."""
 ATTEMPTS = 5
@@ -31,6 +33,10 @@ RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 class WrongContent(OSError):
     """What arrived is not what the file's name says."""
+
+    def __init__(self, problem: Message) -> None:
+        super().__init__(problem)
+        self.problem = problem
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,10 @@ def download(url: str, file: Path, sha256: str = "") -> Iterator[Progress]:
             yield from _get(url, file.name, arrived)
         if not _fits(out, sha256):
             arrived.drop()
-            raise WrongContent(f"what {url} gave has another SHA-256 than {sha256}…")
+            problem = Message(
+                "what {url} gave has another SHA-256 than {hash}…", url=url, hash=sha256
+            )
+            raise WrongContent(problem)
         out.flush()
         part.replace(file)
 

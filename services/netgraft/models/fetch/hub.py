@@ -18,6 +18,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from tqdm.std import tqdm
 
+from netgraft.language import Message
 from netgraft.models.fetch.cached import HUB_FILES
 from netgraft.models.fetch.http import Progress, WrongContent
 from netgraft.models.sources.huggingface import config as hf_config
@@ -78,7 +79,10 @@ def _model(id_: str, revision: str, told: Told) -> list[Path]:
         index = _get(id_, commit, hf_folder.INDEX, told, limit)
     shards = hf_folder.shards(index, id_)
     if strays := [shard for shard in shards if not SHARD.fullmatch(shard)]:
-        raise WrongContent(f"{index.name} names {strays[0]!r}, which is no part of it")
+        problem = Message(
+            "{file} names {part!r}, which is not part of it", file=index.name, part=strays[0]
+        )
+        raise WrongContent(problem)
     files: list[Path] = []
     for shard in shards:
         files.append(_get(id_, commit, shard, told, limit))
@@ -125,4 +129,7 @@ def _check(file: Path) -> None:
     if found != blob.name:
         file.unlink()
         blob.unlink(missing_ok=True)
-        raise WrongContent(f"{file.name} has another SHA-256 than the hub says; it was removed")
+        problem = Message(
+            "{file} has another SHA-256 than the hub says; it was removed", file=file.name
+        )
+        raise WrongContent(problem)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import DiskFull, WeightsUnavailable
+from netgraft.language import Message, quoted
 from netgraft.models.fetch import http as downloading
 from netgraft.models.fetch.http import Progress
 from netgraft.settings import settings
@@ -53,11 +54,11 @@ def download(url: str, model: str) -> Iterator[Progress]:
         size = file.stat().st_size
         yield Progress(file.name, size, size, 0)
     except urllib.error.URLError as error:  # HTTPError's reason is the server's
-        raise _unavailable(model, file, str(error.reason)) from error
+        raise _unavailable(model, file, quoted(error.reason)) from error
     except OSError as error:
         if error.errno == ENOSPC:
             raise DiskFull(folder=hub_folder()) from error
-        raise _unavailable(model, file, str(error)) from error
+        raise _unavailable(model, file, _reported(error)) from error
 
 
 def _mirrored(url: str) -> str:
@@ -80,7 +81,8 @@ def read(file: Path, model: str) -> dict[str, Tensor]:
         lazily = zipfile.is_zipfile(file)
         state = torch.load(file, map_location="cpu", weights_only=True, mmap=lazily)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise _unavailable(model, file, f"{file.name} is damaged; remove it") from error
+        problem = Message("{file} is damaged; remove it", file=file.name)
+        raise _unavailable(model, file, problem) from error
     return dict(state)
 
 
@@ -90,5 +92,9 @@ def hub_folder() -> str:
     return folder.replace(str(Path.home()), "~", 1)
 
 
-def _unavailable(model: str, file: Path, problem: str) -> WeightsUnavailable:
+def _reported(error: OSError) -> Message:
+    return error.problem if isinstance(error, downloading.WrongContent) else quoted(error)
+
+
+def _unavailable(model: str, file: Path, problem: Message) -> WeightsUnavailable:
     return WeightsUnavailable(model=model, problem=problem, file=file.name, folder=hub_folder())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from netgraft.errors import UnsupportedFile
+from netgraft.language import Message
 from netgraft.models.recipe import HeadEdit
 from netgraft.models.sources.keras import archive as keras_archive
 from netgraft.models.untrusted import limits
@@ -95,12 +96,12 @@ def _look_at_safetensors(file: BinaryIO, name: str) -> Found:
         shapes = {key: tuple(map(int, entry["shape"])) for key, entry in entries.items()}
         end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
     except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise UnsupportedFile(path=name, problem="its header is damaged.") from error
+        raise UnsupportedFile(path=name, problem=Message("its header is damaged.")) from error
     file.seek(0)
     header = int.from_bytes(file.read(8), "little")
     file.seek(0, os.SEEK_END)
     if file.tell() != 8 + header + end:
-        raise UnsupportedFile(path=name, problem="it was cut short.")
+        raise UnsupportedFile(path=name, problem=Message("it was cut short."))
     return _fitted("safetensors", shapes)
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.errors import UnsupportedFile
+from netgraft.language import Message
 from netgraft.models import resolve
 from netgraft.models.files import fingerprints
 from netgraft.models.files.fingerprints import Shapes, Signature, counted
@@ -159,7 +160,7 @@ def adopt(
         try:
             module.load_state_dict(tensors(file, store, module))
         except RuntimeError as error:
-            problem = "its tensors do not fit any more; open the file again."
+            problem = Message("its tensors do not fit any more; open the file again.")
             raise UnsupportedFile(path=file.name, problem=problem) from error
     return module
 
@@ -203,7 +204,7 @@ def tensors(file: UserFile, store: "Store", module: nn.Module) -> dict[str, Tens
     for spelled in spellings(shapes):
         if counted(spelled.items()).keys() == wanted.keys():
             return dict(zip(spelled, found.values(), strict=True))
-    raise UnsupportedFile(path=file.name, problem="its tensors do not fit any more.")
+    raise UnsupportedFile(path=file.name, problem=Message("its tensors do not fit any more."))
 
 
 def values(base: Base, store: "Store") -> dict[str, Tensor]:

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from netgraft.errors import NoSuchFile, UnsupportedFile
+from netgraft.language import Message, plural
 from netgraft.models.files.inspect import Found, look
+from netgraft.models.notices import stored
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
-from netgraft.models.resolve import LANGUAGES
 from netgraft.models.sources.keras import archive as keras_archive
 from netgraft.models.untrusted import safe_open
 from netgraft.models.untrusted.formats import Format, display_name, format_of
@@ -34,7 +35,7 @@ VERSION = 3
 
 
 def open_file(reference: str, store: Store) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe of a model's file, and notices, each in English and Chinese.
+    """The recipe of a model's file, and notices as `notices.stored` writes them.
 
     Raises NoSuchFile, OutsideDataRoots, UnsupportedFile, UnsafeFile and TooLarge.
     """
@@ -107,7 +108,7 @@ def _copied(path: Path, name: str) -> Iterator[Path]:
         with safe_open.room():
             size, _ = safe_open.copy(source, out, name, safe_open.of_files())
         if size == 0:
-            raise UnsupportedFile(path=name, problem="it is empty.")
+            raise UnsupportedFile(path=name, problem=Message("it is empty."))
         yield Path(out.name)
 
 
@@ -144,24 +145,6 @@ def _record(digest: str, name: str) -> str:
 # Telling
 
 
-def _near(found: Found) -> str:
-    if not found.near:
-        return ""
-    named = ", ".join(found.lacking) + (", …" if found.lacks > len(found.lacking) else "")
-    return (
-        f" Nearest is {found.near}; of its {found.of} tensors {found.lacks} are missing or of "
-        f"another shape: {named}."
-    )
-
-
-def _near_zh(found: Found) -> str:
-    if not found.near:
-        return ""
-    named = "、".join(found.lacking) + ("……" if found.lacks > len(found.lacking) else "")
-    lacks = f"{found.of} 个张量中有 {found.lacks} 个缺失或形状不同"
-    return f"最接近的是 {found.near}：它的 {lacks}：{named}。"
-
-
 def _base(found: Found, digest: str, name: str) -> Base:
     file = UserFile(
         digest, found.kind, name, found.task, found.input_shape, found.heads, found.config
@@ -170,43 +153,71 @@ def _base(found: Found, digest: str, name: str) -> Base:
 
 
 def _notices(found: Found, base: Base, name: str) -> Iterator[str]:
-    format_ = format_of(found.kind)
+    if notice := _notice(found, base, name):
+        yield stored(notice)
+
+
+def _notice(found: Found, base: Base, name: str) -> Message | None:
     if found.source != "file":
-        zoo = base.name if base.source == "torchvision" else f"timm/{base.name}"
-        classes = found.heads[0].after if found.heads else 0
-        also = ", ".join(found.also)
-        yield LANGUAGES.join(
-            (
-                f"{name} holds {found.tensors} tensors and no structure; their names and shapes "
-                f"are those of {zoo}{f' with {classes} classes' if classes else ''}, so it is "
-                f"drawn and built as that.{f' They also fit {also}.' if also else ''}",
-                f"{name} 只含 {found.tensors} 个张量而没有结构；其名称和形状与 {zoo}"
-                f"{f'（{classes} 类）' if classes else ''} 一致，因此按该结构绘制和构建。"
-                f"{f'也符合 {also}。' if also else ''}",
-            )
+        return _with(
+            Message(
+                "{name} holds {count} tensors and no structure; their names and shapes are those "
+                "of {model}, so it is drawn and built as that.",
+                name=name,
+                count=found.tensors,
+                model=_matching(found, base),
+            ),
+            Message("They also fit {models}.", models=found.also) if found.also else None,
         )
-    elif found.kind in ("state_dict", "safetensors"):
-        yield LANGUAGES.join(
-            (
-                f"{name} holds {found.tensors} tensors and no structure, and no model of the zoo "
-                f"has tensors of these names and shapes: it is shown as it is.{_near(found)}",
-                f"{name} 只含 {found.tensors} 个张量而没有结构，且模型库中没有名称和形状与之一致"
-                f"的模型：按原样显示。{_near_zh(found)}",
-            )
+    if found.kind in ("state_dict", "safetensors"):
+        return _with(
+            Message(
+                "{name} holds {count} tensors and no structure, and no model of the zoo has "
+                "tensors of these names and shapes: it is shown as it is.",
+                name=name,
+                count=found.tensors,
+            ),
+            _nearest(found) if found.near else None,
         )
-    elif found.kind == "keras" and found.input_shape:
-        yield LANGUAGES.join(
-            (
-                f"{name} is built of Keras's layers. A softmax or sigmoid at its end is left out: "
-                "it answers with logits, as all models here do.",
-                f"{name} 由 Keras 的层构建；末尾的 softmax 或 sigmoid 已略去："
-                "与这里的其他模型一样，输出为 logits。",
-            )
+    if found.kind == "keras" and found.input_shape:
+        return Message(
+            "{name} is built of Keras's layers. A softmax or sigmoid at its end is left out: it "
+            "answers with logits, as all models here do.",
+            name=name,
         )
-    elif document_format(base):
-        yield LANGUAGES.join(
-            (
-                f"{name} ({format_.label}) is shown as it is; it cannot be edited or trained.",
-                f"{name}（{format_.label}）按原样显示；不能编辑或训练。",
-            )
+    if document_format(base):
+        return Message(
+            "{name} ({format}) is shown as it is; it cannot be edited or trained.",
+            name=name,
+            format=format_of(found.kind).label,
         )
+    return None
+
+
+def _with(first: Message, second: Message | None) -> Message:
+    """One or two sentences."""
+    return Message("{first} {second}", first=first, second=second) if second else first
+
+
+def _matching(found: Found, base: Base) -> Message | str:
+    """The model of the zoo that a file's tensors fit, with its classes where it has a head."""
+    zoo = base.name if base.source == "torchvision" else f"timm/{base.name}"
+    if found.heads and (classes := found.heads[0].after):
+        return Message(
+            plural("{model} with {count} class", "{model} with {count} classes"),
+            model=zoo,
+            count=classes,
+        )
+    return zoo
+
+
+def _nearest(found: Found) -> Message:
+    """The model of the zoo that comes nearest to a file, and which of its tensors that lacks."""
+    some = found.lacks > len(found.lacking)
+    return Message(
+        "Nearest is {near}; of its {of} tensors {count} are missing or of another shape: {names}.",
+        near=found.near,
+        of=found.of,
+        count=found.lacks,
+        names=Message("{names}, …", names=found.lacking) if some else found.lacking,
+    )

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 from netgraft.models.nearest import nearest
 from netgraft.models.stored import Scalar
 
@@ -44,8 +45,8 @@ def _is_layer(kind: object) -> bool:
 def layer_class(name: str) -> type[nn.Module]:
     """The class of torch.nn that a name means. Raises InvalidValue."""
     if name not in layers():
-        near = ", ".join(nearest(name, layers()))
-        expected = f"a layer of torch.nn, such as {near}"
+        near = nearest(name, layers())
+        expected = Message("a layer of torch.nn, such as {near}", near=near)
         raise InvalidValue(name="type", value=repr(name), expected=expected)
     return layers()[name]
 
@@ -59,10 +60,11 @@ def checked_arguments(name: str, arguments: Mapping[str, Scalar]) -> tuple[tuple
     known = [each for each in plain if each not in ELSEWHERE]
     for key, value in arguments.items():
         if key not in known:
-            expected = f"one of {', '.join(known)}" if known else f"given: {name} takes none"
+            none = Message("{type} takes no arguments", type=name)
+            expected = Message("one of {choices}", choices=known) if known else none
             raise InvalidValue(name="arguments", value=repr(key), expected=expected)
         if isinstance(value, float) and not math.isfinite(value):
-            raise InvalidValue(name=key, value=repr(value), expected="a finite number")
+            raise InvalidValue(name=key, value=repr(value), expected=Message("a finite number"))
     return tuple(sorted(arguments.items()))
 
 

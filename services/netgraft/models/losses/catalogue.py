@@ -6,6 +6,8 @@ Imports torch only where a loss is made, so that names can be checked cheaply.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netgraft.language import Message
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -23,20 +25,24 @@ IGNORED = 255
 class Loss:
     """What a loss is."""
 
-    says: str
+    says: Message
     tasks: tuple[str, ...]
     """Tasks whose logits and targets it fits."""
 
 
 LOSSES: dict[str, Loss] = {
-    "cross_entropy": Loss("cross entropy of the softmax", EVERY),
-    "label_smoothing": Loss(f"cross entropy with targets smoothed by {SMOOTHING}", EVERY),
-    "focal": Loss(f"focal loss, gamma {GAMMA:g}: easy examples count less", EVERY),
-    "bce": Loss("binary cross entropy of every class by itself", EVERY),
-    "mse": Loss("squared distance of the logits from the one-hot target", WHOLE),
-    "l1": Loss("absolute distance of the logits from the one-hot target", WHOLE),
-    "huber": Loss("Huber distance of the logits from the one-hot target", WHOLE),
-    "dice": Loss("one minus the overlap of masks", ("segmentation",)),
+    "cross_entropy": Loss(Message("cross entropy of the softmax"), EVERY),
+    "label_smoothing": Loss(
+        Message("cross entropy with targets smoothed by {share}", share=SMOOTHING), EVERY
+    ),
+    "focal": Loss(
+        Message("focal loss, gamma {gamma:g}: easy examples count less", gamma=GAMMA), EVERY
+    ),
+    "bce": Loss(Message("binary cross entropy of every class by itself"), EVERY),
+    "mse": Loss(Message("squared distance of the logits from the one-hot target"), WHOLE),
+    "l1": Loss(Message("absolute distance of the logits from the one-hot target"), WHOLE),
+    "huber": Loss(Message("Huber distance of the logits from the one-hot target"), WHOLE),
+    "dice": Loss(Message("one minus the overlap of masks"), ("segmentation",)),
 }
 
 

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from netgraft.errors import LossMismatch
+from netgraft.language import Message
 from netgraft.models.losses.catalogue import fitting, fitting_behind
 
 ACTIVATIONS = {
@@ -37,5 +38,5 @@ def must_fit(loss: str, output: Tensor, task: str, model: str) -> None:
     """Raise LossMismatch where a loss does not read what such outputs hold."""
     activation = last_activation(output)
     if activation and loss not in (fit := fitting_behind(activation)):
-        others = ", ".join(name for name in fitting(task) if name in fit) or "none"
+        others = ", ".join(name for name in fitting(task) if name in fit) or Message("none")
         raise LossMismatch(loss=loss, model=model, activation=activation, fitting=others)

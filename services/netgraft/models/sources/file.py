@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netgraft.errors import CannotExport, OnlyDrawn
+from netgraft.language import Message
 from netgraft.models.fetch.http import Progress
 from netgraft.models.recipe import Base, UserFile
 from netgraft.models.sources.source import Plain, Preprocessing
@@ -69,8 +70,9 @@ class FileSource:
     def plain(self, base: Base) -> Plain:
         file = user_file(base)
         if file.kind == "keras" and file.input_shape:
-            problem = (
-                "it is made of Keras's layers. As onnx, pt2 or torchscript it needs Keras no more."
+            problem = Message(
+                "it is made of Keras's layers. Export it as onnx, pt2 or torchscript, which need "
+                "no Keras."
             )
             raise CannotExport(model=base.name, format="python", problem=problem)
         if file.kind != "module":

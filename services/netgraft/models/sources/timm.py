@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from netgraft.errors import WeightsUnavailable
+from netgraft.language import Message, quoted
 from netgraft.models.fetch import hub, torch_hub
 from netgraft.models.fetch.cached import HUB, HUB_FILES
 from netgraft.models.fetch.http import Progress, WrongContent
@@ -137,12 +138,12 @@ def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _unavailable(base: Base, error: Exception) -> WeightsUnavailable:
-    problem = str(error) if isinstance(error, WrongContent) else type(error).__name__
+    problem = error.problem if isinstance(error, WrongContent) else quoted(type(error).__name__)
     if isinstance(error, LocalEntryNotFoundError):
-        problem = "no network"
+        problem = Message("no network")
     return WeightsUnavailable(
         model=f"timm/{base.name}",
         problem=problem,
         file=f"timm/{base.name}.{base.weights}",
-        folder="the Hugging Face cache",
+        folder=Message("the Hugging Face cache"),
     )

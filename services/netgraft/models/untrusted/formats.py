@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from netgraft.errors import UnsupportedFile
+from netgraft.language import Message
 from netgraft.models.untrusted import limits
 from netgraft.models.zoo.catalogue import by_name
 
@@ -196,16 +197,19 @@ def tell(file: BinaryIO, size: int, name: str) -> str:
     if kind:
         return kind
     if suffix in (".onnx", ".safetensors", ".h5", ".hdf5", ".keras", ".pt2", ".tflite", ".npz"):
-        problem = f"its content is not what {suffix} says; the file may be damaged."
+        problem = Message(
+            "its content is not what {suffix} says; the file may be damaged.", suffix=suffix
+        )
         raise UnsupportedFile(path=name, problem=problem)
     if head[:1] == b"\x80" and suffix in TORCH_SUFFIXES:
         return "torch"
     if suffix in BY_NAME and size:
         return suffix[1:]
-    problem = "its format is not known. Known are " + ", ".join(
-        (".pth", ".pt2", ".safetensors", ".onnx", ".keras", ".h5", ".tflite")
+    problem = Message(
+        "its format is not known. Known are {formats} and the other formats that Netron reads.",
+        formats=(".pth", ".pt2", ".safetensors", ".onnx", ".keras", ".h5", ".tflite"),
     )
-    raise UnsupportedFile(path=name, problem=f"{problem} and the other formats that Netron reads.")
+    raise UnsupportedFile(path=name, problem=problem)
 
 
 def _by_magic(head: bytes, size: int) -> str:
@@ -258,6 +262,6 @@ def member(file: BinaryIO, tail: str, name: str) -> bytes:
                 if found == tail or found.partition("/")[2] == tail:
                     return archive.read(found)
     except UNREADABLE as error:
-        problem = "its archive is damaged, or was cut short."
+        problem = Message("its archive is damaged, or was cut short.")
         raise UnsupportedFile(path=name, problem=problem) from error
     return b""

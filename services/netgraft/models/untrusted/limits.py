@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from netgraft.errors import TooLarge, UnsupportedFile
+from netgraft.language import Message
 from netgraft.settings import settings
 
 MOST_NODES = 50_000
@@ -45,16 +46,17 @@ def members(file: BinaryIO, name: str) -> list[str]:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
-        problem = "its archive is damaged, or was cut short."
+        problem = Message("its archive is damaged, or was cut short.")
         raise UnsupportedFile(path=name, problem=problem) from error
     finally:
         file.seek(0)
     if sum(info.file_size for info in infos) > limit:
-        raise TooLarge(what=f"{name}, unpacked,", limit=f"{limit // 2**20:,} MiB")
+        what = Message("{name}, unpacked,", name=name)
+        raise TooLarge(what=what, limit=f"{limit // 2**20:,} MiB")
     descriptions = (".json", ".pkl", ".py")
     for info in infos:
         if info.filename.endswith(descriptions) and info.file_size > MOST_TEXT:
-            what = f"the description inside {name}"
+            what = Message("the description inside {name}", name=name)
             raise TooLarge(what=what, limit=f"{MOST_TEXT // 2**20} MiB")
     return [info.filename for info in infos]
 
@@ -75,7 +77,7 @@ def _check_directory(file: BinaryIO, name: str) -> None:
         )
     file.seek(0)
     if directory > MOST_DIRECTORY:
-        raise TooLarge(what=f"the archive's directory of {name}", limit="16 MiB")
+        raise TooLarge(what=Message("the archive's directory of {name}", name=name), limit="16 MiB")
 
 
 def check_code(file: BinaryIO, name: str) -> None:
@@ -83,7 +85,8 @@ def check_code(file: BinaryIO, name: str) -> None:
     with zipfile.ZipFile(file) as archive:
         code = [found for found in archive.infolist() if found.filename.endswith(".py")]
     if sum(found.file_size for found in code) > MOST_CODE:
-        raise TooLarge(what=f"the code in {name}", limit=f"{MOST_CODE // 2**20} MiB")
+        what = Message("the code in {name}", name=name)
+        raise TooLarge(what=what, limit=f"{MOST_CODE // 2**20} MiB")
 
 
 # ONNX, off the wire (protobuf.dev/programming-guides/encoding; onnx/onnx.proto)
@@ -131,9 +134,13 @@ def onnx_size(file: BinaryIO, name: str) -> OnnxSize:
                 elif number == 25:  # functions
                     _count_graph(data, start, end, counted, name, depth=1, node_field=7)
         except ValueError as error:
-            problem = "it is damaged, or was cut short."
+            problem = Message("it is damaged, or was cut short.")
             raise UnsupportedFile(path=name, problem=problem) from error
     return counted
+
+
+def _graph_of(name: str) -> Message:
+    return Message("the graph of {name}", name=name)
 
 
 def _count_graph(
@@ -146,14 +153,17 @@ def _count_graph(
     node_field: int = 1,
 ) -> None:
     if depth > DEEPEST:
-        raise TooLarge(what=f"the graph of {name}", limit=f"{DEEPEST} graphs within each other")
+        limit = Message("{most} graphs within each other", most=DEEPEST)
+        raise TooLarge(what=_graph_of(name), limit=limit)
     for number, kind, inner, stop in _fields(data, start, end):
         _count_field(counted, name)
         if number == node_field and kind == 2:
             counted.nodes += 1
             counted.top_level += depth == 0
             if counted.nodes > MOST_NODES:
-                raise TooLarge(what=f"the graph of {name}", limit=f"{MOST_NODES:,} nodes")
+                raise TooLarge(
+                    what=_graph_of(name), limit=Message("{most:,} nodes", most=MOST_NODES)
+                )
             _count_node(data, inner, stop, counted, name, depth)
         elif number == 5 and kind == 2 and depth == 0:
             counted.parameters += _elements(data, inner, stop)
@@ -175,7 +185,7 @@ def _count_node(
 def _count_field(counted: OnnxSize, name: str) -> None:
     counted.fields += 1
     if counted.fields > MOST_FIELDS:
-        raise TooLarge(what=f"the graph of {name}", limit=f"{MOST_FIELDS:,} fields")
+        raise TooLarge(what=_graph_of(name), limit=Message("{most:,} fields", most=MOST_FIELDS))
 
 
 def _elements(data: mmap.mmap, start: int, end: int) -> int:
@@ -243,17 +253,19 @@ def safetensors_header(file: BinaryIO, name: str) -> dict[str, Any]:
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
     if length > MOST_TEXT:
-        raise TooLarge(what=f"the header of {name}", limit=f"{MOST_TEXT // 2**20} MiB")
+        what = Message("the header of {name}", name=name)
+        raise TooLarge(what=what, limit=f"{MOST_TEXT // 2**20} MiB")
     try:
         header = json.loads(file.read(length))
     except (ValueError, RecursionError) as error:
-        problem = "it is damaged, or was cut short."
+        problem = Message("it is damaged, or was cut short.")
         raise UnsupportedFile(path=name, problem=problem) from error
     finally:
         file.seek(0)
     entries = {key: value for key, value in header.items() if key != "__metadata__"}
     if len(entries) > MOST_NODES:
-        raise TooLarge(what=f"the list of tensors of {name}", limit=f"{MOST_NODES:,}")
+        what = Message("the list of tensors of {name}", name=name)
+        raise TooLarge(what=what, limit=f"{MOST_NODES:,}")
     return entries
 
 
@@ -261,5 +273,5 @@ def check_words(text: bytes, word: bytes, name: str) -> int:
     """How often a word that stands once in each node stands in a text. Raises TooLarge."""
     count = text.count(word)
     if count > MOST_NODES:
-        raise TooLarge(what=f"the graph of {name}", limit=f"{MOST_NODES:,} nodes")
+        raise TooLarge(what=_graph_of(name), limit=Message("{most:,} nodes", most=MOST_NODES))
     return count

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from netgraft.errors import DiskFull, TooLarge, UnsupportedFile
+from netgraft.language import Message
 from netgraft.models.untrusted.roots import is_inside
 from netgraft.settings import settings
 
@@ -67,14 +68,15 @@ def opened(path: Path, name: str, within: tuple[Path, ...]) -> Iterator[BinaryIO
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
-        raise UnsupportedFile(path=name, problem="it cannot be read.") from error
+        raise UnsupportedFile(path=name, problem=Message("it cannot be read.")) from error
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        problem = "it is a folder or no plain file; give a single file."
+        problem = Message("it is a folder or not a plain file; give a single file.")
         raise UnsupportedFile(path=name, problem=problem)
     with os.fdopen(handle, "rb") as file:
         if HANDLES.is_dir() and not is_inside((HANDLES / str(handle)).readlink(), within):
-            raise UnsupportedFile(path=name, problem="it was moved or replaced meanwhile.")
+            problem = Message("it was moved or replaced meanwhile.")
+            raise UnsupportedFile(path=name, problem=problem)
         yield file
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch._weights_only_unpickler import _get_allowed_globals
 
 from netgraft.errors import TooLarge, UnsafeFile, UnsupportedFile
+from netgraft.language import Message
 from netgraft.models.untrusted.formats import LEGACY, member
 from netgraft.models.untrusted.limits import MOST_NODES
 from netgraft.models.untrusted.patching import override
@@ -101,12 +102,15 @@ def load(file: BinaryIO, name: str, device: str = "cpu") -> Any:
     except pickle.UnpicklingError as error:
         # Every name was allowed above: what is refused now is not of torch.save's making,
         # or asks for layers in the way that it had before 1.6.
-        old = "it is a whole model as torch.save wrote it before 1.6, which cannot be read safely."
-        none = "it is no checkpoint of torch.save, or is damaged."
+        old = Message(
+            "it is a whole model as torch.save wrote it before 1.6, which cannot be read safely."
+        )
+        none = Message("it is not a checkpoint that torch.save wrote, or it is damaged.")
         whole = any("nn.modules" in found for found in classes)
         raise UnsupportedFile(path=name, problem=old if whole else none) from error
     except DAMAGED as error:
-        raise UnsupportedFile(path=name, problem="it is damaged, or was cut short.") from error
+        problem = Message("it is damaged, or was cut short.")
+        raise UnsupportedFile(path=name, problem=problem) from error
     _check(found, name)
     return found
 
@@ -169,7 +173,8 @@ def _names(data: memoryview, name: str) -> Generator[str, None, int]:
     try:
         for step, (code, argument, place) in enumerate(pickletools.genops(stream)):
             if step > MOST_STEPS or (place or 0) > MOST_PICKLE:
-                raise TooLarge(what=f"the pickle in {name}", limit=f"{MOST_STEPS:,} instructions")
+                what = Message("the pickle in {name}", name=name)
+                raise TooLarge(what=what, limit=Message("{most:,} instructions", most=MOST_STEPS))
             _follow(code.name, argument, strings, memo)
             if code.name in ("GLOBAL", "INST"):
                 yield _renamed(*str(argument).split(" ", 1))
@@ -178,7 +183,8 @@ def _names(data: memoryview, name: str) -> Generator[str, None, int]:
             elif code.name in ("EXT1", "EXT2", "EXT4"):
                 yield f"copyreg.extension{argument}"
     except (ValueError, EOFError, UnicodeDecodeError, IndexError) as error:
-        raise UnsupportedFile(path=name, problem="it is damaged, or was cut short.") from error
+        problem = Message("it is damaged, or was cut short.")
+        raise UnsupportedFile(path=name, problem=problem) from error
     return stream.tell()
 
 
@@ -206,7 +212,8 @@ def _renamed(module: str, attribute: str) -> str:
 
 def _listed(names: list[str]) -> str:
     shown = ", ".join(_printable(name) for name in names[:5])
-    return shown + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    more = len(names) - 5
+    return Message("{names} and {more} more", names=shown, more=more) if more > 0 else shown
 
 
 def _printable(name: str) -> str:
@@ -221,19 +228,20 @@ def _check(found: Any, name: str) -> None:
             parts = dict(model.named_modules())
             tensors: Iterable[Tensor] = [*model.parameters(), *model.buffers()]
         except (RecursionError, AttributeError, TypeError) as error:
-            problem = "its layers do not hold together; it may be of another version."
+            problem = Message("its layers do not hold together; it may be of another version.")
             raise UnsupportedFile(path=name, problem=problem) from error
         _check_parts(parts, name)
     else:
         parts, tensors = {}, (model or {}).values()
     tensors = list(tensors)
     if max(len(parts), len(tensors)) > MOST_NODES:
-        raise TooLarge(what=f"the model in {name}", limit=f"{MOST_NODES:,} layers and tensors")
+        what, most = Message("the model in {name}", name=name), MOST_NODES
+        raise TooLarge(what=what, limit=Message("{most:,} layers and tensors", most=most))
     # A view with stride 0 claims elements that no byte of the file stands for.
     size = sum(value.numel() * value.element_size() for value in tensors)
     if size > 2 * settings().file_bytes:
         limit = f"{2 * settings().file_mib:,} MiB"
-        raise TooLarge(what=f"the tensors in {name}, unpacked,", limit=limit)
+        raise TooLarge(what=Message("the tensors in {name}, unpacked,", name=name), limit=limit)
 
 
 def _check_parts(parts: Mapping[str, nn.Module], name: str) -> None:
@@ -243,4 +251,5 @@ def _check_parts(parts: Mapping[str, nn.Module], name: str) -> None:
         replaced = [key for key in own if callable(getattr(type(part), key, None))]
         if found := hooks + replaced:
             place = f"{path or type(part).__name__}.{found[0]}"
-            raise UnsafeFile(name=name, classes=f"code of its own at {_printable(place)}")
+            code = Message("code of its own at {place}", place=_printable(place))
+            raise UnsafeFile(name=name, classes=code)

@@ -1,17 +1,24 @@
 """Models that no zoo has and this house does: files that were opened, and what its jobs trained."""
 
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipe import Base, Recipe
+from netgraft.models.recipes import recipe_of
 from netgraft.models.resolve import entry_of, task
 from netgraft.models.zoo.catalogue import LOCAL, Entry, by_name
 from netgraft.store.store import Store
+from netgraft.store.tables import RecipeRow
 
 SHOWN = 12
 """Digits of an id that name it here."""
+MOST = 1_000
+"""Rows of which the list is made."""
 
 
 def entries(store: Store) -> list[Entry]:
     """An entry for each, newest first. Its name is how its id begins."""
-    recipes = (store.recipe_of(row) for row in store.own_rows())
+    of_files = (RecipeRow.last_op == "") & RecipeRow.has_file
+    rows = store.newest_rows(of_files | (RecipeRow.last_op == Tuned.op), MOST)
+    recipes = (recipe_of(store, row) for row in rows)
     return [_entry(recipe) for recipe in recipes if _is_own(recipe)]
 
 

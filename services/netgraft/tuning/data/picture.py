@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from netgraft.errors import InvalidData
+from netgraft.language import Message, quoted
 from netgraft.tuning.data import bounds
 
 if TYPE_CHECKING:
@@ -44,13 +45,15 @@ def open_picture(path: Path, data: str, side: int) -> Image.Image:
     try:
         return _opened(path, side)
     except FileNotFoundError as error:
-        raise InvalidData(data=data, problem=f"{path} is gone.") from error
+        raise InvalidData(data=data, problem=Message("{path} is gone.", path=path)) from error
     except UnidentifiedImageError as error:
-        raise InvalidData(data=data, problem=f"{path} is not a picture.") from error
+        problem = Message("{path} is not a picture.", path=path)
+        raise InvalidData(data=data, problem=problem) from error
     except Image.DecompressionBombError as error:
         raise bounds.refused_by_pillow(path, error) from error
     except FAULTS as error:
-        problem = f"{path} is damaged or cut short ({error})."
+        report = quoted(error)
+        problem = Message("{path} is damaged or cut short ({report}).", path=path, report=report)
         raise InvalidData(data=data, problem=problem) from error
 
 

@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from netgraft.language import from_plain, to_plain
 from netgraft.store.tables import JobEventRow
 
 
 class Kind(StrEnum):
-    """What an event tells, as in the contract."""
+    """What an event is about, as in the contract."""
 
     STATE = "state"
     STEP = "step"
@@ -46,15 +47,18 @@ class Event:
     message: str = ""
 
     def body(self) -> str:
-        """JSON without what is unset and what the row tells already."""
+        """JSON without what is unset and what the row has in columns."""
         left_out = {"seq", "time"}
         facts = {k: v for k, v in asdict(self).items() if v and k not in left_out}
+        if self.message:
+            facts["message"] = to_plain(self.message)
         return json.dumps(facts, ensure_ascii=False)
 
 
 def from_row(row: JobEventRow) -> Event:
     """The event that a row holds."""
     facts: dict[str, Any] = json.loads(row.body)
+    facts["message"] = from_plain(facts.get("message", ""))
     return Event(kind=Kind(facts.pop("kind")), time=row.created, seq=row.seq, **facts)
 
 

@@ -1,4 +1,4 @@
-"""What to train and how: as asked for, and complete. Plain values, no torch."""
+"""What to train and how: as requested, and resolved. Plain values, no torch."""
 
 import json
 import math
@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from netgraft.errors import InvalidValue
+from netgraft.language import Message
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 DEVICES = ("cpu", "gpu")
@@ -20,7 +21,7 @@ WHOLE_NUMBERS = {
     "seed": (0, 2**63 - 1),
 }
 """Least and greatest value of each."""
-WORDS = {
+CHOICES = {
     "optimizer": OPTIMIZERS,
     "device": DEVICES,
     "precision": PRECISIONS,
@@ -30,8 +31,8 @@ HIGHEST_RATE = 10.0
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A tuning as asked for; None is left to the service."""
+class Request:
+    """A tuning as requested; None is left to the service."""
 
     model: str
     data: str
@@ -48,28 +49,35 @@ class Wish:
     seed: int | None = None
 
     def check(self) -> None:
-        """Look at every value that was given. Raises InvalidValue."""
+        """Raise InvalidValue for the first value that cannot be."""
         for name, (least, greatest) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= greatest:
-                expected = f"a whole number from {least:,} to {greatest:,}"
+                expected = Message(
+                    "a whole number from {least:,} to {most:,}", least=least, most=greatest
+                )
                 raise InvalidValue(name=name, value=value, expected=expected)
-        for name, words in WORDS.items():
+        for name, choices in CHOICES.items():
             value = getattr(self, name)
-            if value is not None and value not in words:
-                raise InvalidValue(name=name, value=repr(value), expected=" or ".join(words))
+            if value is not None and value not in choices:
+                expected = Message("one of {choices}", choices=list(choices))
+                raise InvalidValue(name=name, value=repr(value), expected=expected)
         if self.lr is not None and not (math.isfinite(self.lr) and 0 < self.lr <= HIGHEST_RATE):
-            expected = f"a number above 0 and at most {HIGHEST_RATE:g}, such as 0.001"
+            expected = Message(
+                "a number above 0 and at most {most:g}, such as 0.001", most=HIGHEST_RATE
+            )
             raise InvalidValue(name="lr", value=self.lr, expected=expected)
         if not self.data.strip():
-            raise InvalidValue(name="data", value="empty", expected="`digits` or a folder")
+            expected = Message("`digits` or a folder")
+            raise InvalidValue(name="data", value=Message("empty"), expected=expected)
         if not self.model.strip():
-            raise InvalidValue(name="model", value="empty", expected="a model's name or id")
+            expected = Message("a model's name or id")
+            raise InvalidValue(name="model", value=Message("empty"), expected=expected)
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A complete tuning; `model` is an id and `data` opens from any folder."""
+    """A tuning with every value chosen; `model` is an id, and `data` opens from any folder."""
 
     model: str
     data: str
@@ -86,6 +94,7 @@ class Spec:
     seed: int
 
     def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
         return asdict(self)
 
     @classmethod
@@ -94,8 +103,8 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Order:
-    """A complete tuning with what was taken for granted, as the database keeps it."""
+class ResolvedSpec:
+    """A spec and what was assumed for it, as the database keeps both."""
 
     spec: Spec
     assumptions: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netgraft.errors import NetgraftError, PackageMissing, TooLarge, UnsupportedFile
+from netgraft.language import Message
 from netgraft.models.recipe import Base, UserFile
 from netgraft.models.sources.weightless import construct_weightless
 from netgraft.models.untrusted.patching import override
@@ -70,10 +71,11 @@ def kind_in(config: dict[str, Any], name: str) -> str:
     for kind in asked:
         if kind in _tasks():
             return kind
-    problem = (
-        f"its config.json asks for {', '.join(asked) or 'nothing'}. Classes of transformers that "
+    problem = Message(
+        "its config.json asks for {asked}. Classes of transformers that "
         "classify pictures (…ForImageClassification), their pixels (…ForSemanticSegmentation) or "
-        "videos (…ForVideoClassification) are what is built."
+        "videos (…ForVideoClassification) are what is built.",
+        asked=asked or Message("nothing"),
     )
     raise UnsupportedFile(path=name, problem=problem)
 
@@ -95,9 +97,13 @@ def check_runs(base: Base, elements: int) -> None:
     values = [*module.parameters(), *module.buffers()]
     wanted = sum(value.numel() for value in values)
     if wanted > 2 * elements + SPARE_ELEMENTS:
-        raise _misfit(base.name, f"it asks for {wanted:,} numbers, they hold {elements:,}")
+        numbers = Message(
+            "it asks for {wanted:,} numbers, they hold {held:,}", wanted=wanted, held=elements
+        )
+        raise _misfit(base.name, numbers)
     shape = file_of(base).input_shape
-    with torch.no_grad(), _strangers(base.name, f"its model cannot take pictures of {shape}"):
+    refuses = Message("its model cannot take pictures of {shape}", shape=str(shape))
+    with torch.no_grad(), _strangers(base.name, refuses):
         logits = module(torch.zeros(2, *shape, device="meta"))
         if not isinstance(logits, Tensor) or logits.ndim not in (2, 4):
             raise TypeError("its answer is no tensor of logits")
@@ -110,7 +116,7 @@ def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     kind = getattr(transformers, kind_in(config, name))
-    with _strangers(name, "its config.json does not fit its weights"):
+    with _strangers(name, Message("its config.json does not fit its weights")):
         model, told = kind.from_pretrained(
             folder,
             config=_made(config),
@@ -120,10 +126,14 @@ def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]
             output_loading_info=True,
         )
     if missing := sorted(told["missing_keys"]):
-        problem = f"its weights lack {', '.join(missing[:3])}{' …' if missing[3:] else ''}."
+        listed = [*missing[:3], *(["…"] if missing[3:] else [])]
+        problem = Message("its weights lack {names}.", names=listed)
         raise UnsupportedFile(path=name, problem=problem)
     for key, there, wanted in sorted(told["mismatched_keys"]):
-        raise _misfit(name, f"{key} is {tuple(wanted)} by it and {tuple(there)} in them")
+        shapes = {"wanted": str(tuple(wanted)), "there": str(tuple(there))}
+        raise _misfit(
+            name, Message("{key} is {wanted} by it and {there} in them", key=key, **shapes)
+        )
     return dict(_apart(model.state_dict()))
 
 
@@ -136,14 +146,13 @@ def _apart(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         seen.add(place)
 
 
-def _misfit(name: str, problem: str) -> UnsupportedFile:
-    return UnsupportedFile(
-        path=name, problem=f"its config.json does not fit its weights: {problem}."
-    )
+def _misfit(name: str, problem: Message) -> UnsupportedFile:
+    told = Message("its config.json does not fit its weights: {problem}.", problem=problem)
+    return UnsupportedFile(path=name, problem=told)
 
 
 @contextmanager
-def _strangers(name: str, problem: str) -> Iterator[None]:
+def _strangers(name: str, problem: Message) -> Iterator[None]:
     """Whatever transformers' code raises of a stranger's configuration is UnsupportedFile."""
     try:
         yield
@@ -151,7 +160,8 @@ def _strangers(name: str, problem: str) -> Iterator[None]:
         raise
     except Exception as error:
         lines = str(error).strip().splitlines() or [""]
-        said = f"{problem} ({type(error).__name__}: {lines[0]})."
+        report = f"{type(error).__name__}: {lines[0]}"
+        said = Message("{problem} ({report}).", problem=problem, report=report)
         raise UnsupportedFile(path=name, problem=said) from error
 
 
@@ -164,7 +174,8 @@ def _few_modules(name: str) -> Iterator[None]:
         original: Callable[..., None], module: nn.Module, *args: Any, **kwargs: Any
     ) -> None:
         if next(made) > MOST_MODULES:
-            raise TooLarge(what=f"The structure of {name}", limit=f"{MOST_MODULES:,} modules")
+            what = Message("The structure of {name}", name=name)
+            raise TooLarge(what=what, limit=Message("{most:,} modules", most=MOST_MODULES))
         original(module, *args, **kwargs)
 
     with override(nn.Module, "__init__", initialise):
@@ -190,7 +201,7 @@ def construct(base: Base) -> nn.Module:
 
     file = file_of(base)
     config = document(base)["config"]
-    with _strangers(base.name, "its config.json cannot be built"):
+    with _strangers(base.name, Message("its config.json cannot be built")):
         model = getattr(transformers, kind_of(base))(_made(config))
     model.__class__ = _plain_class(type(model), file.task)
     made: nn.Module = model

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from netgraft.errors import TooLarge, UnsupportedFile
+from netgraft.language import Message
 
 CONFIG, PICTURES = "config.json", "preprocessor_config.json"
 
@@ -44,27 +45,30 @@ FORGOTTEN = (
 def read(text: bytes, file: str, name: str) -> dict[str, Any]:
     """The JSON object in a file of the model `name`. Raises UnsupportedFile and TooLarge."""
     if len(text) > LARGEST_TEXT:
-        raise TooLarge(what=f"{file} of {name}", limit=f"{LARGEST_TEXT // 2**20} MiB")
+        raise TooLarge(what=_part(file, name), limit=f"{LARGEST_TEXT // 2**20} MiB")
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _unfit(name, file, "is damaged") from error
+        raise _unfit(name, file, Message("is damaged")) from error
     if not isinstance(document, dict):
-        raise _unfit(name, file, "is damaged")
+        raise _unfit(name, file, Message("is damaged"))
     for key, value, depth in _members(document):
         if depth > DEEPEST:
-            raise _unfit(name, file, f"has more than {DEEPEST} things within each other")
+            nested = Message("has more than {most} things within each other", most=DEEPEST)
+            raise _unfit(name, file, nested)
         if isinstance(value, float) and not math.isfinite(value):
-            raise _unfit(name, file, f"says {key}: {value}, which is no number")
+            problem = Message("has {key}: {value}, which is not a number", key=key, value=value)
+            raise _unfit(name, file, problem)
     return document
 
 
 def checked(document: dict[str, Any], name: str) -> dict[str, Any]:
     """A configuration that transformers may be given. Raises UnsupportedFile and TooLarge."""
     if "auto_map" in document:
-        raise _unfit(name, CONFIG, "comes with code of its own, which is never run")
+        raise _unfit(name, CONFIG, Message("comes with code of its own, which is never run"))
     if document.get("quantization_config"):
-        raise _unfit(name, CONFIG, "says that its weights are quantized; only plain ones are read")
+        problem = Message("says that its weights are quantized; only plain ones are read")
+        raise _unfit(name, CONFIG, problem)
     _check_sizes(document, name)
     _number(document, "num_labels", name, MOST_LABELS)
     _number(document, "num_channels", name, MOST_CHANNELS)
@@ -72,14 +76,15 @@ def checked(document: dict[str, Any], name: str) -> dict[str, Any]:
         _number(document, key, name, MOST_FRAMES)
     labels = document.get("id2label")
     if not isinstance(labels, dict | None):
-        raise _unfit(name, CONFIG, "says id2label otherwise than as names by number")
+        raise _unfit(name, CONFIG, Message("has an id2label that does not map numbers to names"))
     if labels and len(labels) > MOST_LABELS:
-        raise TooLarge(what=f"id2label of {name}", limit=f"{MOST_LABELS:,} classes")
+        limit = Message("{most:,} classes", most=MOST_LABELS)
+        raise TooLarge(what=_part("id2label", name), limit=limit)
     kinds = document.get("architectures") or []
     if not isinstance(kinds, list) or not all(isinstance(kind, str) for kind in kinds):
-        raise _unfit(name, CONFIG, "says architectures otherwise than as a list of names")
+        raise _unfit(name, CONFIG, Message("has architectures that are not a list of names"))
     if not isinstance(document.get("model_type"), str):
-        raise _unfit(name, CONFIG, "says no model_type")
+        raise _unfit(name, CONFIG, Message("has no model_type"))
     return {key: value for key, value in document.items() if key not in FORGOTTEN}
 
 
@@ -102,7 +107,11 @@ def picture(config: dict[str, Any], said: dict[str, Any], name: str) -> dict[str
     height, width = _size(config, said, name)
     fixed = _sides(config.get("image_size"), CONFIG, name)
     if fixed and fixed[0] != fixed[1]:
-        problem = f"is for pictures of {fixed[0]} x {fixed[1]}; here they are prepared as squares"
+        problem = Message(
+            "is for pictures of {height} x {width}; here they are prepared as squares",
+            height=fixed[0],
+            width=fixed[1],
+        )
         raise _unfit(name, CONFIG, problem)
     mean, std = _constants(channels(config), said, name)
     found = {"side": min(height, width), "mean": mean, "std": std}
@@ -129,7 +138,10 @@ def _sides(value: Any, file: str, name: str) -> tuple[int, int] | None:
     pair = pair * 2 if len(pair) == 1 else pair
     whole = all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in pair)
     if not whole or len(pair) != 2:
-        raise _unfit(name, file, f"says a size of pictures other than 1 to {LARGEST_SIDE:,} pixels")
+        problem = Message(
+            "says a size of pictures other than 1 to {most:,} pixels", most=LARGEST_SIDE
+        )
+        raise _unfit(name, file, problem)
     return pair[0], pair[1]
 
 
@@ -147,7 +159,7 @@ def _constants(count: int, said: dict[str, Any], name: str) -> tuple[list[float]
     [factor] = _floats(said, "rescale_factor", (1 / WHITE,), name)
     scale = WHITE * (factor if said.get("do_rescale") is not False else 1)
     if not (scale > 0 and all(std > 0 for std in stds)):
-        raise _unfit(name, PICTURES, "says image_std or rescale_factor of 0 or less")
+        raise _unfit(name, PICTURES, Message("says image_std or rescale_factor of 0 or less"))
     if math.isclose(scale, 1, rel_tol=1e-6):
         return means, stds
     return [mean / scale for mean in means], [std / scale for std in stds]
@@ -162,8 +174,10 @@ def _floats(said: dict[str, Any], key: str, default: tuple[float, ...], name: st
         isinstance(each, int | float) and not isinstance(each, bool) for each in given
     )
     if not plain or len(given) != len(default):
-        expected = "a number" if len(default) == 1 else f"{len(default)} numbers, one per channel,"
-        raise _unfit(name, PICTURES, f"does not say {expected} for {key}")
+        several = Message("{count} numbers, one per channel,", count=len(default))
+        expected = Message("a number") if len(default) == 1 else several
+        problem = Message("does not say {expected} for {key}", expected=expected, key=key)
+        raise _unfit(name, PICTURES, problem)
     return [float(each) for each in given]
 
 
@@ -171,11 +185,13 @@ def _check_sizes(config: dict[str, Any], name: str) -> None:
     """Raise TooLarge for a configuration whose structure alone could fill the memory."""
     for key, value, _ in _members(config):
         if isinstance(value, list) and len(value) > MOST_MEMBERS:
-            raise TooLarge(what=f"{key} of {name}", limit=f"{MOST_MEMBERS:,} members")
+            limit = Message("{most:,} members", most=MOST_MEMBERS)
+            raise TooLarge(what=_part(key, name), limit=limit)
         if isinstance(value, str) and key in OTHERS and re.search(r"[/\\:]", value):
-            raise _unfit(name, CONFIG, f"names another model as its {key}, which is not fetched")
+            problem = Message("names another model as its {key}, which is not fetched", key=key)
+            raise _unfit(name, CONFIG, problem)
         if isinstance(value, int | float) and abs(value) > LARGEST_NUMBER:
-            raise TooLarge(what=f"{key} of {name}", limit=f"{LARGEST_NUMBER:,}")
+            raise TooLarge(what=_part(key, name), limit=f"{LARGEST_NUMBER:,}")
 
 
 def _number(config: dict[str, Any], key: str, name: str, most: int) -> None:
@@ -183,9 +199,13 @@ def _number(config: dict[str, Any], key: str, name: str, most: int) -> None:
     if value is None:
         return
     if type(value) is not int or value < 1:
-        raise _unfit(name, CONFIG, f"says {key}: {json.dumps(value)[:40]}, which is no count")
+        shown = json.dumps(value)[:40]
+        problem = Message(
+            "has {key}: {value}, which is not a positive whole number", key=key, value=shown
+        )
+        raise _unfit(name, CONFIG, problem)
     if value > most:
-        raise TooLarge(what=f"{key} of {name}", limit=f"{most:,}")
+        raise TooLarge(what=_part(key, name), limit=f"{most:,}")
 
 
 def _members(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, Any, int]]:
@@ -201,5 +221,10 @@ def _members(value: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, A
             yield from _members(each, key, depth + 1)
 
 
-def _unfit(name: str, file: str, problem: str) -> UnsupportedFile:
-    return UnsupportedFile(path=name, problem=f"its {file} {problem}.")
+def _part(part: str, name: str) -> Message:
+    return Message("{part} of {name}", part=part, name=name)
+
+
+def _unfit(name: str, file: str, problem: Message) -> UnsupportedFile:
+    told = Message("its {file} {problem}.", file=file, problem=problem)
+    return UnsupportedFile(path=name, problem=told)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from netgraft.errors import NetgraftError, UnsupportedFile
+from netgraft.language import Message
 from netgraft.models.sources.huggingface import config as hf_config
 from netgraft.models.untrusted import limits, safe_open
 from netgraft.models.untrusted.formats import display_name
@@ -49,7 +50,7 @@ def shards(index: Path, name: str) -> list[str]:
     """The files that an index says tensors lie in, sorted. Raises UnsupportedFile and TooLarge."""
     places = _text(index, name).get("weight_map")
     if not places or not isinstance(places, dict):
-        raise UnsupportedFile(path=name, problem=f"its {INDEX} is damaged.")
+        raise UnsupportedFile(path=name, problem=Message("its {file} is damaged.", file=INDEX))
     return sorted({str(place) for place in places.values()})
 
 
@@ -60,7 +61,9 @@ def copied(folder: Path, within: Path, name: str) -> Iterator[Copy]:
     Raises UnsupportedFile and TooLarge.
     """
     if os.path.lexists(folder / ADAPTER):
-        problem = f"it holds an adapter ({ADAPTER}): merge that into the weights first."
+        problem = Message(
+            "it holds an adapter ({file}): merge that into the weights first.", file=ADAPTER
+        )
         raise UnsupportedFile(path=name, problem=problem)
     names = [WHOLE, INDEX, *sorted(file.name for file in folder.glob(SHARDS))]
     texts, digest = {}, hashlib.sha256()
@@ -89,7 +92,7 @@ def copied(folder: Path, within: Path, name: str) -> Iterator[Copy]:
 def _copy(file: Path, copy: Path, within: Path, name: str, before: int) -> tuple[int, str]:
     place = file.resolve()
     if not place.is_relative_to(within):
-        problem = f"{file.name} is, or leads to, a file outside its folder."
+        problem = Message("{file} is, or leads to, a file outside its folder.", file=file.name)
         raise UnsupportedFile(path=name, problem=problem)
     shown = f"{name}/{file.name}"
     with (
@@ -110,12 +113,13 @@ def _weights(folder: Path, name: str) -> list[Path]:
     if (folder / WHOLE).exists():
         return [folder / WHOLE]
     if not (folder / INDEX).exists():
-        problem = f"its weights are missing; {WHOLE} is what is read."
+        problem = Message("its weights are missing; it needs {file}.", file=WHOLE)
         raise UnsupportedFile(path=name, problem=problem)
     listed = shards(folder / INDEX, name)
     here = {file.name for file in folder.glob(SHARDS)}
     for stray in set(listed) - here:
-        problem = f"{display_name(stray)} is, or leads to, a file outside its folder."
+        shown = display_name(stray)
+        problem = Message("{file} is, or leads to, a file outside its folder.", file=shown)
         raise UnsupportedFile(path=name, problem=problem)
     return [folder / shard for shard in listed]
 
@@ -131,6 +135,6 @@ def _elements(files: list[Path], name: str) -> int:
             with safe_open(path, "pt") as tensors:
                 total += sum(prod(tensors.get_slice(key).get_shape()) for key in tensors.keys())  # noqa: SIM118  # no dictionary
         except SafetensorError as error:
-            problem = f"its {path.name} is damaged, or was cut short."
+            problem = Message("its {file} is damaged, or was cut short.", file=path.name)
             raise UnsupportedFile(path=name, problem=problem) from error
     return total

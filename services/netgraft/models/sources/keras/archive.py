@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any, BinaryIO
 
 from netgraft.errors import PackageMissing
+from netgraft.language import Message
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 
@@ -49,7 +50,7 @@ def is_installed() -> bool:
 def must_have_keras() -> None:
     """Raise PackageMissing where Keras is not installed."""
     if not is_installed():
-        raise PackageMissing(what="A .keras file", package="keras", extra="keras")
+        raise PackageMissing(what=Message("A .keras file"), package="keras", extra="keras")
 
 
 def is_buildable(config: bytes) -> bool:

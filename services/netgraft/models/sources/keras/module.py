@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from netgraft.errors import UnsafeFile, UnsupportedFile
+from netgraft.language import Message, quoted
 from netgraft.models.sources.keras.archive import CONFIG, WEIGHTS, is_buildable, must_have_keras
 
 PARTS = (CONFIG, "metadata.json", WEIGHTS)
@@ -42,7 +43,7 @@ def load(file: BinaryIO, name: str) -> nn.Module:
     with zipfile.ZipFile(file) as archive:
         parts = {part: archive.read(part) for part in PARTS if part in archive.namelist()}
     if not is_buildable(parts[CONFIG]):
-        raise UnsafeFile(name=name, classes="classes that are not Keras's own")
+        raise UnsafeFile(name=name, classes=Message("classes that are not Keras's own"))
     elements = _elements(parts[WEIGHTS], name)
     keras = _keras()
     with _strangers(name):
@@ -50,11 +51,17 @@ def load(file: BinaryIO, name: str) -> nn.Module:
             config = json.loads(parts[CONFIG])
             wanted = keras.saving.deserialize_keras_object(config, safe_mode=True).count_params()
         if wanted > elements + SPARE_ELEMENTS:
-            raise ValueError(f"it asks for {wanted:,} numbers, its weights hold {elements:,}")
+            raise _Misfit(
+                Message(
+                    "it asks for {wanted:,} numbers, its weights hold {held:,}",
+                    wanted=wanted,
+                    held=elements,
+                )
+            )
         with _archived(parts) as copy:
             model = keras.saving.load_model(copy, compile=False, safe_mode=True)
         if not isinstance(model, keras.Sequential | keras.src.models.functional.Functional):
-            raise TypeError("it is neither a Sequential nor a functional model")
+            raise _Misfit(Message("it is neither a Sequential nor a functional model"))
         return KerasModel(model).train()
 
 
@@ -97,14 +104,19 @@ def _archived(parts: dict[str, bytes]) -> Iterator[str]:
         yield copy.name
 
 
+class _Misfit(Exception):
+    """What netgraft itself finds wrong, as a Message."""
+
+
 @contextmanager
 def _strangers(name: str) -> Iterator[None]:
     """Whatever Keras raises of a stranger's file is UnsupportedFile."""
     try:
         yield
     except Exception as error:
-        line = str(error).strip().partition("\n")[0]
-        problem = f"Keras does not take it ({line or type(error).__name__})."
+        line = str(error).strip().partition("\n")[0] or type(error).__name__
+        report = error.args[0] if isinstance(error, _Misfit) else quoted(line)
+        problem = Message("Keras does not take it ({report}).", report=report)
         raise UnsupportedFile(path=name, problem=problem) from error
 
 
@@ -131,9 +143,9 @@ def _elements(data: bytes, name: str) -> int:
     try:
         with h5py.File(io.BytesIO(data), "r") as file:
             if outside(file):
-                raise UnsafeFile(name=name, classes="weights in other files")
+                raise UnsafeFile(name=name, classes=Message("weights in other files"))
     except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise UnsupportedFile(path=name, problem="its weights are damaged.") from error
+        raise UnsupportedFile(path=name, problem=Message("its weights are damaged.")) from error
     return total
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from netgraft.errors import InvalidData, OutsideDataRoots
+from netgraft.language import Message
 from netgraft.models.untrusted.roots import inside, is_inside
 from netgraft.tuning.data.dataset import Part
 from netgraft.tuning.data.picture import PictureExamples, check_picture
@@ -30,7 +31,7 @@ HELD_OUT_FOLDERS = ("val", "valid", "validation", "test")
 CHECK_THREADS = 8
 
 _checked: set[str] = set()
-"""Fingerprints of the data sets that this process has found sound."""
+"""Fingerprints of the data sets that this process has checked and found whole."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class ImageFolder:
     train: tuple[Picture, ...]
     held_out: tuple[Picture, ...]
 
+    takes_any = True
     side = None
 
     @property
@@ -64,7 +66,8 @@ class ImageFolder:
     def open(cls, reference: str, roots: tuple[Path, ...]) -> Self:
         root = inside(reference, roots)
         if not root.is_dir():
-            raise InvalidData(data=reference, problem="it is a file; give a folder of pictures.")
+            problem = Message("it is a file; give a folder of pictures.")
+            raise InvalidData(data=reference, problem=problem)
         train_folder = _first_with_folders(root, TRAIN_FOLDERS)
         names = _class_names(train_folder or root, reference)
         pictures = _pictures(train_folder or root, names, roots, reference)
@@ -76,7 +79,9 @@ class ImageFolder:
         relative = [str(picture.path.relative_to(root)) for picture in pictures]
         train, held = hold_out(relative, [picture.label for picture in pictures])
         if not held:
-            problem = "every class has a single picture, so none can be held out to measure with."
+            problem = Message(
+                "every class has a single picture, so none can be held out to measure with."
+            )
             raise InvalidData(data=reference, problem=problem)
         return cls(root, names, tuple(pictures[i] for i in train), tuple(pictures[i] for i in held))
 
@@ -126,13 +131,18 @@ def _class_names(root: Path, data: str) -> tuple[str, ...]:
     if not names:
         has_files = any(path.suffix.lower() in ENDINGS for path in root.iterdir())
         problem = (
-            "its pictures are in no class: put those of each class into a folder of its own."
+            Message(
+                "its pictures are in no class: put those of each class into a folder of its own."
+            )
             if has_files
-            else "it is empty: give a folder with one folder of pictures per class."
+            else Message("it is empty: give a folder with one folder of pictures per class.")
         )
         raise InvalidData(data=data, problem=problem)
     if len(names) == 1:
-        problem = f"it has one class only ({names[0]}); there must be two or more to tell apart."
+        problem = Message(
+            "it has one class only ({name}); there must be two or more to tell apart.",
+            name=names[0],
+        )
         raise InvalidData(data=data, problem=problem)
     return names
 
@@ -140,7 +150,11 @@ def _class_names(root: Path, data: str) -> tuple[str, ...]:
 def _same_classes(folder: Path, names: tuple[str, ...], data: str) -> None:
     unknown = {path.name for path in _folders(folder)} - set(names)
     if unknown:
-        problem = f"{folder.name} has classes that train lacks: {', '.join(sorted(unknown))}."
+        problem = Message(
+            "{folder} has classes that train lacks: {names}.",
+            folder=folder.name,
+            names=sorted(unknown),
+        )
         raise InvalidData(data=data, problem=problem)
 
 
@@ -152,9 +166,11 @@ def _pictures(
         before = len(found)
         found += (Picture(path, label) for path in _files(root / name, roots))
         if len(found) == before and root.name not in HELD_OUT_FOLDERS:
-            raise InvalidData(data=data, problem=f"its class {name!r} has no pictures.")
+            problem = Message("its class {name!r} has no pictures.", name=name)
+            raise InvalidData(data=data, problem=problem)
     if not found:
-        raise InvalidData(data=data, problem=f"{root.name} has no pictures.")
+        problem = Message("{folder} has no pictures.", folder=root.name)
+        raise InvalidData(data=data, problem=problem)
     return tuple(found)
 
 
@@ -178,3 +194,6 @@ def _files(folder: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
 def _hold(path: Path, roots: tuple[Path, ...]) -> None:
     if path.is_symlink() and not is_inside(path.resolve(), roots):
         raise OutsideDataRoots(path=str(path), roots=", ".join(str(root) for root in roots))
+
+
+KIND = ImageFolder

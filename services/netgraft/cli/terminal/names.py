@@ -1,0 +1,49 @@
+"""What values and figures are called: in English as programs call them."""
+
+from netgraft.cli.terminal.language import tr
+from netgraft.language import in_context, mark
+
+FIELDS = {
+    "model": mark("model"),
+    "focus": mark("focus"),
+    "a": mark("a"),
+    "b": mark("b"),
+    "classes": in_context("how many", "classes"),
+    "class_names": mark("class_names"),
+    "layers": mark("layers"),
+    "loss": in_context("function", "loss"),
+    "data": mark("data"),
+    "epochs": mark("epochs"),
+    "lr": mark("lr"),
+    "batch_size": mark("batch_size"),
+    "optimizer": mark("optimizer"),
+    "workers": mark("workers"),
+    "device": mark("device"),
+    "precision": mark("precision"),
+    "strategy": mark("strategy"),
+    "image_size": mark("image_size"),
+    "seed": mark("seed"),
+    "input": mark("input"),
+    "format": mark("format"),
+    "query": mark("query"),
+    "task": mark("task"),
+    "max_params": mark("max_params"),
+    "min_accuracy": mark("min_accuracy"),
+    "limit": mark("limit"),
+    "job": mark("job"),
+    "state": mark("state"),
+}
+"""The values of a plan's steps and of a job, by their fields in the contract."""
+
+FIGURES = {"accuracy": mark("accuracy"), "loss": mark("loss")}
+"""What training measures."""
+
+
+def field_name(field: str) -> str:
+    """What a value of a step is called."""
+    return tr(FIELDS.get(field, field))
+
+
+def figure_name(name: str) -> str:
+    """What a metric is called; a task's own as the task has it."""
+    return tr(FIGURES.get(name, name))

@@ -1,0 +1,218 @@
+"""Every error a user can meet, in one tree, with one table to gRPC status.
+
+    NetgraftError
+    ├── InvalidRequest            INVALID_ARGUMENT
+    │   ├── InvalidClasses
+    │   ├── InvalidValue
+    │   │   └── MeansNeeded
+    │   ├── InvalidData
+    │   │   └── PictureTooLarge
+    │   ├── UnsupportedFile
+    │   ├── WrongHash
+    │   ├── NotAMessage
+    │   ├── NoTokenInFile
+    │   └── RequestIdReused
+    ├── NotFound                  NOT_FOUND
+    │   ├── UnknownModel
+    │   ├── UnknownModule
+    │   ├── UnknownClass
+    │   ├── UnknownJob
+    │   ├── DataNotFound
+    │   ├── NoSuchFile
+    │   └── WrongApplication
+    ├── NotPossible               FAILED_PRECONDITION
+    │   ├── WeightsUnavailable
+    │   ├── CannotPrefetch
+    │   ├── HeadMismatch
+    │   ├── LossMismatch
+    │   ├── SurgeryFailed
+    │   ├── EditFailed
+    │   ├── CannotDraw
+    │   ├── CannotExport
+    │   ├── DetectorFormat
+    │   ├── NothingToUndo
+    │   ├── NothingTrains
+    │   ├── JobNotRunning
+    │   ├── JobNotResumable
+    │   ├── ConsentNeeded
+    │   ├── StepUnavailable
+    │   ├── WouldOverwrite
+    │   ├── NothingCurrent
+    │   ├── UploadIncomplete
+    │   ├── PackageMissing
+    │   ├── NewerDatabase
+    │   ├── NewerVersion
+    │   ├── OnlyDrawn
+    │   └── CannotStart
+    ├── NotAllowed
+    │   ├── Unauthenticated       UNAUTHENTICATED
+    │   ├── OutsideDataRoots      PERMISSION_DENIED
+    │   └── UnsafeFile            PERMISSION_DENIED
+    ├── Exhausted                 RESOURCE_EXHAUSTED
+    │   ├── DiskFull
+    │   ├── TooLarge
+    │   ├── MessageTooLarge
+    │   ├── UploadsBusy
+    │   └── NotEnoughWorkers
+    ├── Unreachable               UNAVAILABLE
+    │   ├── StillStarting
+    │   ├── NotRunning
+    │   ├── OtherVersion
+    │   └── NoAnswer              DEADLINE_EXCEEDED
+    ├── UnknownMethod             UNIMPLEMENTED
+    ├── AddressInUse              UNAVAILABLE
+    ├── TooSlow                   DEADLINE_EXCEEDED
+    └── TrainingFailed            ABORTED
+
+Each class has a constant `reason` and one English template, a sentence that says what to do; its
+Chinese stands in the catalogue (`netgraft.language`). The templates are `str.format` templates over
+the keyword arguments that the error is raised with. This package knows nothing of gRPC: the names
+in STATUS are those of `grpc.StatusCode`.
+"""
+
+from netgraft.errors.base import NetgraftError
+from netgraft.errors.broken import (
+    AddressInUse,
+    NoAnswer,
+    NotRunning,
+    OtherVersion,
+    StillStarting,
+    TooSlow,
+    TrainingFailed,
+    UnknownMethod,
+    Unreachable,
+)
+from netgraft.errors.impossible import (
+    CannotDraw,
+    CannotExport,
+    CannotPrefetch,
+    CannotStart,
+    ConsentNeeded,
+    DetectorFormat,
+    EditFailed,
+    HeadMismatch,
+    JobNotResumable,
+    JobNotRunning,
+    LossMismatch,
+    NewerDatabase,
+    NewerVersion,
+    NothingCurrent,
+    NothingToUndo,
+    NothingTrains,
+    NotPossible,
+    OnlyDrawn,
+    PackageMissing,
+    StepUnavailable,
+    SurgeryFailed,
+    UploadIncomplete,
+    WeightsUnavailable,
+    WouldOverwrite,
+)
+from netgraft.errors.missing import (
+    DataNotFound,
+    NoSuchFile,
+    NotFound,
+    UnknownClass,
+    UnknownJob,
+    UnknownModel,
+    UnknownModule,
+    WrongApplication,
+)
+from netgraft.errors.refused import (
+    DiskFull,
+    Exhausted,
+    MessageTooLarge,
+    NotAllowed,
+    NotEnoughWorkers,
+    OutsideDataRoots,
+    TooLarge,
+    Unauthenticated,
+    UnsafeFile,
+    UploadsBusy,
+)
+from netgraft.errors.request import (
+    InvalidClasses,
+    InvalidData,
+    InvalidRequest,
+    InvalidValue,
+    MeansNeeded,
+    NotAMessage,
+    NoTokenInFile,
+    PictureTooLarge,
+    RequestIdReused,
+    UnsupportedFile,
+    WrongHash,
+)
+from netgraft.errors.status import STATUS, every_error, status_name
+from netgraft.errors.stored import from_json, to_json
+
+__all__ = [
+    "STATUS",
+    "AddressInUse",
+    "CannotDraw",
+    "CannotExport",
+    "CannotPrefetch",
+    "CannotStart",
+    "ConsentNeeded",
+    "DataNotFound",
+    "DetectorFormat",
+    "DiskFull",
+    "EditFailed",
+    "Exhausted",
+    "HeadMismatch",
+    "InvalidClasses",
+    "InvalidData",
+    "InvalidRequest",
+    "InvalidValue",
+    "JobNotResumable",
+    "JobNotRunning",
+    "LossMismatch",
+    "MeansNeeded",
+    "MessageTooLarge",
+    "NetgraftError",
+    "NewerDatabase",
+    "NewerVersion",
+    "NoAnswer",
+    "NoSuchFile",
+    "NoTokenInFile",
+    "NotAMessage",
+    "NotAllowed",
+    "NotEnoughWorkers",
+    "NotFound",
+    "NotPossible",
+    "NotRunning",
+    "NothingCurrent",
+    "NothingToUndo",
+    "NothingTrains",
+    "OnlyDrawn",
+    "OtherVersion",
+    "OutsideDataRoots",
+    "PackageMissing",
+    "PictureTooLarge",
+    "RequestIdReused",
+    "StepUnavailable",
+    "StillStarting",
+    "SurgeryFailed",
+    "TooLarge",
+    "TooSlow",
+    "TrainingFailed",
+    "Unauthenticated",
+    "UnknownClass",
+    "UnknownJob",
+    "UnknownMethod",
+    "UnknownModel",
+    "UnknownModule",
+    "Unreachable",
+    "UnsafeFile",
+    "UnsupportedFile",
+    "UploadIncomplete",
+    "UploadsBusy",
+    "WeightsUnavailable",
+    "WouldOverwrite",
+    "WrongApplication",
+    "WrongHash",
+    "every_error",
+    "from_json",
+    "status_name",
+    "to_json",
+]
