@@ -7,6 +7,7 @@ import pytest
 from netgraft.language import Message, plural
 from netgraft.models.notices import said, stored
 from netgraft.models.recipe import Base, Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.store.store import Store
 
 RANDOM = Message("{name} starts from random weights.", name="resnet50")
