@@ -3,7 +3,7 @@
 import json
 
 from netgraft.anatomy.anatomy import FORMAT, Anatomies, example
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.recipe import Dropout, Freeze, Recipe, SetLoss, Tuned
 from netgraft.store.store import Store
 
@@ -14,7 +14,7 @@ def input_shape(recipe: Recipe, anatomies: Anatomies) -> tuple[int, ...]:
     """Shape of one example without the batch, such as (3, 224, 224). Raises OnlyDrawn."""
     base = recipe.base
     name = f"{Recipe(base).id}.{FORMAT}.input.json"
-    return anatomies.kept(name, lambda: json.dumps(resolve.input_shape(base)).encode(), _shape)
+    return anatomies.kept(name, lambda: json.dumps(bases.input_shape(base)).encode(), _shape)
 
 
 def _shape(data: bytes) -> tuple[int, ...]:

@@ -21,7 +21,8 @@ from netgraft.graph.nesting import Graph
 from netgraft.graph.table import Row
 from netgraft.graph.viewer.pages import DOCUMENT
 from netgraft.graph.viewer.view import View
-from netgraft.models.files.open import content, document_format, facts, own_document
+from netgraft.models.files.kept import content
+from netgraft.models.files.open import document_format, facts, own_document
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 
@@ -88,7 +89,7 @@ class RecipeSubject:
         return build(self.recipe, self.store, device=device, with_weights=False).eval()
 
     def inputs(self, device: str, batch: int) -> tuple[Any, ...]:
-        from netgraft.models.resolve import example_inputs
+        from netgraft.models.bases import example_inputs
 
         return example_inputs(self.recipe.base, batch, device)
 
@@ -171,9 +172,8 @@ class Drawings:
 
     def document_name(self, recipe: Recipe) -> str:
         """The name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""
-        if recipe.base.source == "file" and self.draw(recipe).summary.method == AS_IT_IS:
-            return own_document(recipe.base)
-        return DOCUMENT
+        own = own_document(recipe.base)
+        return own if own and self.draw(recipe).summary.method == AS_IT_IS else DOCUMENT
 
     def captured(self, recipe: Recipe) -> Captured:
         """The graph of a recipe; the latest few are kept in memory. Raises CannotDraw."""
@@ -209,7 +209,7 @@ class Drawings:
         try:
             captured = self.captured(recipe)
         except CannotDraw:
-            if recipe.base.source != "file":
+            if not own_document(recipe.base):
                 raise
             return self._as_it_is(recipe)
         summary = _summary(captured)

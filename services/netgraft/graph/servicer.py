@@ -9,10 +9,10 @@ from netgraft.graph.table import Row
 from netgraft.graph.viewer import comparison, pages
 from netgraft.graph.viewer.view import View
 from netgraft.models.files.open import own_document
+from netgraft.models.files.whole import only_drawn
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import resolve
-from netgraft.models.sources.file import only_drawn
 from netgraft.store.store import Store, default_store
 from netgraft.v1 import graph_pb2
 
@@ -68,7 +68,7 @@ class GraphsServicer:
         if model_id == pages.STATIC:
             return pages.static_file(path)
         recipe = self.store.get_recipe(model_id)
-        own = own_document(recipe.base) if recipe.base.source == "file" else ""
+        own = own_document(recipe.base)
         if path not in ("", own, *pages.FILES):
             raise NotFound(what=f"the file {path!r}")
         if path == "":

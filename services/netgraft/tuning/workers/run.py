@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import TrainingFailed
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Tuned
@@ -95,7 +95,7 @@ class Run:
         self.per_epoch = steps_per_epoch(len(self.train), self.share * self.group.workers)
         self.total = self.per_epoch * spec.epochs
         self.learner = self._learner()
-        taste = resolve.preprocessing(self.recipe.base)
+        taste = bases.preprocessing(self.recipe.base)
         self.normalise = Normaliser(taste.mean, taste.std, self.group.device)
         self.saved = time.monotonic()
 
