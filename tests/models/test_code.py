@@ -18,6 +18,7 @@ from netgraft.models.build import build
 from netgraft.models.export.code import python
 from netgraft.models.export.statements import layer, part, place, put
 from netgraft.models.recipe import Base
+from netgraft.models.recipes import get_recipe
 from netgraft.models.sources.torchvision.code import plain
 from netgraft.models.sources.torchvision.source import TorchvisionSource
 from netgraft.store.store import Store
@@ -50,7 +51,7 @@ class House:
         return model
 
     def code(self, model: str) -> str:
-        return python(self.store.get_recipe(model), "w.pth", self.store)
+        return python(get_recipe(self.store, model), "w.pth", self.store)
 
 
 def retarget(classes: int) -> Edit:
@@ -198,7 +199,7 @@ def test_the_code_makes_the_very_same_model(house: House, tmp_path: Path, name: 
     code = house.code(model)
     assert body(code) == text.strip()
     assert ("def resize" in code) == ("resize(" in body(code))
-    recipe = house.store.get_recipe(model)
+    recipe = get_recipe(house.store, model)
     own = build(recipe, house.store).eval()
     torch.save(own.state_dict(), tmp_path / "w.pth")
     (tmp_path / "rebuild.py").write_text(code)

@@ -30,6 +30,7 @@ from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -163,7 +164,7 @@ def test_every_head_is_found_replaced_and_drawn(
 ) -> None:
     reply = retargeted(surgery, f"./{name}", classes=7)
     assert [(h.path, h.before, h.after) for h in reply.heads] == [(p, n, 7) for p, n in heads]
-    recipe = surgery.store.get_recipe(reply.model.id)
+    recipe = get_recipe(surgery.store, reply.model.id)
     out = build(recipe, surgery.store)(torch.rand(2, *bases.input_shape(recipe.base)))
     assert out.shape[:2] == (2, 7)
     drawn = GraphsServicer(surgery.store).DrawGraph(
@@ -183,7 +184,7 @@ def test_pictures_are_prepared_as_the_folder_says(surgery: SurgeryServicer) -> N
 
 
 def test_it_learns(surgery: SurgeryServicer) -> None:
-    recipe = surgery.store.get_recipe(retargeted(surgery, "./vit", classes=2).model.id)
+    recipe = get_recipe(surgery.store, retargeted(surgery, "./vit", classes=2).model.id)
     learner = Learner(
         build(recipe, surgery.store),
         make_loss("cross_entropy"),
@@ -202,7 +203,7 @@ def test_it_learns(surgery: SurgeryServicer) -> None:
 def test_the_code_rebuilds_it_to_the_bit_without_netgraft(
     name: str, surgery: SurgeryServicer, tmp_path: Path
 ) -> None:
-    recipe = surgery.store.get_recipe(retargeted(surgery, f"./{name}", classes=7).model.id)
+    recipe = get_recipe(surgery.store, retargeted(surgery, f"./{name}", classes=7).model.id)
     for kind in ("python", "state_dict"):
         write(recipe, surgery.store, kind, tmp_path / file_name(recipe, kind))
     code = tmp_path / file_name(recipe, "python")

@@ -21,6 +21,7 @@ from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -104,7 +105,7 @@ def opened(surgery: SurgeryServicer, name: str) -> Recipe:
 
 def retargeted(surgery: SurgeryServicer, name: str, classes: int) -> Recipe:
     request = surgery_pb2.RetargetModelRequest(model=name, classes=classes)
-    return surgery.store.get_recipe(surgery.RetargetModel(request).model.id)
+    return get_recipe(surgery.store, surgery.RetargetModel(request).model.id)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -140,7 +141,7 @@ def test_its_head_is_found_replaced_and_drawn(
     reply = surgery.RetargetModel(request)
     (found,) = reply.heads
     assert (found.path, found.in_features, found.before, found.after) == (*head, 4)
-    recipe = surgery.store.get_recipe(reply.model.id)
+    recipe = get_recipe(surgery.store, reply.model.id)
     before = build(recipe.parent, surgery.store).state_dict()
     module = build(recipe, surgery.store).eval()
     assert module(torch.rand(2, 3, 32, 32)).shape == (2, 4)

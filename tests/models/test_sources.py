@@ -15,6 +15,7 @@ from netgraft.library.servicer import ModelsServicer
 from netgraft.models import source as sources
 from netgraft.models.build import build
 from netgraft.models.recipe import Base
+from netgraft.models.recipes import get_recipe
 from netgraft.models.source import Plain, Preprocessing, Source
 from netgraft.models.zoo.entry import Entry
 from netgraft.models.zoo.library import Library
@@ -103,7 +104,7 @@ def test_a_source_of_another_package_is_listed_resolved_built_drawn_edited_and_e
         "pocket/net@small",
         "classification",
     )
-    assert build(store.get_recipe(model.id), store)[4].weight.eq(0.5).all()
+    assert build(get_recipe(store, model.id), store)[4].weight.eq(0.5).all()
     random = models.ResolveModel(models_pb2.ResolveModelRequest(model="pocket/net@none"))
     assert "random weights" in random.notices[0]
 

@@ -13,6 +13,7 @@ from netgraft.models.zoo.entry import Entry
 from netgraft.models.zoo.library import Library
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.surgery.symbolic import Foresight
 
 
 @pytest.fixture
@@ -24,7 +25,21 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def anatomies(store: Store) -> Anatomies:
-    return Anatomies(store)
+    return Foresight(store)
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[Callable[[Store], Foresight]]:
+    """What another process knows, that opens the same store."""
+    opened: list[Store] = []
+
+    def reopen(store: Store) -> Foresight:
+        opened.append(Store(store.folder, str(store.engine.url)))
+        return Foresight(opened[-1])
+
+    yield reopen
+    for store in opened:
+        store.engine.dispose()
 
 
 @pytest.fixture

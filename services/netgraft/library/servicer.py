@@ -61,7 +61,9 @@ class ModelsServicer:
         return model_message(resolved.recipe, self.store)
 
     def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
-        return model_message(self.store.get_recipe(request.id), self.store)
+        from netgraft.models.recipes import get_recipe
+
+        return model_message(get_recipe(self.store, request.id), self.store)
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
         _check(request)
@@ -119,7 +121,9 @@ class ModelsServicer:
         return self._upload(file.sha256, self.uploads.receive(file, (each.data for each in stream)))
 
     def _upload(self, sha256: str, whole: Resolved) -> models_pb2.Upload:
-        self.store.put_recipe(whole.recipe, whole.notices)
+        from netgraft.models.recipes import put_recipe
+
+        put_recipe(self.store, whole.recipe, whole.notices)
         return models_pb2.Upload(
             sha256=sha256,
             received_bytes=self.uploads.size(sha256),

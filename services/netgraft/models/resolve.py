@@ -27,12 +27,14 @@ def resolve(reference: str, policy: Policy, store: "Store") -> Resolved:
     downloads what is missing and falls back to random weights. The recipe is stored. Raises
     UnknownModel, and what the source of the model raises.
     """
+    from netgraft.models.recipes import put_recipe, recipe_of
+
     text = reference.strip()
     if _is_id(text):
         row = store.get_row(text)
-        return Resolved(store.recipe_of(row), tuple(row.notices.splitlines()))
+        return Resolved(recipe_of(store, row), tuple(row.notices.splitlines()))
     resolved = _reader(text).open(text, policy, store)
-    store.put_recipe(resolved.recipe, resolved.notices)
+    put_recipe(store, resolved.recipe, resolved.notices)
     return resolved
 
 
@@ -42,9 +44,11 @@ def prefetch(reference: str, store: "Store") -> tuple[str, Iterator[Progress]]:
     Raises UnknownModel, and InvalidValue for a model without pretrained weights; the download
     raises WeightsUnavailable.
     """
+    from netgraft.models.recipes import get_recipe
+
     text = reference.strip()
     if _is_id(text):
-        return bases.prefetch(store.get_recipe(text).base, text)
+        return bases.prefetch(get_recipe(store, text).base, text)
     return _reader(text).prefetch(text, store)
 
 

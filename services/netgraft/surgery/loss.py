@@ -10,6 +10,7 @@ from netgraft.models.build import build
 from netgraft.models.losses.catalogue import LOSSES, fitting
 from netgraft.models.losses.outputs import must_fit
 from netgraft.models.recipe import Recipe, SetLoss
+from netgraft.models.recipes import put_recipe
 
 
 def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
@@ -29,7 +30,7 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
     if any(head.activation for head in anatomies.of(recipe).trace.heads):
         must_fit(name, _trained_on(recipe, anatomies), task, recipe.title)
     edited = recipe.with_edit(SetLoss(name))
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     return edited
 
 

@@ -2,14 +2,21 @@
 
 from netgraft.models.naming import LOCAL, short_id
 from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.recipes import recipe_of
 from netgraft.models.source import source_of
 from netgraft.models.zoo.entry import Entry
 from netgraft.store.store import Store
+from netgraft.store.tables import RecipeRow
+
+MOST = 1_000
+"""Rows of which the list is made."""
 
 
 def entries(store: Store) -> list[Entry]:
     """An entry for each, newest first. Its name is how its id begins."""
-    recipes = (store.recipe_of(row) for row in store.own_rows())
+    of_files = (RecipeRow.last_op == "") & RecipeRow.has_file
+    rows = store.newest_rows(of_files | (RecipeRow.last_op == Tuned.op), MOST)
+    recipes = (recipe_of(store, row) for row in rows)
     return [_entry(recipe) for recipe in recipes if _is_own(recipe)]
 
 
