@@ -171,8 +171,9 @@ def branches(source: str) -> set[str]:
 
 
 def test_nothing_outside_of_the_sources_branches_on_their_names() -> None:
-    own = SERVICES / "models" / "sources"
-    files = [path for path in SERVICES.rglob("*.py") if not path.is_relative_to(own)]
+    # The planner reads words: "from timm" is one of those that people say.
+    exempt = {SERVICES / "models" / "sources", SERVICES / "agent" / "rules"}
+    files = [path for path in SERVICES.rglob("*.py") if not exempt & {*path.parents}]
     assert {path.name: found for path in files if (found := branches(path.read_text()))} == {}
 
 

@@ -1,4 +1,4 @@
-"""Protobuf at the edge of the library slice: the Models service, in-process or served.
+"""The Models service, in-process or served: from protobuf to the library slice and back.
 
 Whatever needs the store or torch is imported when it is called: searching the zoo works where the
 base package is installed alone.

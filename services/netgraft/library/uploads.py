@@ -25,14 +25,14 @@ KIND = "uploads"
 PART = 8 * 2**20
 """Bytes that are collected before they are written."""
 BEGUN = 4
-"""Times the largest file that all unfinished uploads together may take; the oldest go."""
+"""All unfinished uploads may take so many times the largest file; then the oldest go."""
 LONGEST_SECONDS = 7 * 24 * 3600
 """How long the parts of an upload wait for the rest."""
 
 
 @dataclass(frozen=True)
 class Announced:
-    """A file that a client has. Raises InvalidValue, UnsupportedFile and TooLarge."""
+    """A file that a client will send. Raises InvalidValue, UnsupportedFile and TooLarge."""
 
     sha256: str
     name: str
@@ -155,7 +155,7 @@ def _checked_sha256(text: str) -> str:
 
 
 def _cleaned(name: str) -> str:
-    """A file's own name out of whatever a client calls it."""
+    """A file's own name, taken from the name that a client gives it."""
     return display_name(name.replace("\\", "/").rpartition("/")[2])
 
 

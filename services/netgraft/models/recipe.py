@@ -51,7 +51,7 @@ class UserFile:
     sha256: str
     """Of the file's bytes; the store keeps them under it."""
     kind: str
-    """As `formats` tells it by content, such as "state_dict", "module" or "onnx"."""
+    """As `formats.kind_of` finds it by content, such as "state_dict", "module" or "onnx"."""
     name: str
     """The file's own name, cleaned, for people only."""
     task: str = ""

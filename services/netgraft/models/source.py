@@ -119,7 +119,7 @@ class Source(Protocol):
     # A base
 
     def of(self, base: Base) -> "Source":
-        """The source that answers for a base of this name; itself, but for special kinds."""
+        """The source that answers for a base of this name; itself, except for special kinds."""
         return self
 
     def trained(self, base: Base) -> bool:
@@ -184,7 +184,7 @@ class Source(Protocol):
         """
 
     def document(self, base: Base) -> "Format | None":
-        """The format of the user's file that Netron can be shown; None where there is none."""
+        """The format of the user's file that Netron can be shown; None without such a file."""
         return None
 
     # Building
@@ -223,7 +223,7 @@ def sources() -> tuple[Source, ...]:
 
 
 def source(name: str) -> Source:
-    """The source that recipes call so. Raises KeyError when there is none."""
+    """The source of that name in recipes. Raises KeyError when there is none."""
     return _registered.get(name) or _own()[name]
 
 

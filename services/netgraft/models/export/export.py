@@ -63,7 +63,7 @@ def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:
 
 
 def _text(recipe: Recipe, store: Store, kind: str) -> str:
-    """What is written without building the model; "" for a format that holds it."""
+    """The text of a format that needs no built model; "" for the others."""
     if kind == "python":
         return code.python(recipe, file_name(recipe, "state_dict"), store)
     return card.markdown(recipe, store) if kind == "card" else ""
@@ -120,7 +120,7 @@ def _scripted(model: nn.Module, _recipe: Recipe) -> torch.jit.ScriptModule:
 
 def _traced(model: nn.Module, recipe: Recipe) -> torch.jit.ScriptModule:
     trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
-    # The check would run the same input again: in evaluation mode that tells nothing.
+    # The check would run the same input again: in evaluation mode that shows nothing.
     inputs = example_inputs(recipe.base, device="cpu")
     return trace(model, inputs, strict=False, check_trace=False)
 
@@ -147,7 +147,7 @@ def _dynamic(recipe: Recipe) -> tuple[Inputs, tuple[object, ...]]:
 
 @contextlib.contextmanager
 def _explained(recipe: Recipe, kind: str) -> Iterator[None]:
-    """What torch's exporters raise, as one error of ours.
+    """Raise one error of ours for all that torch's exporters raise.
 
     They document no common class: dynamo's errors derive from RuntimeError, torch.export's
     from RuntimeError, ValueError and AssertionError, the ONNX exporter's from RuntimeError.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HUB = "hf:"
 """Before the name of a repository of the Hugging Face hub."""
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-"""What timm looks for in a repository of the hub."""
+"""Files that timm looks for in a repository of the hub."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def holds(file: str) -> bool:
 
 
 def present() -> Present:
-    """What is here at this moment."""
+    """The weights that are on this machine now."""
     return Present(frozenset((*_checkpoints(), *_repositories())))
 
 

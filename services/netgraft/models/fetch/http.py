@@ -1,4 +1,4 @@
-"""Downloading one file over HTTP: told as it goes, resumed where it broke, its hash checked.
+"""Download one file over HTTP: with reports of progress, resumed where it broke, and hashed.
 
 What has arrived lies in a `.part` file beside the place of the file, and a later call goes on
 from it by HTTP Range (RFC 9110, section 14). Proxies are those of $HTTP_PROXY, $HTTPS_PROXY and
@@ -30,12 +30,12 @@ RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 class WrongContent(OSError):
-    """What arrived is not what the file's name says."""
+    """The content that arrived is not the one that the file's name promises."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How a download stands."""
+    """The progress of a download."""
 
     file: str
     """The file's name."""
@@ -49,12 +49,12 @@ class Progress:
 
 @dataclass
 class _Partial:
-    """What has arrived of a file."""
+    """The part of a file that has arrived."""
 
     out: BufferedRandom
     total: int = 0
     etag: str = ""
-    """Of the version that the bytes are of, as far as this process knows."""
+    """The server's tag for the version of these bytes; "" where this process does not know it."""
 
     @property
     def done(self) -> int:
@@ -81,7 +81,7 @@ def download(url: str, file: Path, sha256: str = "") -> Iterator[Progress]:
             return
         arrived = _Partial(out)
         if not sha256:
-            arrived.drop()  # without a hash nobody could tell whether it fits what comes now
+            arrived.drop()  # without a hash nobody would know whether it fits what comes now
         kept = arrived.done
         if not (kept and _fits(out, sha256)):
             yield from _get(url, file.name, arrived)
@@ -96,7 +96,7 @@ def download(url: str, file: Path, sha256: str = "") -> Iterator[Progress]:
 
 
 def sparse(progress: Iterator[Progress]) -> Iterator[Progress]:
-    """The first, the last, and of those between one every REPORT_SECONDS."""
+    """The first report, the last, and one every REPORT_SECONDS in between."""
     reported, held = -REPORT_SECONDS, None
     for held in progress:
         now = time.monotonic()
@@ -110,7 +110,7 @@ def sparse(progress: Iterator[Progress]) -> Iterator[Progress]:
 
 @contextmanager
 def _alone(part: Path) -> Iterator[BufferedRandom]:
-    """The part file, to be written by nobody else meanwhile; an empty one is not left behind."""
+    """The part file, locked against other writers; an empty one is not left behind."""
     with part.open("a+b") as out:
         fcntl.flock(out, fcntl.LOCK_EX)
         try:
@@ -121,7 +121,7 @@ def _alone(part: Path) -> Iterator[BufferedRandom]:
 
 
 def _get(url: str, name: str, arrived: _Partial) -> Iterator[Progress]:
-    """Connect as often as is needed. Raises OSError when it comes no further."""
+    """Connect as often as is needed. Raises OSError when that brings nothing more."""
     failed = 0
     while not arrived.whole:
         before = arrived.done
@@ -165,7 +165,7 @@ def _connect(url: str, name: str, arrived: _Partial) -> Iterator[Progress]:
 
 
 def _answer(url: str, arrived: _Partial) -> http.client.HTTPResponse:
-    """The server's answer, for what is missing where it can give that."""
+    """The server's answer: the missing bytes alone, if it can send those."""
     headers = {"User-Agent": "netgraft"}
     if done := arrived.done:
         headers["Range"] = f"bytes={done}-"
@@ -186,6 +186,6 @@ def _answer(url: str, arrived: _Partial) -> http.client.HTTPResponse:
 
 
 def _fits(out: BufferedRandom, sha256: str) -> bool:
-    """Whether the file's SHA-256 begins so."""
+    """Whether the file's SHA-256 begins with the given digits."""
     out.seek(0)
     return hashlib.file_digest(out, "sha256").hexdigest().startswith(sha256)

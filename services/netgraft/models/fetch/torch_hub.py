@@ -1,4 +1,4 @@
-"""Pretrained weights: where they lie, getting them, reading them safely.
+"""Pretrained weights of torch.hub: find, download and safely read their files.
 
 Files are kept where the libraries keep them (`$TORCH_HOME/hub/checkpoints`, the
 Hugging Face cache), so what was downloaded before is found.
@@ -29,7 +29,7 @@ ENOSPC = 28
 
 
 def local_file(url: str) -> Path:
-    """Where the file of a weights URL lies, or would lie."""
+    """The place of a weights URL's file on this machine, whether it is there or not."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
 
 
@@ -85,7 +85,7 @@ def read(file: Path, model: str) -> dict[str, Tensor]:
 
 
 def hub_folder() -> str:
-    """Where torch.hub keeps weights, with the home folder shortened for people."""
+    """The folder of torch.hub's weights, with "~" for the home folder."""
     folder = os.path.join(torch.hub.get_dir(), "checkpoints")  # noqa: PTH118
     return folder.replace(str(Path.home()), "~", 1)
 

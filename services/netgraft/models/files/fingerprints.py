@@ -1,10 +1,10 @@
-"""Which names of the zoo have tensors of given names and shapes.
+"""Find the names of the zoo that have tensors of given names and shapes.
 
 `fingerprints.json` beside this file holds one line per structure, written by
 `generate_fingerprints.py` (`make catalogue`): a hash of the tensors' names, a hash of the names and
 shapes outside the heads, and which layers the heads are, found by building each model for two class
 counts. A state dict is looked up by both hashes; only what is found is then built and compared. A
-sketch of the names tells which structure is nearest to a state dict that fits none.
+sketch of the names finds the structure that is nearest to a state dict that fits none.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Which structure of the zoo a user's tensors belong to, and what a user's whole module is for.
+"""Find the structure of the zoo that a user's tensors belong to, and the task of a whole module.
 
 A state dict names tensors and not operators. Which structure they belong to is found by
 comparing their names and shapes with the zoo's; a head may count other classes.

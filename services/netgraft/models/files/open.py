@@ -17,7 +17,7 @@ from typing import Any
 from netgraft.errors import NoSuchFile, UnsupportedFile
 from netgraft.language import Message
 from netgraft.models import bases, notices
-from netgraft.models.files.inspect import Found, look
+from netgraft.models.files.inspect import Found, inspect
 from netgraft.models.files.kept import KIND, content, file_of
 from netgraft.models.recipe import Base, HeadEdit, Recipe, UserFile
 from netgraft.models.source import Resolved
@@ -112,7 +112,7 @@ def _digest(path: Path) -> str:
 
 def _kept(copy: Path, digest: str, name: str, store: Store) -> Found:
     """Look into a file, and store it before what was found: whoever reads that has both."""
-    found = look(copy, name)
+    found = inspect(copy, name)
     store.put_path(KIND, digest, copy)
     store.put_file(FOUND, _record(digest, name), json.dumps(asdict(found)).encode())
     return found

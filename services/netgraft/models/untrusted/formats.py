@@ -14,7 +14,7 @@ from netgraft.errors import UnsupportedFile
 from netgraft.models.untrusted import limits
 
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""How torch.save began before it wrote archives (torch/serialization.py: MAGIC_NUMBER)."""
+"""First bytes of what torch.save wrote before archives (torch/serialization.py: MAGIC_NUMBER)."""
 
 TORCH_SUFFIXES = frozenset(
     [
@@ -33,7 +33,7 @@ TORCH_SUFFIXES = frozenset(
         ".tar",
     ]
 )
-"""Suffixes under which people keep what torch.save wrote."""
+"""Suffixes of files that torch.save wrote."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Format:
 
     kind: str
     suffix: str
-    """Of the name under which Netron gets it; with the content it decides Netron's reader."""
+    """Ending of the name that Netron is given; with the content it decides Netron's reader."""
     label: str
     """Its name in a sentence."""
 

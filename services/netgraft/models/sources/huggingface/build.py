@@ -1,7 +1,7 @@
 """Modules of transformers' classes for pictures, from a recipe's configuration and weights.
 
-A configuration is a stranger's: what transformers raises of it becomes one error, and how large a
-structure it asks for is found out before memory is taken.
+Anybody may have written a configuration: whatever transformers raises on it becomes one error, and
+the size of the structure that it asks for is found out before memory is taken.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netgraft.store.store import Store
 
 MOST_MODULES = 20_000
-"""A structure may have; a stranger's configuration could ask for any number of layers."""
+"""Modules that a structure may have; a configuration could ask for any number of layers."""
 SPARE_ELEMENTS = 2**26
 """Elements that a model may have beyond its weights, in buffers that it computes."""
 
@@ -53,7 +53,7 @@ def library() -> str:
 
 @cache
 def _tasks() -> dict[str, str]:
-    """Every class of transformers that is built, and its task as the catalogue says it."""
+    """Every class of transformers that is built, and its task as the catalogue names it."""
     from transformers.models.auto import modeling_auto
 
     found: dict[str, str] = {}
@@ -80,12 +80,12 @@ def kind_in(config: dict[str, Any], name: str) -> str:
 
 
 def task_in(config: dict[str, Any], name: str) -> str:
-    """What the class that a configuration names is for. Raises UnsupportedFile."""
+    """The task of the class that a configuration names. Raises UnsupportedFile."""
     return _tasks()[kind_in(config, name)]
 
 
 def check_runs(base: Base, elements: int) -> None:
-    """See on the meta device, where nothing costs memory, that a base's model answers pictures.
+    """Try on the meta device, where nothing costs memory, that a base's model takes pictures.
 
     `elements` is how many numbers its weights hold.
 
@@ -98,21 +98,24 @@ def check_runs(base: Base, elements: int) -> None:
     if wanted > 2 * elements + SPARE_ELEMENTS:
         raise _misfit(base.name, f"it asks for {wanted:,} numbers, they hold {elements:,}")
     shape = file_of(base).input_shape
-    with torch.no_grad(), _strangers(base.name, f"its model cannot take pictures of {shape}"):
+    with (
+        torch.no_grad(),
+        _refused_by_transformers(base.name, f"its model cannot take pictures of {shape}"),
+    ):
         logits = module(torch.zeros(2, *shape, device="meta"))
         if not isinstance(logits, Tensor) or logits.ndim not in (2, 4):
             raise TypeError("its answer is no tensor of logits")
 
 
 def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]:
-    """The weights under the names that the class of today gives them."""
+    """The weights under the names that the installed class gives them."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     kind = getattr(transformers, kind_in(config, name))
-    with _strangers(name, "its config.json does not fit its weights"):
-        model, told = kind.from_pretrained(
+    with _refused_by_transformers(name, "its config.json does not fit its weights"):
+        model, report = kind.from_pretrained(
             folder,
             config=_made(config),
             local_files_only=True,
@@ -120,16 +123,16 @@ def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    if missing := sorted(told["missing_keys"]):
+    if missing := sorted(report["missing_keys"]):
         problem = f"its weights lack {', '.join(missing[:3])}{' …' if missing[3:] else ''}."
         raise UnsupportedFile(path=name, problem=problem)
-    for key, there, wanted in sorted(told["mismatched_keys"]):
+    for key, there, wanted in sorted(report["mismatched_keys"]):
         raise _misfit(name, f"{key} is {tuple(wanted)} by it and {tuple(there)} in them")
     return dict(_apart(model.state_dict()))
 
 
 def _apart(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """The same tensors, those that share memory with an earlier one copied."""
+    """The same tensors; those that share memory with an earlier one are copied."""
     seen: set[int] = set()
     for key, value in tensors.items():
         place = value.untyped_storage().data_ptr()
@@ -144,8 +147,8 @@ def _misfit(name: str, problem: str) -> UnsupportedFile:
 
 
 @contextmanager
-def _strangers(name: str, problem: str) -> Iterator[None]:
-    """Whatever transformers' code raises of a stranger's configuration is UnsupportedFile."""
+def _refused_by_transformers(name: str, problem: str) -> Iterator[None]:
+    """Whatever transformers raises on a configuration becomes UnsupportedFile."""
     try:
         yield
     except NetgraftError:
@@ -191,7 +194,7 @@ def construct(base: Base) -> nn.Module:
 
     file = file_of(base)
     config = hf_config.document(base)["config"]
-    with _strangers(base.name, "its config.json cannot be built"):
+    with _refused_by_transformers(base.name, "its config.json cannot be built"):
         model = getattr(transformers, kind_of(base))(_made(config))
     model.__class__ = _plain_class(type(model), file.task)
     made: nn.Module = model
@@ -244,7 +247,7 @@ def kind_of(base: Base) -> str:
 
 
 def argument_of(base: Base) -> str:
-    """What the forward of a base's class calls its pictures."""
+    """The name that the forward of a base's class has for its pictures."""
     import transformers
 
     argument: str = getattr(transformers, kind_of(base)).main_input_name
