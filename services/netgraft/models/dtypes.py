@@ -1,4 +1,4 @@
-"""Names of torch's own values, such as dtypes, without the library before them. Imports no torch."""
+"""Names of torch's own values, such as dtypes, without the library before them. Needs no torch."""
 
 
 def short(value: object) -> str:
