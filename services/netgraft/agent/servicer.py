@@ -8,20 +8,17 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from netgraft.agent import consent, conversation, jsonform
+from netgraft.agent import alone, consent, conversation, jsonform
 from netgraft.agent.conversation import Conversations
 from netgraft.agent.record import Found, Lost, Record, Start, is_over
 from netgraft.agent.rules import Context, Planner, default_planner
 from netgraft.agent.run import Run, Services
 from netgraft.client import AsyncClient, named
-from netgraft.errors import TooLarge
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, asked
 from netgraft.store.store import Store, default_store
 from netgraft.v1 import agent_pb2, models_pb2
 
-MAX_TEXT = 100_000
-"""Bytes of a text to plan."""
 TAIL_SECONDS = 0.2
 """How often one who waits for the same call asks how it stands."""
 
@@ -43,8 +40,7 @@ class AgentServicer:
         self.conversations = Conversations(self.store)
 
     def Plan(self, request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
-        if len(request.text.encode()) > MAX_TEXT:
-            raise TooLarge(what="text", limit=f"{MAX_TEXT:,} bytes")
+        alone.check_size(request.text)
         identity = conversation.valid_id(request.conversation_id)
         context = self.conversations.context(identity, self.planner) if identity else Context()
         document = self.planner.plan(request.text, context).json()
