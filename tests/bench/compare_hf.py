@@ -4,10 +4,10 @@
 
 Its way is `num_labels`: the class is made with it, here with the default configuration of its kind
 (and SAID), as `from_pretrained(…, num_labels=7, ignore_mismatched_sizes=True)` makes it before it
-reads weights. A model is right when it runs on meta tensors, in evaluation mode, and its logits
-count the classes. Inputs are pictures or clips of the size that the configuration names; models of
-OTHER_INPUTS take something else, and their heads are looked at instead. What netgraft does with the
-same classes is counted by coverage_hf.py.
+reads weights. A model is right when it runs in evaluation mode (on meta tensors, except those of
+REAL) and its logits count the classes. Inputs are pictures or clips of the size that the
+configuration names; models of OTHER_INPUTS take something else, and their heads are looked at
+instead. What netgraft does with the same classes is counted by coverage_hf.py.
 """
 
 import argparse
@@ -22,6 +22,8 @@ from coverage_hf import CLASSES, SAID, classes
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING
 
+REAL = ("PerceiverForImageClassificationLearned",)
+"""Look at values, which tensors on the meta device do not have."""
 OTHER_INPUTS = ("ImageGPT", "Siglip2", "ShieldGemma2")
 """Of tokens, or of patches beside a mask."""
 SIDE, CHANNELS, FRAMES = 224, 3, 16
@@ -47,14 +49,16 @@ def examined(task: str, model_type: str, kind: str) -> tuple[str, str]:
     """What happens with one class: "right" or "failed", and why it failed."""
     try:
         config = CONFIG_MAPPING[model_type](num_labels=CLASSES, **SAID.get(kind, {}))
-        with torch.device("meta"):
+        device = torch.device("cpu" if kind in REAL else "meta")
+        with device:
             model = getattr(transformers, kind)(config).eval()
         if kind.startswith(OTHER_INPUTS):
             return ("right", "") if counts_classes(model) else ("failed", "no head of 7")
-        shape = tuple(logits(model, pictures(task, config)).shape)
+        shape = tuple(logits(model, pictures(task, config, device)).shape)
     except Exception as error:  # noqa: BLE001  # one class must not end the run
         return "failed", repr(error)[:200]
-    return ("right", "") if shape[1] == CLASSES else ("failed", f"logits of {shape}")
+    counted = shape[1] if len(shape) == 4 else shape[-1]
+    return ("right", "") if counted == CLASSES else ("failed", f"logits of {shape}")
 
 
 def counts_classes(model: nn.Module) -> bool:
@@ -62,14 +66,14 @@ def counts_classes(model: nn.Module) -> bool:
     return CLASSES in sizes
 
 
-def pictures(task: str, config: Any) -> Tensor:
-    """Two pictures (N, C, H, W), or two clips (N, T, C, H, W), without memory."""
+def pictures(task: str, config: Any, device: torch.device) -> Tensor:
+    """Two pictures (N, C, H, W), or two clips (N, T, C, H, W)."""
     named = getattr(config, "image_size", None) or getattr(config, "crop_size", None) or SIDE
     height, width = named if isinstance(named, list | tuple) else (named, named)
     channels = getattr(config, "num_channels", None) or CHANNELS
     frames = getattr(config, "num_frames", None) or getattr(config, "frames_per_clip", FRAMES)
     clip = (frames,) if task == "VIDEO_CLASSIFICATION" else ()
-    return torch.zeros(2, *clip, channels, height, width, device="meta")
+    return torch.zeros(2, *clip, channels, height, width, device=device)
 
 
 def logits(model: nn.Module, x: Tensor) -> Tensor:
@@ -78,7 +82,7 @@ def logits(model: nn.Module, x: Tensor) -> Tensor:
             answer = model(pixel_values=x)
         except TypeError:  # vjepa2 and perceiver call it otherwise
             answer = model(x)
-    found = answer.logits
+    found = answer[0]  # without labels there is no loss before them; PPLCNet has another name
     assert isinstance(found, Tensor)
     return found
 
