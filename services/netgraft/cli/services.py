@@ -34,7 +34,6 @@ EDGES = {
 """Module and class of each service's edge."""
 STATELESS = {
     "Plan": ("netgraft.agent.alone", "plan"),
-    "ListModels": ("netgraft.serving.listing", "list_zoo"),
 }
 """Calls that a base install answers, which has no store: module and function of each."""
 

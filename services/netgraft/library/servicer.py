@@ -10,19 +10,20 @@ from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
 from netgraft.library.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
 from netgraft.models import resolve
 from netgraft.models.fetch import cached
+from netgraft.models.fetch.cached import Present
 from netgraft.models.fetch.http import sparse
 from netgraft.models.files import open as opening
 from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import LANGUAGES
 from netgraft.models.zoo import hub, local
-from netgraft.models.zoo.catalogue import entries
-from netgraft.serving.listing import list_zoo
+from netgraft.models.zoo.catalogue import Entry, Query, entries, search
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Requests, asked
 from netgraft.store.store import Store, default_store
 from netgraft.v1 import models_pb2
 
 CHUNK = 2**20
+DEFAULT_LIMIT = 50
 
 POLICIES: dict[int, resolve.Policy] = {
     models_pb2.WEIGHTS_POLICY_UNSPECIFIED: "pretrained",
@@ -48,7 +49,14 @@ class ModelsServicer:
         return model_message(self.store.get_recipe(request.id), self.store)
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
-        return list_zoo(request, local.entries(self.store))
+        _check(request)
+        also = (*hub.entries(), *local.entries(self.store))
+        found = search(_query(request), also)
+        shown = found[: request.limit or DEFAULT_LIMIT]
+        here = cached.present()
+        return models_pb2.ListModelsReply(
+            entries=[_entry_message(entry, here) for entry in shown], total=len(found)
+        )
 
     def ExportModel(self, request: models_pb2.ExportModelRequest) -> Iterator[models_pb2.FileChunk]:
         from netgraft.models.export import export
@@ -117,6 +125,28 @@ def _present() -> str:
     return ", ".join(found) or "–"
 
 
+def _check(request: models_pb2.ListModelsRequest) -> None:
+    """Raises InvalidValue for a bound that nothing could keep."""
+    for name in ("max_params", "min_accuracy", "limit", "max_flops", "image_size"):
+        value = getattr(request, name)
+        if not value >= 0:
+            raise InvalidValue(name=name, value=value, expected="0 (no bound) or more")
+
+
+def _query(request: models_pb2.ListModelsRequest) -> Query:
+    return Query(
+        words=request.query,
+        task=request.task,
+        max_params=request.max_params,
+        min_accuracy=request.min_accuracy,
+        max_flops=request.max_flops,
+        image_size=request.image_size,
+        licence=request.licence,
+        on_disk=request.on_disk,
+        source=request.source,
+    )
+
+
 def model_message(recipe: Recipe, store: Store) -> models_pb2.Model:
     """A stored recipe as the message that every service replies with."""
     row = store.get_row(recipe.id)
@@ -144,3 +174,19 @@ def _read(notice: str) -> str:
     """A notice in the language of the caller, where it was written in both."""
     english, _, chinese = notice.partition(LANGUAGES)
     return chinese if chinese and caller().language == "zh" else english
+
+
+def _entry_message(entry: Entry, here: Present) -> models_pb2.ZooEntry:
+    return models_pb2.ZooEntry(
+        name=entry.name,
+        source=entry.source,
+        task=entry.task,
+        params=entry.params,
+        accuracy=entry.accuracy,
+        image_size=entry.image_size,
+        weights=entry.weights,
+        flops=entry.flops,
+        licence=entry.licence,
+        on_disk=here.weights_of(entry),
+        title=entry.title,
+    )
