@@ -40,6 +40,7 @@
     │   ├── UploadIncomplete
     │   ├── PackageMissing
     │   ├── NewerVersion
+    │   ├── NewerDatabase
     │   ├── OnlyDrawn
     │   └── CannotStart
     ├── NotAllowed
@@ -415,6 +416,19 @@ class NewerVersion(NotPossible):
     )
     zh = (
         "该模型的新层由更新版本的 netgraft 生成（公式版本 {version}）。"
+        "请升级：`pip install -U netgraft`。"
+    )
+
+
+class NewerDatabase(NotPossible):
+    reason = "NEWER_DATABASE"
+    en = (
+        "The database {database} was written by a newer netgraft (schema {revision}; this one "
+        "knows {known}). Update this one: `pip install -U netgraft`."
+    )
+    zh = (
+        "数据库 {database} 由更新版本的 netgraft 写入（结构版本 {revision}，"
+        "当前版本只支持到 {known}）。"
         "请升级：`pip install -U netgraft`。"
     )
 

@@ -13,6 +13,7 @@ import torch
 import torchvision
 
 from netgraft.models.recipe import Tuned
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.store.store import default_store
 
 from .conftest import Run
@@ -211,11 +212,11 @@ def test_files_that_were_opened_and_models_that_were_trained_are_found_by_their_
     torch.save(torchvision.models.resnet18(num_classes=4), tmp_path / "petals.pth")
     opened = reply("show", "./petals.pth")["model_id"]
     reply("retarget", opened, "--classes", "9")
-    recipe = default_store().get_recipe(
-        reply("retarget", "resnet18@none", "--classes", "7")["model"]["id"]
+    recipe = get_recipe(
+        default_store(), reply("retarget", "resnet18@none", "--classes", "7")["model"]["id"]
     )
     trained = recipe.with_edit(Tuned("j", default_store().put_tensors({}), ("a",) * 7))
-    default_store().put_recipe(trained)
+    put_recipe(default_store(), trained)
     found = reply("models", "--source", "local")["entries"]
     assert [entry["name"] for entry in found] == [trained.id[:12], opened[:12]]
     assert found[0]["title"] == "resnet18 · random weights · 7 classes · tuned"

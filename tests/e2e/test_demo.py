@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.system import NETGRAFT, environment
 
+from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -35,6 +36,6 @@ def test_the_demo_trains_resnet18_on_digits_to_at_least_ninety_per_cent_from_ran
     store = Store(str(tmp_path / "state/store"), f"sqlite:///{tmp_path / 'state/netgraft.db'}")
     tuned = re.findall(r"^\W*model\s+([0-9a-f]{64})\s*$", said, re.IGNORECASE | re.MULTILINE)
     assert tuned, said
-    recipe = store.get_recipe(tuned[-1])
+    recipe = get_recipe(store, tuned[-1])
     assert recipe.base.weights is None
     assert recipe.metrics["accuracy"] >= 0.9

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.graph.site import Site, needs_chromium, watched
 
 from netgraft.models.recipe import Freeze, Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.v1 import graph_pb2
 
@@ -130,8 +131,8 @@ def frozen_but_the_head(site: Site) -> str:
     recipe = resolve("resnet18", "none", site.graphs.store).recipe
     edits = (Freeze(("",), trainable=False), Freeze(("fc",), trainable=True))
     frozen = Recipe(recipe.base, edits)
-    site.graphs.store.put_recipe(Recipe(recipe.base, edits[:1]))
-    site.graphs.store.put_recipe(frozen)
+    put_recipe(site.graphs.store, Recipe(recipe.base, edits[:1]))
+    put_recipe(site.graphs.store, frozen)
     return frozen.id
 
 

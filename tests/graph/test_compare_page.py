@@ -9,6 +9,7 @@ from tests.graph.site import Site, needs_chromium, watched
 
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.recipe import Freeze, HeadEdit, Retarget, SetLoss
+from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import graph_pb2, surgery_pb2
@@ -30,7 +31,7 @@ def edited(graphs: GraphsServicer) -> str:
         SetLoss("focal"),
     ):
         recipe = recipe.with_edit(edit)
-        graphs.store.put_recipe(recipe)
+        put_recipe(graphs.store, recipe)
     return recipe.id
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.build import build
 from netgraft.models.recipe import Freeze, Recipe, Retarget
+from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -74,7 +75,7 @@ def edited(surgery: SurgeryServicer, name: str) -> Recipe:
     if name not in COMPUTES_ITS_OWN_LOSS:
         loss = surgery_pb2.SetLossRequest(model=model, loss="focal")
         model = surgery.SetLoss(loss).model.id
-    return surgery.store.get_recipe(model)
+    return get_recipe(surgery.store, model)
 
 
 def owners(module: nn.Module, paths: tuple[str, ...]) -> set[str]:

@@ -12,8 +12,10 @@ from netgraft.graph import lens
 from netgraft.graph.capture.capture import parameters
 from netgraft.graph.lens import Change
 from netgraft.graph.servicer import GraphsServicer
+from netgraft.models.bases import base_module
 from netgraft.models.recipe import Recipe, Tuned
-from netgraft.models.resolve import base_module, resolve
+from netgraft.models.recipes import put_recipe
+from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
@@ -77,7 +79,7 @@ def test_after_a_training_the_lens_shows_how_far_each_layer_moved(store: Store) 
     weight = dict(base_module(recipe.base).named_parameters())["fc.weight"].detach()
     delta = store.put_tensors({"fc.weight": 1.5 * weight})
     tuned = Recipe(recipe.base, (Tuned("tune-1", delta),))
-    store.put_recipe(tuned)
+    put_recipe(store, tuned)
     graphs = GraphsServicer(store)
     wish = graph_pb2.GetViewerFileRequest(model_id=tuned.id, path="lens.json")
     document = json.loads(graphs.GetViewerFile(wish).data)

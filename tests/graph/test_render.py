@@ -3,6 +3,7 @@
 import builtins
 import shutil
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.graph.conftest import Residual, graph_of
 from netgraft.errors import CannotDraw
 from netgraft.graph import document, lens
 from netgraft.graph.capture.capture import parameters
-from netgraft.graph.drawings import Drawings
+from netgraft.graph.drawings import PICTURE, Drawings
 from netgraft.graph.viewer.render import render
 from netgraft.graph.viewer.view import View
 from netgraft.models.resolve import resolve
@@ -61,7 +62,8 @@ def test_of_too_many_pictures_the_oldest_go_and_are_drawn_again_the_same(
 ) -> None:
     recipe, drawings = resolve("squeezenet1_1", "none", store).recipe, Drawings(store)
     first = drawings.picture(recipe, "html", View(focus="features.0"))
-    monkeypatch.setattr("netgraft.graph.drawings.MOST_VIEW_BYTES", int(2.5 * len(first)))
+    small = replace(PICTURE, most_bytes=int(2.5 * len(first)))
+    monkeypatch.setattr("netgraft.graph.drawings.PICTURE", small)
     folder = f"{store.root}/pictures"
     [oldest] = store.files.find(folder)
     for focus in ("features.3", "features.4"):

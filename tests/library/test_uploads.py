@@ -24,6 +24,7 @@ from netgraft.errors import (
 from netgraft.library import uploads
 from netgraft.library.servicer import ModelsServicer
 from netgraft.models.build import build
+from netgraft.models.recipes import get_recipe
 from netgraft.sending import send
 from netgraft.settings import settings
 from netgraft.store.store import Store
@@ -77,7 +78,7 @@ def test_a_whole_pickled_model_becomes_one_that_can_be_edited(
     done = models.UploadFile(parts(network))
     assert (done.sha256, done.received_bytes) == (digest(network), len(network))
     assert done.model.title == "net.pth"
-    built = build(models.store.get_recipe(done.model.id), models.store).eval()
+    built = build(get_recipe(models.store, done.model.id), models.store).eval()
     torch.manual_seed(0)
     own = torchvision.models.squeezenet1_1().eval()
     x_NCHW = torch.rand(1, 3, 64, 64)

@@ -13,13 +13,14 @@ import torchvision
 from torch import nn
 
 from netgraft.library.servicer import ModelsServicer
+from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
 from netgraft.models.export.code import python
 from netgraft.models.export.statements import layer, part, place, put
 from netgraft.models.recipe import Base
-from netgraft.models.resolve import example_inputs
-from netgraft.models.sources.torchvision import TorchvisionSource
-from netgraft.models.sources.torchvision_code import plain
+from netgraft.models.recipes import get_recipe
+from netgraft.models.sources.torchvision.code import plain
+from netgraft.models.sources.torchvision.source import TorchvisionSource
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import models_pb2, surgery_pb2
@@ -50,7 +51,7 @@ class House:
         return model
 
     def code(self, model: str) -> str:
-        return python(self.store.get_recipe(model), "w.pth", self.store)
+        return python(get_recipe(self.store, model), "w.pth", self.store)
 
 
 def retarget(classes: int) -> Edit:
@@ -198,7 +199,7 @@ def test_the_code_makes_the_very_same_model(house: House, tmp_path: Path, name: 
     code = house.code(model)
     assert body(code) == text.strip()
     assert ("def resize" in code) == ("resize(" in body(code))
-    recipe = house.store.get_recipe(model)
+    recipe = get_recipe(house.store, model)
     own = build(recipe, house.store).eval()
     torch.save(own.state_dict(), tmp_path / "w.pth")
     (tmp_path / "rebuild.py").write_text(code)
@@ -357,7 +358,7 @@ def test_a_parameter_is_named_as_it_is_held() -> None:
 def test_every_name_of_torchvision_is_called_where_people_find_it() -> None:
     library = TorchvisionSource()
     for name in ("resnet18", "fcn_resnet50", "r3d_18", "raft_small", "ssd300_vgg16"):
-        [line] = plain(Base("torchvision", name, None), library.construct).lines
+        [line] = plain(Base("torchvision", name, None), library.construct, 224).lines
         call = ast.parse(line).body[0].value.func  # type: ignore[attr-defined]
         builder = eval(ast.unparse(call), {"torchvision": torchvision})
         assert builder is torchvision.models.get_model_builder(name)

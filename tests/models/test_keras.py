@@ -16,11 +16,12 @@ import torch
 
 from netgraft.errors import CannotExport, NetgraftError, OnlyDrawn, UnsafeFile, UnsupportedFile
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -104,13 +105,13 @@ def opened(surgery: SurgeryServicer, name: str) -> Recipe:
 
 def retargeted(surgery: SurgeryServicer, name: str, classes: int) -> Recipe:
     request = surgery_pb2.RetargetModelRequest(model=name, classes=classes)
-    return surgery.store.get_recipe(surgery.RetargetModel(request).model.id)
+    return get_recipe(surgery.store, surgery.RetargetModel(request).model.id)
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_it_answers_as_keras_does(name: str, saved: Path, surgery: SurgeryServicer) -> None:
     recipe = opened(surgery, f"./{name}.keras")
-    assert (resolve.task(recipe.base), resolve.input_shape(recipe.base)) == (
+    assert (bases.task(recipe.base), bases.input_shape(recipe.base)) == (
         "classification",
         (3, 32, 32),
     )
@@ -140,7 +141,7 @@ def test_its_head_is_found_replaced_and_drawn(
     reply = surgery.RetargetModel(request)
     (found,) = reply.heads
     assert (found.path, found.in_features, found.before, found.after) == (*head, 4)
-    recipe = surgery.store.get_recipe(reply.model.id)
+    recipe = get_recipe(surgery.store, reply.model.id)
     before = build(recipe.parent, surgery.store).state_dict()
     module = build(recipe, surgery.store).eval()
     assert module(torch.rand(2, 3, 32, 32)).shape == (2, 4)
@@ -171,8 +172,8 @@ def test_it_learns_and_its_statistics_move_with_it(surgery: SurgeryServicer) -> 
 
 
 def test_pictures_are_given_as_its_own_layers_want_them(surgery: SurgeryServicer) -> None:
-    rescaled = resolve.preprocessing(opened(surgery, "./sequential.keras").base)
-    plain = resolve.preprocessing(opened(surgery, "./functional.keras").base)
+    rescaled = bases.preprocessing(opened(surgery, "./sequential.keras").base)
+    plain = bases.preprocessing(opened(surgery, "./functional.keras").base)
     white = 1.0  # (x / 255 - mean) / std of a pixel of 255
     assert (white - rescaled.mean[0]) / rescaled.std[0] == pytest.approx(255)
     assert (white - plain.mean[0]) / plain.std[0] == pytest.approx(1)

@@ -17,10 +17,11 @@ from safetensors.torch import load_file
 
 from netgraft.errors import DetectorFormat, InvalidValue
 from netgraft.library.servicer import ModelsServicer
+from netgraft.models.bases import example_inputs, task
 from netgraft.models.build import build
 from netgraft.models.export import loss_code
 from netgraft.models.losses.catalogue import LOSSES, make_loss
-from netgraft.models.resolve import example_inputs, task
+from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning
@@ -80,7 +81,7 @@ class House:
         return file
 
     def inputs(self, name: str, batch: int) -> tuple[Any, ...]:
-        base = self.store.get_recipe(self.ids[name]).base
+        base = get_recipe(self.store, self.ids[name]).base
         torch.manual_seed(batch)
         return tuple(
             [torch.rand_like(x) for x in part] if isinstance(part, list) else torch.rand_like(part)
@@ -90,7 +91,7 @@ class House:
     def outputs(self, name: str, inputs: tuple[Any, ...]) -> Any:
         """What the service's own model answers."""
         with torch.no_grad():
-            return build(self.store.get_recipe(self.ids[name]), self.store).eval()(*inputs)
+            return build(get_recipe(self.store, self.ids[name]), self.store).eval()(*inputs)
 
     def tune(self, model: str) -> str:
         """A real tuning job, in this process."""
@@ -168,7 +169,7 @@ def test_the_code_rebuilds_the_model_where_there_is_no_netgraft(
     assert same(fresh[name]["out"], expected)
     if name == "detects":
         assert len(expected[0]["boxes"]), "equal because both are empty would say nothing"
-    own = build(house.store.get_recipe(house.ids[name]), house.store)
+    own = build(get_recipe(house.store, house.ids[name]), house.store)
     trains = [path for path, p in own.named_parameters() if p.requires_grad]
     assert fresh[name]["trains"] == trains
 
@@ -195,7 +196,7 @@ def test_the_loss_in_the_code_is_the_one_that_training_minimises(name: str) -> N
 
 @pytest.mark.parametrize("name", ["edited", "tuned", "segments", "detects"])
 def test_tensor_files_hold_every_tensor_of_the_model(house: House, name: str) -> None:
-    own = build(house.store.get_recipe(house.ids[name]), house.store).state_dict()
+    own = build(get_recipe(house.store, house.ids[name]), house.store).state_dict()
     plain = torch.load(house.export(name, "state_dict"), weights_only=True)
     for found in (plain, load_file(house.export(name, "safetensors"))):
         assert found.keys() == own.keys()
@@ -250,7 +251,7 @@ def test_what_a_format_cannot_hold_is_said_in_a_sentence(house: House, kind: str
 
 def test_a_card_says_what_the_model_is_and_how_to_load_it(house: House) -> None:
     text = house.export("tuned", "card").read_text()
-    recipe = house.store.get_recipe(house.ids["tuned"])
+    recipe = get_recipe(house.store, house.ids["tuned"])
     assert recipe.canonical() in text
     assert f"# {recipe.title}".replace("_", r"\_") in text
     for line in (
@@ -291,7 +292,7 @@ def test_a_card_states_the_licence_that_the_library_knows(house: House) -> None:
 @pytest.mark.parametrize("kind", ["segments", "detects"])
 def test_a_card_knows_every_task(house: House, kind: str) -> None:
     text = house.export(kind, "card").read_text()
-    found = task(house.store.get_recipe(house.ids[kind]).base)
+    found = task(get_recipe(house.store, house.ids[kind]).base)
     assert f"{found.capitalize()}, " in text
     front = dict(line.split(": ", 1) for line in text.split("---")[1].strip().splitlines())
     hub = {"segmentation": "image-segmentation", "detection": "object-detection"}

@@ -18,6 +18,7 @@ from torch import Tensor
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.models.build import build
 from netgraft.models.recipe import delta
+from netgraft.models.recipes import get_recipe
 from netgraft.models.values import drawn_names, values
 from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
@@ -44,7 +45,7 @@ def digest(value: Tensor) -> str:
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_model_of_0_1_keeps_its_id_its_tensors_and_its_values(name: str, store: Store) -> None:
     expected = EXPECTED[name]
-    recipe = store.get_recipe(expected["id"])
+    recipe = get_recipe(store, expected["id"])
     assert recipe.id == expected["id"]
     assert [delta(edit) for edit in recipe.edits] == expected["tensors"]
     state = build(recipe, store).state_dict()
@@ -58,9 +59,9 @@ def test_a_model_of_0_1_keeps_its_id_its_tensors_and_its_values(name: str, store
 
 
 def test_a_model_of_0_1_can_be_edited_further(store: Store) -> None:
-    old = store.get_recipe(EXPECTED["names"]["id"])
+    old = get_recipe(store, EXPECTED["names"]["id"])
     edited = retarget(old, 0, ("cat", "dog", "emu"), Anatomies(store))
-    assert store.get_recipe(edited.id) == edited
+    assert get_recipe(store, edited.id) == edited
     assert edited.parent == old
     assert drawn_names(edited) == {"fc.weight", "fc.bias"}
     kept = store.get_row(old.id).canonical

@@ -2,17 +2,16 @@
 
 import errno
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from sqlalchemy import create_engine
 
 from netgraft.errors import DiskFull, UnknownModel
 from netgraft.models.recipe import Base, Recipe, SetLoss
-from netgraft.store.requests import Asked, Requests, claim
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.store.store import Store
-from netgraft.store.tables import Table
 
 BASE = Recipe(Base("torchvision", "resnet18", None))
 
@@ -24,36 +23,23 @@ def store(tmp_path: Path) -> Store:
 
 def test_a_recipe_is_found_by_its_id_and_by_a_unique_prefix(store: Store) -> None:
     recipe = BASE.with_edit(SetLoss("mse"))
-    model_id = store.put_recipe(recipe)
-    assert store.get_recipe(model_id) == recipe
-    assert store.get_recipe(model_id[:8].upper()) == recipe
-    assert store.get_recipe(BASE.id) == BASE, "ancestors are stored too"
+    model_id = put_recipe(store, recipe)
+    assert get_recipe(store, model_id) == recipe
+    assert get_recipe(store, model_id[:8].upper()) == recipe
+    assert get_recipe(store, BASE.id) == BASE, "ancestors are stored too"
 
 
 @pytest.mark.parametrize("text", ["", "ab", "0" * 64, "'; drop table recipes; --", "%" * 8])
 def test_an_unknown_id_is_an_error_that_names_it(store: Store, text: str) -> None:
-    store.put_recipe(BASE)
+    put_recipe(store, BASE)
     with pytest.raises(UnknownModel):
-        store.get_recipe(text)
-
-
-def test_a_database_of_before_requests_were_kept_opens_as_it_is(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
-    engine = create_engine(url)
-    old = [table for name, table in Table.metadata.tables.items() if name != "requests"]
-    Table.metadata.create_all(engine, tables=old)
-    engine.dispose()
-    store = Store(str(tmp_path / "store"), url)
-    call = Asked("StartTuning", "caller", "id", "body")
-    with store.session() as session:
-        claim(session, call, "tune-1")
-    assert Requests(store).result(call) == "tune-1"
+        get_recipe(store, text)
 
 
 def test_many_threads_may_store_one_recipe_at_once(store: Store) -> None:
     recipes = [BASE.with_edit(SetLoss(loss)) for loss in ("mse", "l1")] * 8
     with ThreadPoolExecutor(8) as pool:
-        ids = set(pool.map(store.put_recipe, recipes))
+        ids = set(pool.map(partial(put_recipe, store), recipes))
     assert ids == {recipes[0].id, recipes[1].id}
 
 

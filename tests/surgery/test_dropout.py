@@ -11,6 +11,7 @@ from netgraft.errors import EditFailed, InvalidValue
 from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.recipe import Dropout, Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
@@ -22,7 +23,7 @@ def dropped(surgery: SurgeryServicer, p: float, model: str = SMALL) -> surgery_p
 
 
 def recipe_of(surgery: SurgeryServicer, reply: surgery_pb2.EditReply) -> Recipe:
-    return surgery.store.get_recipe(reply.model.id)
+    return get_recipe(surgery.store, reply.model.id)
 
 
 def edit_of(surgery: SurgeryServicer, reply: surgery_pb2.EditReply) -> Dropout:

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from netgraft.anatomy.heads import tensors_in
 from netgraft.errors import EditFailed, InvalidValue, NetgraftError, PackageMissing, UnknownModule
 from netgraft.graph.servicer import GraphsServicer
+from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
 from netgraft.models.edits.lora import merge_adapters
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Lora, Recipe, Tuned
-from netgraft.models.resolve import example_inputs
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.train.schedule import Schedule
@@ -33,7 +34,7 @@ SMALL = "timm/test_vit@none"
 
 def adapted(surgery: SurgeryServicer, model: str = SMALL, **said: object) -> Recipe:
     request = surgery_pb2.AddLoraRequest(model=model, **said)  # type: ignore[arg-type]
-    return surgery.store.get_recipe(surgery.AddLora(request).model.id)
+    return get_recipe(surgery.store, surgery.AddLora(request).model.id)
 
 
 def layers(recipe: Recipe) -> Sequence[str]:
@@ -123,7 +124,7 @@ def test_taken_away_the_tuned_model_is_plain_and_computes_the_same(
     state = learned(recipe, store).module.state_dict()
     moved = {name: v for name, v in state.items() if ".lora_" in name or name.startswith("fc.")}
     tuned = recipe.with_edit(Tuned("job", store.put_tensors(moved)))
-    store.put_recipe(tuned)
+    put_recipe(store, tuned)
     x = torch.rand(2, 3, 160, 160)
     with torch.no_grad():
         wanted = build(tuned, store).eval()(x)
@@ -164,7 +165,7 @@ def test_only_convolutions_that_an_adapter_repeats_and_merges_with_have_one(
     surgery: SurgeryServicer, tiny: Callable[..., Recipe]
 ) -> None:
     base = tiny(Odd)
-    surgery.store.put_recipe(base)
+    put_recipe(surgery.store, base)
     recipe = adapted(surgery, base.id)
     assert layers(recipe) == ("plain",)
     module = build(recipe, surgery.store).eval()
@@ -199,7 +200,7 @@ def test_a_part_of_an_adapter_cannot_be_replaced_but_the_layer_can(
 
 def replaced(surgery: SurgeryServicer, recipe: Recipe, path: str, kind: str) -> Recipe:
     request = surgery_pb2.ReplaceModuleRequest(model=recipe.id, path=path, type=kind)
-    return surgery.store.get_recipe(surgery.ReplaceModule(request).model.id)
+    return get_recipe(surgery.store, surgery.ReplaceModule(request).model.id)
 
 
 def test_other_edits_go_on_from_there_and_undo_gives_the_plain_model(

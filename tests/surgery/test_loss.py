@@ -12,6 +12,7 @@ from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidValue, LossMismatch
 from netgraft.models.losses.catalogue import LOSSES, fitting, make_loss
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.surgery.loss import set_loss
 from netgraft.surgery.servicer import SurgeryServicer
@@ -103,7 +104,7 @@ def test_the_recipe_remembers_the_loss(anatomies: Anatomies) -> None:
     recipe = resolve("resnet18@none", "pretrained", anatomies.store).recipe
     edited = set_loss(recipe, " Focal ", anatomies)
     assert edited.loss == "focal"
-    assert anatomies.store.get_recipe(edited.id) == edited
+    assert get_recipe(anatomies.store, edited.id) == edited
     assert set_loss(edited, "bce", anatomies).loss == "bce"
 
 
@@ -184,7 +185,7 @@ def test_a_loss_that_reads_logits_is_refused_behind_a_last_activation(
     last: nn.Module, fit: set[str], surgery: SurgeryServicer, tiny: Callable[..., Recipe]
 ) -> None:
     recipe = tiny(lambda: Squashed(last))
-    surgery.store.put_recipe(recipe)
+    put_recipe(surgery.store, recipe)
     for loss in fitting("classification"):
         request = surgery_pb2.SetLossRequest(model=recipe.id, loss=loss)
         if loss in fit:

@@ -15,6 +15,7 @@ from netgraft.models import drawn
 from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.serving.servicers import speak
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
@@ -31,7 +32,7 @@ def replaced(
 
 
 def recipe_of(surgery: SurgeryServicer, reply: surgery_pb2.EditReply) -> Recipe:
-    return surgery.store.get_recipe(reply.model.id)
+    return get_recipe(surgery.store, reply.model.id)
 
 
 def test_an_activation_is_replaced_and_nothing_is_stored_for_it(surgery: SurgeryServicer) -> None:
@@ -61,7 +62,7 @@ def test_the_same_replacement_is_the_same_model(surgery: SurgeryServicer) -> Non
     parent = surgery.RetargetModel(
         surgery_pb2.RetargetModelRequest(model=MODEL, classes=7)
     ).model.id
-    size = build(surgery.store.get_recipe(parent), surgery.store).get_submodule("fc")
+    size = build(get_recipe(surgery.store, parent), surgery.store).get_submodule("fc")
     assert isinstance(size, nn.Linear)
     options = {"in_features": size.in_features, "out_features": 7, "bias": False}
     first, again = (replaced(surgery, "fc", "Linear", parent, **options) for _ in range(2))

@@ -17,6 +17,7 @@ from netgraft.errors import InvalidClasses, InvalidValue, NetgraftError, Surgery
 from netgraft.models import drawn
 from netgraft.models.build import build
 from netgraft.models.recipe import HeadEdit, Recipe, Retarget
+from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.models.values import values
 from netgraft.store.store import Store
@@ -173,10 +174,12 @@ def test_a_model_can_be_retargeted_again_and_again(anatomies: Anatomies) -> None
     assert build(recipe, anatomies.store).eval()(torch.rand(1, 3, 160, 160)).shape == (1, 64)
 
 
-def test_what_is_remembered_is_what_a_fresh_look_shows(anatomies: Anatomies) -> None:
+def test_what_is_remembered_is_what_a_fresh_look_shows(
+    anatomies: Anatomies, elsewhere: Callable[[Store], Anatomies]
+) -> None:
     recipe = retarget(base(anatomies.store), 7, (), anatomies)
     kept = anatomies.of(recipe)
-    assert Anatomies(anatomies.store).of(recipe) == kept
+    assert elsewhere(anatomies.store).of(recipe) == kept
     assert Anatomies(anatomies.store)._examine(recipe) == kept
 
 
@@ -359,7 +362,7 @@ def test_a_model_that_surgery_would_break_stays_as_it_is(
     assert "nothing was changed" in caught.value.sentence()
     assert not files(anatomies.store)
     with pytest.raises(NetgraftError):
-        anatomies.store.get_recipe(recipe.with_edit(Retarget(9, (), (), (), "")).id)
+        get_recipe(anatomies.store, recipe.with_edit(Retarget(9, (), (), (), "")).id)
 
 
 HEAD = Head("fc", "Linear", 8, 5, 5, "main")

@@ -16,6 +16,7 @@ from netgraft.errors import (
 )
 from netgraft.models.export.card import markdown
 from netgraft.models.recipe import KINDS, Tuned
+from netgraft.models.recipes import get_recipe
 from netgraft.serving.servicers import expose, speak
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2 as pb
@@ -174,7 +175,7 @@ def test_the_model_card_tells_every_kind_of_edit(surgery: SurgeryServicer) -> No
         request.model = model
         rpc = type(request).__name__.removesuffix("Request")
         model = getattr(surgery, rpc)(request).model.id
-    recipe = surgery.store.get_recipe(model)
+    recipe = get_recipe(surgery.store, model)
     recipe = recipe.with_edit(Tuned("tune-1", surgery.store.put_tensors({})))
     assert {type(edit) for edit in recipe.edits} == set(KINDS)
     text = markdown(recipe, surgery.store)

@@ -20,9 +20,10 @@ from netgraft.store.store import Store
 from netgraft.surgery import symbolic
 from netgraft.surgery.freeze import set_trainable
 from netgraft.surgery.retarget import retarget
-from netgraft.surgery.symbolic import foretell
+from netgraft.surgery.symbolic import Foresight
 
 Register = Callable[..., Recipe]
+Elsewhere = Callable[[Store], Anatomies]
 
 MODELS = (
     "googlenet",  # auxiliary heads in training
@@ -72,13 +73,13 @@ def test_what_holds_for_every_count_is_what_a_look_at_each_shows(
 
 
 def test_a_second_count_neither_builds_the_model_nor_runs_it(
-    tiny: Register, anatomies: Anatomies
+    tiny: Register, anatomies: Anatomies, elsewhere: Elsewhere
 ) -> None:
     recipe = tiny(Counted)
     edited = retarget(recipe, 9, (), anatomies)
     Counted.built = Counted.ran = 0
     again = retarget(recipe, 12, (), anatomies)
-    onwards = retarget(edited, 14, (), Anatomies(anatomies.store))  # as another process would
+    onwards = retarget(edited, 14, (), elsewhere(anatomies.store))
     assert (Counted.built, Counted.ran) == (0, 0)
     for model, classes in ((again, 12), (onwards, 14)):
         assert build(model, anatomies.store)(torch.rand(2, 3, 4, 4)).shape == (2, classes)
@@ -167,7 +168,7 @@ WHILE_IT_WARMS_UP = """
 import sys, threading, time
 
 from netgraft.surgery.servicer import SurgeryServicer
-from netgraft.surgery.symbolic import warm
+from netgraft.models.torch_ready import wait_for_torch
 from netgraft.v1 import surgery_pb2
 
 
@@ -178,7 +179,7 @@ class Watch:
 
 
 early = []
-thread = threading.Thread(target=warm)
+thread = threading.Thread(target=wait_for_torch)
 sys.meta_path.insert(0, Watch())
 thread.start()
 while "torch" not in sys.modules and thread.is_alive():
@@ -210,27 +211,29 @@ def test_guards_are_linear_conditions() -> None:
     assert [count for count in range(19, 23) if guard.holds(count)] == [21, 22]
 
 
-def test_what_follows_from_a_run_with_a_symbol_is_not_stored_again(store: Store) -> None:
+def test_what_follows_from_a_run_with_a_symbol_is_not_stored_again(
+    store: Store, elsewhere: Elsewhere
+) -> None:
     def kept() -> int:
         return len(store.names("heads"))
 
     recipe = resolve("timm/test_resnet@none", "pretrained", store).recipe
-    here = Anatomies(store, foretell)
+    here = Foresight(store)
     edited = retarget(recipe, 7, (), here)
     known = kept()
     others = [retarget(recipe, classes, (), here) for classes in (8, 9)]
-    again = Anatomies(store, foretell)  # as another process would
+    again = elsewhere(store)
     assert again.of(edited) == here.of(edited) == Anatomies(store)._examine(edited)
     assert [again.of(other).trace.classes for other in others] == [8, 9]
     assert kept() == known
 
 
 def test_a_model_that_was_retargeted_hundreds_of_times_is_still_known(
-    tiny: Register, store: Store
+    tiny: Register, store: Store, elsewhere: Elsewhere
 ) -> None:
-    here = Anatomies(store, foretell)
+    here = Foresight(store)
     edited = retarget(tiny(Counted), 7, (), here)
     (edit,) = edited.edits
     often = Recipe(edited.base, (edit,) * 400)
-    again = Anatomies(store, foretell)  # as another process would
+    again = elsewhere(store)
     assert again.of(often).trace == here.of(edited).trace

@@ -13,6 +13,7 @@ from torch import Tensor
 from netgraft.errors import EditFailed, NothingToUndo, UnknownModule
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -77,7 +78,7 @@ def edited(surgery: SurgeryServicer, recipe: Recipe, edit: tuple[str, dict[str, 
         reply = getattr(surgery, rpc)(request)
     except (EditFailed, UnknownModule):  # a pattern fits nothing, or adapters are there already
         return recipe
-    return surgery.store.get_recipe(reply.model.id)
+    return get_recipe(surgery.store, reply.model.id)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
@@ -98,7 +99,7 @@ def test_edits_undone_one_by_one_give_every_model_before(
         before.pop()
         reply = surgery.UndoEdit(surgery_pb2.UndoEditRequest(model=last.id))
         assert reply.model.id == recipes[-1].id
-        back = store.get_recipe(reply.model.id)
+        back = get_recipe(store, reply.model.id)
         assert Recipe.from_json(reply.model.recipe_json) == back == recipes[-1]
         assert same(weights(back, store), before[-1])
     with pytest.raises(NothingToUndo):

@@ -12,6 +12,7 @@ from netgraft.errors import InvalidValue, NetgraftError, UnknownClass
 from netgraft.models.build import build
 from netgraft.models.fetch import torch_hub
 from netgraft.models.recipe import Base, Recipe, Retarget, Tuned
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.serving.servicers import speak
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -39,7 +40,7 @@ def kept(reply: surgery_pb2.EditReply) -> dict[str, str]:
 
 
 def module(surgery: SurgeryServicer, reply: surgery_pb2.EditReply) -> nn.Module:
-    return build(surgery.store.get_recipe(reply.model.id), surgery.store).eval()
+    return build(get_recipe(surgery.store, reply.model.id), surgery.store).eval()
 
 
 def head_of(surgery: SurgeryServicer, reply: surgery_pb2.EditReply) -> nn.Linear:
@@ -58,7 +59,7 @@ def test_classes_of_the_same_name_answer_as_before(surgery: SurgeryServicer) -> 
     reply = retarget(surgery, MODEL, ("tabby", "unicorn", "Beagle"))
     assert kept(reply) == {"tabby": "tabby", "Beagle": "beagle"}
     assert "2 of 3 classes keep their weights (tabby, Beagle)" in reply.summary
-    old, new = surgery.store.get_recipe(reply.model.parent_id), module(surgery, reply)
+    old, new = get_recipe(surgery.store, reply.model.parent_id), module(surgery, reply)
     x = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         before, after = build(old, surgery.store).eval()(x), new(x)
@@ -152,7 +153,7 @@ def test_the_same_edit_is_the_same_model_and_undo_gives_the_parent(
     assert first.model.id == again.model.id != other.model.id
     back = surgery.UndoEdit(surgery_pb2.UndoEditRequest(model=first.model.id))
     assert back.model.id == first.model.parent_id
-    stored = surgery.store.get_recipe(first.model.id)
+    stored = get_recipe(surgery.store, first.model.id)
     assert Recipe.from_json(stored.canonical()) == stored
 
 
@@ -214,9 +215,9 @@ def tuned(surgery: SurgeryServicer, name: str, names: Sequence[str]) -> Recipe:
     """A detector with random weights whose heads a job has trained, as the store sees it."""
     store: Store = surgery.store
     recipe = Recipe(Base("torchvision", name, None))
-    store.put_recipe(recipe)
+    put_recipe(store, recipe)
     reply = retarget(surgery, recipe.id, names)
-    edited = store.get_recipe(reply.model.id)
+    edited = get_recipe(store, reply.model.id)
     edit = edited.edits[-1]
     assert isinstance(edit, Retarget)
     assert edit.draw is not None
@@ -225,7 +226,7 @@ def tuned(surgery: SurgeryServicer, name: str, names: Sequence[str]) -> Recipe:
         tensor.name: torch.randn(tensor.shape, generator=generator) for tensor in edit.draw.tensors
     }
     trained = edited.with_edit(Tuned("job", store.put_tensors(values)))
-    store.put_recipe(trained)
+    put_recipe(store, trained)
     return trained
 
 

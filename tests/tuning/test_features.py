@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from netgraft.errors import InvalidValue, NetgraftError, NotPossible, UnknownModule
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -48,8 +49,8 @@ def retargeted(store: Store, found: tuning_pb2.FeatureMeans, **said: Any) -> Any
 
 def accuracy(store: Store, model: str) -> float:
     """On pictures that were not looked at."""
-    recipe = store.get_recipe(model)
-    module, taste = build(recipe, store).eval(), resolve.preprocessing(recipe.base)
+    recipe = get_recipe(store, model)
+    module, taste = build(recipe, store).eval(), bases.preprocessing(recipe.base)
     data = open_data("digits")
     examples = data.examples("held_out", data.side or taste.size)
     normalise = Normaliser(taste.mean, taste.std, torch.device("cpu"))

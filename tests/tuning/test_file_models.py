@@ -10,6 +10,7 @@ from torch import nn
 
 from netgraft.errors import LossMismatch
 from netgraft.models.build import build
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.jobs import planning
@@ -51,7 +52,7 @@ def test_what_lies_in_a_file_is_trained(
     run(job.id, Group(0, 1, torch.device("cpu")), store)
     done = jobs.get(job.id)
     assert done.state is State.SUCCEEDED
-    tuned = store.get_recipe(done.result_model)
+    tuned = get_recipe(store, done.result_model)
     assert tuned.base.file is not None
     changed, plain = (build(recipe, store).state_dict() for recipe in (tuned, tuned.parent))
     assert any(not torch.equal(changed[key], plain[key]) for key in plain)

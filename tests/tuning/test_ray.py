@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from netgraft.models.recipe import Tuned
+from netgraft.models.recipes import get_recipe
 from netgraft.serving.ray_patches import start_ray
 from netgraft.settings import settings
 from netgraft.store.store import default_store
@@ -145,7 +146,7 @@ def leaves_no_process(state: Path) -> bool:
 
 def parameters(service: TuningServicer, job: str) -> dict[str, torch.Tensor]:
     """What the run learnt, without the running statistics."""
-    edit = service.store.get_recipe(service.jobs.get(job).result_model).edits[-1]
+    edit = get_recipe(service.store, service.jobs.get(job).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     tensors = service.store.get_tensors(edit.tensors)
     return {name: value for name, value in tensors.items() if "running" not in name}

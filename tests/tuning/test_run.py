@@ -11,6 +11,7 @@ import torch
 from netgraft.errors import InvalidData, TrainingFailed
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe, Retarget, Tuned
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.values import drawn_names
 from netgraft.store import gradients
 from netgraft.store.store import Store
@@ -41,7 +42,7 @@ def one_thread(state: Path) -> None:
 @pytest.fixture
 def model(store: Store) -> Recipe:
     request = surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=10)
-    return store.get_recipe(SurgeryServicer(store).RetargetModel(request).model.id)
+    return get_recipe(store, SurgeryServicer(store).RetargetModel(request).model.id)
 
 
 def job_for(store: Store, model: Recipe, **said: object) -> Job:
@@ -62,7 +63,7 @@ def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
     done = jobs.get(job.id)
     assert done.state is State.SUCCEEDED
     assert done.metrics["accuracy"] > 0.6
-    tuned = store.get_recipe(done.result_model)
+    tuned = get_recipe(store, done.result_model)
     edit = tuned.edits[-1]
     assert isinstance(edit, Tuned)
     assert (edit.job, edit.class_names) == (job.id, tuple("0123456789"))
@@ -79,10 +80,10 @@ def test_a_run_of_a_model_with_adapters_keeps_these_and_the_head_and_nothing_els
     store: Store, jobs: Jobs, model: Recipe
 ) -> None:
     request = surgery_pb2.AddLoraRequest(model=model.id, rank=2)
-    adapted = store.get_recipe(SurgeryServicer(store).AddLora(request).model.id)
+    adapted = get_recipe(store, SurgeryServicer(store).AddLora(request).model.id)
     job = job_for(store, adapted, lr=0.01)
     run(job.id, ALONE, store)
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     kept = store.get_tensors(edit.tensors).keys()
     assert {name for name in kept if ".lora_" not in name} == {"fc.weight", "fc.bias"}
@@ -91,9 +92,9 @@ def test_a_run_of_a_model_with_adapters_keeps_these_and_the_head_and_nothing_els
 
 def measured(store: Store, recipe: Recipe, side: int) -> float:
     """Accuracy on what was held out, by means that the run does not share."""
-    from netgraft.models import resolve
+    from netgraft.models import bases
 
-    taste = resolve.preprocessing(recipe.base)
+    taste = bases.preprocessing(recipe.base)
     mean, std = (torch.tensor(v)[:, None, None] for v in (taste.mean, taste.std))
     examples = open_data("digits").examples("held_out", side)
     pairs = [examples.get(index) for index in range(len(examples))]
@@ -123,7 +124,7 @@ def test_a_run_tells_its_story(store: Store, jobs: Jobs, model: Recipe) -> None:
 def test_only_tensors_that_changed_are_stored(store: Store, jobs: Jobs, model: Recipe) -> None:
     job = job_for(store, model, strategy="probe")
     run(job.id, ALONE, store)
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     assert set(store.get_tensors(edit.tensors)) == {"fc.weight", "fc.bias"}
 
@@ -134,10 +135,10 @@ def test_what_was_drawn_is_stored_whether_training_changed_it_or_not(
     layer = surgery_pb2.ReplaceModuleRequest(model=model.id, path="bn1", type="GroupNorm")
     layer.arguments["num_groups"].number_value = 4
     layer.arguments["num_channels"].number_value = 32
-    replaced = store.get_recipe(SurgeryServicer(store).ReplaceModule(layer).model.id)
+    replaced = get_recipe(store, SurgeryServicer(store).ReplaceModule(layer).model.id)
     job = job_for(store, replaced, strategy="probe")
     run(job.id, ALONE, store)
-    result = store.get_recipe(jobs.get(job.id).result_model)
+    result = get_recipe(store, jobs.get(job.id).result_model)
     edit = result.edits[-1]
     assert isinstance(edit, Tuned)
     drawn = {"fc.weight", "fc.bias", "bn1.weight", "bn1.bias"}
@@ -150,14 +151,14 @@ def test_running_statistics_belong_to_what_is_stored(
 ) -> None:
     job = job_for(store, model)
     run(job.id, ALONE, store)
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     assert any(name.endswith("running_var") for name in store.get_tensors(edit.tensors))
 
 
 def tensors_of(store: Store, jobs: Jobs, job: Job) -> str:
     """Digest of what a job changed: equal when every number is."""
-    edit = store.get_recipe(jobs.get(job.id).result_model).edits[-1]
+    edit = get_recipe(store, jobs.get(job.id).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     return edit.tensors
 
@@ -228,7 +229,7 @@ def test_numbers_that_are_none_end_the_job_with_a_sentence(
     assert edit.draw is not None
     head = {tensor.name: torch.full(tensor.shape, torch.nan) for tensor in edit.draw.tensors}
     sick = replace(model, edits=(replace(edit, tensors=store.put_tensors(head), draw=None),))
-    store.put_recipe(sick)
+    put_recipe(store, sick)
     job = job_for(store, sick)
     with pytest.raises(TrainingFailed, match="loss became nan"):
         run(job.id, ALONE, store)

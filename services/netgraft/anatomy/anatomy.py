@@ -1,35 +1,32 @@
 """What is known of a recipe's model without its weights, remembered by recipe id.
 
-A model is traced once: what was seen is kept in memory and, as JSON of kind
-"heads", in the store, where every process finds it, without torch.
+A model is traced once: what was seen is kept as JSON, which every process reads without torch.
 """
 
 import json
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from netgraft.anatomy.roles import Head
 from netgraft.anatomy.traces import Output, Trace
 from netgraft.errors import SurgeryFailed
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.recipe import Dropout, Lora, Recipe, Replace, Retarget
+from netgraft.models.torch_ready import wait_for_torch
+from netgraft.store.memo import Memo
 from netgraft.store.store import Store
 
 if TYPE_CHECKING:
     from torch import nn
 
 KIND = "heads"
-FORMAT = 1
-"""Raised when what is kept changes: older files are then made anew."""
-REMEMBERED = 1024
+"""Where the store keeps what this room knows."""
+FORMAT = "2"
+"""Raised when what is kept changes."""
 
 TASKS = frozenset({"classification", "segmentation", "detection", "video", "unknown"})
 """Tasks whose models tell classes apart."""
-
-T = TypeVar("T")
 
 FORWARD_ERRORS = (
     ArithmeticError,
@@ -57,51 +54,23 @@ class Anatomy:
 class Anatomies:
     """Anatomy by recipe. Safe for use from several threads."""
 
-    def __init__(self, store: Store, foretell: "Foretell | None" = None) -> None:
-        """`foretell` says what a recipe's anatomy is where that follows from what is kept."""
+    def __init__(self, store: Store) -> None:
         self.store = store
-        self._foretell = foretell
-        self._known: OrderedDict[str, Any] = OrderedDict()
-        self._lock = Lock()
 
     def of(self, recipe: Recipe) -> Anatomy:
         """The anatomy of a recipe. Raises SurgeryFailed when its model does not run."""
-        name = file_name(recipe)
-        if self._foretell and name not in self._known and (told := self._foretell(recipe, self)):
-            self._remember(name, told)
-            return told
-        return self.kept(name, lambda: to_json(self._examine(recipe)), from_json)
+        return ANATOMY.get(self.store, recipe.id, lambda: self._examine(recipe))
 
-    def remember(self, recipe: Recipe, anatomy: Anatomy, *, follows: bool = False) -> None:
-        """Keep what is known of a recipe; in memory alone where `foretell` could say it again."""
-        if not (follows and self._foretell):
-            self.store.put_file(KIND, file_name(recipe), to_json(anatomy))
-        self._remember(file_name(recipe), anatomy)
+    def remember(self, recipe: Recipe, anatomy: Anatomy, *, in_store: bool = True) -> None:
+        """Keep what is known of a recipe; with `in_store=False` in this process alone."""
+        ANATOMY.put(self.store, recipe.id, anatomy, in_store=in_store)
 
-    def kept(self, name: str, make: Callable[[], bytes], read: Callable[[bytes], T]) -> T:
-        """What `read` makes of the file `name`, which `make` makes where there is none."""
-        with self._lock:
-            if name in self._known:
-                self._known.move_to_end(name)
-                return cast("T", self._known[name])
-        data = self.store.get_file(KIND, name)
-        if data is None:
-            data = make()
-            self.store.put_file(KIND, name, data)
-        value = read(data)
-        self._remember(name, value)
-        return value
-
-    def _remember(self, name: str, value: object) -> None:
-        with self._lock:
-            self._known[name] = value
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+    def remembers(self, recipe: Recipe) -> bool:
+        """Whether this process knows the anatomy of a recipe already."""
+        return ANATOMY.is_in_memory(self.store, recipe.id)
 
     def _examine(self, recipe: Recipe) -> Anatomy:
-        from netgraft.surgery.symbolic import warm
-
-        warm()
+        wait_for_torch()
         from netgraft.models.build import build
 
         module = build(recipe, self.store, device="meta")
@@ -109,9 +78,6 @@ class Anatomies:
             # No other edit moves a head.
             return measure(module, self.of(recipe.parent).trace)
         return measure(module, look(recipe, module))
-
-
-Foretell = Callable[[Recipe, Anatomies], Anatomy | None]
 
 
 def look(recipe: Recipe, module: "nn.Module") -> Trace:
@@ -126,14 +92,14 @@ def look(recipe: Recipe, module: "nn.Module") -> Trace:
     except FORWARD_ERRORS as error:
         problem = f"it does not run on its example input ({first_line(error)})."
         raise SurgeryFailed(model=recipe.title, problem=problem) from error
-    if resolve.task(recipe.base) in TASKS:
+    if bases.task(recipe.base) in TASKS:
         return seen
     return replace(seen, heads=tuple(replace(h, classes=0, role="other") for h in seen.heads))
 
 
 def example(recipe: Recipe, batch: int = 2) -> Sequence[Any]:
     """Arguments of one forward pass on meta."""
-    return resolve.example_inputs(recipe.base, batch)
+    return bases.example_inputs(recipe.base, batch)
 
 
 def measure(module: "nn.Module", seen: Trace) -> Anatomy:
@@ -152,11 +118,6 @@ def first_line(error: Exception) -> str:
     """The first line of an error's message, for a sentence."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
-
-
-def file_name(recipe: Recipe) -> str:
-    """Name of the file that keeps the anatomy of a recipe."""
-    return f"{recipe.id}.{FORMAT}.json"
 
 
 def to_json(anatomy: Anatomy) -> bytes:
@@ -184,3 +145,6 @@ def from_document(document: dict[str, Any]) -> Anatomy:
 
 def _output(item: dict[str, Any]) -> Output:
     return Output(item["key"], tuple(item["shape"]), tuple(item["heads"]))
+
+
+ANATOMY = Memo(KIND, "json", FORMAT, to_json, from_json)

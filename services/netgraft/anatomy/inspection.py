@@ -1,45 +1,35 @@
-"""What is said of a model beside its heads, and kept: its input, and what it costs."""
+"""A model's input and what one forward pass costs, remembered like its heads."""
 
 import json
 
-from netgraft.anatomy.anatomy import FORMAT, Anatomies, example
-from netgraft.models import resolve
+from netgraft.anatomy.anatomy import FORMAT, KIND, Anatomies, example
+from netgraft.models import bases
 from netgraft.models.recipe import Dropout, Freeze, Recipe, SetLoss, Tuned
+from netgraft.models.torch_ready import wait_for_torch
+from netgraft.store.memo import Memo
 from netgraft.store.store import Store
-
-KIND = "flops"
 
 
 def input_shape(recipe: Recipe, anatomies: Anatomies) -> tuple[int, ...]:
     """Shape of one example without the batch, such as (3, 224, 224). Raises OnlyDrawn."""
     base = recipe.base
-    name = f"{Recipe(base).id}.{FORMAT}.input.json"
-    return anatomies.kept(name, lambda: json.dumps(resolve.input_shape(base)).encode(), _shape)
-
-
-def _shape(data: bytes) -> tuple[int, ...]:
-    return tuple(json.loads(data))
+    key = Recipe(base).id
+    return INPUT_SHAPE.get(anatomies.store, key, lambda: tuple(bases.input_shape(base)))
 
 
 def flops(recipe: Recipe, store: Store) -> int:
     """Operations of one forward pass of one example; a multiply-add is 2.
 
-    A detector's are those of a picture on which no box is dropped. Kept in the
-    store by the recipe that last changed the structure.
+    A detector's are those of a picture on which no box is dropped. Remembered by the recipe
+    that last changed the structure.
     """
     while recipe.edits and isinstance(recipe.edits[-1], Freeze | SetLoss | Tuned | Dropout):
         recipe = recipe.parent
-    if data := store.get_file(KIND, recipe.id):
-        return int(data)
-    count = _count(recipe, store)
-    store.put_file(KIND, recipe.id, str(count).encode())
-    return count
+    return FLOPS.get(store, recipe.id, lambda: _count(recipe, store))
 
 
 def _count(recipe: Recipe, store: Store) -> int:
-    from netgraft.surgery.symbolic import warm
-
-    warm()
+    wait_for_torch()
     from torch.utils.flop_counter import FlopCounterMode
 
     from netgraft.anatomy.heads import call
@@ -51,3 +41,15 @@ def _count(recipe: Recipe, store: Store) -> int:
     with StandIn(), counter:
         call(module, example(recipe, batch=1))
     return int(counter.get_total_flops())
+
+
+def _to_json(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _shape(data: bytes) -> tuple[int, ...]:
+    return tuple(json.loads(data))
+
+
+INPUT_SHAPE = Memo(KIND, "input.json", FORMAT, _to_json, _shape)
+FLOPS = Memo("flops", "json", "1", _to_json, int)

@@ -1,14 +1,11 @@
-"""Draw a recipe once and keep it for ever: in memory, and in the store by the model's id.
+"""Draw a recipe once and keep it for ever, by the model's id and the code that drew it.
 
-A stored drawing is named by the model and by the code that drew it, so a better
-netgraft draws again.
+So a better netgraft draws again.
 """
 
 import hashlib
 import json
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,8 +18,11 @@ from netgraft.graph.nesting import Graph
 from netgraft.graph.table import Row
 from netgraft.graph.viewer.pages import DOCUMENT
 from netgraft.graph.viewer.view import View
-from netgraft.models.files.open import content, document_format, facts, own_document
+from netgraft.models.files.kept import content
+from netgraft.models.files.open import document_format, facts, own_document
 from netgraft.models.recipe import Recipe
+from netgraft.store.memo import Memo
+from netgraft.store.recent import Recent
 from netgraft.store.store import Store
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ VIEWS = "pictures"
 """Where it keeps pictures and tables: each view of a drawing is one, and views are endless."""
 MOST_VIEW_BYTES = 2**30
 """The oldest go first. What has gone is drawn again, the same."""
-IN_MEMORY = 64
 AS_IT_IS = "file"
 """The method of a drawing that is the user's own file."""
 CAPTURED = 8
+"""Captured graphs that are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class RecipeSubject:
         return build(self.recipe, self.store, device=device, with_weights=False).eval()
 
     def inputs(self, device: str, batch: int) -> tuple[Any, ...]:
-        from netgraft.models.resolve import example_inputs
+        from netgraft.models.bases import example_inputs
 
         return example_inputs(self.recipe.base, batch, device)
 
@@ -98,27 +98,22 @@ class Drawings:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._memory: OrderedDict[str, Drawing] = OrderedDict()
-        self._captured: OrderedDict[str, Captured] = OrderedDict()
-        self._lock = threading.Lock()
-        self._drawing = threading.Lock()
-        self._capturing = threading.Lock()
+        self._captured = Recent[Captured](CAPTURED)
 
     def find(self, recipe: Recipe) -> Drawing | None:
         """The drawing of a recipe when there is one."""
-        with self._lock:
-            if recipe.id in self._memory:
-                self._memory.move_to_end(recipe.id)
-                return self._memory[recipe.id]
-        found = self._load(recipe.id)
-        return self._keep(recipe.id, found) if found else None
+        return DRAWING.find(self.store, recipe.id)
 
     def draw(self, recipe: Recipe) -> Drawing:
         """The drawing of a recipe; made now when there is none. Raises CannotDraw."""
-        if found := self.find(recipe):
-            return found
-        with self._drawing:  # who waited here may find what they waited for
-            return self.find(recipe) or self._keep(recipe.id, self._draw(recipe))
+        if document_format(recipe.base):
+            return self._as_it_is(recipe)
+        try:
+            return DRAWING.get(self.store, recipe.id, lambda: self._draw(recipe))
+        except CannotDraw:
+            if not own_document(recipe.base):
+                raise
+            return self._as_it_is(recipe)
 
     def hierarchy(self, recipe: Recipe) -> bytes:
         """The graph of a recipe as JSON, kept like the drawing. Raises CannotDraw."""
@@ -127,7 +122,7 @@ class Drawings:
         def make() -> bytes:
             return hierarchy.write(self.captured(recipe).graph, recipe.title)
 
-        return self._file(f"{_name(recipe.id)}.graph.json", make)
+        return HIERARCHY.get(self.store, recipe.id, make)
 
     def lens(self, recipe: Recipe) -> bytes:
         """The numbers of every box, as JSON, kept like the drawing. Raises CannotDraw.
@@ -141,7 +136,7 @@ class Drawings:
             captured = self.captured(recipe)
             return lens.write(captured.graph, captured.parameters, changes(recipe, self.store))
 
-        return self._file(f"{_name(recipe.id)}.lens.json", make)
+        return LENS.get(self.store, recipe.id, make)
 
     def picture(self, recipe: Recipe, kind: str, view: View) -> bytes:
         """The drawing as "svg", "png" or "html", kept like it. Raises CannotDraw."""
@@ -157,91 +152,39 @@ class Drawings:
             return render(document, lens, recipe.title, kind, view, name)
 
         seen = hashlib.sha256(view.query().encode()).hexdigest()[:16]
-        return self._view(f"{_name(recipe.id)}.{seen}.{kind}", make)
+        return PICTURE.get(self.store, f"{recipe.id}.{seen}.{kind}", make)
 
     def table(self, recipe: Recipe, batch: int) -> tuple[Row, ...]:
         """The modules of a recipe as rows, kept like pictures. Raises CannotDraw."""
 
-        def make() -> bytes:
+        def make() -> tuple[Row, ...]:
             captured = self.captured(recipe)
-            found = table.rows(captured.graph, captured.module, captured.parameters, batch)
-            return table.to_json(found)
+            return table.rows(captured.graph, captured.module, captured.parameters, batch)
 
-        return table.from_json(self._view(f"{_name(recipe.id)}.{batch}.table.json", make))
+        return TABLE.get(self.store, f"{recipe.id}.{batch}", make)
 
     def document_name(self, recipe: Recipe) -> str:
         """The name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""
-        if recipe.base.source == "file" and self.draw(recipe).summary.method == AS_IT_IS:
-            return own_document(recipe.base)
-        return DOCUMENT
+        own = own_document(recipe.base)
+        return own if own and self.draw(recipe).summary.method == AS_IT_IS else DOCUMENT
 
     def captured(self, recipe: Recipe) -> Captured:
         """The graph of a recipe; the latest few are kept in memory. Raises CannotDraw."""
-        with self._capturing:  # the page asks for a picture and its numbers at once
-            if found := self._captured.get(recipe.id):
-                return found
-            made = self._captured[recipe.id] = _capture(recipe, self.store)
-            while len(self._captured) > CAPTURED:
-                self._captured.popitem(last=False)
-            return made
-
-    def _file(self, name: str, make: Callable[[], bytes]) -> bytes:
-        found = self.store.get_file(KIND, name)
-        if found is None:
-            found = make()
-            self.store.put_file(KIND, name, found)
-        return found
-
-    def _view(self, name: str, make: Callable[[], bytes]) -> bytes:
-        """As `_file`, of what there may be endlessly many: the oldest are removed."""
-        found = self.store.get_file(VIEWS, name)
-        if found is None:
-            found = make()
-            self.store.put_file(VIEWS, name, found)
-            self.store.trim(VIEWS, MOST_VIEW_BYTES)
-        return found
+        return self._captured.get(recipe.id, lambda: _capture(recipe, self.store))
 
     def _draw(self, recipe: Recipe) -> Drawing:
         from netgraft.graph import document
 
-        if document_format(recipe.base):
-            return self._as_it_is(recipe)
-        try:
-            captured = self.captured(recipe)
-        except CannotDraw:
-            if recipe.base.source != "file":
-                raise
-            return self._as_it_is(recipe)
-        summary = _summary(captured)
+        captured = self.captured(recipe)
         properties = _properties(recipe, captured.graph)
-        drawing = Drawing(summary, document.write(captured.graph, recipe.title, properties))
-        # The document first: who finds the summary finds both.
-        self.store.put_file(KIND, f"{_name(recipe.id)}.onnx", drawing.document)
-        self.store.put_file(KIND, f"{_name(recipe.id)}.json", json.dumps(asdict(summary)).encode())
-        return drawing
+        data = document.write(captured.graph, recipe.title, properties)
+        return Drawing(_summary(captured), data)
 
     def _as_it_is(self, recipe: Recipe) -> Drawing:
         """A user's file for Netron to read, and what is known of it without reading it."""
         found = facts(recipe.base, self.store)
         summary = Summary(AS_IT_IS, found.top_level, found.nodes, found.parameters, 0, ())
         return Drawing(summary, content(recipe.base, self.store))
-
-    def _load(self, model_id: str) -> Drawing | None:
-        text = self.store.get_file(KIND, f"{_name(model_id)}.json")
-        data = self.store.get_file(KIND, f"{_name(model_id)}.onnx")
-        if text is None or data is None:
-            return None
-        fields = json.loads(text)
-        return Drawing(Summary(**fields | {"modules": tuple(fields["modules"])}), data)
-
-    def _keep(self, model_id: str, drawing: Drawing) -> Drawing:
-        if drawing.summary.method == AS_IT_IS:  # it may be large, and is read, not made
-            return drawing
-        with self._lock:
-            self._memory[model_id] = drawing
-            while len(self._memory) > IN_MEMORY:
-                self._memory.popitem(last=False)
-        return drawing
 
 
 def _capture(recipe: Recipe, store: Store) -> Captured:
@@ -277,10 +220,6 @@ def _properties(recipe: Recipe, graph: Graph) -> dict[str, str]:
     }
 
 
-def _name(model_id: str) -> str:
-    return f"{model_id}.{_version()}"
-
-
 @lru_cache(maxsize=1)
 def _version() -> str:
     """Hash of the code that draws."""
@@ -289,3 +228,31 @@ def _version() -> str:
     for path in sorted([*folder.glob("**/*.py"), *folder.glob("**/*.js")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def _to_bytes(drawing: Drawing) -> bytes:
+    """The summary as a line of JSON, then the document."""
+    return json.dumps(asdict(drawing.summary)).encode() + b"\n" + drawing.document
+
+
+def _from_bytes(data: bytes) -> Drawing:
+    text, _, document = data.partition(b"\n")
+    fields = json.loads(text)
+    return Drawing(Summary(**fields | {"modules": tuple(fields["modules"])}), document)
+
+
+DRAWING = Memo(KIND, "drawing", _version, _to_bytes, _from_bytes, in_memory=64)
+HIERARCHY = Memo[bytes](KIND, "graph.json", _version, bytes, bytes, in_memory=0)
+LENS = Memo[bytes](KIND, "lens.json", _version, bytes, bytes, in_memory=0)
+PICTURE = Memo[bytes](
+    VIEWS, "picture", _version, bytes, bytes, in_memory=0, most_bytes=MOST_VIEW_BYTES
+)
+TABLE = Memo[tuple[Row, ...]](
+    VIEWS,
+    "table.json",
+    _version,
+    table.to_json,
+    table.from_json,
+    in_memory=0,
+    most_bytes=MOST_VIEW_BYTES,
+)

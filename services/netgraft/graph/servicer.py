@@ -9,10 +9,11 @@ from netgraft.graph.table import Row
 from netgraft.graph.viewer import comparison, pages
 from netgraft.graph.viewer.view import View
 from netgraft.models.files.open import own_document
+from netgraft.models.files.whole import only_drawn
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
-from netgraft.models.sources.file import only_drawn
 from netgraft.store.store import Store, default_store
 from netgraft.v1 import graph_pb2
 
@@ -67,8 +68,8 @@ class GraphsServicer:
     def _file(self, model_id: str, path: str, view: View) -> pages.File:
         if model_id == pages.STATIC:
             return pages.static_file(path)
-        recipe = self.store.get_recipe(model_id)
-        own = own_document(recipe.base) if recipe.base.source == "file" else ""
+        recipe = get_recipe(self.store, model_id)
+        own = own_document(recipe.base)
         if path not in ("", own, *pages.FILES):
             raise NotFound(what=f"the file {path!r}")
         if path == "":
@@ -88,7 +89,7 @@ class GraphsServicer:
     def _comparison(self, a_id: str, b_id: str, path: str) -> pages.File:
         if path not in comparison.FILES:
             raise NotFound(what=f"the file {path!r}")
-        a, b = self.store.get_recipe(a_id), self.store.get_recipe(b_id)
+        a, b = get_recipe(self.store, a_id), get_recipe(self.store, b_id)
         if path == comparison.DIFFERENCES:
             return comparison.differences(compare(a, b, self.store))
         return comparison.page(a, b)

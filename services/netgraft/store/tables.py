@@ -1,6 +1,9 @@
-"""The database's tables: the one schema that every slice reads and writes through."""
+"""The database's tables: the one schema that every slice reads and writes through.
 
-from sqlalchemy import Float, ForeignKey, Index, String, Text, UniqueConstraint
+What changes here needs a revision in `migrations` as well; a test compares the two.
+"""
+
+from sqlalchemy import Float, ForeignKey, Index, String, Text, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -9,13 +12,24 @@ class Table(DeclarativeBase):
 
 
 class RecipeRow(Table):
-    """A stored recipe; `id` is its SHA-256."""
+    """A stored recipe; `id` is its SHA-256.
+
+    The columns after `canonical` repeat what it says, so that queries can ask for it.
+    """
 
     __tablename__ = "recipes"
+    __table_args__ = (Index("recipes_by_last_op", "last_op", "created"),)
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     parent_id: Mapped[str | None] = mapped_column(String(64), index=True)
     canonical: Mapped[str] = mapped_column(Text)
     """As `sharing` shortens it."""
+    base_source: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """Where the base comes from, such as "timm"."""
+    base_name: Mapped[str] = mapped_column(Text, default="", server_default="")
+    has_file: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Whether the base takes something from a user's file."""
+    last_op: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    """What the last edit is, such as "retarget"; empty: the recipe is a base."""
     notices: Mapped[str] = mapped_column(Text, default="")
     created: Mapped[float] = mapped_column(Float)
 
@@ -27,6 +41,17 @@ class SharedRow(Table):
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     body: Mapped[str] = mapped_column(Text)
     """The value, JSON."""
+
+
+class OwnerRow(Table):
+    """Who owns what. Ids are content hashes, so one thing may have several owners."""
+
+    __tablename__ = "owners"
+    __table_args__ = (Index("owners_by_thing", "kind", "id"),)
+    owner: Mapped[str] = mapped_column(String(255), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """What sort of thing `id` names, such as "recipe" or "job"."""
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
 
 
 class JobRow(Table):
@@ -71,6 +96,8 @@ class ConversationRow(Table):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     model_id: Mapped[str | None] = mapped_column(String(64))
     job_id: Mapped[str | None] = mapped_column(String(64))
+    question_turn: Mapped[int | None] = mapped_column()
+    """Position of the turn whose question is still open; null: no question is."""
     created: Mapped[float] = mapped_column(Float)
     updated: Mapped[float] = mapped_column(Float)
 
@@ -88,6 +115,10 @@ class TurnRow(Table):
     """The planner's reply, JSON (PlannerReply)."""
     events: Mapped[str] = mapped_column(Text, default="[]")
     """What happened, a JSON list (RunEvent, without progress)."""
+    language: Mapped[str | None] = mapped_column(String(16))
+    """The language of the reply, such as "zh"; null in turns older than this column."""
+    question: Mapped[str | None] = mapped_column(Text)
+    """The question that the reply asks, JSON; null: it asks none."""
     created: Mapped[float] = mapped_column(Float)
 
 

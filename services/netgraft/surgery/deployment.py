@@ -12,7 +12,7 @@ Surgery = serve.deployment(
     expose(
         SurgeryServicer,
         surgery_pb2.DESCRIPTOR.services_by_name["Surgery"],
-        warm="netgraft.surgery.symbolic:warm",
+        warm="netgraft.models.torch_ready:wait_for_torch",
     )
 )
 app = Surgery.bind()

@@ -13,6 +13,7 @@ from netgraft.errors import EditFailed, InvalidValue
 from netgraft.models.build import apply_structure, build
 from netgraft.models.edits.dropout import can_drop
 from netgraft.models.recipe import Dropout, Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.verify import moved
 
 ROLES = ("main", "auxiliary")
@@ -35,7 +36,7 @@ def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Recipe:
     after = look(edited, module)
     if moved(before, after):
         raise _failed(recipe, p, "its outputs would change.")
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     anatomies.remember(edited, measure(module, after))
     return edited
 

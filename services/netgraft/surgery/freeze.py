@@ -11,6 +11,7 @@ from netgraft.errors import InvalidValue, UnknownModule
 from netgraft.models.build import build
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Freeze, Recipe
+from netgraft.models.recipes import put_recipe
 
 MOST_LAYERS = 10_000
 LONGEST_LAYER = 1_000
@@ -38,7 +39,7 @@ def set_trainable(
     seen = anatomies.of(recipe).trace
     paths = [path for layer in wanted for path in paths_of(layer, module, seen)]
     edited = recipe.with_edit(Freeze(tuple(dict.fromkeys(paths)), trainable))
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     return edited
 
 

@@ -15,6 +15,7 @@ from netgraft.models.build import apply_structure, build
 from netgraft.models.drawn import Draw, DrawnTensor, must_fit
 from netgraft.models.edits.lora import PARTS, can_adapt, is_adapters, must_have_peft
 from netgraft.models.recipe import Lora, Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.freeze import paths_of
 from netgraft.surgery.initial import constant, seed, uniform
 from netgraft.surgery.starts import dtype_name
@@ -62,7 +63,7 @@ def add_lora(
     layers = _layers(recipe, rank, module, before, targets)
     edit = Lora(rank, float(alpha), float(dropout), layers, heads, "")
     edited = _put(recipe, edit, module, before, anatomies)
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     return edited
 
 

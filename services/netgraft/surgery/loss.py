@@ -5,11 +5,12 @@ import torch
 from netgraft.anatomy.anatomy import Anatomies, example
 from netgraft.anatomy.heads import call, tensors_in
 from netgraft.errors import InvalidValue
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.losses.catalogue import LOSSES, fitting
 from netgraft.models.losses.outputs import must_fit
 from netgraft.models.recipe import Recipe, SetLoss
+from netgraft.models.recipes import put_recipe
 
 
 def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
@@ -21,7 +22,7 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
     name = loss.strip().lower()
     if name not in LOSSES:
         raise InvalidValue(name="loss", value=repr(loss), expected=f"one of {', '.join(LOSSES)}")
-    task = resolve.task(recipe.base)
+    task = bases.task(recipe.base)
     fit = fitting(task)
     if name not in fit:
         expected = f"for {task} one of {', '.join(fit)}" if fit else f"nothing: {OWN.format(task)}"
@@ -29,7 +30,7 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
     if any(head.activation for head in anatomies.of(recipe).trace.heads):
         must_fit(name, _trained_on(recipe, anatomies), task, recipe.title)
     edited = recipe.with_edit(SetLoss(name))
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     return edited
 
 

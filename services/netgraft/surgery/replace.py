@@ -14,6 +14,7 @@ from netgraft.models.edits.lora import adapted_around
 from netgraft.models.edits.replace import checked_arguments, make
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe, Replace, Scalar
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.initial import seed
 from netgraft.surgery.starts import dtype_name, starts
 from netgraft.surgery.verify import listed, moved
@@ -38,7 +39,7 @@ def replace(
         raise EditFailed(model=recipe.title, what=f"{path} → {edit.layer}", problem=problem)
     module, after = _tried(recipe, edit, module, before)
     edited = recipe.with_edit(changed(edit, draw=_draw(recipe, edit, module.get_submodule(path))))
-    anatomies.store.put_recipe(edited)
+    put_recipe(anatomies.store, edited)
     anatomies.remember(edited, measure(module, after))
     return edited
 

@@ -8,6 +8,7 @@ from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidClasses, InvalidValue
 from netgraft.models.drawn import must_fit
 from netgraft.models.recipe import Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.surgery.initial import draw_heads
 from netgraft.surgery.means import means_of
 from netgraft.surgery.symbolic import foretold, tried_alone
@@ -56,8 +57,8 @@ def retarget(
         copies=copies(warm, before, trial.anatomy.trace),
     )
     edited = recipe.with_edit(edit)
-    anatomies.store.put_recipe(edited)
-    anatomies.remember(edited, trial.anatomy, follows=told is not None)
+    put_recipe(anatomies.store, edited)
+    anatomies.remember(edited, trial.anatomy, in_store=told is None)
     return edited
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from google.protobuf.struct_pb2 import Value
 
 from netgraft.errors import InvalidValue
-from netgraft.library.servicer import model_message
 from netgraft.models import resolve
 from netgraft.models.recipe import Dropout, HeadEdit, Lora, Recipe, Replace, Retarget, Scalar, delta
+from netgraft.serving.messages import model_message
 from netgraft.serving.servicers import caller
 from netgraft.store.store import Store, default_store
 from netgraft.surgery.messages import Words
@@ -18,11 +18,10 @@ class SurgeryServicer:
     """See `surgery.proto`."""
 
     def __init__(self, store: Store | None = None) -> None:
-        from netgraft.anatomy.anatomy import Anatomies
-        from netgraft.surgery.symbolic import foretell
+        from netgraft.surgery.symbolic import Foresight
 
         self.store = store or default_store()
-        self.anatomies = Anatomies(self.store, foretell)
+        self.anatomies = Foresight(self.store)
 
     def InspectModel(self, request: surgery_pb2.InspectModelRequest) -> surgery_pb2.Inspection:
         from netgraft.anatomy.inspection import flops, input_shape
@@ -188,9 +187,9 @@ class SurgeryServicer:
 
 def _need_torch() -> None:
     """Wait for torch, where nothing that was kept is enough."""
-    from netgraft.surgery.symbolic import warm
+    from netgraft.models.torch_ready import wait_for_torch
 
-    warm()
+    wait_for_torch()
 
 
 def _scalar(name: str, value: Value) -> Scalar:

@@ -13,15 +13,14 @@ Knows what such a run told, and reads it without torch; the run itself is in `sy
 import json
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
-from netgraft.anatomy.anatomy import Anatomies, Anatomy, from_document
+from netgraft.anatomy.anatomy import KIND, Anatomies, Anatomy, from_document
 from netgraft.models.recipe import OwnerPatch, Recipe, Retarget, SetLoss, Tuned
+from netgraft.models.torch_ready import wait_for_torch
+from netgraft.store.memo import Memo
 from netgraft.surgery.trial import Blank, Trial, total_classes, tried
-
-FORMAT = 1
-"""Raised when what is kept changes: older files are then made anew."""
 
 HINTS = (5, 13, 211)
 """Counts, background included, that stand for few, some and many: code that branches on the
@@ -64,15 +63,6 @@ class Symbolic:
         return _trial(_at(self.document, count))
 
 
-def warm() -> None:
-    """Import what working on models needs, where that was not done; waits for who does it.
-
-    Torch's parts import each other, some when an operator is first called: two threads that
-    began at two ends would meet half-made modules, and torch would stay broken.
-    """
-    import netgraft.surgery.symbols  # noqa: F401
-
-
 def foretold(recipe: Recipe, classes: int, anatomies: Anatomies) -> Trial | None:
     """What a retarget to `classes` classes does; None where no run with a symbol says so."""
     # The root's outputs are this recipe's. Asked for its own anatomy, each of a long line of
@@ -94,13 +84,21 @@ def tried_alone(recipe: Recipe, edit: Retarget, anatomies: Anatomies) -> Trial:
     return tried(recipe, edit, before, build(recipe, anatomies.store, device="meta"))
 
 
-def foretell(recipe: Recipe, anatomies: Anatomies) -> Anatomy | None:
-    """The anatomy of a recipe whose last edit is a retarget that was foretold."""
-    last = recipe.edits[-1] if recipe.edits else None
-    if not isinstance(last, Retarget):
-        return None
-    trial = foretold(recipe.parent, last.classes, anatomies)
-    return trial.anatomy if trial else None
+class Foresight(Anatomies):
+    """Anatomies that knows a retargeted model's from the run with a symbol, without a look."""
+
+    def of(self, recipe: Recipe) -> Anatomy:
+        if not self.remembers(recipe) and (found := self._foretold(recipe)):
+            self.remember(recipe, found, in_store=False)
+            return found
+        return super().of(recipe)
+
+    def _foretold(self, recipe: Recipe) -> Anatomy | None:
+        last = recipe.edits[-1] if recipe.edits else None
+        if not isinstance(last, Retarget):
+            return None
+        trial = foretold(recipe.parent, last.classes, self)
+        return trial.anatomy if trial else None
 
 
 def _root(recipe: Recipe) -> Recipe:
@@ -117,21 +115,32 @@ def _root(recipe: Recipe) -> Recipe:
 def _known(recipe: Recipe, hint: int, anatomies: Anatomies) -> Symbolic | None:
     """What is known of all counts that are like `hint`; found out when nobody did so before."""
 
-    def make() -> bytes:
-        warm()
+    def make() -> Symbolic | None:
+        wait_for_torch()
         from netgraft.surgery.symbols import run
 
-        return json.dumps(run(recipe, hint, anatomies), separators=(",", ":")).encode()
+        return _symbolic(run(recipe, hint, anatomies))
 
-    return anatomies.kept(f"{recipe.id}.{hint}.{FORMAT}.retarget.json", make, _read)
+    return SYMBOLIC.get(anatomies.store, f"{recipe.id}.{hint}", make)
 
 
-def _read(data: bytes) -> Symbolic | None:
-    document = json.loads(data)
+def _symbolic(document: dict[str, Any] | None) -> Symbolic | None:
     if document is None:
         return None
-    guards = tuple(Guard(*guard) for guard in document["guards"])
-    return Symbolic(guards, document["trial"])
+    return Symbolic(tuple(Guard(*guard) for guard in document["guards"]), document["trial"])
+
+
+def _to_json(value: Symbolic | None) -> bytes:
+    document = value and {
+        "guards": [astuple(guard) for guard in value.guards],
+        "trial": value.document,
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+SYMBOLIC = Memo[Symbolic | None](
+    KIND, "retarget.json", "2", _to_json, lambda data: _symbolic(json.loads(data))
+)
 
 
 def _at(value: Any, count: int) -> Any:

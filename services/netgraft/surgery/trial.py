@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netgraft.anatomy.anatomy import FORWARD_ERRORS, TASKS, Anatomy, first_line, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import SurgeryFailed
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.recipe import HeadEdit, OwnerPatch, Recipe, Retarget
 from netgraft.surgery.verify import breach
 
@@ -56,7 +56,7 @@ def total_classes(classes: int, seen: Trace) -> int:
 
 def planned(recipe: Recipe, seen: Trace, count: int, names: tuple[str, ...]) -> Retarget:
     """The edit without its tensors and patches. Raises SurgeryFailed."""
-    task = resolve.task(recipe.base)
+    task = bases.task(recipe.base)
     if task not in TASKS:
         raise SurgeryFailed(model=recipe.title, problem=f"{task} tells no classes apart.")
     total = total_classes(count, seen)

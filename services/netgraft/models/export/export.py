@@ -11,12 +11,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from netgraft.errors import CannotExport, DetectorFormat, InvalidValue
+from netgraft.models.bases import example_inputs, task
 from netgraft.models.build import build
 from netgraft.models.edits.lora import merge_adapters
 from netgraft.models.export import card, code
+from netgraft.models.naming import short_id
 from netgraft.models.recipe import Recipe
-from netgraft.models.resolve import example_inputs, task
-from netgraft.models.sources.file import stem
+from netgraft.models.source import source_of
 from netgraft.store.store import Store
 
 SUFFIXES = {
@@ -38,7 +39,8 @@ Inputs = tuple[Tensor | list[Tensor], ...]
 
 def file_name(recipe: Recipe, kind: str) -> str:
     """Name for the user's file, such as "resnet50-1a2b3c4d5e6f.onnx"."""
-    return f"{stem(recipe.base)}-{recipe.id[:12]}.{SUFFIXES[kind]}"
+    stem = source_of(recipe.base).stem(recipe.base)
+    return f"{stem}-{short_id(recipe.id)}.{SUFFIXES[kind]}"
 
 
 def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:

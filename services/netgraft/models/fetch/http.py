@@ -19,13 +19,13 @@ from io import BufferedRandom
 from pathlib import Path
 
 SECONDS = 10
-"""Longest silence of a server, also at the beginning: "no network" is told soon."""
+"""Longest silence of a server, also at the beginning: "no network" is noticed soon."""
 ATTEMPTS = 5
 """Connections that may break one after another without one byte between them."""
 PAUSE_SECONDS = 0.2
 """Before the second attempt; doubled before each further one."""
 CHUNK = 2**18
-TELL_SECONDS = 0.1
+REPORT_SECONDS = 0.1
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
@@ -70,7 +70,7 @@ class _Partial:
 
 
 def download(url: str, file: Path, sha256: str = "") -> Iterator[Progress]:
-    """Bring `url` to `file`, telling how it goes; `sha256` is the beginning of its hash.
+    """Bring `url` to `file`, and report the progress; `sha256` is the beginning of its hash.
 
     Raises OSError (URLError and WrongContent among them); what has arrived is kept.
     """
@@ -96,12 +96,12 @@ def download(url: str, file: Path, sha256: str = "") -> Iterator[Progress]:
 
 
 def sparse(progress: Iterator[Progress]) -> Iterator[Progress]:
-    """The first, the last, and of those between one every TELL_SECONDS."""
-    told, held = -TELL_SECONDS, None
+    """The first, the last, and of those between one every REPORT_SECONDS."""
+    reported, held = -REPORT_SECONDS, None
     for held in progress:
         now = time.monotonic()
-        if now - told >= TELL_SECONDS:
-            told = now
+        if now - reported >= REPORT_SECONDS:
+            reported = now
             yield held
             held = None  # noqa: PLW2901
     if held is not None:

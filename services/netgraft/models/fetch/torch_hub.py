@@ -22,7 +22,7 @@ from netgraft.models.fetch.http import Progress
 from netgraft.settings import settings
 
 HASH = re.compile(r"-([a-f0-9]{8,})\.")
-"""As torch.hub.HASH_REGEX, but that "-900e." in a name of another origin is none."""
+"""As torch.hub.HASH_REGEX, except that "-900e." in a name of another origin is no hash."""
 
 TORCH_SERVER = "https://download.pytorch.org"
 ENOSPC = 28
@@ -44,7 +44,7 @@ def fetch(url: str, model: str) -> Path:
 
 
 def download(url: str, model: str) -> Iterator[Progress]:
-    """As `fetch`, telling how it goes. The last is told also when the file was here before."""
+    """As `fetch`, with reports of the progress: one at least, also of a file that was here."""
     file = local_file(url)
     try:
         if not file.is_file():

@@ -1,4 +1,4 @@
-"""What a user's file holds, found out as far as is safe: nothing in it runs.
+"""Find out what a user's file holds, as far as that is safe: nothing in it runs.
 
 A whole module and a `.keras` file of Keras's own layers can be built; a state dict takes the
 structure of the zoo that fits its tensors; the rest is for Netron to draw.
@@ -14,7 +14,7 @@ from netgraft.errors import UnsupportedFile
 from netgraft.models.recipe import HeadEdit
 from netgraft.models.sources.keras import archive as keras_archive
 from netgraft.models.untrusted import limits
-from netgraft.models.untrusted.formats import member, tell
+from netgraft.models.untrusted.formats import kind_of, member
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +59,7 @@ class Found:
 def look(copy: Path, name: str) -> Found:
     """What a file holds. Raises UnsupportedFile, UnsafeFile and TooLarge."""
     with copy.open("rb") as file:
-        kind = tell(file, copy.stat().st_size, name)
+        kind = kind_of(file, copy.stat().st_size, name)
         file.seek(0)
         looks = {
             "torch": _look_at_pickle,

@@ -17,7 +17,7 @@ from netgraft.errors import (
     NothingTrains,
     NotPossible,
 )
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.losses.catalogue import fitting
 from netgraft.models.losses.outputs import must_fit
@@ -58,7 +58,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
     facts = strategies.Facts(
         examples=subject.data.size("train"),
         classes=len(subject.data.class_names),
-        pretrained=subject.recipe.base.weights is not None or subject.recipe.base.file is not None,
+        pretrained=bases.trained(subject.recipe.base),
         batch_norm=any(isinstance(m, _BatchNorm) for m in subject.module.modules()),
         gpu=device == "gpu",
         workers=workers,
@@ -75,7 +75,7 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
     format_ = _precision(wish, device)
-    resolve.fetch(subject.recipe.base)
+    bases.fetch(subject.recipe.base)
     subject.data.check()
     spec = Spec(
         model=subject.recipe.id,
@@ -109,7 +109,7 @@ def look(wish: Wish, store: Store) -> Subject:
     """Resolve the model and the data set and see that they can be trained together."""
     wish.check()
     recipe = resolve.resolve(wish.model, "pretrained", store).recipe
-    task = resolve.task(recipe.base)
+    task = bases.task(recipe.base)
     if task not in ("classification", "unknown"):
         problem = f"{recipe.base.name} does {task}, and this version trains classifiers only."
         raise NotPossible(problem=problem)
@@ -164,7 +164,7 @@ def _check_batch(batch_size: int, workers: int, facts: strategies.Facts, data: s
 
 
 def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, str]:
-    native = resolve.preprocessing(subject.recipe.base).size
+    native = bases.preprocessing(subject.recipe.base).size
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
             return asked, ""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netgraft.errors import InvalidData, InvalidValue, NotPossible, UnknownModule
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
@@ -54,15 +54,15 @@ def mean_features(
     if not 0 < most <= LARGEST:
         expected = f"from 1 to {LARGEST:,}"
         raise InvalidValue(name="most_examples", value=most, expected=expected)
-    if resolve.task(recipe.base) not in ("classification", "unknown"):
+    if bases.task(recipe.base) not in ("classification", "unknown"):
         problem = "class means are measured on models that tell pictures apart."
         raise NotPossible(problem=problem)
     opened = open_data(data)
     opened.check()
-    resolve.fetch(recipe.base)
+    bases.fetch(recipe.base)
     module = build(recipe, store).eval()
     _must_have(module, layer)
-    taste = resolve.preprocessing(recipe.base)
+    taste = bases.preprocessing(recipe.base)
     examples = opened.examples("train", opened.side or taste.size)
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(examples), generator=generator)[:most].tolist()

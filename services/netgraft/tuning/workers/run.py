@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from netgraft.errors import TrainingFailed
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Tuned
+from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.values import drawn_names
 from netgraft.settings import settings
 from netgraft.store import gradients
@@ -87,7 +88,7 @@ class Run:
     def __post_init__(self) -> None:
         spec = self.job.order.spec
         self.spec = spec
-        self.recipe = self.store.get_recipe(spec.model)
+        self.recipe = get_recipe(self.store, spec.model)
         self.data = open_data(spec.data)
         self.train = self.data.examples("train", spec.image_size)
         self.held_out = self.data.examples("held_out", spec.image_size)
@@ -95,7 +96,7 @@ class Run:
         self.per_epoch = steps_per_epoch(len(self.train), self.share * self.group.workers)
         self.total = self.per_epoch * spec.epochs
         self.learner = self._learner()
-        taste = resolve.preprocessing(self.recipe.base)
+        taste = bases.preprocessing(self.recipe.base)
         self.normalise = Normaliser(taste.mean, taste.std, self.group.device)
         self.saved = time.monotonic()
 
@@ -267,7 +268,7 @@ class Run:
             class_names=self.data.class_names,
             metrics=tuple(sorted(self.metrics.items())),
         )
-        result = self.store.put_recipe(self.recipe.with_edit(tuned))
+        result = put_recipe(self.store, self.recipe.with_edit(tuned))
         gradients.keep(self.store, result, self.learner.gradients())
         return result
 

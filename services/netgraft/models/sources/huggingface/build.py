@@ -4,7 +4,6 @@ A configuration is a stranger's: what transformers raises of it becomes one erro
 structure it asks for is found out before memory is taken.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -19,9 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from netgraft.errors import NetgraftError, PackageMissing, TooLarge, UnsupportedFile
-from netgraft.models.recipe import Base, UserFile
-from netgraft.models.sources.weightless import construct_weightless
+from netgraft.models.files.kept import file_of
+from netgraft.models.recipe import Base
+from netgraft.models.sources.huggingface import config as hf_config
 from netgraft.models.untrusted.patching import override
+from netgraft.models.weightless import construct_weightless
 
 if TYPE_CHECKING:
     from netgraft.store.store import Store
@@ -189,7 +190,7 @@ def construct(base: Base) -> nn.Module:
     import transformers
 
     file = file_of(base)
-    config = document(base)["config"]
+    config = hf_config.document(base)["config"]
     with _strangers(base.name, "its config.json cannot be built"):
         model = getattr(transformers, kind_of(base))(_made(config))
     model.__class__ = _plain_class(type(model), file.task)
@@ -217,7 +218,7 @@ def _plain_class(kind: type, task: str) -> type:
 
 
 def build(
-    base: Base, store: "Store", device: "torch.device | str", *, load_weights: bool
+    base: Base, store: "Store | None", device: "torch.device | str", *, load_weights: bool
 ) -> nn.Module:
     """The module of a base, in training mode. Raises PackageMissing and FileNotFoundError."""
     if torch.device(device).type == "meta":
@@ -226,6 +227,7 @@ def build(
         torch.manual_seed(base.seed)
         module = construct(base)
     if load_weights and file_of(base).sha256:
+        assert store is not None
         module.load_state_dict(values(base, store))
     return module.train().to(device)
 
@@ -238,7 +240,7 @@ def values(base: Base, store: "Store") -> dict[str, Tensor]:
 
 def kind_of(base: Base) -> str:
     """Name of the class of transformers that a base's module is of."""
-    return kind_in(document(base)["config"], base.name)
+    return kind_in(hf_config.document(base)["config"], base.name)
 
 
 def argument_of(base: Base) -> str:
@@ -247,14 +249,3 @@ def argument_of(base: Base) -> str:
 
     argument: str = getattr(transformers, kind_of(base)).main_input_name
     return argument
-
-
-def file_of(base: Base) -> UserFile:
-    assert base.file is not None
-    return base.file
-
-
-def document(base: Base) -> dict[str, Any]:
-    """What the recipe keeps of the two configurations: "config" and "picture"."""
-    found: dict[str, Any] = json.loads(file_of(base).config)
-    return found

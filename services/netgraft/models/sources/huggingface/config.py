@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from netgraft.errors import TooLarge, UnsupportedFile
+from netgraft.models.files.kept import file_of
+from netgraft.models.recipe import Base
 
 CONFIG, PICTURES = "config.json", "preprocessor_config.json"
 
@@ -81,6 +83,12 @@ def checked(document: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(document.get("model_type"), str):
         raise _unfit(name, CONFIG, "says no model_type")
     return {key: value for key, value in document.items() if key not in FORGOTTEN}
+
+
+def document(base: Base) -> dict[str, Any]:
+    """What a recipe keeps of both files: "config", and "picture" as `picture` returns it."""
+    found: dict[str, Any] = json.loads(file_of(base).config)
+    return found
 
 
 def channels(config: dict[str, Any]) -> int:
