@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from netgraft.agent.rules import Planner, default_planner
+from netgraft.agent.rules import RulePlanner, default_planner
 from netgraft.store.store import Store
 
 
 @pytest.fixture(scope="session")
-def planner() -> Planner:
+def planner() -> RulePlanner:
     return default_planner()
 
 

@@ -1,5 +1,6 @@
-"""Costly plans need leave; without fitting leave nothing of them runs."""
+"""Plans that need consent: without a fitting token nothing of them runs."""
 
+import ast
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from netgraft.agent import consent
-from netgraft.agent.jsonform import steps_from_json
+from netgraft.agent.forms import steps_from_json, steps_to_proto
 from netgraft.agent.servicer import AgentServicer
+from netgraft.agent.steps import STEPS
 from netgraft.errors import ConsentNeeded, InvalidRequest
 from netgraft.store.store import Store
 from netgraft.v1 import agent_pb2
@@ -21,12 +23,13 @@ OTHER = [{"retarget": {"model": "resnet18", "classes": 10}}, {"finetune": {"data
 
 def request(steps: list[dict[str, Any]], token: str = "", talk: str = "t") -> agent_pb2.RunRequest:
     return agent_pb2.RunRequest(
-        steps=steps_from_json(steps), conversation_id=talk, consent_token=token
+        steps=steps_to_proto(steps_from_json(steps)), conversation_id=talk, consent_token=token
     )
 
 
 def leave(agent: AgentServicer, steps: list[dict[str, Any]], talk: str = "t") -> str:
-    asked = agent_pb2.ConsentRequest(steps=steps_from_json(steps), conversation_id=talk)
+    messages = steps_to_proto(steps_from_json(steps))
+    asked = agent_pb2.ConsentRequest(steps=messages, conversation_id=talk)
     return agent.Consent(asked).token
 
 
@@ -46,7 +49,7 @@ async def refused(agent: AgentServicer, asked: agent_pb2.RunRequest) -> None:
     assert not [event for turn in turns for event in turn.events]
 
 
-async def test_a_costly_plan_without_a_token_runs_no_step(agent: AgentServicer) -> None:
+async def test_a_plan_that_needs_consent_runs_no_step_without_a_token(agent: AgentServicer) -> None:
     await refused(agent, request(TRAIN))
 
 
@@ -85,8 +88,21 @@ async def test_a_fitting_token_lets_the_plan_begin(agent: AgentServicer) -> None
 
 
 @pytest.mark.parametrize("action", ["cancel", "resume"])
-async def test_cancel_and_resume_are_costly_too(agent: AgentServicer, action: str) -> None:
+async def test_cancel_and_resume_need_consent_too(agent: AgentServicer, action: str) -> None:
     await refused(agent, request([{action: {"job": "tune-1-a"}}]))
+
+
+def test_which_steps_need_consent_is_said_nowhere_else() -> None:
+    """No source but the steps themselves lists them."""
+    root = Path(__file__).parents[2]
+    files = [*(root / "services").rglob("*.py"), *(root / "ui").rglob("*.py")]
+    assert len(files) > 100
+    needing = {name for name, step in STEPS.items() if step.needs_consent}
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Set | ast.Tuple | ast.List):
+                values = {item.value for item in node.elts if isinstance(item, ast.Constant)}
+                assert values != needing, file
 
 
 def test_of_many_that_race_with_one_token_only_one_wins(store: Store) -> None:

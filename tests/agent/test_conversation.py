@@ -1,14 +1,18 @@
 """A conversation outlives the process: what was said, what it became, what is current."""
 
 import time
+from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from netgraft.agent.conversation import Conversations
+from netgraft.agent.planner import Context, Reply
+from netgraft.agent.rules import default_planner
 from netgraft.agent.servicer import AgentServicer
 from netgraft.errors import InvalidValue, TooLarge
 from netgraft.store.store import Store
-from netgraft.store.tables import JobRow
+from netgraft.store.tables import ConversationRow, JobRow, TurnRow
 from netgraft.v1 import agent_pb2
 
 
@@ -29,6 +33,95 @@ def test_the_answer_to_a_question_completes_the_plan_after_a_restart(store: Stor
     steps = say(store, "mobilenet_v3_small").steps
     assert steps[0].show.model == "mobilenet_v3_small"
     assert steps[1].retarget.classes == 10
+
+
+class Counting:
+    """The rules, and how many sentences they were given."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def plan(self, text: str, context: Context) -> tuple[Reply, Context]:
+        self.asked.append(text)
+        return default_planner().plan(text, context)
+
+
+def change(store: Store, **values: Any) -> None:
+    """Change what is stored of every turn."""
+    with store.session() as session:
+        session.execute(update(TurnRow).values(**values))
+
+
+def test_what_was_said_before_is_not_planned_again(store: Store) -> None:
+    for text in ("show resnet50", "谢谢", "retarget resnet18"):
+        say(store, text)
+    planner = Counting()
+    request = agent_pb2.PlanRequest(text="10", conversation_id="talk")
+    assert AgentServicer(store, planner).Plan(request).steps[0].retarget.classes == 10
+    assert planner.asked == ["10"]
+
+
+def test_a_turn_is_answered_in_the_language_of_the_turns_before(store: Store) -> None:
+    say(store, "把resnet50改头")
+    assert say(store, "10").steps[0].retarget.classes == 10
+    assert say(store, "?").question == "想让我做什么？"
+
+
+def test_the_last_plan_is_remembered_across_small_talk(store: Store) -> None:
+    for text in ("retarget resnet50 to 100 classes", "thanks", "frobnicate it"):
+        say(store, text)
+    assert say(store, "no, 10 classes").steps[0].retarget.classes == 10
+
+
+@pytest.mark.parametrize(
+    ("turns", "answer"),
+    [
+        (["show resnet50, retarget to 100 classes"], "no, 10 classes"),
+        (["show mobilenetv3, retarget to 10 classes"], "mobilenet_v3_small"),
+        (["show resnet50", "谢谢", "retarget mobilenetv3", "2"], "2"),
+    ],
+)
+def test_turns_of_an_older_version_are_understood_by_planning_them_again(
+    store: Store, turns: list[str], answer: str
+) -> None:
+    for text in turns:
+        say(store, text, "new")
+        say(store, text, "talk")
+    change(store, language=None, question=None)
+    old = say(store, answer, "talk")
+    assert old.kind == "plan"
+    assert old == say(store, answer, "new")
+
+
+@pytest.mark.parametrize("stored", ["{", "[1]", "3", '{"planner": "rules/1", "items": [7]}'])
+def test_a_stored_question_that_cannot_be_read_is_not_open(store: Store, stored: str) -> None:
+    say(store, "retarget resnet50")
+    change(store, question=stored)
+    reply = say(store, "10")
+    assert (reply.kind, reply.options) == ("clarify", [])
+    assert "10" in reply.question
+
+
+def test_a_stored_plan_of_another_version_is_no_plan_to_correct(store: Store) -> None:
+    say(store, "retarget resnet50 to 100 classes")
+    change(store, reply='{"kind": "plan", "steps": [{"teleport": {"classes": 100}}]}')
+    [step] = say(store, "no, 10 classes").steps  # a new one, of the current model
+    assert (step.retarget.model, step.retarget.classes) == ("", 10)
+    shown = AgentServicer(store).GetConversation(agent_pb2.GetConversationRequest(id="talk"))
+    assert [len(turn.reply.steps) for turn in shown.turns] == [1, 1]
+
+
+def test_the_turn_whose_question_is_open_is_known(store: Store) -> None:
+    def open_turn() -> int | None:
+        with store.session() as session:
+            return session.get_one(ConversationRow, "talk").question_turn
+
+    say(store, "thanks")
+    assert open_turn() is None
+    say(store, "retarget resnet50")
+    assert open_turn() == 2
+    say(store, "10")
+    assert open_turn() is None
 
 
 def test_conversations_do_not_hear_each_other(store: Store) -> None:

@@ -103,3 +103,22 @@ def test_names_of_data_and_classes_never_become_actions(text: str) -> None:
 def test_a_count_that_the_service_will_refuse_is_passed_on_as_said(count: int) -> None:
     steps = plan_batch([f"retarget resnet50 to {count} classes"])["steps"]
     assert steps == [{"retarget": {"model": "resnet50", "classes": count}}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "retarget resnet50 to 9007199254740993 classes",
+        "fine-tune resnet50 on digits with seed 10^18",
+        "把resnet50改成99999999999999999999类",
+        "fine-tune resnet50 on digits with lr 1e999",
+    ],
+)
+def test_a_number_that_no_plan_can_hold_is_asked_about(text: str) -> None:
+    assert kind(text) == "clarify"
+
+
+@pytest.mark.parametrize("second", ["same for resnet34", "no, resnet34", "switch to resnet34"])
+@pytest.mark.parametrize("first", ["list the jobs", "status", "list segmentation models"])
+def test_a_plan_of_no_model_is_not_repeated_for_one(first: str, second: str) -> None:
+    assert plan_batch([first, second])["kind"] in ("plan", "clarify")

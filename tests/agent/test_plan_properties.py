@@ -1,5 +1,6 @@
 """What may not change a plan: case, padding, politeness, punctuation, fullwidth forms."""
 
+import json
 import unicodedata
 from typing import Any
 
@@ -7,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netgraft.agent import plan_batch
-from netgraft.agent.jsonform import check
+from netgraft.agent.forms import steps_from_json, steps_to_json
+from netgraft.agent.planner import Context
+from netgraft.agent.rules import default_planner
 
 ENGLISH = [
     "show resnet50, retarget to 100 classes",
@@ -125,5 +128,19 @@ WORDS = SENTENCE.split()
 def test_any_plan_made_of_known_words_can_be_run_in_order(words: list[str]) -> None:
     reply = plan_batch([" ".join(words)])
     if reply["kind"] == "plan":
-        check(reply["steps"])
+        steps_from_json(reply["steps"])
         assert "flurb" not in words or "flurb" in str(reply["steps"])
+
+
+@given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), min_size=2, max_size=3))
+@settings(deadline=None, max_examples=300)
+def test_turns_made_of_known_words_get_plans_that_can_be_run(turns: list[list[str]]) -> None:
+    """Also where the question in between was stored, and read back, as JSON."""
+    planner, context = default_planner(), Context()
+    for words in turns:
+        text = " ".join(words)
+        stored = Context(context.steps, json.loads(json.dumps(context.question)), context.language)
+        reply, context = planner.plan(text, context)
+        assert planner.plan(text, stored) == (reply, context)
+        if reply.kind == "plan":
+            assert steps_from_json(steps_to_json(reply.steps)) == reply.steps

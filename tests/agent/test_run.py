@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from netgraft.agent.jsonform import steps_from_json
+from netgraft.agent.forms import steps_from_json, steps_to_proto
 from netgraft.agent.servicer import AgentServicer
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.library.servicer import ModelsServicer
@@ -49,7 +49,7 @@ async def run(
     agent: AgentServicer, steps: list[dict[str, Any]], talk: str = "talk"
 ) -> list[agent_pb2.RunEvent]:
     request = agent_pb2.RunRequest(
-        steps=steps_from_json(steps),
+        steps=steps_to_proto(steps_from_json(steps)),
         conversation_id=talk,
         weights=models_pb2.WEIGHTS_POLICY_NONE,
     )

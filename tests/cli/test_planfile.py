@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from netgraft.cli.planfile import read_plan
-from netgraft.cli.terminal.card import card_lines, is_costly
+from netgraft.cli.terminal.card import card_lines
 from netgraft.cli.terminal.language import speak
 from netgraft.errors import InvalidValue
 
@@ -37,7 +37,7 @@ def test_a_plan_file_holds_the_steps(tmp_path: Path, name: str, text: str) -> No
     read = MessageToDict(
         read_plan(file), preserving_proto_field_name=True, unquote_int64_if_possible=True
     )
-    assert read == {"kind": "plan", "steps": STEPS}
+    assert read == {"kind": "plan", "steps": STEPS, "needs_consent": [3]}
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_the_card_says_each_step_and_which_asks_consent(tmp_path: Path) -> None:
         "  3. fine-tune · model $2 · data digits · epochs 2 · lr 0.01  (asks consent)",
         "     assumed: seed 0",
     ]
-    assert [is_costly(step) for step in plan.steps] == [False, False, True]
+    assert list(plan.needs_consent) == [3]

@@ -288,7 +288,10 @@ class Agent(agent_pb2_grpc.AgentServicer):
         finetune = Step(finetune=agent_pb2.FinetuneStep(data="digits", epochs=2))
         if "fine-tune" in text or "微调" in text:
             return agent_pb2.PlannerReply(
-                kind="plan", steps=[finetune], assumptions=["lr 0.01: the service's default"]
+                kind="plan",
+                steps=[finetune],
+                assumptions=["lr 0.01: the service's default"],
+                needs_consent=[1],
             )
         compare = Step(compare=agent_pb2.CompareStep(a="resnet50", b=TUNED))
         vast = Step(show=agent_pb2.ShowStep(model="vast"))
@@ -301,7 +304,8 @@ class Agent(agent_pb2_grpc.AgentServicer):
         }
         for word, steps in plans.items():
             if word in text:
-                return agent_pb2.PlannerReply(kind="plan", steps=steps)
+                stops = [1] if word == "stop" else []
+                return agent_pb2.PlannerReply(kind="plan", steps=steps, needs_consent=stops)
         if "which" in text:
             return agent_pb2.PlannerReply(
                 kind="clarify", question="Which one?", options=["retarget resnet50", "neither"]

@@ -67,6 +67,7 @@ class PlannerReply(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    NEEDS_CONSENT_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """"plan", "clarify", "refuse" or "answer"."""
     question: _builtins.str
@@ -87,6 +88,12 @@ class PlannerReply(_message.Message):
     def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """With "clarify": replies that the user can click."""
 
+    @_builtins.property
+    def needs_consent(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """With "plan": the numbers, from 1, of the steps that run only with a person's consent.
+        When there are any, Run needs a token from Consent. Only the agent decides this.
+        """
+
     def __init__(
         self,
         *,
@@ -97,10 +104,11 @@ class PlannerReply(_message.Message):
         options: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
         text: _builtins.str = ...,
+        needs_consent: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "kind", b"kind", "options", b"options", "question", b"question", "reason", b"reason", "steps", b"steps", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "kind", b"kind", "needs_consent", b"needs_consent", "options", b"options", "question", b"question", "reason", b"reason", "steps", b"steps", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -768,7 +776,7 @@ Global___ConsentRequest: _TypeAlias = ConsentRequest  # noqa: Y015
 
 @_typing.final
 class ConsentReply(_message.Message):
-    """Leave for one run."""
+    """Consent to one run."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -810,7 +818,7 @@ class RunRequest(_message.Message):
     are read from it and kept in it.
     """
     consent_token: _builtins.str
-    """From Consent; needed when a step is finetune, resume or cancel."""
+    """From Consent; needed when a step needs consent (PlannerReply.needs_consent)."""
     weights: _models_pb2.WeightsPolicy.ValueType
     """For zoo names in the steps."""
     request_id: _builtins.str

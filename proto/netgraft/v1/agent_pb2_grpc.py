@@ -69,8 +69,8 @@ class AgentServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Consent(self, request, context):
-        """Gives leave for the costly steps of exactly this plan in this
-        conversation. Call it when, and only when, a person has agreed.
+        """Gives consent to exactly this plan in this conversation. Call it when,
+        and only when, a person has agreed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

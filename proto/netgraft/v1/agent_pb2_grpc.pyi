@@ -41,8 +41,8 @@ class AgentStub:
     Plan: _grpc.UnaryUnaryMultiCallable[_agent_pb2.PlanRequest, _agent_pb2.PlannerReply]
     """Says what a sentence would become. Carries nothing out."""
     Consent: _grpc.UnaryUnaryMultiCallable[_agent_pb2.ConsentRequest, _agent_pb2.ConsentReply]
-    """Gives leave for the costly steps of exactly this plan in this
-    conversation. Call it when, and only when, a person has agreed.
+    """Gives consent to exactly this plan in this conversation. Call it when,
+    and only when, a person has agreed.
     """
     Run: _grpc.UnaryStreamMultiCallable[_agent_pb2.RunRequest, _agent_pb2.RunEvent]
     """Carries a plan out by calling the other services with the caller's own
@@ -59,8 +59,8 @@ class AgentAsyncStub(AgentStub):
     Plan: _aio.UnaryUnaryMultiCallable[_agent_pb2.PlanRequest, _agent_pb2.PlannerReply]  # type: ignore[assignment]
     """Says what a sentence would become. Carries nothing out."""
     Consent: _aio.UnaryUnaryMultiCallable[_agent_pb2.ConsentRequest, _agent_pb2.ConsentReply]  # type: ignore[assignment]
-    """Gives leave for the costly steps of exactly this plan in this
-    conversation. Call it when, and only when, a person has agreed.
+    """Gives consent to exactly this plan in this conversation. Call it when,
+    and only when, a person has agreed.
     """
     Run: _aio.UnaryStreamMultiCallable[_agent_pb2.RunRequest, _agent_pb2.RunEvent]  # type: ignore[assignment]
     """Carries a plan out by calling the other services with the caller's own
@@ -86,8 +86,8 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_pb2.ConsentRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.ConsentReply, _abc.Awaitable[_agent_pb2.ConsentReply]]:
-        """Gives leave for the costly steps of exactly this plan in this
-        conversation. Call it when, and only when, a person has agreed.
+        """Gives consent to exactly this plan in this conversation. Call it when,
+        and only when, a person has agreed.
         """
 
     @_abc_1.abstractmethod

@@ -1,7 +1,8 @@
 """A text planned outside any conversation: nothing is remembered, so no database is needed."""
 
-from netgraft.agent import jsonform
-from netgraft.agent.rules import Context, default_planner
+from netgraft.agent import forms
+from netgraft.agent.planner import Context
+from netgraft.agent.rules import default_planner
 from netgraft.errors import TooLarge
 from netgraft.v1 import agent_pb2
 
@@ -17,7 +18,8 @@ def plan(request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
     if request.conversation_id:
         raise ModuleNotFoundError("conversations are kept in a database", name="sqlalchemy")
     check_size(request.text)
-    return jsonform.reply_from_json(default_planner().plan(request.text, Context()).json())
+    reply, _ = default_planner().plan(request.text, Context())
+    return forms.reply_to_proto(forms.checked(reply))
 
 
 def check_size(text: str) -> None:

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from netgraft.agent.jsonform import reply_from_json, reply_to_json
-from netgraft.agent.rules import Context, Planner, Reply, default_planner
+from netgraft.agent.forms import checked, reply_to_json
+from netgraft.agent.planner import Context, Planner, Reply
+from netgraft.agent.rules import default_planner
 from netgraft.errors import InvalidRequest
+from netgraft.language import Message
 
 
 def plan_batch(turns: Iterable[str], planner: Planner | None = None) -> dict[str, Any]:
@@ -16,8 +18,8 @@ def plan_batch(turns: Iterable[str], planner: Planner | None = None) -> dict[str
     """
     context, reply = Context(), Reply("clarify")
     for text in turns:
-        reply, context = (planner or default_planner()).turn(text, context)
-    return reply_to_json(reply_from_json(reply.json()))
+        reply, context = (planner or default_planner()).plan(text, context)
+    return reply_to_json(checked(reply))
 
 
 def plan_lines(lines: Iterable[str], planner: Planner | None = None) -> Iterator[dict[str, Any]]:
@@ -36,9 +38,10 @@ def _read(number: int, line: str) -> tuple[Any, list[str]]:
         document = json.loads(line)
         identity, turns = document["id"], document["turns"]
     except (ValueError, TypeError, KeyError) as error:
-        problem = f'line {number} is not JSON with "id" and "turns".'
+        problem = Message('line {number} is not JSON with "id" and "turns".', number=number)
         raise InvalidRequest(problem=problem) from error
     texts = isinstance(turns, list) and all(isinstance(turn, str) for turn in turns)
     if not texts or not turns:
-        raise InvalidRequest(problem=f'line {number}: "turns" is no list of texts.')
+        problem = Message('line {number}: "turns" must be a list of texts.', number=number)
+        raise InvalidRequest(problem=problem)
     return identity, turns

@@ -1,4 +1,4 @@
-"""Leave for costly plans: a token for one plan in one conversation, once, for a while.
+"""Consent to a plan: a token that fits this plan in one conversation, once, for a while.
 
 The token is handed out once and stored as its SHA-256 only. Spending it is one
 conditional UPDATE, so two runs that race with one token cannot both win.
@@ -7,18 +7,17 @@ conditional UPDATE, so two runs that race with one token cannot both win.
 import hashlib
 import secrets
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from netgraft.agent.jsonform import fingerprint
-from netgraft.agent.rules.reply import COSTLY
+from netgraft.agent.forms import fingerprint
+from netgraft.agent.steps import Steps
 from netgraft.errors import ConsentNeeded
+from netgraft.language import Message
 from netgraft.store.store import Store
 from netgraft.store.tables import ConsentRow
-from netgraft.v1 import agent_pb2
 
 LIFETIME = 15 * 60
 """Seconds for which a token can be spent."""
@@ -32,12 +31,7 @@ class Grant:
     expires: float
 
 
-def costly(steps: Iterable[agent_pb2.Step]) -> bool:
-    """Whether a plan holds a step that needs consent."""
-    return any(step.WhichOneof("step") in COSTLY for step in steps)
-
-
-def grant(store: Store, steps: Iterable[agent_pb2.Step], conversation_id: str) -> Grant:
+def grant(store: Store, steps: Steps, conversation_id: str) -> Grant:
     """A new token for exactly these steps in this conversation."""
     token = secrets.token_urlsafe(32)
     given = Grant(token, time.time() + LIFETIME)
@@ -52,9 +46,7 @@ def grant(store: Store, steps: Iterable[agent_pb2.Step], conversation_id: str) -
     return given
 
 
-def spend(
-    session: Session, token: str, steps: Iterable[agent_pb2.Step], conversation_id: str
-) -> None:
+def spend(session: Session, token: str, steps: Steps, conversation_id: str) -> None:
     """Use a token up. Raises ConsentNeeded unless it fits, is fresh and was not used."""
     if not token:
         raise ConsentNeeded(problem="")
@@ -72,7 +64,8 @@ def spend(
     )
     spent = session.execute(use).rowcount  # type: ignore[attr-defined]
     if spent != 1:
-        raise ConsentNeeded(problem="[consent: other plan / used / expired]")
+        problem = Message("the one given is for another plan, was used, or has expired.")
+        raise ConsentNeeded(problem=problem)
 
 
 def _digest(token: str) -> str:

@@ -10,17 +10,20 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from netgraft.agent import jsonform
-from netgraft.agent.rules import Context, Planner
+from netgraft.agent import forms
+from netgraft.agent.forms import Json
+from netgraft.agent.planner import Context, Planner, Question
 from netgraft.agent.rules.text import language_of, normalise
-from netgraft.errors import InvalidValue
+from netgraft.agent.steps import Steps
+from netgraft.errors import InvalidRequest, InvalidValue
+from netgraft.language import Message
 from netgraft.store.store import Store
 from netgraft.store.tables import ConversationRow, JobRow, TurnRow
 from netgraft.v1 import agent_pb2
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 REMEMBERED = 8
-"""Turns that are read back to understand the next."""
+"""Turns among which the last plan is looked for."""
 TRIES = 5
 
 
@@ -30,9 +33,13 @@ class StoredTurn:
 
     position: int
     text: str
-    reply: jsonform.Json
-    events: tuple[jsonform.Json, ...]
+    reply: Json
+    events: tuple[Json, ...]
     created: float
+    language: str | None = None
+    """The language that was spoken; None in a turn that an older version stored."""
+    question: Question | None = None
+    """What the planner kept of its question, while that is open."""
 
 
 class Conversations:
@@ -76,28 +83,29 @@ class Conversations:
             rows = list(session.scalars(query))
         return [_stored(row) for row in reversed(rows)]
 
-    def told(self, conversation_id: str) -> set[str]:
-        """Lines that summaries said below their first: notices, which need no second telling."""
+    def notices(self, conversation_id: str) -> set[str]:
+        """The notices that were said before: lines of summaries below their first."""
         events = (event for turn in self.turns(conversation_id) for event in turn.events)
         summaries = (event.get("finished", {}).get("summary", "") for event in events)
         return {line for summary in summaries for line in summary.split("\n")[1:]}
 
-    def say(self, conversation_id: str, text: str, reply: jsonform.Json) -> int:
-        """Append a turn; returns its position."""
+    def say(self, conversation_id: str, text: str, reply: Json, context: Context) -> int:
+        """Append a turn with what the planner needs to go on; returns its position."""
         for _ in range(TRIES):
             try:
-                return self._append(conversation_id, text, reply)
+                return self._append(conversation_id, text, reply, context)
             except IntegrityError:  # another process took the position
                 continue
-        return self._append(conversation_id, text, reply)
+        return self._append(conversation_id, text, reply, context)
 
-    def _append(self, conversation_id: str, text: str, reply: jsonform.Json) -> int:
+    def _append(self, conversation_id: str, text: str, reply: Json, context: Context) -> int:
         with self.store.session() as session:
-            self._row(session, conversation_id)
+            conversation = self._row(session, conversation_id)
             highest = select(func.max(TurnRow.position)).where(
                 TurnRow.conversation_id == conversation_id
             )
             position = (session.scalar(highest) or 0) + 1
+            conversation.question_turn = position if context.question else None
             session.add(
                 TurnRow(
                     conversation_id=conversation_id,
@@ -106,11 +114,13 @@ class Conversations:
                     reply=json.dumps(reply, ensure_ascii=False),
                     events="[]",
                     created=time.time(),
+                    language=context.language,
+                    question=_dumped(context.question),
                 )
             )
         return position
 
-    def happened(self, conversation_id: str, position: int, event: jsonform.Json) -> None:
+    def happened(self, conversation_id: str, position: int, event: Json) -> None:
         """Append an event to a turn."""
         query = select(TurnRow).where(
             TurnRow.conversation_id == conversation_id, TurnRow.position == position
@@ -119,23 +129,25 @@ class Conversations:
             row = session.scalars(query).one()
             row.events = json.dumps([*json.loads(row.events), event], ensure_ascii=False)
 
-    def turn_of(self, conversation_id: str, steps: Sequence[jsonform.Json]) -> int:
+    def turn_of(self, conversation_id: str, steps: Sequence[Json]) -> int:
         """Position of the turn whose plan is being run; a new one when it was never said."""
         last = self.turns(conversation_id, last=1)
         if last and last[0].reply.get("steps") == list(steps) and not last[0].events:
             return last[0].position
-        return self.say(conversation_id, "", {"kind": "plan", "steps": list(steps)})
+        language = (last[0].language if last else None) or Context().language
+        reply = {"kind": "plan", "steps": list(steps)}
+        return self.say(conversation_id, "", reply, Context(language=language))
 
     def context(self, conversation_id: str, planner: Planner) -> Context:
         """What the planner must know of the turns before."""
-        context = Context()
-        for turn in self.turns(conversation_id, last=REMEMBERED) if conversation_id else ():
-            language = language_of(normalise(turn.text)) if turn.text else context.language
-            if turn.reply.get("kind") == "plan":
-                context = Context(tuple(turn.reply["steps"]), None, language)
-            else:
-                _, context = planner.turn(turn.text, context)
-        return context
+        turns = self.turns(conversation_id, last=REMEMBERED) if conversation_id else []
+        if not turns:
+            return Context()
+        newest = turns[-1]
+        if newest.language is None:
+            return _replayed(turns, planner)
+        plans = (turn.reply for turn in reversed(turns) if turn.reply.get("kind") == "plan")
+        return Context(_steps(next(plans, {})), newest.question, newest.language)
 
     def _row(self, session: Session, conversation_id: str) -> ConversationRow:
         row = session.get(ConversationRow, conversation_id)
@@ -150,7 +162,7 @@ class Conversations:
 def valid_id(conversation_id: str) -> str:
     """The id, when it may be one or is empty. Raises InvalidValue."""
     if conversation_id and not _ID.fullmatch(conversation_id):
-        expected = '1 to 64 letters, digits, "-" and "_"'
+        expected = Message('1 to 64 letters, digits, "-" and "_"')
         raise InvalidValue(
             name="conversation_id", value=repr(conversation_id[:80]), expected=expected
         )
@@ -163,13 +175,52 @@ def message(conversation_id: str, store: Conversations) -> agent_pb2.Conversatio
     reply = agent_pb2.Conversation(id=conversation_id, model_id=model_id, job_id=job_id)
     for stored in store.turns(conversation_id):
         turn = reply.turns.add(text=stored.text)
-        turn.reply.CopyFrom(jsonform.reply_from_json(stored.reply))
-        turn.events.extend(jsonform.event_from_json(event) for event in stored.events)
+        turn.reply.CopyFrom(forms.stored_reply(stored.reply))
+        turn.events.extend(forms.event_from_json(event) for event in stored.events)
         turn.time.FromNanoseconds(int(stored.created * 1e9))
     return reply
 
 
 def _stored(row: TurnRow) -> StoredTurn:
     return StoredTurn(
-        row.position, row.text, json.loads(row.reply), tuple(json.loads(row.events)), row.created
+        row.position,
+        row.text,
+        json.loads(row.reply),
+        tuple(json.loads(row.events)),
+        row.created,
+        row.language,
+        _loaded(row.question),
     )
+
+
+def _dumped(question: Question | None) -> str | None:
+    return None if question is None else json.dumps(question, ensure_ascii=False)
+
+
+def _loaded(stored: str | None) -> Question | None:
+    """A stored question; None where there is none, or none that can be read."""
+    try:
+        question = json.loads(stored or "null")
+    except ValueError:
+        return None
+    return question if isinstance(question, dict) else None
+
+
+def _steps(reply: Json) -> Steps:
+    """The steps of a stored plan; none when they are of another version."""
+    try:
+        return forms.steps_from_json(reply.get("steps", ()))
+    except InvalidRequest:
+        return ()
+
+
+def _replayed(turns: Sequence[StoredTurn], planner: Planner) -> Context:
+    """The context of turns that were stored without it, by version 0.2 and older."""
+    context = Context()
+    for turn in turns:
+        if turn.reply.get("kind") == "plan":
+            language = language_of(normalise(turn.text)) if turn.text else context.language
+            context = Context(_steps(turn.reply), None, language)
+        else:
+            _, context = planner.plan(turn.text, context)
+    return context

@@ -18,7 +18,8 @@ from sqlalchemy import ColumnElement, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from netgraft.agent import jsonform
+from netgraft.agent import forms
+from netgraft.agent.blocking import in_thread
 from netgraft.store.requests import KEPT_SECONDS, Asked, Repeated, claim, known
 from netgraft.store.store import Store
 from netgraft.store.tables import RequestRow
@@ -52,7 +53,7 @@ class Found:
 
 
 class Record:
-    """The record of one Run, for one call of it."""
+    """The record of one Run, for one call of it. Its methods block, except `held`."""
 
     def __init__(self, store: Store, call: Asked) -> None:
         self.store = store
@@ -91,7 +92,7 @@ class Record:
             row = known(session, self.call)
             if row is None:
                 return None
-            happened = tuple(jsonform.event_from_json(event) for event in json.loads(row.events))
+            happened = tuple(forms.event_from_json(event) for event in json.loads(row.events))
             return Found(Start(**json.loads(row.result)), happened, held)
 
     def beat(self) -> bool:
@@ -105,7 +106,7 @@ class Record:
             if not self._hold(session, RequestRow.holder == self._name):
                 raise Lost
             row = session.get_one(RequestRow, self.call.key)
-            events = [*json.loads(row.events), jsonform.event_to_json(event)]
+            events = [*json.loads(row.events), forms.event_to_json(event)]
             row.events = json.dumps(events, ensure_ascii=False)
 
     def leave(self) -> None:
@@ -123,10 +124,10 @@ class Record:
             beating.cancel()
             with suppress(asyncio.CancelledError, SQLAlchemyError):
                 await beating
-            self.leave()
+            await in_thread(self.leave)
 
     async def _keep_beating(self) -> None:
-        while await asyncio.to_thread(self.beat):
+        while await in_thread(self.beat):
             await asyncio.sleep(BEAT_SECONDS)
 
     def _hold(

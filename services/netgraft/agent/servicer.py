@@ -1,4 +1,4 @@
-"""Protobuf at the edge of the agent: the Agent service, in-process or served."""
+"""The Agent service, in-process or served: where protobuf meets the agent."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -8,11 +8,15 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from netgraft.agent import alone, consent, conversation, jsonform
+from netgraft.agent import alone, consent, conversation, forms
+from netgraft.agent.blocking import in_thread
 from netgraft.agent.conversation import Conversations
+from netgraft.agent.planner import Planner
 from netgraft.agent.record import Found, Lost, Record, Start, is_over
-from netgraft.agent.rules import Context, Planner, default_planner
-from netgraft.agent.run import Run, Services
+from netgraft.agent.rules import default_planner
+from netgraft.agent.run import Run
+from netgraft.agent.state import RunState, Services
+from netgraft.agent.steps import Steps, consent_needed
 from netgraft.client import AsyncClient, named
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, asked
@@ -20,7 +24,7 @@ from netgraft.store.store import Store, default_store
 from netgraft.v1 import agent_pb2, models_pb2
 
 TAIL_SECONDS = 0.2
-"""How often one who waits for the same call asks how it stands."""
+"""How often a call looks whether the same call, which goes on elsewhere, has news."""
 
 
 class AgentServicer:
@@ -34,7 +38,7 @@ class AgentServicer:
         services: Callable[[], AbstractAsyncContextManager[Services]] | None = None,
     ) -> None:
         self.store = store or default_store()
-        self.planner = planner or default_planner()
+        self.planner: Planner = planner or default_planner()
         self.address = address
         self.services = services
         self.conversations = Conversations(self.store)
@@ -42,69 +46,74 @@ class AgentServicer:
     def Plan(self, request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
         alone.check_size(request.text)
         identity = conversation.valid_id(request.conversation_id)
-        context = self.conversations.context(identity, self.planner) if identity else Context()
-        document = self.planner.plan(request.text, context).json()
-        reply = jsonform.reply_from_json(document)
+        context = self.conversations.context(identity, self.planner)
+        reply, context = self.planner.plan(request.text, context)
+        forms.checked(reply)
         if identity:
             said = request.text.replace("\0", " ")  # PostgreSQL stores no NUL
-            self.conversations.say(identity, said, jsonform.reply_to_json(reply))
-        return reply
+            self.conversations.say(identity, said, forms.reply_to_json(reply), context)
+        return forms.reply_to_proto(reply)
 
     def Consent(self, request: agent_pb2.ConsentRequest) -> agent_pb2.ConsentReply:
         identity = conversation.valid_id(request.conversation_id)
-        jsonform.check(jsonform.steps_to_json(request.steps))
-        given = consent.grant(self.store, request.steps, identity)
+        given = consent.grant(self.store, forms.steps_from_proto(request.steps), identity)
         reply = agent_pb2.ConsentReply(token=given.token)
         reply.expire_time.FromNanoseconds(int(given.expires * 1e9))
         return reply
 
     async def Run(self, request: agent_pb2.RunRequest) -> AsyncIterator[agent_pb2.RunEvent]:
         identity = conversation.valid_id(request.conversation_id)
-        jsonform.check(jsonform.steps_to_json(request.steps))
+        steps = forms.steps_from_proto(request.steps)
         must_name("weights", request.weights, models_pb2.WeightsPolicy)
         record = Record(self.store, _call(request))
-        start = Start(0, *self.conversations.current(identity))
-        told = 0
+        start = Start(0, *await in_thread(self.conversations.current, identity))
+        admit = partial(_admit, request, steps)
+        reported = 0
         while True:
-            found = await asyncio.to_thread(record.open, start, partial(_admit, request))
-            for event in found.happened[told:]:
+            found = await in_thread(record.open, start, admit)
+            for event in found.happened[reported:]:
                 yield event
-            told = len(found.happened)
-            if is_over(found.happened, len(request.steps)):
+            reported = len(found.happened)
+            if is_over(found.happened, len(steps)):
                 return
             if not found.held:  # the same call goes on elsewhere
                 await asyncio.sleep(TAIL_SECONDS)
                 continue
             with suppress(Lost):
-                async with aclosing(self._carry_out(request, record, found)) as events:
+                async with aclosing(self._carry_out(request, steps, record, found)) as events:
                     async for event in events:
-                        told += not event.HasField("progress")
+                        reported += not event.HasField("progress")
                         yield event
                 return
 
     async def _carry_out(
-        self, request: agent_pb2.RunRequest, record: Record, found: Found
+        self, request: agent_pb2.RunRequest, steps: Steps, record: Record, found: Found
     ) -> AsyncGenerator[agent_pb2.RunEvent]:
         """Carry a plan out from where it stands, and write down what happens. Raises Lost."""
         identity = request.conversation_id
-        async with record.held(), self._others() as client:
-            turn = self._turn(request, record, found.start)
-            run = Run(client, self.conversations, request, record.call, found.start)
-            async for event in run.events(found.happened):
-                if not event.HasField("progress"):
-                    record.add(event)
-                    if identity:
-                        self.conversations.happened(identity, turn, jsonform.event_to_json(event))
-                yield event
+        async with record.held(), self._others() as services:
+            turn = await in_thread(self._turn, identity, steps, record, found.start)
+            state = RunState(services, self.conversations, request, record.call, found.start)
+            run = Run(steps, request.steps, state)
+            async with aclosing(run.events(found.happened)) as events:
+                async for event in events:
+                    if not event.HasField("progress"):
+                        await in_thread(self._write, identity, turn, record, event)
+                    yield event
 
-    def _turn(self, request: agent_pb2.RunRequest, record: Record, start: Start) -> int:
+    def _turn(self, identity: str, steps: Steps, record: Record, start: Start) -> int:
         """Position of the turn whose plan is carried out; 0 without a conversation."""
-        if not request.conversation_id or start.turn:
+        if not identity or start.turn:
             return start.turn
-        steps = jsonform.steps_to_json(request.steps)
-        turn = self.conversations.turn_of(request.conversation_id, steps)
+        turn = self.conversations.turn_of(identity, forms.steps_to_json(steps))
         record.began_at(replace(start, turn=turn))
         return turn
+
+    def _write(self, identity: str, turn: int, record: Record, event: agent_pb2.RunEvent) -> None:
+        """Write down what happened. Raises Lost."""
+        record.add(event)
+        if identity:
+            self.conversations.happened(identity, turn, forms.event_to_json(event))
 
     def _others(self) -> AbstractAsyncContextManager[Services]:
         """The services that carry a plan out, as the caller may use them."""
@@ -124,8 +133,8 @@ def _call(request: agent_pb2.RunRequest) -> Asked:
     return call
 
 
-def _admit(request: agent_pb2.RunRequest, session: Session) -> None:
+def _admit(request: agent_pb2.RunRequest, steps: Steps, session: Session) -> None:
     """Use the consent up where a plan needs it: before anything of the plan runs, so that it is
     carried out whole or not at all. Raises ConsentNeeded."""
-    if consent.costly(request.steps):
-        consent.spend(session, request.consent_token, request.steps, request.conversation_id)
+    if consent_needed(steps):
+        consent.spend(session, request.consent_token, steps, request.conversation_id)

@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netgraft.errors import InvalidValue, NotPossible
+from netgraft.errors import InvalidRequest, InvalidValue, NotPossible
+from netgraft.language import Message
 
 if TYPE_CHECKING:
     from netgraft.v1 import agent_pb2
@@ -19,48 +20,53 @@ LARGEST = 2**20
 
 def read_plan(file: Path) -> "agent_pb2.PlannerReply":
     """The plan that a file holds. Raises InvalidValue, which says what is wrong with it."""
-    from google.protobuf.json_format import ParseDict, ParseError
-
-    from netgraft.v1 import agent_pb2
+    from netgraft.agent.forms import reply_from_json, reply_to_proto
 
     document = _parse(file)
     if not isinstance(document, dict) or not document.get("steps"):
-        raise _wrong(file, 'an object with "steps"')
-    reply = agent_pb2.PlannerReply()
+        raise _wrong(file, Message('an object with "steps"'))
+    kind = document.get("kind") or "plan"
+    if kind != "plan":
+        raise _wrong(file, Message('of kind "plan", not "{kind}"', kind=_line(kind)))
     try:
-        ParseDict(document, reply)
-    except ParseError as error:
-        raise _wrong(file, f"a plan ({error})") from error
-    if empty := [n for n, step in enumerate(reply.steps, 1) if step.WhichOneof("step") is None]:
-        raise _wrong(file, f"a plan whose step {empty[0]} says what to do")
-    if reply.kind not in ("", "plan"):
-        raise _wrong(file, f'of kind "plan", not "{reply.kind}"')
-    reply.kind = "plan"
-    return reply
+        return reply_to_proto(reply_from_json({**document, "kind": kind}))
+    except InvalidRequest as error:
+        problem = error.values["problem"]
+        raise _wrong(file, Message("a plan ({problem})", problem=problem)) from error
 
 
 def _parse(file: Path) -> Any:
     data = file.read_bytes()[: LARGEST + 1]
     if len(data) > LARGEST:
-        raise _wrong(file, "at most 1 MiB")
+        raise _wrong(file, Message("at most 1 MiB"))
     try:
         text = data.decode()
         return _yaml(file, text) if file.suffix in (".yaml", ".yml") else json.loads(text)
     except ValueError as error:  # of JSON, and of bytes that are no text
-        raise _wrong(file, f"JSON, or YAML in a file named .yaml ({error})") from error
+        report = _line(error)
+        expected = Message("JSON, or YAML in a file named .yaml ({report})", report=report)
+        raise _wrong(file, expected) from error
 
 
 def _yaml(file: Path, text: str) -> Any:
     try:
         import yaml
     except ModuleNotFoundError as error:
-        problem = f"{file} is YAML, which needs pyyaml: pip install pyyaml. JSON needs nothing."
+        problem = Message(
+            "{file} is YAML, which needs pyyaml: `pip install pyyaml`. JSON needs nothing.",
+            file=file,
+        )
         raise NotPossible(problem=problem) from error
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise _wrong(file, f"YAML ({error})") from error
+        raise _wrong(file, Message("YAML ({report})", report=_line(error))) from error
 
 
-def _wrong(file: Path, expected: str) -> InvalidValue:
-    return InvalidValue(name="--file", value=file, expected=" ".join(expected.split()))
+def _wrong(file: Path, expected: Message) -> InvalidValue:
+    return InvalidValue(name="--file", value=file, expected=expected)
+
+
+def _line(value: object) -> str:
+    """A value on one line."""
+    return " ".join(str(value).split())

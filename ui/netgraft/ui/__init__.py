@@ -18,7 +18,7 @@
     figures     numbers for people
     steps       a plan's steps in words and values
     messages    a room as chat messages
-    plan_card   a costly plan as a table to agree to
+    plan_card   a plan that needs consent as a card to agree to
     panels      picture, training and model panels as HTML
     page        the Gradio page, laid over a room
     handlers    what happens on the page

@@ -40,7 +40,7 @@ AROUND = " \"'`()[]“”「」,.!;:~、。…—-"
 def answer(text: str) -> bool | None:
     """True when the text agrees and says nothing else, False when it declines; else None.
 
-    A question is no answer: a costly plan does not run because of "ok?".
+    A question is no answer: a plan that needs consent does not run because of "ok?".
     """
     plain = " ".join(unicodedata.normalize("NFKC", text).casefold().replace("’", "'").split())
     pieces = BREAK.split(plain.strip(AROUND)) if len(plain) <= LONGEST else []

@@ -64,7 +64,7 @@ class Room:
 
     @property
     def pending(self) -> Exchange | None:
-        """The costly plan that waits for an answer: only ever the newest exchange."""
+        """The plan that waits for consent: only ever the newest exchange."""
         last = self.exchanges[-1] if self.exchanges else None
         return last if last and last.state is State.WAITING else None
 
@@ -198,7 +198,7 @@ class Room:
         elif exchange.needs_job and not self.job_id:  # no consent is needed for nothing
             exchange.problem = words(language).no_job
             self._settle(exchange, State.DONE)
-        elif exchange.is_costly:
+        elif exchange.needs_consent:
             is_last = exchange is self.exchanges[-1]
             self._settle(exchange, State.WAITING if is_last else State.REPLACED)
         else:

@@ -7,8 +7,6 @@ from enum import Enum
 
 from netgraft.v1.agent_pb2 import PlannerReply, RunEvent, Turn
 
-COSTLY = {"finetune", "resume", "cancel"}
-"""Steps that need consent."""
 TRAINING = {"finetune", "resume"}
 """Steps that a job carries out."""
 
@@ -18,7 +16,7 @@ class State(Enum):
 
     PLANNING = "planning"
     WAITING = "waiting"
-    """For the person to agree to a costly plan."""
+    """For the person to agree to a plan that needs consent."""
     DECLINED = "declined"
     """The person said no to it, with a button or in words."""
     REPLACED = "replaced"
@@ -30,7 +28,7 @@ class State(Enum):
 
 
 NOT_RUN = {State.DECLINED, State.REPLACED, State.LEFT}
-"""How a costly plan ends that was not agreed to."""
+"""How a plan ends that needed consent and did not get it."""
 
 
 @dataclass
@@ -55,9 +53,9 @@ class Exchange:
     """Set once the next thing said may be taken up: all done, or only training is left."""
 
     @property
-    def is_costly(self) -> bool:
-        steps = self.reply.steps if self.reply else []
-        return any(step.WhichOneof("step") in COSTLY for step in steps)
+    def needs_consent(self) -> bool:
+        """Whether its plan runs only once the person agrees."""
+        return bool(self.reply and self.reply.needs_consent)
 
     @property
     def needs_job(self) -> bool:
@@ -103,6 +101,6 @@ def merged(here: list[Exchange], turns: Iterable[Turn], language: str) -> list[E
 def _restored(turn: Turn, language: str) -> Exchange:
     exchange = Exchange(turn.text, language, State.DONE, turn.reply, list(turn.events))
     exchange.settled.set()
-    if turn.reply.kind == "plan" and exchange.is_costly and not turn.events:
+    if turn.reply.kind == "plan" and exchange.needs_consent and not turn.events:
         exchange.state = State.WAITING
     return exchange

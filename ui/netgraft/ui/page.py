@@ -8,7 +8,7 @@ What tests and style sheets may rely on, by id:
     attach             chooses a model's file to send; one may be dropped anywhere, too
     attach-state       how that goes, or why the file was refused; hidden otherwise
     new-conversation   begins anew
-    plan-card          a costly plan that waits; there only while it does, with
+    plan-card          a plan that waits for consent; there only while it does, with
     consent-run        … the button that agrees
     consent-cancel     … the button that declines
     panel              tabs: picture, training, model

@@ -1,4 +1,4 @@
-"""A costly plan as a card to agree to: its steps, their values, what was assumed."""
+"""A plan that needs consent as a card to agree to: its steps, their values, what was assumed."""
 
 from html import escape
 

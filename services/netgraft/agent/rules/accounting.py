@@ -4,8 +4,8 @@ The rule that keeps a plan from doing other than what was said: an item is glue,
 noun that goes with the action, or one of the action's slots. Anything else is asked about.
 """
 
+from netgraft.agent.rules.ask import Ask
 from netgraft.agent.rules.clause import ACCEPTS, REFERENCES, Clause
-from netgraft.agent.rules.reply import Ask
 from netgraft.agent.rules.tokens import Token
 
 _GLUE_WORDS = (

@@ -1,26 +1,14 @@
-"""What is said in the light of what was said before: answers, corrections, "the same for"."""
+"""What is said in the light of the last plan: corrections, "the same for", "only those under"."""
 
-import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from netgraft.agent.rules.clause import LAYERS, SEARCH, SPECIFIC
 from netgraft.agent.rules.clauses import clauses
-from netgraft.agent.rules.numbers import Match
-from netgraft.agent.rules.reply import Ask, Fields, Steps, action_of
 from netgraft.agent.rules.tokens import Token
+from netgraft.agent.steps import Compare, Finetune, ListModels, Step, Steps, types_of
 
-_ANSWERING: dict[str, tuple[str, ...]] = {
-    "model": ("MODEL", "FROM_TIMM", "FROM_TORCHVISION"),
-    "classes": ("CLASSES", "CLASS_NAMES", "num"),
-    "data": ("DATA", "unk", "quoted", "INPUT"),
-    "format": ("FORMAT",),
-    "loss": ("LOSS",),
-    "layers": LAYERS,
-    "input": ("INPUT", "DATA", "unk"),
-}
-_MADE = {"classes": "CLASSES", "data": "DATA", "input": "INPUT"}
 _LEADING = (
     "and",
     "with",
@@ -38,8 +26,6 @@ _LEADING = (
     "to",
     "again",
 )
-_CONTENT = ("num", "unk", "family", "nomodel", "UNSUPPORTED", "params", "flops", "if", "or")
-
 _FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "CLASSES": (("retarget", "classes"),),
     "CLASS_NAMES": (("retarget", "class_names"),),
@@ -65,66 +51,21 @@ _FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
 """Slot → the fields that it may correct, the likeliest first."""
 
 
-@dataclass(frozen=True)
-class Draft:
-    """A request with a hole: its items, and what fills the hole."""
-
-    items: tuple[Token, ...]
-    slot: str
-    position: int
-    replaces: bool
-
-    @classmethod
-    def of(cls, items: Sequence[Token], ask: Ask) -> "Draft | None":
-        if not ask.slot:
-            return None
-        at = next((n for n, item in enumerate(items) if item == ask.at), len(items) - 1)
-        return cls(tuple(items), ask.slot, at, ask.replaces)
-
-
-def complete(items: Sequence[Token], draft: Draft) -> list[Token] | None:
-    """The draft's items with an answer in the hole; None when this is no answer."""
-    verbs = [item for item in items if item.has(*SPECIFIC, "show", "list", "inspect", "load")]
-    before, after = draft.items[: draft.position], draft.items[draft.position + 1 :]
-    middle = draft.items[draft.position : draft.position + 1]
-    if draft.slot == "verb":
-        named = any(item.has("MODEL") for item in items)
-        return [*draft.items, *items] if verbs and not named else None
-    if verbs:
-        return None
-    answering = [item for item in items if item.has(*_ANSWERING[draft.slot])]
-    strangers = [item for item in items if item.has(*_CONTENT) and item not in answering]
-    if not answering or strangers:
-        return None
-    answers = [
-        _as_slot(item, draft.slot) for item in items if not item.has("correct", "yes", "with", "on")
-    ]
-    return [*before, *(() if draft.replaces else middle), *answers, *after]
-
-
-def _as_slot(item: Token, slot: str) -> Token:
-    if item.tag in ("num", "unk", "quoted") and slot in _MADE:
-        value = item.value.value if isinstance(item.value, Match) else item.value or item.text
-        return Token(((_MADE[slot], ""),), item.text, item.start, item.end, value)
-    return item
-
-
 def edited(items: Sequence[Token], steps: Steps) -> Steps:
     """The last plan, changed as a follow-up says; () when the text is no such follow-up."""
-    if not steps or any(item.has("unk", "nomodel", "UNSUPPORTED", "if") for item in items):
+    if (
+        not steps
+        or not items
+        or any(item.has("unk", "nomodel", "UNSUPPORTED", "if") for item in items)
+    ):
         return ()
     return _same_for(items, steps) or _narrowed(items, steps) or _corrected(items, steps)
 
 
 def models_of(steps: Steps) -> list[str]:
     """Names of the models in a plan, in order."""
-    names: list[str] = []
-    for step in steps:
-        for key in ("model", "a", "b"):
-            name = step[action_of(step)].get(key, "$")
-            if not name.startswith("$") and name not in names:
-                names.append(name)
-    return names
+    names = (name for step in steps for _, name in step.references() if name[0] != "$")
+    return list(dict.fromkeys(names))
 
 
 def _same_for(items: Sequence[Token], steps: Steps) -> Steps:
@@ -138,31 +79,33 @@ def _same_for(items: Sequence[Token], steps: Steps) -> Steps:
 
 
 def _with_model(steps: Steps, name: str, old: str = "") -> Steps:
-    """The plan with another model; a plan of the current model gets it at its first step."""
-    plan: list[dict[str, Fields]] = copy.deepcopy(list(steps))
+    """The plan with another model; a plan of the current model gets it at its first step.
+
+    () where that step is of no model.
+    """
     named = models_of(steps)
-    target = old or (named[0] if named else "")
     if not named:
-        action = action_of(plan[0])
-        if action == "compare":
-            plan[0][action] = {"a": name, **plan[0][action]}
-        else:
-            plan[0][action] = {"model": name, **plan[0][action]}
-        return tuple(plan)
-    for step in plan:
-        fields = step[action_of(step)]
-        for key in ("model", "a", "b"):
-            if fields.get(key) == target:
-                fields[key] = name
-    return tuple(plan)
+        first, *rest = steps
+        field = "a" if isinstance(first, Compare) else "model"
+        known = field in types_of(first.action)
+        return (_changed(first, **{field: name}), *rest) if known else ()
+    target = old or named[0]
+    return tuple(
+        _changed(step, **{field: name for field, said in step.references() if said == target})
+        for step in steps
+    )
+
+
+def _changed(step: Step, **fields: Any) -> Step:
+    return replace(step, **fields)
 
 
 def _narrowed(items: Sequence[Token], steps: Steps) -> Steps:
     """ "Only those under 20M" after a listing."""
     last = steps[-1]
-    if action_of(last) != "list_models" or any(
-        item.has(*SPECIFIC, "MODEL", "graph") for item in items
-    ):
+    if not isinstance(last, ListModels):
+        return ()
+    if any(item.has(*SPECIFIC, "MODEL", "graph") for item in items):
         return ()
     slots = [item for item in items if item.has(*SEARCH, "family")]
     fresh = any(item.has("list", "show") and not _refers(items) for item in items)
@@ -172,15 +115,15 @@ def _narrowed(items: Sequence[Token], steps: Steps) -> Steps:
         [Token((("list", ""),), "", 0, 0), *[i for i in items if not i.has("list", "show", "it")]]
     )
     fields = _list_fields(found[0].items)
-    return ({"list_models": {**last["list_models"], **fields}},) if fields else ()
+    return (replace(last, **fields),) if fields else ()
 
 
 def _refers(items: Sequence[Token]) -> bool:
     return any(item.has("it", "them", "only", "narrow") for item in items)
 
 
-def _list_fields(items: Sequence[Token]) -> Fields:
-    fields: Fields = {}
+def _list_fields(items: Sequence[Token]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     for item in items:
         if item.has("family"):
             fields["query"] = item.text.lower().rstrip("s")
@@ -198,13 +141,15 @@ def _corrected(items: Sequence[Token], steps: Steps) -> Steps:
     verbs = [
         item for item in items if item.has(*SPECIFIC, "show", "list", "inspect", "load", "howmany")
     ]
-    again = any(item.has("again") for item in items) and any("finetune" in step for step in steps)
+    again = any(item.has("again") for item in items) and any(
+        isinstance(step, Finetune) for step in steps
+    )
     again = again and not any(item.has("DATA") for item in items)
     if not marked and not again and (verbs or not _only_values(items, steps)):
         return ()
     if any(item.has("family", "params", "flops") for item in items):
         return ()
-    plan: list[dict[str, Fields]] = copy.deepcopy(list(steps))
+    plan = list(steps)
     changed = again and all(
         item.has("again", "train", "run", "it", "with") or item.tag.isupper() for item in items
     )
@@ -244,7 +189,7 @@ def _only_values(items: Sequence[Token], steps: Steps) -> bool:
     other = ("MODEL", "num", "job", "JOB", "DATA", "FORMAT", "INPUT") + (() if generic else ("it",))
     if not slots or any(item.has(*other) for item in items):
         return False
-    taken = {action_of(step) for step in steps}
+    taken = {step.action for step in steps}
     if generic and any(item.has("CLASSES", "CLASS_NAMES", "LOSS") for item in items):
         return False
     return all(any(action in taken for action, _ in _FIELDS[_slot_tag(item)]) for item in slots)
@@ -272,50 +217,56 @@ def _replaced(items: Sequence[Token], item: Token, steps: Steps) -> str:
     return str(dismissed[0].value) if dismissed and dismissed[0].value in models_of(steps) else ""
 
 
-def _set(plan: list[dict[str, Fields]], item: Token) -> bool:
+def _set(plan: list[Step], item: Token) -> bool:
     """Write a slot where the plan has that field, else where it could have it."""
     tag = _slot_tag(item)
-    value: Any = item.value
-    if tag == "CLASS_NAMES":
-        value = list(value)
-    elif tag in LAYERS:
-        value = [str(item.value) if tag == "MODULE" else tag]
-    elif tag in ("task", "state"):
-        value = item.reading(tag)
     places = [
-        (step, action, name) for action, name in _FIELDS[tag] for step in plan if action in step
+        (number, name)
+        for action, name in _FIELDS[tag]
+        for number, step in enumerate(plan)
+        if step.action == action
     ]
-    present = [place for place in places if place[2] in place[0][place[1]]]
+    present = [(number, name) for number, name in places if name in plan[number].said()]
     chosen = present or places
     if not chosen:
         return False
-    step, action, name = chosen[-1]
-    if (action, name) == ("show", "focus"):
-        value = value[0]
-    step[action][name] = value
-    if tag in ("CLASSES", "CLASS_NAMES"):
-        step[action].pop("class_names" if tag == "CLASSES" else "classes", None)
+    number, name = chosen[-1]
+    fields = {name: _value(item, tag, name)}
+    if tag == "CLASSES":
+        fields["class_names"] = ()
+    elif tag == "CLASS_NAMES":
+        fields["classes"] = None
+    plan[number] = _changed(plan[number], **fields)
     return True
 
 
-def _only_number(plan: list[dict[str, Fields]], value: Any) -> bool:
+def _value(item: Token, tag: str, name: str) -> Any:
+    """What a slot writes into a field."""
+    if tag == "CLASS_NAMES":
+        return tuple(item.value)
+    if tag in LAYERS:
+        layer = str(item.value) if tag == "MODULE" else tag
+        return layer if name == "focus" else (layer,)
+    return item.reading(tag) if tag in ("task", "state") else item.value
+
+
+def _only_number(plan: list[Step], value: Any) -> bool:
     """ "No, 20": clear only when the plan holds a single whole number."""
     places = [
-        (fields, name)
-        for step in plan
-        for fields in step.values()
-        for name, old in fields.items()
+        (number, name)
+        for number, step in enumerate(plan)
+        for name, old in step.said().items()
         if isinstance(old, int)
     ]
     if len(places) != 1:
         return False
-    fields, name = places[0]
-    fields[name] = value
+    number, name = places[0]
+    plan[number] = _changed(plan[number], **{name: value})
     return True
 
 
 def _verbs_known(verbs: Sequence[Token], steps: Steps) -> bool:
     """Verbs in a correction must be those of the plan, else it is a new request."""
     names = {"train": "finetune", "setloss": "set_loss", "list": "list_models", "load": "show"}
-    taken = {action_of(step) for step in steps}
+    taken = {step.action for step in steps}
     return all(any(names.get(tag, tag) in taken for tag, _ in verb.readings) for verb in verbs)

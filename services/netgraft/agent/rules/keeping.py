@@ -1,7 +1,7 @@
 """ "Keep cat and dog, add fox", 保留猫和狗，增加狐狸: said of classes, it is a list of class names.
 
 A retarget keeps the weights of every class whose name the model knows, so which classes stay and
-which are new need not be told apart.
+which are new makes no difference.
 """
 
 import re

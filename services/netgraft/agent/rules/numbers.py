@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 Number = int | float
 LARGEST = 2**63 - 1
-"""No field of a plan holds more."""
+"""Larger numbers are read as this one, which no field of a plan holds."""
 
 _SCALES = {
     "k": 10**3, "m": 10**6, "mn": 10**6, "b": 10**9, "bn": 10**9,

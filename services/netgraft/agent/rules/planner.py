@@ -1,20 +1,24 @@
 """The planner: one sentence in its conversation becomes one Reply."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from netgraft.agent.rules import classlists, followups, messages
-from netgraft.agent.rules.assemble import Assembler
+from netgraft.agent.planner import Context, Reply
+from netgraft.agent.rules import classlists, draft, followups, messages
+from netgraft.agent.rules.ask import Ask
+from netgraft.agent.rules.assemble import assemble
+from netgraft.agent.rules.builder import Builder
 from netgraft.agent.rules.clause import BREAKS, SPECIFIC
 from netgraft.agent.rules.clauses import clauses
-from netgraft.agent.rules.followups import Draft
+from netgraft.agent.rules.draft import Draft
 from netgraft.agent.rules.grammar import itemise
 from netgraft.agent.rules.keeping import reworded
 from netgraft.agent.rules.names import ModelNames, catalogue_names
-from netgraft.agent.rules.reply import Ask, Reply, Steps
+from netgraft.agent.rules.numbers import Match
 from netgraft.agent.rules.text import MAX_CHARACTERS, foreign, language_of, normalise
 from netgraft.agent.rules.tokens import Token, tokenise
+from netgraft.agent.rules.weights import without_weights
+from netgraft.agent.steps import LARGEST, Finetune, Steps
 
 _SMALL_TALK = ("hello", "thanks", "yes", "nevermind", "what_can", "correct")
 _DANGER = (
@@ -24,74 +28,62 @@ _DANGER = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Context:
-    """What a conversation has come to: the last plan, and the question that is open."""
-
-    steps: Steps = ()
-    """Steps of the last plan, taken as accepted and run."""
-    draft: Draft | None = None
-    """What was asked about last, when the last reply was a question."""
-    language: str = "en"
+NOTHING_SAID = Context()
 
 
-class Planner:
+class RulePlanner:
     """Rules over a catalogue's names. Pure: the same text and context give the same reply."""
 
     def __init__(self, names: ModelNames) -> None:
         self.names = names
 
-    def plan(self, text: str, context: Context | None = None) -> Reply:
-        """What a text becomes in its context."""
-        return self.turn(text, context or Context())[0]
-
-    def turn(self, text: str, context: Context) -> tuple[Reply, Context]:
+    def plan(self, text: str, context: Context = NOTHING_SAID) -> tuple[Reply, Context]:
         """The reply, and the context of what is said next."""
         plain = normalise(text)
         language = language_of(plain) if any(c.isalpha() for c in plain) else context.language
+        asked = draft.read(context.question)
         try:
-            reply = self._reply(plain, language, context)
+            reply = self._reply(plain, language, asked, context.steps)
         except _Open as opened:
-            question = _question(opened.ask, language)
-            return question, replace(context, draft=opened.draft, language=language)
+            question = opened.draft.json() if opened.draft else None
+            reply = _question(opened.ask, language)
+            return reply, Context(context.steps, question, language)
         steps = reply.steps if reply.kind == "plan" else context.steps
         return reply, Context(steps, None, language)
 
-    def _reply(self, plain: str, language: str, context: Context) -> Reply:
+    def _reply(self, plain: str, language: str, asked: Draft | None, before: Steps) -> Reply:
         if not any(c.isalnum() for c in plain):
             raise _Open(Ask("empty"), None)
         if len(plain) > MAX_CHARACTERS:
             raise _Open(Ask("long"), None)
         if foreign(plain):
             return Reply("answer", text=messages.said(messages.ANSWERS["foreign"], language))
-        asked = context.draft is not None and context.draft.slot == "classes"
-        plain = reworded(plain, self.names)
-        tokens = classlists.find(tokenise(plain, self.names), plain, asked=asked)
+        plain = reworded(asked.chosen(plain) if asked else plain, self.names)
+        names_asked = asked is not None and asked.slot == "classes"
+        tokens = classlists.find(tokenise(plain, self.names), plain, asked=names_asked)
+        if large := next((token for token in tokens if _is_too_large(token)), None):
+            raise _Open(Ask("word", {"word": large.text}), None)
         if refusal := _refusal(plain, tokens):
             return Reply("refuse", reason=messages.said(messages.REFUSALS[refusal], language))
-        items = itemise(tokens)
-        if answer := _answer(tokens, items, context):
+        items = itemise(without_weights(tokens, self.names))
+        if answer := _answer(tokens, items):
             return Reply("answer", text=messages.said(messages.ANSWERS[answer], language))
-        return self._plan(items, language, context)
-
-    def _plan(self, items: list[Token], language: str, context: Context) -> Reply:
-        if context.draft and (completed := followups.complete(items, context.draft)):
-            return self._assemble(completed, language, replace(context, draft=None))
-        if steps := followups.edited(items, context.steps):
+        if asked and (completed := asked.complete(items)):
+            return self._assemble(completed, language, before)
+        if steps := followups.edited(items, before):
             return Reply("plan", steps, _assumptions(steps, language))
-        return self._assemble(items, language, context)
+        return self._assemble(items, language, before)
 
-    def _assemble(self, items: list[Token], language: str, context: Context) -> Reply:
-        assembler = Assembler(self.names)
-        assembler.mentioned = followups.models_of(context.steps)
-        assembler.root_before(assembler.mentioned)
+    def _assemble(self, items: list[Token], language: str, before: Steps) -> Reply:
+        plan = Builder(self.names, followups.models_of(before))
         try:
-            steps = assembler.build(clauses(items))
+            assemble(clauses(items), plan)
         except Ask as ask:
             raise _Open(ask, Draft.of(items, ask)) from None
-        if not steps:
+        if not plan.steps:
             return Reply("answer", text=messages.said(messages.ANSWERS["nevermind"], language))
-        named = (messages.said(messages.FILE_NAMED, language, name=n) for n in assembler.file_names)
+        named = (messages.said(messages.FILE_NAMED, language, name=n) for n in plan.file_names)
+        steps = tuple(plan.steps)
         return Reply("plan", steps, (*_assumptions(steps, language), *named))
 
 
@@ -108,8 +100,13 @@ def _question(ask: Ask, language: str) -> Reply:
     return Reply("clarify", question=question, options=ask.options)
 
 
+def _is_too_large(token: Token) -> bool:
+    """Whether a token is a number that no field of a plan holds."""
+    return isinstance(token.value, Match) and abs(token.value.value) > LARGEST
+
+
 def _assumptions(steps: Steps, language: str) -> tuple[str, ...]:
-    tuned = any("finetune" in step for step in steps)
+    tuned = any(isinstance(step, Finetune) for step in steps)
     return (messages.said(messages.DEFAULTS, language),) if tuned else ()
 
 
@@ -128,7 +125,7 @@ def _refusal(plain: str, tokens: Sequence[Token]) -> str:
     return ""
 
 
-def _answer(tokens: Sequence[Token], items: Sequence[Token], context: Context) -> str:
+def _answer(tokens: Sequence[Token], items: Sequence[Token]) -> str:
     """Which answer a sentence without a request gets."""
     asked = [t for t in tokens if t.tag.startswith("ask_") or t.tag == "what_can"]
     if any(t.has("howto") for t in items):
@@ -164,6 +161,6 @@ def _answer(tokens: Sequence[Token], items: Sequence[Token], context: Context) -
 
 
 @lru_cache(maxsize=1)
-def default_planner() -> Planner:
+def default_planner() -> RulePlanner:
     """The planner over the model zoo."""
-    return Planner(catalogue_names())
+    return RulePlanner(catalogue_names())

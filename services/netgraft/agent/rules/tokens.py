@@ -35,7 +35,7 @@ class Token:
         return self.readings[0][0]
 
     def has(self, *tags: str) -> bool:
-        """Whether one of its readings bears one of the tags."""
+        """Whether one of its readings has one of the tags."""
         return any(tag in tags for tag, _ in self.readings)
 
     def reading(self, tag: str) -> str:

@@ -12,7 +12,6 @@ from netgraft.cli.command import Word
 from netgraft.cli.failure import FAILED, NO_ANSWER, REFUSED, USAGE
 from netgraft.cli.reference import policy, weights_option
 from netgraft.cli.session import Session, pass_session
-from netgraft.cli.terminal.card import is_costly
 from netgraft.cli.terminal.language import tr
 from netgraft.errors import ConsentNeeded
 
@@ -103,7 +102,7 @@ def print_reply(reply: "agent_pb2.PlannerReply") -> None:
     metavar="PLAN.json|yaml",
     help='A plan file, {"steps": […]}, instead of a sentence.',
 )
-@click.option("-y", "--yes", is_flag=True, help="Consent to costly steps.")
+@click.option("-y", "--yes", is_flag=True, help="Consent to the steps that need it.")
 @click.option("--conversation", default="", metavar="NAME", help="What was said before counts.")
 @weights_option
 @pass_session
@@ -134,7 +133,7 @@ def do_command(
     door = session.door()
     plan = plan or understood(session, door, text or "", conversation)
     show_plan(session, plan)
-    if any(is_costly(step) for step in plan.steps):
+    if plan.needs_consent:
         session.need_server()
     plan = at_hand(session, door, plan)
     token = consent(session, door, plan, conversation, yes=yes)
@@ -236,7 +235,8 @@ def _ask(session: Session, options: list[str]) -> str:
     said: str = click.prompt(">", prompt_suffix=" ", default="", show_default=False).strip()
     if not said:
         raise click.exceptions.Exit(NO_ANSWER)
-    chosen = int(said) if said.isdecimal() else 0
+    values = all(option.isdecimal() for option in options)  # then a number is one of these
+    chosen = int(said) if said.isdecimal() and not values else 0
     return options[chosen - 1] if 1 <= chosen <= len(options) else said
 
 
@@ -248,14 +248,14 @@ def consent(
     *,
     yes: bool,
 ) -> str:
-    """The consent token for a plan; "" when none of its steps is costly.
+    """The consent token for a plan; "" when none of its steps needs consent.
 
     Ends the command with exit code 2 when a person says no. Raises ConsentNeeded when nobody is
     there to ask.
     """
     from netgraft.v1 import agent_pb2
 
-    if not any(is_costly(step) for step in plan.steps):
+    if not plan.needs_consent:
         return ""
     if not yes:
         if session.json or not sys.stdin.isatty():

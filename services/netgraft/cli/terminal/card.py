@@ -11,9 +11,6 @@ from netgraft.cli.terminal.language import tr
 if TYPE_CHECKING:
     from netgraft.v1 import agent_pb2
 
-COSTLY = ("finetune", "resume", "cancel")
-"""Steps that need consent (PlannerReply; the server checks it in any case)."""
-
 WORDS = {
     "show": ("show", "绘制"),
     "compare": ("compare", "比较"),
@@ -49,12 +46,8 @@ def step_line(step: "agent_pb2.Step") -> str:
 def card_lines(reply: "agent_pb2.PlannerReply") -> Iterator[str]:
     """The plan card."""
     for number, step in enumerate(reply.steps, start=1):
-        asks = tr("  (asks consent)", "（需要同意）") if is_costly(step) else ""
+        consent = number in reply.needs_consent
+        asks = tr("  (asks consent)", "（需要同意）") if consent else ""
         yield f"  {number}. {step_line(step)}{asks}"
     for line in reply.assumptions:
         yield f"     {tr('assumed', '默认')}: {line}"
-
-
-def is_costly(step: "agent_pb2.Step") -> bool:
-    """Whether a step may only run with a person's consent."""
-    return step.WhichOneof("step") in COSTLY

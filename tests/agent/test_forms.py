@@ -6,13 +6,19 @@ from typing import Any
 import pytest
 
 from netgraft.agent import plan_lines
-from netgraft.agent.jsonform import (
+from netgraft.agent.forms import (
     fingerprint,
     reply_from_json,
     reply_to_json,
+    reply_to_proto,
     steps_from_json,
+    steps_from_proto,
+    steps_to_json,
+    steps_to_proto,
+    stored_reply,
 )
 from netgraft.errors import InvalidRequest
+from netgraft.v1 import agent_pb2
 
 DOCUMENT: dict[str, Any] = {
     "kind": "plan",
@@ -27,6 +33,7 @@ DOCUMENT: dict[str, Any] = {
 
 def test_a_reply_survives_the_way_through_protobuf_unchanged() -> None:
     assert reply_to_json(reply_from_json(DOCUMENT)) == DOCUMENT
+    assert stored_reply(DOCUMENT) == reply_to_proto(reply_from_json(DOCUMENT))
 
 
 def test_integers_stay_numbers_and_unset_fields_stay_out() -> None:
@@ -55,6 +62,48 @@ def test_integers_stay_numbers_and_unset_fields_stay_out() -> None:
 def test_a_plan_that_cannot_run_in_order_is_refused(steps: list[dict[str, Any]]) -> None:
     with pytest.raises(InvalidRequest):
         steps_from_json(steps)
+
+
+def test_steps_survive_the_way_through_protobuf_unchanged() -> None:
+    steps = steps_from_json(DOCUMENT["steps"])
+    assert steps_from_proto(steps_to_proto(steps)) == steps
+    assert steps_to_json(steps) == DOCUMENT["steps"]
+
+
+def test_a_step_without_an_action_is_refused_as_a_message_too() -> None:
+    with pytest.raises(InvalidRequest, match="step 2 names no action"):
+        steps_from_proto([agent_pb2.Step(undo={}), agent_pb2.Step()])
+
+
+def test_a_reply_as_a_message_says_which_steps_need_consent() -> None:
+    assert list(reply_to_proto(reply_from_json(DOCUMENT)).needs_consent) == [3]
+    saved = {**DOCUMENT, "needs_consent": []}  # worked out again, whatever a file says
+    assert list(reply_to_proto(reply_from_json(saved)).needs_consent) == [3]
+
+
+def test_a_stored_reply_of_another_version_is_shown_as_far_as_it_is_known() -> None:
+    steps = [{"cancel": {"job": "tune-1", "kindly": True}}, {"teleport": {}}]
+    reply = stored_reply({"kind": "plan", "steps": steps, "mood": "good"})
+    assert reply.steps[0].cancel.job == "tune-1"
+    assert list(reply.needs_consent) == [1]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"kind": "clarify", "options": "yes"},
+        {"kind": "clarify", "options": [1]},
+        {"kind": "answer", "text": 4},
+        {"kind": 1},
+        {"kind": "answer", "mood": "good"},
+        {"kind": "plan"},
+        {"kind": "plan", "steps": "show"},
+    ],
+    ids=str,
+)
+def test_a_reply_that_is_none_is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        reply_from_json(document)
 
 
 def test_an_unknown_kind_is_refused() -> None:
