@@ -123,6 +123,7 @@ def test_every_tracked_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
         "netgraft/ui/attach.js",
         "netgraft/ui/style.css",
         "netgraft/v1/agent.proto",
+        "netgraft/store/migrations/env.py",
     ],
 )
 def test_the_data_that_the_package_reads_is_in_the_wheel(wheel: Path, data: str) -> None:
