@@ -18,7 +18,7 @@ from netgraft.store.store import Store, default_store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run as train
@@ -102,8 +102,8 @@ def test_what_training_leaves_is_private(state: Path, monkeypatch: pytest.Monkey
     store = default_store()
     edit = surgery_pb2.RetargetModelRequest(model=TINY, classes=10)
     model = SurgeryServicer(store).RetargetModel(edit).model.id
-    wish = Wish(model, "digits", epochs=1, image_size=16, batch_size=64, workers=1)
-    job = Jobs(store).create(planning.order(wish, Capacity(2, 0), store))
+    request = Request(model, "digits", epochs=1, image_size=16, batch_size=64, workers=1)
+    job = Jobs(store).create(planning.plan(request, Capacity(2, 0), store))
     seen: list[str] = []
     put_file = Store.put_file
 

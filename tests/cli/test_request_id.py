@@ -53,7 +53,7 @@ class Cluster:
         """Let a job end well, with the model that it began from."""
         jobs = Jobs(default_store())
         attempt = jobs.begin(job_id)
-        jobs.succeed(job_id, attempt, jobs.get(job_id).order.spec.model, {"accuracy": 0.9})
+        jobs.succeed(job_id, attempt, jobs.get(job_id).spec.model, {"accuracy": 0.9})
 
 
 @pytest.fixture

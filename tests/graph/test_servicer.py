@@ -9,8 +9,9 @@ from tests.graph.conftest import assert_connected
 from netgraft.errors import NotFound, UnknownModel, UnknownModule
 from netgraft.graph.drawings import Drawings
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models.recipe import Recipe
+from netgraft.models.recipe import Freeze, Recipe, SetLoss
 from netgraft.models.resolve import resolve
+from netgraft.serving.servicers import speak
 from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 
@@ -106,6 +107,23 @@ def test_two_models_are_compared_by_reference(graphs: GraphsServicer) -> None:
     assert kinds == {graph_pb2.ModuleDifference.KIND_ADDED}
     gained = sum(item.parameters_after - item.parameters_before for item in found.differences)
     assert gained == found.b_parameters - found.a_parameters
+
+
+def test_differences_are_said_in_the_language_of_the_caller(
+    graphs: GraphsServicer, store: Store
+) -> None:
+    base = resolve("resnet18", "none", store).recipe
+    edited = base.with_edit(Freeze(("conv1",), False)).with_edit(SetLoss("focal"))
+    store.put_recipe(edited)
+    request = graph_pb2.CompareGraphsRequest(a=base.id, b=edited.id)
+    said = {}
+    for language in ("zh", "en"):
+        speak(language)
+        said[language] = [
+            (each.before, each.after) for each in graphs.CompareGraphs(request).differences
+        ]
+    assert said["en"] == [("loss of the task", "loss focal"), ("trainable", "frozen")]
+    assert said["zh"] == [("任务默认的损失", "损失 focal"), ("可训练", "冻结")]
 
 
 def test_a_drawing_belongs_to_its_recipe_alone(store: Store) -> None:

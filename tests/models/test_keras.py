@@ -16,7 +16,7 @@ import torch
 
 from netgraft.errors import CannotExport, NetgraftError, OnlyDrawn, UnsafeFile, UnsupportedFile
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
@@ -25,6 +25,7 @@ from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.tasks.classification import TASK
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
@@ -111,7 +112,7 @@ def retargeted(surgery: SurgeryServicer, name: str, classes: int) -> Recipe:
 @pytest.mark.parametrize("name", KINDS)
 def test_it_answers_as_keras_does(name: str, saved: Path, surgery: SurgeryServicer) -> None:
     recipe = opened(surgery, f"./{name}.keras")
-    assert (resolve.task(recipe.base), resolve.input_shape(recipe.base)) == (
+    assert (bases.task(recipe.base), bases.input_shape(recipe.base)) == (
         "classification",
         (3, 32, 32),
     )
@@ -157,6 +158,7 @@ def test_it_learns_and_its_statistics_move_with_it(surgery: SurgeryServicer) -> 
     recipe = retargeted(surgery, "./sequential.keras", 2)
     learner = Learner(
         build(recipe, surgery.store),
+        TASK,
         make_loss("cross_entropy"),
         StepConfig(Schedule(0.01, 0, 60)),
         device=torch.device("cpu"),
@@ -172,8 +174,8 @@ def test_it_learns_and_its_statistics_move_with_it(surgery: SurgeryServicer) -> 
 
 
 def test_pictures_are_given_as_its_own_layers_want_them(surgery: SurgeryServicer) -> None:
-    rescaled = resolve.preprocessing(opened(surgery, "./sequential.keras").base)
-    plain = resolve.preprocessing(opened(surgery, "./functional.keras").base)
+    rescaled = bases.preprocessing(opened(surgery, "./sequential.keras").base)
+    plain = bases.preprocessing(opened(surgery, "./functional.keras").base)
     white = 1.0  # (x / 255 - mean) / std of a pixel of 255
     assert (white - rescaled.mean[0]) / rescaled.std[0] == pytest.approx(255)
     assert (white - plain.mean[0]) / plain.std[0] == pytest.approx(1)

@@ -17,16 +17,16 @@ from safetensors.torch import load_file
 
 from netgraft.errors import DetectorFormat, InvalidValue
 from netgraft.library.servicer import ModelsServicer
+from netgraft.models.bases import example_inputs, task
 from netgraft.models.build import build
 from netgraft.models.export import loss_code
 from netgraft.models.losses.catalogue import LOSSES, make_loss
 from netgraft.models.recipes import get_recipe
-from netgraft.models.resolve import example_inputs, task
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run
@@ -96,8 +96,8 @@ class House:
     def tune(self, model: str) -> str:
         """A real tuning job, in this process."""
         jobs = Jobs(self.store)
-        wish = Wish(model, "digits", epochs=1, image_size=16, batch_size=64, workers=1)
-        job = jobs.create(planning.order(wish, Capacity(2, 0), self.store))
+        request = Request(model, "digits", epochs=1, image_size=16, batch_size=64, workers=1)
+        job = jobs.create(planning.plan(request, Capacity(2, 0), self.store))
         run(job.id, Group(0, 1, torch.device("cpu")), self.store)
         return jobs.get(job.id).result_model
 

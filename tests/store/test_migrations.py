@@ -6,6 +6,7 @@ that of 0.1: models (edited, tuned, of a file), jobs, a conversation, a grant an
 
 import json
 import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Connection, create_engine, text
 
 from netgraft.agent.conversation import Conversations
+from netgraft.cli import main
 from netgraft.errors import NewerDatabase
 from netgraft.models.recipes import get_recipe
 from netgraft.models.zoo import local
@@ -199,6 +202,26 @@ def test_a_newer_database_is_refused_and_left_as_it_is(old: Path) -> None:
         opened(old)
     assert contents(old) == before
     assert not schema.backup_path(str(old)).exists()
+
+
+@pytest.mark.parametrize("command", ["jobs", "up"])
+def test_a_command_says_in_a_sentence_what_to_do_with_a_newer_database(
+    command: str, old: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(old).engine.dispose()
+    with closing(sqlite3.connect(old)) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    state.mkdir()
+    old.rename(state / "netgraft.db")
+    for name in ("NETGRAFT_GRPC_PORT", "NETGRAFT_WEB_PORT"):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            monkeypatch.setenv(name, str(probe.getsockname()[1]))
+    done = CliRunner().invoke(main, [command], prog_name="netgraft")
+    assert done.exit_code == 1
+    assert "pip install -U netgraft" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_migration_that_fails_leaves_the_database_as_it_was(old: Path) -> None:

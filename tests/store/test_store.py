@@ -2,6 +2,7 @@
 
 import errno
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 import torch
 
 from netgraft.errors import DiskFull, UnknownModel
-from netgraft.models.recipe import Base, Recipe, SetLoss
+from netgraft.models.recipe import Base, Recipe, SetLoss, UserFile
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.store.store import Store
+from netgraft.store.tables import RecipeRow
 
 BASE = Recipe(Base("torchvision", "resnet18", None))
 
@@ -27,6 +29,21 @@ def test_a_recipe_is_found_by_its_id_and_by_a_unique_prefix(store: Store) -> Non
     assert get_recipe(store, model_id) == recipe
     assert get_recipe(store, model_id[:8].upper()) == recipe
     assert get_recipe(store, BASE.id) == BASE, "ancestors are stored too"
+
+
+def test_what_queries_ask_for_stands_in_columns_of_its_own(store: Store) -> None:
+    file = UserFile("ab" * 32, "state_dict", "mine.pth")
+    own = Recipe(replace(BASE.base, file=file)).with_edit(SetLoss("mse"))
+    put_recipe(store, own)
+    rows = [store.get_row(recipe.id) for recipe in (own, own.parent)]
+    assert [row.last_op for row in rows] == ["set_loss", ""]
+    for row in rows:
+        assert (row.base_source, row.base_name, row.has_file) == ("torchvision", "resnet18", True)
+    put_recipe(store, BASE)
+    found = store.newest_rows(RecipeRow.last_op == "", most=10)
+    assert [row.id for row in found] == [BASE.id, own.parent.id]
+    assert [row.has_file for row in found] == [False, True]
+    assert len(store.newest_rows(RecipeRow.last_op == "", most=1)) == 1
 
 
 @pytest.mark.parametrize("text", ["", "ab", "0" * 64, "'; drop table recipes; --", "%" * 8])

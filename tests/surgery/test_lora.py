@@ -16,15 +16,16 @@ from torch import Tensor, nn
 from netgraft.anatomy.heads import tensors_in
 from netgraft.errors import EditFailed, InvalidValue, NetgraftError, PackageMissing, UnknownModule
 from netgraft.graph.servicer import GraphsServicer
+from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
 from netgraft.models.edits.lora import merge_adapters
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Lora, Recipe, Tuned
 from netgraft.models.recipes import get_recipe, put_recipe
-from netgraft.models.resolve import example_inputs
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.tasks.classification import TASK
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig
 from netgraft.v1 import graph_pb2, surgery_pb2
@@ -105,6 +106,7 @@ def test_training_moves_the_adapters_and_the_head_and_nothing_else(
 def learned(recipe: Recipe, store: Store) -> Learner:
     learner = Learner(
         build(recipe, store),
+        TASK,
         make_loss("cross_entropy"),
         StepConfig(Schedule(0.05, 0, 4), optimizer="sgd"),
         device=torch.device("cpu"),

@@ -1,4 +1,4 @@
-"""Small orders, and a store of their own, for the tests of this room."""
+"""A small job, and a store of their own, for the tests of this room."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from netgraft.store.store import Store
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Order, Spec
+from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 
 
 @pytest.fixture
@@ -20,8 +20,8 @@ def jobs(store: Store) -> Jobs:
 
 
 @pytest.fixture
-def order() -> Order:
-    """A complete order; nothing in it is looked at by what keeps jobs."""
+def resolved() -> ResolvedSpec:
+    """A resolved spec; nothing in it is looked at by what keeps jobs."""
     spec = Spec(
         model="0" * 64,
         data="digits",
@@ -37,4 +37,4 @@ def order() -> Order:
         image_size=48,
         seed=0,
     )
-    return Order(spec, ("epochs 2: because",))
+    return ResolvedSpec(spec, ("epochs 2: because",))

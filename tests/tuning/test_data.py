@@ -8,7 +8,7 @@ from PIL import Image
 
 from netgraft.errors import DataNotFound, InvalidData, OutsideDataRoots
 from netgraft.settings import settings
-from netgraft.tuning.data import open_data
+from netgraft.tuning.data import kinds, open_data
 from netgraft.tuning.data.split import hold_out
 
 
@@ -138,7 +138,7 @@ def test_every_kind_of_pixel_becomes_three_channels(root: Path, mode: str) -> No
     assert data.examples("train", 16).get(0)[0].shape == (3, 16, 16)
 
 
-def test_a_missing_folder_is_told_with_where_to_look(root: Path) -> None:
+def test_a_missing_folder_is_reported_with_where_to_look(root: Path) -> None:
     with pytest.raises(DataNotFound, match="root"):
         open_data("./nothing")
 
@@ -252,3 +252,17 @@ def test_a_picture_that_vanishes_while_training_is_named(root: Path) -> None:
         path.unlink()
     with pytest.raises(InvalidData, match="is gone"):
         examples.get(0)
+
+
+def test_a_kind_from_outside_the_package_is_found_without_a_list(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(DataNotFound):
+        open_data("stripes")
+    toys = Path(__file__).with_name("toy_kinds")
+    monkeypatch.setattr(kinds, "__path__", [*kinds.__path__, str(toys)])
+    data = open_data("stripes")
+    assert data.class_names == ("lying", "standing")
+    assert len(data.examples("train", 8)) == 2
+    assert [kind.takes_any for kind in kinds.every_kind()] == [False, False, True]
+    assert open_data("digits").class_names == tuple("0123456789")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from netgraft.errors import InvalidValue, NetgraftError, NotPossible, UnknownModule
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
@@ -17,6 +17,7 @@ from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data.kinds import open_data
 from netgraft.tuning.data.loading import Normaliser, load, measured_order
 from netgraft.tuning.servicer import TuningServicer
+from netgraft.tuning.tasks.classification import TASK
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 LEARNED = "mobilenet_v2@IMAGENET1K_V1"
@@ -50,14 +51,14 @@ def retargeted(store: Store, found: tuning_pb2.FeatureMeans, **said: Any) -> Any
 def accuracy(store: Store, model: str) -> float:
     """On pictures that were not looked at."""
     recipe = get_recipe(store, model)
-    module, taste = build(recipe, store).eval(), resolve.preprocessing(recipe.base)
+    module, preprocessing = build(recipe, store).eval(), bases.preprocessing(recipe.base)
     data = open_data("digits")
-    examples = data.examples("held_out", data.side or taste.size)
-    normalise = Normaliser(taste.mean, taste.std, torch.device("cpu"))
+    examples = data.examples("held_out", data.side or preprocessing.size)
+    normalise = Normaliser(preprocessing.mean, preprocessing.std, torch.device("cpu"))
     order = measured_order(min(200, len(examples)), 50, 0, 1)
     right = 0
     with torch.no_grad():
-        for x_NCHW, labels_N in normalise(load(examples, order, seed=None)):
+        for x_NCHW, labels_N in normalise(load(examples, order, TASK.collate, seed=None)):
             right += int((module(x_NCHW).argmax(1) == labels_N).sum())
     return right / min(200, len(examples))
 

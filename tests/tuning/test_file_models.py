@@ -16,7 +16,7 @@ from netgraft.store.store import Store
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.job import State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run
@@ -46,8 +46,8 @@ def test_what_lies_in_a_file_is_trained(
     store: Store, jobs: Jobs, root: Path, make: Callable[[], object]
 ) -> None:
     torch.save(make(), root / "net.pth")
-    wish = Wish("./net.pth", "digits", epochs=1, image_size=16, batch_size=64, workers=1)
-    job = jobs.create(planning.order(wish, Capacity(2, 0), store))
+    request = Request("./net.pth", "digits", epochs=1, image_size=16, batch_size=64, workers=1)
+    job = jobs.create(planning.plan(request, Capacity(2, 0), store))
     (root / "net.pth").unlink()  # the recipe needs it no more
     run(job.id, Group(0, 1, torch.device("cpu")), store)
     done = jobs.get(job.id)
@@ -66,8 +66,8 @@ def test_a_loss_that_reads_logits_is_refused_before_a_job_when_the_model_has_squ
     torch.save(nn.Sequential(*layers, nn.Linear(8, 10), last), root / "net.pth")
 
     def started(**said: object) -> str:
-        wish = Wish("net.pth", "digits", epochs=1, image_size=16, workers=1, **said)
-        return planning.order(wish, Capacity(2, 0), store).spec.loss
+        request = Request("net.pth", "digits", epochs=1, image_size=16, workers=1, **said)
+        return planning.plan(request, Capacity(2, 0), store).spec.loss
 
     with pytest.raises(LossMismatch, match=f"cross_entropy.*a {name}.*mse, l1, huber"):
         started()

@@ -13,7 +13,7 @@ from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
 from netgraft.tuning.jobs.reconcile import MOST_STARTS, Reconciler, submit
-from netgraft.tuning.jobs.spec import Order
+from netgraft.tuning.jobs.spec import ResolvedSpec
 from netgraft.tuning.workers.launch import Capacity, NoSubmission
 
 
@@ -25,28 +25,32 @@ def states(jobs: Jobs, job_id: str) -> list[str]:
     return [event.state for event in every_event(jobs, job_id) if event.kind is Kind.STATE]
 
 
-def test_a_new_job_is_queued_and_keeps_its_whole_order(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_a_new_job_is_queued_and_keeps_its_whole_spec(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    job = jobs.create(resolved)
     assert job.id.startswith("tune-")
-    assert (job.state, job.attempt, job.order) == (State.QUEUED, 1, order)
+    assert (job.state, job.attempt, job.resolved) == (State.QUEUED, 1, resolved)
     assert job.last_event is not None
     assert (job.last_event.seq, job.last_event.state) == (1, "queued")
 
 
-def test_a_job_survives_the_process_that_made_it(store: Store, jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_a_job_survives_the_process_that_made_it(
+    store: Store, jobs: Jobs, resolved: ResolvedSpec
+) -> None:
+    job = jobs.create(resolved)
     again = Jobs(Store(store.folder, str(store.engine.url)))
     assert again.get(job.id) == job
 
 
-def test_an_unknown_job_is_told_as_such(jobs: Jobs) -> None:
+def test_an_unknown_job_is_reported_as_such(jobs: Jobs) -> None:
     for ask in (jobs.get, jobs.ask_cancel, jobs.resume, lambda j: jobs.events_after(j, 0)):
         with pytest.raises(UnknownJob, match="tune-nothing"):
             ask("tune-nothing")
 
 
-def test_a_run_goes_from_queued_through_running_to_succeeded(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_a_run_goes_from_queued_through_running_to_succeeded(
+    jobs: Jobs, resolved: ResolvedSpec
+) -> None:
+    job = jobs.create(resolved)
     attempt = jobs.begin(job.id)
     jobs.record(job.id, attempt, [Event(Kind.EPOCH, step=4, metrics={"accuracy": 0.5})])
     jobs.succeed(job.id, attempt, "f" * 64, {"accuracy": 0.5, "loss": 1.0})
@@ -57,18 +61,20 @@ def test_a_run_goes_from_queued_through_running_to_succeeded(jobs: Jobs, order: 
     assert ended.created <= (ended.started or 0) <= (ended.ended or 0)
 
 
-def test_events_keep_all_they_were_given(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_events_keep_all_they_were_given(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    job = jobs.create(resolved)
     attempt = jobs.begin(job.id)
-    told = Event(Kind.STEP, step=3, total_steps=9, epoch=1, total_epochs=2, loss=0.5, lr=1e-3)
-    jobs.record(job.id, attempt, [told])
+    given = Event(Kind.STEP, step=3, total_steps=9, epoch=1, total_epochs=2, loss=0.5, lr=1e-3)
+    jobs.record(job.id, attempt, [given])
     stored = every_event(jobs, job.id)[-1]
     assert (stored.step, stored.total_steps, stored.loss, stored.lr) == (3, 9, 0.5, 1e-3)
-    assert (stored.attempt, stored.time) == (1, told.time)
+    assert (stored.attempt, stored.time) == (1, given.time)
 
 
-def test_numbers_have_no_gap_when_several_processes_write(store: Store, order: Order) -> None:
-    job = Jobs(store).create(order)
+def test_numbers_have_no_gap_when_several_processes_write(
+    store: Store, resolved: ResolvedSpec
+) -> None:
+    job = Jobs(store).create(resolved)
     attempt = Jobs(store).begin(job.id)
 
     def write() -> None:
@@ -87,15 +93,15 @@ def test_numbers_have_no_gap_when_several_processes_write(store: Store, order: O
     assert seen == list(range(1, 203))
 
 
-def test_workers_that_start_again_begin_another_attempt(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_workers_that_start_again_begin_another_attempt(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    job = jobs.create(resolved)
     assert [jobs.begin(job.id), jobs.begin(job.id)] == [1, 2]
     assert jobs.get(job.id).attempt == 2
     assert any("started again" in event.message for event in every_event(jobs, job.id))
 
 
-def test_a_run_that_was_given_up_can_write_nothing_more(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_a_run_that_was_given_up_can_write_nothing_more(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    job = jobs.create(resolved)
     old = jobs.begin(job.id)
     assert jobs.begin(job.id) == 2
     before = every_event(jobs, job.id)
@@ -112,8 +118,10 @@ def test_a_run_that_was_given_up_can_write_nothing_more(jobs: Jobs, order: Order
     assert jobs.get(job.id).state is State.RUNNING
 
 
-def test_a_request_to_cancel_reaches_the_run_with_its_next_record(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_a_request_to_cancel_reaches_the_run_with_its_next_record(
+    jobs: Jobs, resolved: ResolvedSpec
+) -> None:
+    job = jobs.create(resolved)
     attempt = jobs.begin(job.id)
     assert jobs.record(job.id, attempt, []) is False
     jobs.ask_cancel(job.id)
@@ -123,8 +131,8 @@ def test_a_request_to_cancel_reaches_the_run_with_its_next_record(jobs: Jobs, or
         jobs.ask_cancel(job.id)
 
 
-def test_only_what_was_cancelled_or_failed_is_resumed(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_only_what_was_cancelled_or_failed_is_resumed(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    job = jobs.create(resolved)
     with pytest.raises(JobNotResumable, match="queued"):
         jobs.resume(job.id)
     attempt = jobs.begin(job.id)
@@ -140,8 +148,8 @@ def test_only_what_was_cancelled_or_failed_is_resumed(jobs: Jobs, order: Order) 
         jobs.resume(job.id)
 
 
-def test_jobs_are_listed_newest_first_and_by_state(jobs: Jobs, order: Order) -> None:
-    first, second, third = (jobs.create(order) for _ in range(3))
+def test_jobs_are_listed_newest_first_and_by_state(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    first, second, third = (jobs.create(resolved) for _ in range(3))
     jobs.end(second.id, State.CANCELLED)
     assert [job.id for job in jobs.newest()] == [third.id, second.id, first.id]
     assert [job.id for job in jobs.newest(State.CANCELLED)] == [second.id]
@@ -172,13 +180,13 @@ class Cluster:
 def reconciled(jobs: Jobs, cluster: Cluster, job: Job) -> Job:
     """One look of a reconciler to whom every job has been silent for too long."""
     time.sleep(0.01)
-    Reconciler(jobs, cluster, silent_seconds=0).look()
+    Reconciler(jobs, cluster, silent_seconds=0).check()
     return jobs.get(job.id)
 
 
-def test_every_submission_has_a_name_of_its_own(jobs: Jobs, order: Order) -> None:
+def test_every_submission_has_a_name_of_its_own(jobs: Jobs, resolved: ResolvedSpec) -> None:
     cluster = Cluster()
-    job = jobs.create(order)
+    job = jobs.create(resolved)
     submit(job, jobs, cluster)
     jobs.fail(job.id, jobs.begin(job.id), TrainingFailed(problem="x"))
     submit(jobs.resume(job.id), jobs, cluster)
@@ -186,9 +194,11 @@ def test_every_submission_has_a_name_of_its_own(jobs: Jobs, order: Order) -> Non
     assert jobs.get(job.id).submission == f"{job.id}-2"
 
 
-def test_a_lost_run_is_started_again_as_the_next_attempt(jobs: Jobs, order: Order) -> None:
+def test_a_lost_run_is_started_again_as_the_next_attempt(
+    jobs: Jobs, resolved: ResolvedSpec
+) -> None:
     cluster = Cluster()
-    job = jobs.create(order)
+    job = jobs.create(resolved)
     submit(job, jobs, cluster)
     jobs.begin(job.id)
     again = reconciled(jobs, cluster, job)
@@ -198,17 +208,19 @@ def test_a_lost_run_is_started_again_as_the_next_attempt(jobs: Jobs, order: Orde
     assert jobs.begin(job.id) == 2
 
 
-def test_a_run_that_shows_life_is_left_alone(jobs: Jobs, order: Order) -> None:
+def test_a_run_that_shows_life_is_left_alone(jobs: Jobs, resolved: ResolvedSpec) -> None:
     cluster = Cluster()
-    job = jobs.create(order)
+    job = jobs.create(resolved)
     submit(job, jobs, cluster)
     assert jobs.beat(job.id, job.id)
-    Reconciler(jobs, cluster, silent_seconds=60).look()
+    Reconciler(jobs, cluster, silent_seconds=60).check()
     assert cluster.submitted == [job.id]
 
 
-def test_a_job_that_could_not_be_submitted_is_submitted_later(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_a_job_that_could_not_be_submitted_is_submitted_later(
+    jobs: Jobs, resolved: ResolvedSpec
+) -> None:
+    job = jobs.create(resolved)
     submit(job, jobs, Cluster(reachable=False))
     assert jobs.get(job.id).state is State.QUEUED
     cluster = Cluster()
@@ -217,24 +229,26 @@ def test_a_job_that_could_not_be_submitted_is_submitted_later(jobs: Jobs, order:
 
 
 def test_a_job_that_ray_did_not_take_is_offered_again_and_loses_no_start(
-    jobs: Jobs, order: Order, monkeypatch: pytest.MonkeyPatch
+    jobs: Jobs, resolved: ResolvedSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = jobs.create(order)
+    job = jobs.create(resolved)
     submit(job, jobs, Cluster(reachable=False))
     cluster = Cluster()
-    Reconciler(jobs, cluster, silent_seconds=60).look()
+    Reconciler(jobs, cluster, silent_seconds=60).check()
     assert cluster.submitted == [], "at once would be a storm"
     monkeypatch.setattr(reconcile, "RETRY_SECONDS", 0)
     time.sleep(0.01)
-    Reconciler(jobs, cluster, silent_seconds=60).look()
-    Reconciler(jobs, cluster, silent_seconds=60).look()
+    Reconciler(jobs, cluster, silent_seconds=60).check()
+    Reconciler(jobs, cluster, silent_seconds=60).check()
     assert cluster.submitted == [job.id]
     assert jobs.get(job.id).attempt == 1
 
 
-def test_a_run_that_is_lost_three_times_fails_with_a_sentence(jobs: Jobs, order: Order) -> None:
+def test_a_run_that_is_lost_three_times_fails_with_a_sentence(
+    jobs: Jobs, resolved: ResolvedSpec
+) -> None:
     cluster = Cluster()
-    job = jobs.create(order)
+    job = jobs.create(resolved)
     submit(job, jobs, cluster)
     for _ in range(MOST_STARTS - 1):
         assert reconciled(jobs, cluster, job).state is State.QUEUED
@@ -244,9 +258,11 @@ def test_a_run_that_is_lost_three_times_fails_with_a_sentence(jobs: Jobs, order:
     assert len(cluster.submitted) == MOST_STARTS
 
 
-def test_who_resumes_a_job_gives_it_all_its_starts_again(jobs: Jobs, order: Order) -> None:
+def test_who_resumes_a_job_gives_it_all_its_starts_again(
+    jobs: Jobs, resolved: ResolvedSpec
+) -> None:
     cluster = Cluster()
-    job = jobs.create(order)
+    job = jobs.create(resolved)
     for _ in range(MOST_STARTS):
         reconciled(jobs, cluster, job)
     assert jobs.get(job.id).state is State.FAILED
@@ -255,22 +271,24 @@ def test_who_resumes_a_job_gives_it_all_its_starts_again(jobs: Jobs, order: Orde
     assert reconciled(jobs, cluster, job).state is State.QUEUED
 
 
-def test_a_lost_run_that_was_to_be_cancelled_is_cancelled(jobs: Jobs, order: Order) -> None:
+def test_a_lost_run_that_was_to_be_cancelled_is_cancelled(
+    jobs: Jobs, resolved: ResolvedSpec
+) -> None:
     cluster = Cluster()
-    job = jobs.create(order)
+    job = jobs.create(resolved)
     submit(job, jobs, cluster)
     jobs.ask_cancel(job.id)
     assert reconciled(jobs, cluster, job).state is State.CANCELLED
 
 
-def test_two_reconcilers_start_a_lost_run_once(jobs: Jobs, order: Order) -> None:
-    job = jobs.create(order)
+def test_two_reconcilers_start_a_lost_run_once(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    job = jobs.create(resolved)
     assert [jobs.claim(job), jobs.claim(job)] == [True, False]
 
 
-def test_the_driver_of_an_older_submission_is_told_so(jobs: Jobs, order: Order) -> None:
+def test_the_driver_of_an_older_submission_learns_it(jobs: Jobs, resolved: ResolvedSpec) -> None:
     cluster = Cluster()
-    job = jobs.create(order)
+    job = jobs.create(resolved)
     submit(job, jobs, cluster)
     reconciled(jobs, cluster, job)
     assert jobs.beat(job.id, job.id) is False

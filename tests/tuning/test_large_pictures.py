@@ -129,12 +129,12 @@ def test_a_picture_bomb_is_refused_by_its_header(
     with pytest.raises(PictureTooLarge) as caught:
         check_picture(tmp_path / name, "data")
     assert isinstance(caught.value, InvalidData)
-    for told in (name, "144 MP", "64 MP", "NETGRAFT_PICTURE_MEGAPIXELS"):
-        assert told in caught.value.sentence("en")
-        assert told in caught.value.sentence("zh")
+    for part in (name, "144 MP", "64 MP", "NETGRAFT_PICTURE_MEGAPIXELS"):
+        assert part in caught.value.sentence("en")
+        assert part in caught.value.sentence("zh")
 
 
-def test_what_pillow_itself_refuses_is_told_alike(tmp_path: Path) -> None:
+def test_what_pillow_itself_refuses_is_reported_alike(tmp_path: Path) -> None:
     file = tmp_path / "huge.bmp"
     file.write_bytes(bmp()[:18] + struct.pack("<ii", 40_000, 40_000) + bmp()[26:])
     with pytest.raises(PictureTooLarge, match=r"huge\.bmp is 1,600 MP large"):

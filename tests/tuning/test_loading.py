@@ -27,6 +27,11 @@ class Numbers:
         return torch.full((3, 2, 2), index, dtype=torch.uint8), index % 10
 
 
+def collate(examples: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    """x_NCHW and labels_N."""
+    return torch.stack([x for x, _ in examples]), torch.tensor([label for _, label in examples])
+
+
 def test_workers_share_each_batch_without_overlap() -> None:
     ranks = [epoch_order(100, 20, epoch=0, seed=0, rank=r, workers=4) for r in range(4)]
     for batch in zip(*ranks, strict=True):
@@ -57,24 +62,25 @@ def test_measuring_sees_every_example_once_over_all_workers() -> None:
 
 def test_batches_come_in_the_order_asked_for() -> None:
     order = [[3, 1], [2, 9], [7, 8], [4, 4], [0, 5], [6, 6]]
-    made = list(load(Numbers(), order, seed=None, threads=3))
+    made = list(load(Numbers(), order, collate, seed=None, threads=3))
     assert [x_NCHW[:, 0, 0, 0].tolist() for x_NCHW, _ in made] == order
     assert made[0][1].tolist() == [3, 1]
 
 
 def test_a_seed_varies_each_picture_by_its_own() -> None:
     examples = Numbers()
-    list(load(examples, [[1, 2], [3, 4]], seed=7))
+    list(load(examples, [[1, 2], [3, 4]], collate, seed=7))
     seeds = [seed for _, seed in examples.asked]
     assert len(set(seeds)) == 4
     again = Numbers()
-    list(load(again, [[1, 2], [3, 4]], seed=7))
+    list(load(again, [[1, 2], [3, 4]], collate, seed=7))
     assert sorted(again.asked) == sorted(examples.asked)
 
 
 def test_a_damaged_picture_stops_the_loading_and_leaves_no_thread() -> None:
+    order = [[index] for index in range(100)]
     with pytest.raises(InvalidData, match="damaged"):
-        list(load(Numbers(fails_at=50), [[i] for i in range(100)], seed=None, threads=2))
+        list(load(Numbers(fails_at=50), order, collate, seed=None, threads=2))
     assert not [t for t in threading.enumerate() if t.name.startswith("load")]
 
 

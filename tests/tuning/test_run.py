@@ -21,13 +21,13 @@ from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Wish
+from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.results import tensorboard
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run
-from netgraft.tuning.workers.worker import carry_out, in_words
+from netgraft.tuning.workers.worker import as_final, carry_out
 from netgraft.v1 import surgery_pb2
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -47,8 +47,8 @@ def model(store: Store) -> Recipe:
 
 def job_for(store: Store, model: Recipe, **said: object) -> Job:
     usual = {"epochs": 1, "image_size": 16, "batch_size": 64, "workers": 1}
-    wish = Wish(model.id, "digits", **(usual | said))
-    return Jobs(store).create(planning.order(wish, Capacity(2, 0), store))
+    request = Request(model.id, "digits", **(usual | said))
+    return Jobs(store).create(planning.plan(request, Capacity(2, 0), store))
 
 
 def every_event(jobs: Jobs, job_id: str) -> list[Event]:
@@ -92,10 +92,10 @@ def test_a_run_of_a_model_with_adapters_keeps_these_and_the_head_and_nothing_els
 
 def measured(store: Store, recipe: Recipe, side: int) -> float:
     """Accuracy on what was held out, by means that the run does not share."""
-    from netgraft.models import resolve
+    from netgraft.models import bases
 
-    taste = resolve.preprocessing(recipe.base)
-    mean, std = (torch.tensor(v)[:, None, None] for v in (taste.mean, taste.std))
+    preprocessing = bases.preprocessing(recipe.base)
+    mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
     examples = open_data("digits").examples("held_out", side)
     pairs = [examples.get(index) for index in range(len(examples))]
     x_NCHW = torch.stack([(x_CHW / 255 - mean) / std for x_CHW, _ in pairs])
@@ -105,7 +105,7 @@ def measured(store: Store, recipe: Recipe, side: int) -> float:
     return float((logits_NK.argmax(1) == labels_N).float().mean())
 
 
-def test_a_run_tells_its_story(store: Store, jobs: Jobs, model: Recipe) -> None:
+def test_a_run_records_its_events_in_order(store: Store, jobs: Jobs, model: Recipe) -> None:
     job = job_for(store, model, epochs=2)
     run(job.id, ALONE, store)
     story = every_event(jobs, job.id)
@@ -172,7 +172,7 @@ def test_a_seed_gives_the_same_numbers_again(store: Store, jobs: Jobs, model: Re
 
 
 def cancel_at(jobs: Jobs, job_id: str, step: int) -> None:
-    """Ask to cancel as soon as the job tells of that step."""
+    """Ask to cancel as soon as the job reports that step."""
     while jobs.get(job_id).last_event.step < step:  # type: ignore[union-attr]
         time.sleep(0.02)
     jobs.ask_cancel(job_id)
@@ -253,8 +253,8 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
     jobs = Jobs(store)
     request = surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=2)
     model = SurgeryServicer(store).RetargetModel(request).model.id
-    wish = Wish(model, "pets", epochs=2, image_size=32, workers=1, batch_size=8)
-    job = jobs.create(planning.order(wish, Capacity(2, 0), store))
+    request = Request(model, "pets", epochs=2, image_size=32, workers=1, batch_size=8)
+    job = jobs.create(planning.plan(request, Capacity(2, 0), store))
     for path in (tmp_path / "pets" / "dog").iterdir():
         path.write_bytes(b"turned bad after the check")
     with pytest.raises(InvalidData):
@@ -274,10 +274,10 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
     ],
 )
 def test_errors_that_would_come_again_end_a_job_in_words(failure: Exception, reason: str) -> None:
-    told = in_words(failure)
-    assert told is not None
-    assert told.reason == reason
+    final = as_final(failure)
+    assert final is not None
+    assert final.reason == reason
 
 
 def test_a_lost_connection_is_worth_another_start() -> None:
-    assert in_words(ConnectionResetError()) is None
+    assert as_final(ConnectionResetError()) is None

@@ -156,18 +156,18 @@ def test_more_workers_than_cores_are_refused_with_how_many_there_are(
         start(service, ten, device="gpu", workers=1)
 
 
-def test_a_head_that_does_not_fit_is_told_with_the_retarget_to_make(
+def test_a_head_that_does_not_fit_is_reported_with_the_retarget_to_make(
     service: TuningServicer, store: Store
 ) -> None:
     with pytest.raises(HeadMismatch, match="netgraft retarget test_resnet --classes 10"):
         start(service, TINY)
     seven = retargeted(store, TINY, 7)
-    with pytest.raises(HeadMismatch, match="7 classes") as told:
+    with pytest.raises(HeadMismatch, match="7 classes") as caught:
         start(service, seven)
-    assert seven.startswith(str(told.value.values["model"]))
+    assert seven.startswith(str(caught.value.values["model"]))
 
 
-def test_what_does_not_exist_is_told_as_such(service: TuningServicer, ten: str) -> None:
+def test_what_does_not_exist_is_reported_as_such(service: TuningServicer, ten: str) -> None:
     with pytest.raises(UnknownModel):
         start(service, "resnet5000")
     with pytest.raises(DataNotFound):
@@ -181,7 +181,7 @@ def test_a_model_that_is_no_classifier_is_refused(service: TuningServicer) -> No
         start(service, "fcn_resnet50@none")
 
 
-def test_missing_weights_are_told_at_once(
+def test_missing_weights_are_reported_at_once(
     service: TuningServicer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netgraft.models.losses.catalogue import fitting, make_loss
+from netgraft.models.losses.catalogue import fitting
+from netgraft.tuning.tasks.classification import TASK, every_logits
 from netgraft.tuning.train.schedule import Schedule
-from netgraft.tuning.train.step import Learner, StepConfig, every_logits, train_only
+from netgraft.tuning.train.step import Learner, StepConfig, train_only
 
 STEPS = 30
 CPU = torch.device("cpu")
@@ -35,7 +36,7 @@ def tiny(seed: int = 0) -> Tiny:
 
 
 def batches(count: int = STEPS, size: int = 12) -> list[tuple[Tensor, Tensor]]:
-    """Noise in one of three channels tells the class."""
+    """Noise; the channel that is brighter than the other two is the class."""
     generator = torch.Generator().manual_seed(1)
     made = []
     for _ in range(count):
@@ -47,11 +48,11 @@ def batches(count: int = STEPS, size: int = 12) -> list[tuple[Tensor, Tensor]]:
 
 
 def learner(module: nn.Module, **options: object) -> Learner:
-    loss = make_loss(str(options.pop("loss", "cross_entropy")))
+    criterion = TASK.criterion(str(options.pop("loss", "cross_entropy")))
     peak = float(options.pop("peak", 0.01))
     head = options.pop("head", ())
     config = StepConfig(schedule=Schedule(peak, 3, STEPS), **options)
-    return Learner(module, loss, config, device=CPU, head=head)
+    return Learner(module, TASK, criterion, config, device=CPU, head=head)
 
 
 def train(taught: Learner, data: list[tuple[Tensor, Tensor]] | None = None) -> list[float]:

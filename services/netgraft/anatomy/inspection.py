@@ -3,7 +3,7 @@
 import json
 
 from netgraft.anatomy.anatomy import FORMAT, KIND, Anatomies, example
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.recipe import Dropout, Freeze, Recipe, SetLoss, Tuned
 from netgraft.models.torch_ready import wait_for_torch
 from netgraft.store.memo import Memo
@@ -14,7 +14,7 @@ def input_shape(recipe: Recipe, anatomies: Anatomies) -> tuple[int, ...]:
     """Shape of one example without the batch, such as (3, 224, 224). Raises OnlyDrawn."""
     base = recipe.base
     key = Recipe(base).id
-    return INPUT_SHAPE.get(anatomies.store, key, lambda: tuple(resolve.input_shape(base)))
+    return INPUT_SHAPE.get(anatomies.store, key, lambda: tuple(bases.input_shape(base)))
 
 
 def flops(recipe: Recipe, store: Store) -> int:
@@ -30,17 +30,14 @@ def flops(recipe: Recipe, store: Store) -> int:
 
 def _count(recipe: Recipe, store: Store) -> int:
     wait_for_torch()
-    from torch.utils.flop_counter import FlopCounterMode
-
+    from netgraft.anatomy import operations
     from netgraft.anatomy.heads import call
     from netgraft.anatomy.standin import StandIn
     from netgraft.models.build import build
 
     module = build(recipe, store, device="meta").eval()
-    counter = FlopCounterMode(display=False)
-    with StandIn(), counter:
-        call(module, example(recipe, batch=1))
-    return int(counter.get_total_flops())
+    with StandIn():
+        return operations.of_forward(lambda: call(module, example(recipe, batch=1)))
 
 
 def _to_json(value: object) -> bytes:

@@ -1,8 +1,6 @@
-"""What a step costs: floating-point operations and the memory of what it makes.
+"""The cost of a step: floating-point operations (`anatomy.operations`) and bytes of what it makes.
 
-Counted from shapes alone, by the formulas of `torch.utils.flop_counter`: a multiply-add
-is 2, and only products and convolutions count. tests/graph/test_cost.py holds the totals
-to that counter's.
+Found from shapes alone, for a batch of any size.
 """
 
 import ast
@@ -13,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from netgraft.graph.capture.recording import BATCH, Dim, Step, Value, Weight, tensors
+from netgraft.anatomy import operations
+from netgraft.graph.capture.recording import BATCH, Argument, Dim, Step, Value, Weight
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Cost:
 
     flops: int = 0
     bytes: int = 0
-    """Of the tensors that are made; views and writes in place make none."""
+    """Of the tensors that are made; views and writes in place make no tensor."""
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(self.flops + other.flops, self.bytes + other.bytes)
@@ -38,7 +37,7 @@ VIEWS = frozenset(
     )
 )  # fmt: skip
 """Operators whose results share the memory of what they read. `reshape` and `flatten` copy
-where they must, which shapes do not tell; networks mostly use them where they need not."""
+where they must, which shapes do not show; networks mostly use them where they need not."""
 
 BYTES = {
     "float64": 8, "complex64": 8, "int64": 8, "float32": 4, "int32": 4, "bfloat16": 2,
@@ -65,72 +64,19 @@ def sizes(tensor: Value | Weight, batch: int) -> tuple[int, ...]:
 
 
 def _flops(step: Step, batch: int) -> int:
-    count = FORMULAS.get(step.operator)
-    if count is None or not step.outputs:
+    if step.operator not in operations.PRODUCTS or not step.outputs:
         return 0
-    read = [
-        sizes(tensor, batch) for argument in step.arguments.values() for tensor in tensors(argument)
-    ]
-    return count(step, read, sizes(step.outputs[0], batch))
+    arguments = {name: _sized(value, batch) for name, value in step.arguments.items()}
+    return operations.of_operator(step.target, arguments)
 
 
-Shapes = list[tuple[int, ...]]
-Formula = Callable[[Step, Shapes, tuple[int, ...]], int]
-
-
-def _product(_: Step, read: Shapes, made: tuple[int, ...]) -> int:
-    """a_MK @ b_KN, with any batch in front."""
-    return 2 * math.prod(made) * (read[0][-1] if read[0] else 1)
-
-
-def _added_product(_: Step, read: Shapes, made: tuple[int, ...]) -> int:
-    """c + a_MK @ b_KN"""
-    return 2 * math.prod(made) * read[1][-1]
-
-
-def _convolution(step: Step, read: Shapes, made: tuple[int, ...]) -> int:
-    # aten.convolution says whether it is transposed; other operators' names do.
-    transposed = "transpose" in step.operator or step.arguments.get("transposed") is True
-    x_NCHW, weight = read[0], read[1]
-    places = x_NCHW if transposed else made
-    return 2 * places[0] * math.prod(places[2:]) * math.prod(weight)
-
-
-def _attention(_: Step, read: Shapes, made: tuple[int, ...]) -> int:
-    """q_BHSD, k_BHTD, v_BHTE: scores, then their product with the values."""
-    q, k = read[0], read[1]
-    scores = math.prod(q[:-1]) * k[-2]
-    return 2 * scores * (q[-1] + made[-1])
-
-
-def _recurrent(_: Step, read: Shapes, made: tuple[int, ...]) -> int:
-    """x_NTC through every gate's matrix, and each state through its own: once per token."""
-    tokens = math.prod(read[0][:-1])
-    return 2 * tokens * sum(math.prod(shape) for shape in read[1:] if len(shape) == 2)
-
-
-def _einsum(step: Step, read: Shapes, made: tuple[int, ...]) -> int:
-    equation = str(next(iter(step.arguments.values()))).replace(" ", "")
-    terms = equation.partition("->")[0].split(",")
-    if len(terms) != 2 or "." in equation:
-        return 0
-    named = {letter: size for term, shape in zip(terms, read, strict=True)
-             for letter, size in zip(term, shape, strict=True)}  # fmt: skip
-    return 2 * math.prod(named.values())
-
-
-FORMULAS: dict[str, Formula] = {
-    **dict.fromkeys(("aten.linear", "aten.mm", "aten.bmm", "aten.matmul"), _product),
-    **dict.fromkeys(("aten.addmm", "aten.baddbmm"), _added_product),
-    **dict.fromkeys(
-        ("aten.conv1d", "aten.conv2d", "aten.conv3d", "aten.convolution", "aten._convolution",
-         "aten.conv_transpose1d", "aten.conv_transpose2d", "aten.conv_transpose3d"),
-        _convolution,
-    ),
-    "aten.scaled_dot_product_attention": _attention,
-    "aten.einsum": _einsum,
-    **dict.fromkeys(("aten.lstm", "aten.gru", "aten.rnn_tanh", "aten.rnn_relu"), _recurrent),
-}  # fmt: skip
+def _sized(argument: Argument, batch: int) -> operations.Argument:
+    """An argument with numbers for the sizes of its tensors."""
+    if isinstance(argument, Value | Weight):
+        return operations.Shaped(sizes(argument, batch), argument.dtype)
+    if isinstance(argument, tuple):
+        return tuple(_sized(part, batch) for part in argument)
+    return argument
 
 
 OPERATIONS: dict[type[ast.AST], Callable[..., Any]] = {

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from netgraft.language import Message
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 
@@ -44,6 +45,7 @@ class ModuleDifference:
     parameters that lie in no module of it."""
     kind: Kind
     before: str
+    """What it was; a `Message` where that takes words."""
     after: str
     parameters_before: int = 0
     parameters_after: int = 0
@@ -76,18 +78,18 @@ class _Leaf:
     parameters: int
 
     @property
-    def training(self) -> str:
+    def training(self) -> Message:
         trained = sum(self.trains)
         if trained in (0, len(self.trains)):
-            return "trainable" if trained else "frozen"
-        return f"{trained} of {len(self.trains)} parameters trainable"
+            return Message("trainable") if trained else Message("frozen")
+        return Message("{some} of {all} parameters trainable", some=trained, all=len(self.trains))
 
     def beside(self, other: "_Leaf | None") -> str:
         """The text, with what trains where the other does not train alike."""
         usual = other.training if other and other.trains else "trainable"
         if not self.trains or self.training == usual:
             return self.text
-        return f"{self.text}, {self.training}"
+        return Message("{module}, {training}", module=self.text, training=self.training)
 
 
 _Key = tuple[bool, str]
@@ -215,5 +217,7 @@ def describe(module: "nn.Module") -> str:
     return f"{name}({written})"
 
 
-def _loss(recipe: Recipe) -> str:
-    return f"loss {recipe.loss or 'of the task'}"
+def _loss(recipe: Recipe) -> Message:
+    if recipe.loss:
+        return Message("loss {name}", name=recipe.loss)
+    return Message("loss of the task")

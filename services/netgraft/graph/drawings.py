@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from netgraft.anatomy import operations
 from netgraft.errors import CannotDraw
 from netgraft.graph import table
 from netgraft.graph.lens import Parameter
@@ -18,7 +19,8 @@ from netgraft.graph.nesting import Graph
 from netgraft.graph.table import Row
 from netgraft.graph.viewer.pages import DOCUMENT
 from netgraft.graph.viewer.view import View
-from netgraft.models.files.open import content, document_format, facts, own_document
+from netgraft.models.files.kept import content
+from netgraft.models.files.open import document_format, facts, own_document
 from netgraft.models.recipe import Recipe
 from netgraft.store.memo import Memo
 from netgraft.store.recent import Recent
@@ -87,7 +89,7 @@ class RecipeSubject:
         return build(self.recipe, self.store, device=device, with_weights=False).eval()
 
     def inputs(self, device: str, batch: int) -> tuple[Any, ...]:
-        from netgraft.models.resolve import example_inputs
+        from netgraft.models.bases import example_inputs
 
         return example_inputs(self.recipe.base, batch, device)
 
@@ -110,7 +112,7 @@ class Drawings:
         try:
             return DRAWING.get(self.store, recipe.id, lambda: self._draw(recipe))
         except CannotDraw:
-            if recipe.base.source != "file":
+            if not own_document(recipe.base):
                 raise
             return self._as_it_is(recipe)
 
@@ -164,9 +166,8 @@ class Drawings:
 
     def document_name(self, recipe: Recipe) -> str:
         """The name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""
-        if recipe.base.source == "file" and self.draw(recipe).summary.method == AS_IT_IS:
-            return own_document(recipe.base)
-        return DOCUMENT
+        own = own_document(recipe.base)
+        return own if own and self.draw(recipe).summary.method == AS_IT_IS else DOCUMENT
 
     def captured(self, recipe: Recipe) -> Captured:
         """The graph of a recipe; the latest few are kept in memory. Raises CannotDraw."""
@@ -222,9 +223,9 @@ def _properties(recipe: Recipe, graph: Graph) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _version() -> str:
-    """Hash of the code that draws."""
+    """Hash of the code that draws and counts."""
     folder = Path(__file__).parent
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(Path(operations.__file__).read_bytes())
     for path in sorted([*folder.glob("**/*.py"), *folder.glob("**/*.js")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]

@@ -8,13 +8,14 @@ from netgraft.graph.drawings import Drawings, Summary
 from netgraft.graph.table import Row
 from netgraft.graph.viewer import comparison, pages
 from netgraft.graph.viewer.view import View
-from netgraft.language import Message
+from netgraft.language import Message, said
 from netgraft.models.files.open import own_document
+from netgraft.models.files.whole import only_drawn
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
-from netgraft.models.sources.file import only_drawn
+from netgraft.serving.servicers import caller
 from netgraft.store.store import Store, default_store
 from netgraft.v1 import graph_pb2
 
@@ -70,7 +71,7 @@ class GraphsServicer:
         if model_id == pages.STATIC:
             return pages.static_file(path)
         recipe = get_recipe(self.store, model_id)
-        own = own_document(recipe.base) if recipe.base.source == "file" else ""
+        own = own_document(recipe.base)
         if path not in ("", own, *pages.FILES):
             raise NotFound(what=Message("the file {path!r}", path=path))
         if path == "":
@@ -101,11 +102,11 @@ class GraphsServicer:
 
     def CompareGraphs(self, request: graph_pb2.CompareGraphsRequest) -> graph_pb2.GraphDiff:
         a, b = self._resolve(request.a), self._resolve(request.b)
-        found = compare(a, b, self.store)
+        found, language = compare(a, b, self.store), caller().language
         return graph_pb2.GraphDiff(
             a_id=a.id,
             b_id=b.id,
-            differences=[_message(item) for item in found.modules],
+            differences=[_message(item, language) for item in found.modules],
             a_parameters=found.a_parameters,
             b_parameters=found.b_parameters,
             page=comparison.address(a, b),
@@ -127,12 +128,12 @@ class GraphsServicer:
         return resolve(reference, "pretrained", self.store).recipe
 
 
-def _message(item: ModuleDifference) -> graph_pb2.ModuleDifference:
+def _message(item: ModuleDifference, language: str) -> graph_pb2.ModuleDifference:
     return graph_pb2.ModuleDifference(
         path=item.path,
         kind=KINDS[item.kind],
-        before=item.before,
-        after=item.after,
+        before=str(said(item.before, language)),
+        after=str(said(item.after, language)),
         parameters_before=item.parameters_before,
         parameters_after=item.parameters_after,
         weights=[

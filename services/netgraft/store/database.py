@@ -1,5 +1,6 @@
 """The connection to the database: SQLite in a file of its owner's alone, or PostgreSQL."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ def full_disk_is_reported(engine: Engine) -> Iterator[None]:
     """Raise DiskFull where SQLite or PostgreSQL says that the disk is full."""
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, sqlite3.OperationalError) as error:
         if "disk is full" in str(error) or FULL in str(error):
             raise DiskFull(folder=engine.url.database) from error
         raise

@@ -1,12 +1,14 @@
-"""Fine-tuning: data sets, the training step, distribution, and durable jobs around them.
+"""Fine-tuning: data sets, tasks, the training step, durable jobs, and the processes that train.
 
-Laid in rings, and each ring knows only those inside it:
+Each room knows those above it in this list and none below:
 
-- `data/` knows pictures and folders; no model, no Ray.
-- `step`, `schedule`, `precision` train one module on one device; no data set, no Ray.
-- `group` is a rank among others (torch.distributed); `run` is one rank's way through a job.
-- `events`, `jobs` are the durable facts in the database; no Ray, no torch.
-- `distribute`, `launch`, `entry` and `deployment` alone know Ray.
+- `data/`: pictures with labels, in folders or embedded. No model, no task, no Ray.
+- `train/`: one training step of one model on one device. No data set, no task, no Ray.
+- `tasks/`: what a model is trained for: target, loss, figures, answer. No data set, no Ray.
+- `jobs/`: from a request to a resolved spec, and the durable life of a job. No Ray.
+- `results/`: what comes out: the tuned model, its figures and curves, means of features.
+- `workers/`: a rank's way through a job. Of its files only `distribute`, `launch` and `entry`
+  know Ray.
 
 Knows nothing of graphs, surgery, sentences and pages.
 """

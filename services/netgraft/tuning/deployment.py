@@ -1,4 +1,4 @@
-"""The Tuning service as a Ray Serve application. It only starts runs: none trains in here."""
+"""The Tuning service as a Ray Serve application. It starts runs; training is in other processes."""
 
 from ray import serve
 

@@ -1,4 +1,4 @@
-"""Protobuf at the edge of the tuning slice: the Tuning service, in-process or served."""
+"""The Tuning service: from protobuf to the tuning slice and back, in-process or served."""
 
 import asyncio
 import time
@@ -15,13 +15,14 @@ from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import ALIVE, Job, State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Spec, Wish
-from netgraft.tuning.workers.launch import Launcher, RayLauncher
+from netgraft.tuning.jobs.launcher import Launcher
+from netgraft.tuning.jobs.spec import Request, Spec
+from netgraft.tuning.workers.launch import RayLauncher
 from netgraft.v1 import tuning_pb2
 
 DEFAULT_LIMIT = 50
 TAIL_SECONDS = 0.1
-"""How often a watcher asks for new events."""
+"""Between two queries of a watcher for new events."""
 CANCEL_SECONDS = 1.5
 """How long a run may take to save and stop before it is stopped from outside."""
 
@@ -54,10 +55,10 @@ class TuningServicer:
         from netgraft.tuning.jobs import planning
 
         def begun(call: Asked | None) -> Job:
-            wish = wish_of(request.spec)
-            wish.check()
-            order = planning.order(wish, self.launcher.capacity(), self.store)
-            return self.jobs.create(order, call)
+            asked_for = request_of(request.spec)
+            asked_for.check()
+            resolved = planning.plan(asked_for, self.launcher.capacity(), self.store)
+            return self.jobs.create(resolved, call)
 
         return self._once(asked("StartTuning", request, caller().token), begun)
 
@@ -112,7 +113,7 @@ class TuningServicer:
 
     def ResumeJob(self, request: tuning_pb2.ResumeJobRequest) -> tuning_pb2.Job:
         def resumed(call: Asked | None) -> Job:
-            spec = self.jobs.get(request.id).order.spec
+            spec = self.jobs.get(request.id).spec
             capacity = self.launcher.capacity()
             available = capacity.gpus if spec.device == "gpu" else capacity.cpus
             if spec.workers > available:
@@ -124,7 +125,7 @@ class TuningServicer:
         return self._once(asked("ResumeJob", request, caller().token), resumed)
 
     def _once(self, call: Asked | None, queue: Callable[[Asked | None], Job]) -> tuning_pb2.Job:
-        """Queue a job and submit it, unless the same call did so before; the job as it stands."""
+        """Queue a job and submit it, unless the same call did so before; the job as it is then."""
         job_id = self.requests.result(call)
         if not job_id:
             try:
@@ -146,15 +147,15 @@ class TuningServicer:
 
 
 def _state(value: int) -> State | None:
-    """None for every state. Raises InvalidValue for a number that names none."""
+    """The state to list, None for all. Raises InvalidValue for a number that names no state."""
     must_name("state", value, tuning_pb2.JobState)
     return next((state for state, each in STATES.items() if each == value), None)
 
 
-def wish_of(spec: tuning_pb2.TuningSpec) -> Wish:
-    """What a message asks for; unset fields and empty words are left to the service."""
-    said = {field.name: value for field, value in spec.ListFields() if value != "" and field.name}
-    return Wish(**{"model": "", "data": "", **said})
+def request_of(spec: tuning_pb2.TuningSpec) -> Request:
+    """What a message asks for; unset fields and empty texts are left to the service."""
+    given = {field.name: value for field, value in spec.ListFields() if value != "" and field.name}
+    return Request(**{"model": "", "data": "", **given})
 
 
 def spec_message(spec: Spec) -> tuning_pb2.TuningSpec:
@@ -167,8 +168,8 @@ def job_message(job: Job) -> tuning_pb2.Job:
     return tuning_pb2.Job(
         id=job.id,
         state=STATES[job.state],
-        spec=spec_message(job.order.spec),
-        assumptions=job.order.assumptions,
+        spec=spec_message(job.spec),
+        assumptions=job.resolved.assumptions,
         create_time=_time(job.created),
         start_time=_time(job.started),
         end_time=_time(job.ended),

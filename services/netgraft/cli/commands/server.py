@@ -33,12 +33,14 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
     gRPC on port 9000, the chat page on port 7860, both on loopback; state in ~/.netgraft.
     """
     from netgraft import app
+    from netgraft.store.store import default_store
 
     if with_parent is not None:
         from netgraft.cli.child import end_with_parent
 
         end_with_parent(with_parent)
     app.check_ports(web=web)
+    default_store().engine.dispose()  # migrated, or refused, before anything is started
     if not session.json:
         click.echo(
             tr("Starting (10 to 20 s)…"),

@@ -1,10 +1,9 @@
-"""Labelled pictures: the kinds of data sets, where they may lie, and their checks.
+"""Labelled pictures: the kinds of data sets, where they may be, and their checks.
 
-Knows nothing of models, training and Ray. To add a kind: write a class with the
-methods of `DataSet` and a classmethod `open`, and name it in `kinds.KINDS`.
+Knows nothing of models, training, tasks and Ray.
 """
 
 from netgraft.tuning.data.dataset import DataSet, Examples
-from netgraft.tuning.data.kinds import KINDS, open_data
+from netgraft.tuning.data.kinds import open_data
 
-__all__ = ["KINDS", "DataSet", "Examples", "open_data"]
+__all__ = ["DataSet", "Examples", "open_data"]

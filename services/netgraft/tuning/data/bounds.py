@@ -60,7 +60,7 @@ def prepare(opened: Image.Image, path: Path, side: int) -> int:
 
 
 def refused_by_pillow(path: Path, error: Image.DecompressionBombError) -> PictureTooLarge:
-    """What Pillow refuses when it opens a file, in our words."""
+    """Our error for a file that Pillow itself refuses to open."""
     found = re.search(r"(\d+) pixels", str(error))
     pixels = int(found[1]) if found else 2 * (Image.MAX_IMAGE_PIXELS or 0)
     return _too_large(path, f"{pixels / MEGA:,.0f} MP")
@@ -82,7 +82,7 @@ def _is_kept_whole(opened: JpegImagePlugin.JpegImageFile) -> bool:
     of several scans, as in a progressive JPEG (libjpeg's `has_multiple_scans`)."""
     if opened.info.get("progressive"):
         return True
-    # Pillow stands behind the header of the first scan, which should name every component.
+    # Pillow has read the header of the first scan, which should name every component.
     header = bytes([0xFF, 0xDA, 0, 6 + 2 * opened.layers, opened.layers])
     stream = opened.fp
     assert stream is not None, "it was opened just now"
@@ -105,7 +105,7 @@ class Budget:
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """So many pixels, from when they are free to the block's end."""
+        """Hold so many pixels until the block ends; waits until they are free."""
         with self._changed:
             self._changed.wait_for(lambda: self._fits(pixels))
             self._used += pixels

@@ -1,4 +1,4 @@
-"""What every kind of data set answers."""
+"""The protocols of data sets, of their examples, and of the kinds that open them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -15,10 +15,10 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def get(self, index: int, seed: int | None = None) -> "tuple[Tensor, int]":
-        """One example: x_CHW (uint8, three channels, the side asked for) and its class.
+        """One example: x_CHW (uint8, three channels, the side asked for) and its class index.
 
-        With a seed it is varied as the kind finds sensible, the same seed giving the same
-        picture; without, it is plain. Raises InvalidData when its file cannot be read.
+        With a seed it is varied as suits the kind, and the same seed gives the same picture;
+        without a seed it is unchanged. Raises InvalidData when its file cannot be read.
         """
 
 
@@ -41,7 +41,7 @@ class DataSet(Protocol):
         """How many examples a part has."""
 
     def check(self) -> None:
-        """Look at every picture. Raises InvalidData naming the file that is at fault."""
+        """Look at every picture. Raises InvalidData, which names the damaged file."""
 
     def examples(self, part: Part, side: int) -> Examples:
         """A part as squares of `side` pixels."""
@@ -49,6 +49,9 @@ class DataSet(Protocol):
 
 class Kind(Protocol):
     """A kind of data set: the class itself."""
+
+    takes_any: bool
+    """Whether it accepts every reference, so that it is asked after all others."""
 
     def accepts(self, reference: str) -> bool:
         """Whether a reference means this kind, judged by its spelling alone."""

@@ -1,18 +1,24 @@
 """From examples to batches: order, prefetching, and pixels to numbers.
 
 Batches are made ahead by threads: decoding releases the interpreter lock, and a process
-that Ray and gloo have threads in must not be forked.
+that Ray and gloo have threads in must not be forked. What a label becomes is the caller's
+to say (`collate`): this room knows no task.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from netgraft.tuning.data import Examples
-from netgraft.tuning.train.step import Batch
+from netgraft.tuning.data.dataset import Examples
+
+T = TypeVar("T")
+
+Collate = Callable[[list[tuple[Tensor, Any]]], T]
+"""Makes a batch of pairs of x_CHW (uint8) and label."""
 
 AHEAD = 3
 """Batches made before they are asked for."""
@@ -45,18 +51,24 @@ def measured_order(examples: int, batch_size: int, rank: int, workers: int) -> l
 
 
 def load(
-    examples: Examples, order: Sequence[Sequence[int]], *, seed: int | None, threads: int = 1
-) -> Iterator[Batch]:
-    """Batches in the given order: x_NCHW (uint8) and labels_N.
+    examples: Examples,
+    order: Sequence[Sequence[int]],
+    collate: Collate[T],
+    *,
+    seed: int | None,
+    threads: int = 1,
+) -> Iterator[T]:
+    """Batches in the given order.
 
     With a seed each picture is varied by the seed and its index. Raises InvalidData.
     """
 
-    def made(indices: Sequence[int]) -> Batch:
-        pairs = [examples.get(i, None if seed is None else seed * 1_000_003 + i) for i in indices]
-        return torch.stack([x_CHW for x_CHW, _ in pairs]), torch.tensor([y for _, y in pairs])
+    def made(indices: Sequence[int]) -> T:
+        return collate(
+            [examples.get(i, None if seed is None else seed * 1_000_003 + i) for i in indices]
+        )
 
-    waiting: deque[Future[Batch]] = deque()
+    waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="load") as pool:
         try:
             for indices in order:
@@ -78,9 +90,9 @@ class Normaliser:
         self.shift_C11 = torch.tensor(mean, device=device)[:, None, None] * 255
         self.scale_C11 = 1 / (torch.tensor(std, device=device)[:, None, None] * 255)
 
-    def __call__(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        for x_NCHW, labels_N in batches:
-            yield self.normalised(x_NCHW), labels_N
+    def __call__(self, batches: Iterable[tuple[Tensor, T]]) -> Iterator[tuple[Tensor, T]]:
+        for x_NCHW, target in batches:
+            yield self.normalised(x_NCHW), target
 
     def normalised(self, x_NCHW: Tensor) -> Tensor:
         """uint8 pixels → float32 on the device."""

@@ -5,14 +5,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 SHARE = 5
-"""One in so many is held out."""
+"""One example in so many is held out."""
 
 
 def hold_out(names: Sequence[str], labels: Sequence[int]) -> tuple[list[int], list[int]]:
     """Indices to train on and indices held out, a fifth of each class.
 
-    A class's examples are ordered by the SHA-256 of their names, so that the choice does
-    not hang on the file system or a library's generator. Every class of two or more has
+    A class's examples are ordered by the SHA-256 of their names, so that the choice depends
+    neither on the file system nor on a library's generator. Every class of two or more has
     at least one example on each side.
     """
     by_class: dict[int, list[int]] = defaultdict(list)

@@ -1,1 +1,1 @@
-"""The durable life of a job. Knows no Ray and no torch."""
+"""From a request to a resolved spec, and the durable life of a job. Knows no Ray."""

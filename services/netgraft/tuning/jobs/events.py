@@ -17,7 +17,7 @@ from netgraft.store.tables import JobEventRow
 
 
 class Kind(StrEnum):
-    """What an event tells, as in the contract."""
+    """What an event is about, as in the contract."""
 
     STATE = "state"
     STEP = "step"
@@ -47,7 +47,7 @@ class Event:
     message: str = ""
 
     def body(self) -> str:
-        """JSON without what is unset and what the row tells already."""
+        """JSON without what is unset and what the row has in columns."""
         left_out = {"seq", "time"}
         facts = {k: v for k, v in asdict(self).items() if v and k not in left_out}
         if self.message:

@@ -1,4 +1,4 @@
-"""A job as it stands: the row of the database as a value."""
+"""A job at one moment: the row of the database as a value."""
 
 import json
 from dataclasses import dataclass, field
@@ -8,11 +8,11 @@ from netgraft.errors import from_json
 from netgraft.language import Message
 from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs.events import Event
-from netgraft.tuning.jobs.spec import Order
+from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 
 
 class State(StrEnum):
-    """Where a job stands, as in the contract."""
+    """The states of a job, as in the contract."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -36,11 +36,11 @@ RESUMABLE = (State.FAILED, State.CANCELLED)
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it stands. Times are seconds since the epoch."""
+    """A job at one moment. Times are seconds since the epoch."""
 
     id: str
     state: State
-    order: Order
+    resolved: ResolvedSpec
     created: float
     started: float | None = None
     ended: float | None = None
@@ -54,13 +54,18 @@ class Job:
     metrics: dict[str, float] = field(default_factory=dict)
     last_event: Event | None = None
 
+    @property
+    def spec(self) -> Spec:
+        """What is trained and how."""
+        return self.resolved.spec
+
 
 def job_from(row: JobRow, last: Event | None) -> Job:
     """The job that a row holds, with its newest event."""
     return Job(
         id=row.id,
         state=State(row.state),
-        order=Order.from_json(row.spec),
+        resolved=ResolvedSpec.from_json(row.spec),
         created=row.created,
         started=row.started,
         ended=row.ended,

@@ -5,9 +5,9 @@
       │ └─────────┴──────► failed, cancelled
       └──── resume ────────────────┘
 
-Every change of state is one transaction with the event that tells it. A run holds the
-number of its attempt and writes only while that number is the job's: a run that was
-given up for dead and is not cannot write into the life of its successor.
+Every change of state is one transaction with the event that records it. A run holds the
+number of its attempt and writes only while that number is the job's: a run that was given
+up for dead, and lives, cannot write into the life of its successor.
 """
 
 import json
@@ -23,7 +23,7 @@ from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs import events, transition
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import ALIVE, IN_WORDS, RESUMABLE, Job, State, job_from
-from netgraft.tuning.jobs.spec import Order
+from netgraft.tuning.jobs.spec import ResolvedSpec
 
 
 class Superseded(Exception):
@@ -36,9 +36,9 @@ class Jobs:
     def __init__(self, store: Store) -> None:
         self.store = store
 
-    # What anybody may do
+    # What clients may do
 
-    def create(self, order: Order, call: Asked | None = None) -> Job:
+    def create(self, resolved: ResolvedSpec, call: Asked | None = None) -> Job:
         """Store a new job, queued, and the call that made it. Nothing is submitted yet.
 
         Raises Repeated when the call has made a job before.
@@ -47,7 +47,7 @@ class Jobs:
         row = JobRow(
             id=f"tune-{day}-{secrets.token_hex(3)}",
             state=State.QUEUED,
-            spec=order.to_json(),
+            spec=resolved.to_json(),
             created=time.time(),
             attempt=1,
         )
@@ -82,7 +82,7 @@ class Jobs:
     def events_after(self, job_id: str, seq: int) -> tuple[State, list[Event]]:
         """The state, and events after a number (some hundreds at most). Raises UnknownJob.
 
-        The state is read first: when it is an end and no event follows, none will.
+        The state is read first: if the job has ended and no event follows, there will be no more.
         """
         _check_id(job_id)
         with self.store.session() as session:
@@ -122,7 +122,7 @@ class Jobs:
                 claim(session, call, job_id)
             if not transition.change(session, job_id, fresh, states=RESUMABLE):
                 raise JobNotResumable(job=job_id, state=IN_WORDS[job.state])
-            transition.tell(session, job_id, Event(Kind.STATE, state=State.QUEUED))
+            transition.append(session, job_id, Event(Kind.STATE, state=State.QUEUED))
         return self.get(job_id)
 
     def end(self, job_id: str, state: State, error: NetgraftError | None = None) -> bool:
@@ -192,19 +192,19 @@ class Jobs:
             if not session.execute(statement).rowcount:  # type: ignore[attr-defined]
                 return False
             note = "The run's process was lost; it is started again from its last checkpoint."
-            transition.tell(session, job.id, Event(Kind.NOTE, message=note))
-            transition.tell(session, job.id, Event(Kind.STATE, state=State.QUEUED))
+            transition.append(session, job.id, Event(Kind.NOTE, message=note))
+            transition.append(session, job.id, Event(Kind.STATE, state=State.QUEUED))
         return True
 
     def starts(self, job_id: str) -> int:
-        """How often the job was queued since somebody last asked for it."""
+        """How often the job was queued since it was last requested."""
         with self.store.session() as session:
             return transition.starts(session, job_id)
 
     # What a run does
 
     def begin(self, job_id: str) -> int:
-        """Start running; returns the number of the attempt.
+        """Start running, and return the number of the attempt.
 
         Workers that start again inside one submission begin another attempt. Raises
         Superseded when the job has ended meanwhile.
@@ -217,13 +217,13 @@ class Jobs:
             if row.started is not None:
                 row.attempt += 1
                 note = "The workers were started again; they go on from the last checkpoint."
-                transition.tell(session, job_id, Event(Kind.NOTE, message=note))
+                transition.append(session, job_id, Event(Kind.NOTE, message=note))
             row.started = now
-            transition.tell(session, job_id, Event(Kind.STATE, state=State.RUNNING))
+            transition.append(session, job_id, Event(Kind.STATE, state=State.RUNNING))
             return row.attempt
 
     def record(self, job_id: str, attempt: int, happened: list[Event]) -> bool:
-        """Store what happened in a run; True when somebody asked to cancel.
+        """Store what happened in a run; True when the job is to be cancelled.
 
         Raises Superseded.
         """
@@ -233,7 +233,7 @@ class Jobs:
             ):
                 raise Superseded
             for event in happened:
-                transition.tell(session, job_id, event)
+                transition.append(session, job_id, event)
             asked = select(JobRow.cancel_asked).where(JobRow.id == job_id)
             return bool(session.scalar(asked))
 
@@ -249,19 +249,19 @@ class Jobs:
                 raise Superseded
 
     def stop(self, job_id: str, attempt: int) -> None:
-        """End because somebody asked. Raises Superseded."""
+        """End as cancelled. Raises Superseded."""
         with self.store.session() as session:
             if not transition.end(session, job_id, State.CANCELLED, of_attempt=attempt):
                 raise Superseded
 
     def fail(self, job_id: str, attempt: int, error: NetgraftError) -> None:
-        """End because of an error that starting again would meet again."""
+        """End because of an error that another attempt would meet again."""
         with self.store.session() as session:
             transition.end(session, job_id, State.FAILED, error, of_attempt=attempt)
 
 
 def _check_id(job_id: str) -> None:
-    """PostgreSQL refuses to be asked for a text with NUL. Raises UnknownJob."""
+    """Raise UnknownJob for an id that PostgreSQL could not be asked for, such as one with NUL."""
     if not job_id.isprintable():
         raise UnknownJob(job=job_id)
 

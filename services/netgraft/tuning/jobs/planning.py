@@ -1,6 +1,6 @@
-"""From a wish to an order: everything that can be checked before anything is spent.
+"""From a request to a resolved spec: everything that can be checked before anything is spent.
 
-The model is built without its weights (on meta), so looking costs seconds at most.
+The model is built without its weights (on meta), so a check costs seconds at most.
 """
 
 from dataclasses import dataclass
@@ -18,18 +18,21 @@ from netgraft.errors import (
     NotPossible,
 )
 from netgraft.language import Message
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
-from netgraft.models.losses.catalogue import fitting
 from netgraft.models.losses.outputs import must_fit
-from netgraft.models.recipe import Lora, Recipe, Retarget
+from netgraft.models.recipe import Lora, Recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.data import DataSet, open_data
-from netgraft.tuning.jobs.spec import Order, Spec, Wish
-from netgraft.tuning.train import precision, strategies
-from netgraft.tuning.train.step import main_logits, train_only
-from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.jobs.heads import head_paths
+from netgraft.tuning.jobs.launcher import Capacity
+from netgraft.tuning.jobs.spec import Request, ResolvedSpec, Spec
+from netgraft.tuning.tasks.registry import task_for
+from netgraft.tuning.tasks.task import Task
+from netgraft.tuning.train import precision
+from netgraft.tuning.train.step import train_only
+from netgraft.tuning.train.strategies import Facts
 
 SIDES = (64, 96, 128, 160, 192, 224)
 """Tried in turn when a data set's own side is too small for a model."""
@@ -40,49 +43,43 @@ REFUSALS = (RuntimeError, AssertionError, ValueError, IndexError, TypeError)
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be trained, looked at."""
+    """What is to be trained, on what, and for what."""
 
+    store: Store
     recipe: Recipe
     data: DataSet
+    task: Task
     module: nn.Module
     """On meta."""
 
 
-def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
-    """The complete order for a wish, with what was taken for granted.
+def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
+    """The resolved spec for a request, with what was assumed.
 
     Raises InvalidValue, UnknownModel, NotPossible, HeadMismatch, LossMismatch, NothingTrains,
     WeightsUnavailable, DataNotFound, OutsideDataRoots, InvalidData and NotEnoughWorkers.
     """
-    subject = look(wish, store)
-    workers, device = _place(wish, capacity)
-    facts = strategies.Facts(
-        examples=subject.data.size("train"),
-        classes=len(subject.data.class_names),
-        pretrained=subject.recipe.base.weights is not None or subject.recipe.base.file is not None,
-        batch_norm=any(isinstance(m, _BatchNorm) for m in subject.module.modules()),
-        gpu=device == "gpu",
-        workers=workers,
-        adapters=any(subject.recipe.edits_of(Lora)),
+    subject = subject_of(request, store)
+    workers, device = _place(request, capacity)
+    facts = _facts(subject, workers, device)
+    defaults = subject.task.defaults(
+        facts, optimizer=request.optimizer or "", strategy=request.strategy or ""
     )
-    defaults = strategies.classification(
-        facts, optimizer=wish.optimizer or "", strategy=wish.strategy or ""
-    )
-    batch_size = wish.batch_size or defaults.batch_size
+    batch_size = request.batch_size or defaults.batch_size
     _check_batch(batch_size, workers, facts, subject.data.reference)
-    side, why_side = _side(subject, wish.image_size, per_worker=batch_size // workers)
+    side, why_side = _side(subject, request.image_size, per_worker=batch_size // workers)
     _check_classes(subject, side)
-    loss = wish.loss or subject.recipe.loss or "cross_entropy"
+    loss = request.loss or subject.recipe.loss or subject.task.losses[0]
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
-    format_ = _precision(wish, device)
-    resolve.fetch(subject.recipe.base)
+    format_ = _precision(request, device)
+    bases.fetch(subject.recipe.base)
     subject.data.check()
     spec = Spec(
         model=subject.recipe.id,
         data=subject.data.reference,
-        epochs=wish.epochs or defaults.epochs,
-        lr=wish.lr or defaults.lr,
+        epochs=request.epochs or defaults.epochs,
+        lr=request.lr or defaults.lr,
         batch_size=batch_size // workers * workers,
         optimizer=defaults.optimizer,
         loss=loss,
@@ -91,70 +88,57 @@ def order(wish: Wish, capacity: Capacity, store: Store) -> Order:
         precision=format_.precision,
         strategy=defaults.strategy,
         image_size=side,
-        seed=0 if wish.seed is None else wish.seed,
+        seed=0 if request.seed is None else request.seed,
     )
+    usual_for = subject.task.models[0]
     because = defaults.because | {
-        "loss": "the model's own" if subject.recipe.loss else "the usual one for classification",
+        "loss": "the model's own" if subject.recipe.loss else f"the usual one for {usual_for}",
         "workers": "as many as the settings say, where there are so many",
         "device": "there is a GPU" if device == "gpu" else "there is no GPU",
         "precision": format_.because,
         "image_size": why_side,
         "seed": "the same seed gives the same numbers on the same machine",
     }
-    if wish.batch_size not in (None, spec.batch_size):
-        because["batch_size"] = f"{wish.batch_size} cannot be shared evenly by {workers} workers"
-    return Order(spec, _assumptions(wish, spec, because))
+    if request.batch_size not in (None, spec.batch_size):
+        because["batch_size"] = f"{request.batch_size} cannot be shared evenly by {workers} workers"
+    return ResolvedSpec(spec, _assumptions(request, spec, because))
 
 
-def look(wish: Wish, store: Store) -> Subject:
-    """Resolve the model and the data set and see that they can be trained together."""
-    wish.check()
-    recipe = resolve.resolve(wish.model, "pretrained", store).recipe
-    task = resolve.task(recipe.base)
-    if task not in ("classification", "unknown"):
-        problem = Message(
-            "{model} does {task}, and this version trains classifiers only.",
-            model=recipe.base.name,
-            task=task,
-        )
-        raise NotPossible(problem=problem)
-    if wish.loss is not None and wish.loss not in fitting("classification"):
-        expected = Message("one of {choices}", choices=fitting("classification"))
-        raise InvalidValue(name="loss", value=repr(wish.loss), expected=expected)
-    data = open_data(wish.data)
-    return Subject(recipe, data, build(recipe, store, device="meta"))
+def subject_of(request: Request, store: Store) -> Subject:
+    """Resolve the model and the data set and check that they can be trained together."""
+    request.check()
+    recipe = resolve.resolve(request.model, "pretrained", store).recipe
+    task = task_for(bases.task(recipe.base), recipe.base.name)
+    if request.loss is not None and request.loss not in task.losses:
+        expected = Message("one of {choices}", choices=task.losses)
+        raise InvalidValue(name="loss", value=repr(request.loss), expected=expected)
+    data = open_data(request.data)
+    return Subject(store, recipe, data, task, build(recipe, store, device="meta"))
 
 
-def head_paths(recipe: Recipe, module: nn.Module, classes: int) -> tuple[str, ...]:
-    """Module paths of the heads: those of the newest retarget, else the last layer that fits.
-
-    Raises NotPossible when no layer has as many outputs as there are classes.
-    """
-    for edit in recipe.edits_of(Retarget):
-        return tuple("head" if head.append else head.path for head in edit.heads)
-    fitting_layers = [
-        name
-        for name, layer in module.named_modules()
-        if isinstance(getattr(layer, "weight", None), torch.Tensor)
-        and layer.weight.ndim >= 2
-        and layer.weight.shape[0] == classes
-    ]
-    if not fitting_layers:
-        problem = Message("the head of this model is not known, so it cannot be trained alone.")
-        raise NotPossible(problem=problem)
-    return (fitting_layers[-1],)
+def _facts(subject: Subject, workers: int, device: str) -> Facts:
+    base = subject.recipe.base
+    return Facts(
+        examples=subject.data.size("train"),
+        classes=len(subject.data.class_names),
+        pretrained=base.weights is not None or base.file is not None,
+        batch_norm=any(isinstance(module, _BatchNorm) for module in subject.module.modules()),
+        gpu=device == "gpu",
+        workers=workers,
+        adapters=any(subject.recipe.edits_of(Lora)),
+    )
 
 
-def _place(wish: Wish, capacity: Capacity) -> tuple[int, str]:
-    device = wish.device or ("gpu" if capacity.gpus else "cpu")
+def _place(request: Request, capacity: Capacity) -> tuple[int, str]:
+    device = request.device or ("gpu" if capacity.gpus else "cpu")
     available = capacity.gpus if device == "gpu" else capacity.cpus
-    workers = wish.workers or max(1, min(settings().workers, available))
+    workers = request.workers or max(1, min(settings().workers, available))
     if workers > available:
         raise NotEnoughWorkers(asked=workers, device=device.upper(), available=available)
     return workers, device
 
 
-def _check_batch(batch_size: int, workers: int, facts: strategies.Facts, data: str) -> None:
+def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None:
     least = workers * (2 if facts.batch_norm else 1)
     if facts.examples < least:
         problem = Message(
@@ -178,7 +162,7 @@ def _check_batch(batch_size: int, workers: int, facts: strategies.Facts, data: s
 
 
 def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, str]:
-    native = resolve.preprocessing(subject.recipe.base).size
+    native = bases.preprocessing(subject.recipe.base).size
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
             return asked, ""
@@ -195,7 +179,7 @@ def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, st
 
 
 def _takes(module: nn.Module, side: int, per_worker: int) -> bool:
-    """Whether training takes squares of that side; tried on meta, with no numbers."""
+    """Whether the model trains on squares of that side; tried on meta, without numbers."""
     x_NCHW = torch.zeros(min(2, per_worker), 3, side, side, device="meta")
     try:
         with torch.no_grad():
@@ -209,7 +193,7 @@ def _check_classes(subject: Subject, side: int) -> None:
     x_NCHW = torch.zeros(2, 3, side, side, device="meta")
     try:
         with torch.no_grad():
-            model_classes = main_logits(subject.module.eval()(x_NCHW)).shape[1]
+            model_classes = subject.task.classes(subject.module.eval()(x_NCHW))
     except REFUSALS as error:
         name = subject.recipe.base.name
         problem = Message(
@@ -227,41 +211,44 @@ def _check_classes(subject: Subject, side: int) -> None:
 
 
 def _check_loss(subject: Subject, loss: str, side: int) -> None:
-    # What wants a gradient is the picture, for all layers may be frozen, and a copy of it, for
-    # a model may write over what it is given.
+    # The picture requires a gradient because all layers may be frozen; the model gets a copy
+    # because it may write over its input.
     x_NCHW = torch.zeros(2, 3, side, side, device="meta", requires_grad=True).clone()
-    logits_NK = main_logits(subject.module.train()(x_NCHW))
-    must_fit(loss, logits_NK, "classification", _short(subject.recipe))
+    answer = subject.task.answer(subject.module.train()(x_NCHW))
+    must_fit(loss, answer, subject.task.models[0], _short(subject.recipe))
 
 
 def _check_trains(subject: Subject, strategy: str) -> None:
     if strategy == "probe":
-        classes = len(subject.data.class_names)
-        train_only(subject.module, head_paths(subject.recipe, subject.module, classes))
+        heads = head_paths(subject.recipe, subject.store)
+        if not heads:
+            problem = Message("the head of this model is not known, so it cannot be trained alone.")
+            raise NotPossible(problem=problem)
+        train_only(subject.module, heads)
     if not any(parameter.requires_grad for parameter in subject.module.parameters()):
         raise NothingTrains(model=_short(subject.recipe))
 
 
 def _short(recipe: Recipe) -> str:
-    """What a user may type to mean this model."""
+    """The shortest text that a user may type for this model."""
     return recipe.id[:12] if recipe.edits else recipe.base.name
 
 
-def _precision(wish: Wish, device: str) -> precision.Choice:
-    if wish.precision is None:
+def _precision(request: Request, device: str) -> precision.Choice:
+    if request.precision is None:
         return precision.fastest(device)
-    if wish.precision == "fp16" and device == "cpu":
+    if request.precision == "fp16" and device == "cpu":
         expected = Message("fp32 or bf16 on a CPU")
         raise InvalidValue(name="precision", value="fp16", expected=expected)
-    return precision.Choice(wish.precision, "")
+    return precision.Choice(request.precision, "")
 
 
-def _assumptions(wish: Wish, spec: Spec, because: dict[str, str]) -> tuple[str, ...]:
-    """One line for each value that is not what was asked for, such as "auto"."""
+def _assumptions(request: Request, spec: Spec, because: dict[str, str]) -> tuple[str, ...]:
+    """One line for each value that differs from the request, such as one for "auto"."""
     lines = []
     for name, reason in because.items():
         value = getattr(spec, name)
-        if getattr(wish, name) != value:
+        if getattr(request, name) != value:
             shown = f"{value:g}" if isinstance(value, float) else value
             lines.append(f"{name.replace('_', ' ')} {shown}: {reason}")
     return tuple(lines)

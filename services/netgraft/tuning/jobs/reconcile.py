@@ -1,7 +1,7 @@
-"""Keeping promises: a run whose process was lost is started again.
+"""The reconciler: it starts a run again whose process was lost.
 
-Life is judged by the age of the heartbeat alone. Ray's word is not asked: after the head
-was restarted it says of dead jobs for minutes that they run.
+It judges life by the age of the heartbeat alone and does not ask Ray: for minutes after its
+head was restarted, Ray reports dead jobs as running.
 """
 
 import logging
@@ -14,20 +14,20 @@ from netgraft.errors import NetgraftError, TrainingFailed
 from netgraft.language import Message
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.workers.launch import Launcher, NoSubmission
+from netgraft.tuning.jobs.launcher import Launcher, NoSubmission
 
 logger = logging.getLogger(__name__)
 
 MOST_STARTS = 3
-"""How many times a run is started for one asking."""
+"""How many times a run is started for one request."""
 SILENT_SECONDS = 30.0
 """A driver beats every two seconds."""
 START_PATIENCE = 4
 """How many times longer a run that was only just submitted may be silent: Ray has to start
 a process for it, which on a loaded machine took more than half a minute."""
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 RETRY_SECONDS = 10.0
-"""After which a run that Ray could not take is offered again; this counts as no start."""
+"""After which a run that Ray could not take is submitted again; this counts as no start."""
 
 
 def submit(job: Job, jobs: Jobs, launcher: Launcher) -> None:
@@ -61,10 +61,10 @@ class Reconciler:
         self.silent_seconds = silent_seconds
 
     def start(self) -> None:
-        """Look every few seconds, in a thread, for as long as this process lives."""
+        """Check every few seconds, in a thread, for as long as this process lives."""
         threading.Thread(target=self._work, name="reconciler", daemon=True).start()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """See to every job that was not taken, or has been silent for too long."""
         now = time.time()
         for job in self.jobs.unsubmitted_since(now - RETRY_SECONDS):
@@ -92,8 +92,8 @@ class Reconciler:
 
     def _work(self) -> None:
         while True:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(CHECK_SECONDS)
             try:
-                self.look()
+                self.check()
             except (SQLAlchemyError, NetgraftError) as problem:
-                logger.warning("the reconciler could not look: %s", problem)
+                logger.warning("the reconciler could not check: %s", problem)

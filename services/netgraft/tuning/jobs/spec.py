@@ -1,4 +1,4 @@
-"""What to train and how: as asked for, and complete. Plain values, no torch."""
+"""What to train and how: as requested, and resolved. Plain values, no torch."""
 
 import json
 import math
@@ -21,7 +21,7 @@ WHOLE_NUMBERS = {
     "seed": (0, 2**63 - 1),
 }
 """Least and greatest value of each."""
-WORDS = {
+CHOICES = {
     "optimizer": OPTIMIZERS,
     "device": DEVICES,
     "precision": PRECISIONS,
@@ -31,8 +31,8 @@ HIGHEST_RATE = 10.0
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A tuning as asked for; None is left to the service."""
+class Request:
+    """A tuning as requested; None is left to the service."""
 
     model: str
     data: str
@@ -49,7 +49,7 @@ class Wish:
     seed: int | None = None
 
     def check(self) -> None:
-        """Look at every value that was given. Raises InvalidValue."""
+        """Raise InvalidValue for the first value that cannot be."""
         for name, (least, greatest) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= greatest:
@@ -57,10 +57,10 @@ class Wish:
                     "a whole number from {least:,} to {most:,}", least=least, most=greatest
                 )
                 raise InvalidValue(name=name, value=value, expected=expected)
-        for name, words in WORDS.items():
+        for name, choices in CHOICES.items():
             value = getattr(self, name)
-            if value is not None and value not in words:
-                expected = Message("one of {choices}", choices=list(words))
+            if value is not None and value not in choices:
+                expected = Message("one of {choices}", choices=list(choices))
                 raise InvalidValue(name=name, value=repr(value), expected=expected)
         if self.lr is not None and not (math.isfinite(self.lr) and 0 < self.lr <= HIGHEST_RATE):
             expected = Message(
@@ -77,7 +77,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Spec:
-    """A complete tuning; `model` is an id and `data` opens from any folder."""
+    """A tuning with every value chosen; `model` is an id, and `data` opens from any folder."""
 
     model: str
     data: str
@@ -94,6 +94,7 @@ class Spec:
     seed: int
 
     def plain(self) -> dict[str, Any]:
+        """As JSON takes it."""
         return asdict(self)
 
     @classmethod
@@ -102,8 +103,8 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Order:
-    """A complete tuning with what was taken for granted, as the database keeps it."""
+class ResolvedSpec:
+    """A spec and what was assumed for it, as the database keeps both."""
 
     spec: Spec
     assumptions: tuple[str, ...] = ()

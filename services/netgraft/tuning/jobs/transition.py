@@ -1,4 +1,4 @@
-"""Changes of a job's row, each with the event that tells it, inside one transaction."""
+"""Changes of a job's row, each with the event that records it, inside one transaction."""
 
 import time
 from dataclasses import replace
@@ -43,17 +43,17 @@ def end(
     facts: dict[str, Any] | None = None,
     **of: Any,
 ) -> bool:
-    """End a living job and tell so; False when it was not living (or not `of` that run)."""
-    told = {"error_reason": error.reason, "error_message": to_json(error)} if error else {}
+    """End a living job and record it; False when it was not living (or not `of` that run)."""
+    failure = {"error_reason": error.reason, "error_message": to_json(error)} if error else {}
     ended = {"state": state, "ended": time.time(), "cancel_asked": False}
-    if not change(session, job_id, {**ended, **told, **(facts or {})}, **of):
+    if not change(session, job_id, {**ended, **failure, **(facts or {})}, **of):
         return False
     message = error.message if error else ""
-    tell(session, job_id, Event(Kind.STATE, state=state, message=message))
+    append(session, job_id, Event(Kind.STATE, state=state, message=message))
     return True
 
 
-def tell(session: Session, job_id: str, event: Event) -> None:
+def append(session: Session, job_id: str, event: Event) -> None:
     """Append an event of the present attempt. The row must have been written before."""
     attempt = session.scalar(select(JobRow.attempt).where(JobRow.id == job_id))
     events.append(session, job_id, replace(event, attempt=attempt or 1))

@@ -1,1 +1,1 @@
-"""What a run leaves for people: curves and measurements."""
+"""What a run leaves: figures, curves, the tuned model; and what is measured of a model."""

@@ -1,7 +1,7 @@
-"""What a layer reads, on average, for each class of a data set: where a new head may start.
+"""The mean of a layer's input for each class of a data set, from which a new head may start.
 
 A head that measures the distance to the mean of each class (Mensink et al. 2013) is linear:
-−s/2 · ‖f − μ‖² is s μ·f − s/2 · ‖μ‖² but for what all classes share. The scale s is the one under
+−s/2 · ‖f − μ‖² is s μ·f − s/2 · ‖μ‖² plus what all classes share. The scale s is the one under
 which the examples themselves are most likely (temperature scaling, Guo et al. 2017).
 """
 
@@ -14,17 +14,18 @@ from torch import Tensor, nn
 
 from netgraft.errors import InvalidData, InvalidValue, NotPossible, UnknownModule
 from netgraft.language import Message
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.tuning.data.kinds import open_data
 from netgraft.tuning.data.loading import Normaliser, load
+from netgraft.tuning.tasks.classification import TASK
 
 BATCH = 32
 MOST_EXAMPLES = 2_000
-"""Examples that are looked at where nobody says; more move a mean little."""
+"""Examples that are read where no number is given; more of them move a mean little."""
 LARGEST = 20_000
 
 MEANS, SCALE = "means", "scale"
@@ -33,7 +34,7 @@ MEANS, SCALE = "means", "scale"
 
 @dataclass(frozen=True)
 class Measured:
-    """How it goes, and at the end what came out."""
+    """The progress of a measurement, and at its end the result."""
 
     done: int
     total: int
@@ -47,32 +48,32 @@ def mean_features(
 ) -> Iterator[Measured]:
     """Run the examples to train on through a model, as it is, up to a layer.
 
-    `layer` is the path of a Linear or a convolution; what a convolution reads is averaged over
-    space, what a Linear reads of several tokens over these. Raises UnknownModule, InvalidValue,
+    `layer` is the path of a Linear or a convolution; the input of a convolution is averaged over
+    space, that of a Linear over its tokens. Raises UnknownModule, InvalidValue,
     NotPossible, DataNotFound, InvalidData and WeightsUnavailable.
     """
     most = most_examples or MOST_EXAMPLES
     if not 0 < most <= LARGEST:
         expected = Message("from {least:,} to {most:,}", least=1, most=LARGEST)
         raise InvalidValue(name="most_examples", value=most, expected=expected)
-    if resolve.task(recipe.base) not in ("classification", "unknown"):
+    if bases.task(recipe.base) not in TASK.models:
         problem = Message("class means are measured on models that tell pictures apart.")
         raise NotPossible(problem=problem)
     opened = open_data(data)
     opened.check()
-    resolve.fetch(recipe.base)
+    bases.fetch(recipe.base)
     module = build(recipe, store).eval()
     _must_have(module, layer)
-    taste = resolve.preprocessing(recipe.base)
-    examples = opened.examples("train", opened.side or taste.size)
+    preprocessing = bases.preprocessing(recipe.base)
+    examples = opened.examples("train", opened.side or preprocessing.size)
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(examples), generator=generator)[:most].tolist()
     order = [chosen[at : at + BATCH] for at in range(0, len(chosen), BATCH)]
-    normalise = Normaliser(taste.mean, taste.std, torch.device("cpu"))
+    normalise = Normaliser(preprocessing.mean, preprocessing.std, torch.device("cpu"))
     features: list[Tensor] = []
     labels: list[Tensor] = []
     yield Measured(0, len(chosen))
-    for x_NCHW, labels_N in normalise(load(examples, order, seed=None)):
+    for x_NCHW, labels_N in normalise(load(examples, order, TASK.collate, seed=None)):
         features.append(_read(module, layer, x_NCHW))
         labels.append(labels_N)
         yield Measured(sum(map(len, labels)), len(chosen))
@@ -90,23 +91,23 @@ def _must_have(module: nn.Module, layer: str) -> None:
         raise UnknownModule(path=layer, nearest=", ".join(nearest(layer, known)))
 
 
-class _Enough(Exception):
+class _Reached(Exception):
     """The layer has been reached: what comes after it is not needed."""
 
 
 @torch.no_grad()
 def _read(module: nn.Module, layer: str, x_NCHW: Tensor) -> Tensor:
-    """features_NF that a layer reads."""
+    """The layer's input as features_NF."""
     found: list[Tensor] = []
 
     def keep(_: nn.Module, given: tuple[Tensor, ...]) -> None:
         found.append(given[0])
-        raise _Enough
+        raise _Reached
 
     hook = module.get_submodule(layer).register_forward_pre_hook(keep)
     try:
         module(x_NCHW)
-    except _Enough:
+    except _Reached:
         pass
     finally:
         hook.remove()

@@ -8,12 +8,12 @@ from netgraft.tuning.jobs.events import Event, Kind
 
 
 def folder(job_id: str) -> Path:
-    """Where a run's event files lie."""
+    """The folder of a run's event files."""
     return settings().folder / "runs" / job_id / "tensorboard"
 
 
 class Board:
-    """Writes what happens as scalars. Made in the thread that uses it: its import takes long."""
+    """Writes events as scalars. Make it in the thread that uses it: its import takes long."""
 
     def __init__(self, job_id: str, first_step: int) -> None:
         """Steps from `first_step` on that an earlier attempt wrote are hidden."""
@@ -25,7 +25,7 @@ class Board:
         private.close_all(place)
 
     def write(self, event: Event) -> None:
-        """Put an event's figures on their curves."""
+        """Add an event's figures to their curves."""
         if event.kind is Kind.STEP:
             figures = {"train/loss": event.loss, "train/lr": event.lr}
             figures["train/images_per_second"] = event.images_per_second

@@ -1,8 +1,8 @@
-"""Checkpoints: the whole state of a run, written whole under a name that tells its content.
+"""Checkpoints: the whole state of a run, in files whose names hold a digest of their content.
 
-A file lies in the store as `runs/JOB/STEP-DIGEST.ckpt`. It is written under another name
-first, and read only when its SHA-256 begins with DIGEST, so half a file is never met: the
-one before it is taken. Only tensors and plain values are unpickled.
+The store keeps them as `runs/JOB/STEP-DIGEST.ckpt`. A file is written under another name
+first, and read only when its SHA-256 begins with DIGEST: in the place of half a file the one
+before it is taken. Only tensors and plain values are unpickled.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import torch
 from netgraft.store.store import Store
 
 KEPT = 2
-"""The newest, and one more in case that one is damaged."""
+"""The newest, and one more in case the newest is damaged."""
 DIGITS = 16
 
 
@@ -31,13 +31,13 @@ def save(store: Store, job_id: str, step: int, state: dict[str, Any]) -> None:
 
 
 def clear(store: Store, job_id: str) -> None:
-    """Drop all checkpoints of a job that has come to its result."""
+    """Drop all checkpoints of a job that has its result."""
     for name in list(_newest_first(store, job_id)):
         store.files.rm(f"{store.root}/{_folder(job_id)}/{name}")
 
 
 def newest(store: Store, job_id: str) -> dict[str, Any] | None:
-    """The state to go on from, on the CPU; None when there is none."""
+    """The state to go on from, on the CPU; None when there is no checkpoint."""
     for name in _newest_first(store, job_id):
         data = store.read(_folder(job_id), name)
         digest = name.removesuffix(".ckpt").rpartition("-")[2]

@@ -43,6 +43,6 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _has_amx() -> bool:
-    # Private in torch since 2.4; where it is missing there is no answer, so no bf16.
+    # Private in torch since 2.4; where it is missing, AMX is not known of, so no bf16.
     asked = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(asked and asked())

@@ -1,7 +1,7 @@
 """The learning rate as a function of the step: a linear warm-up, then a half cosine.
 
-Cosine: SGDR, arXiv:1608.03983. Warm-up: arXiv:1706.02677. A function needs no state, so
-a resumed run has the rate it would have had.
+Cosine: SGDR, arXiv:1608.03983. Warm-up: arXiv:1706.02677. It needs no state, so
+a resumed run has the rates that an undisturbed one has.
 """
 
 import math

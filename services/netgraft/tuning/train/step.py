@@ -1,10 +1,10 @@
-"""One training step of a classifier on one device.
+"""One training step of a model on one device.
 
-Knows no data set, no job and no Ray: torch alone is enough. Distribution is laid around
-it by `wrap` (such as DistributedDataParallel), which gets the module and gives the callable
-that the forward pass goes through.
+Knows no data set, no task in particular, no job and no Ray: torch alone is enough.
+Distribution is laid around it by `wrap` (such as DistributedDataParallel), which gets the
+module and returns the callable that the forward pass goes through.
 
-Shapes: N batch, K classes, C channels, H and W pixels.
+Shapes: N batch, C channels, H and W pixels.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -15,14 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.models.edits.norms import frozen_norms
+from netgraft.tuning.train.objective import Batch, Objective, Tally
 from netgraft.tuning.train.precision import autocast, channels_last_pays
 from netgraft.tuning.train.schedule import Schedule
 
-Batch = tuple[Tensor, Tensor]
-"""x_NCHW and labels_N, on the learner's device."""
-
-AUXILIARY_WEIGHT = 0.3
-"""Share of an auxiliary head's loss (GoogLeNet, arXiv:1409.4842, section 5)."""
+IMAGES = 4
+"""Dimensions of x_NCHW, for which torch has a memory layout of its own (channels_last)."""
 
 DECAYED_FROM = 2
 """Weight decay is for matrices and kernels; biases and norms have one dimension."""
@@ -30,7 +28,7 @@ DECAYED_FROM = 2
 
 @dataclass(frozen=True)
 class StepConfig:
-    """How to step."""
+    """How steps are taken."""
 
     schedule: Schedule
     optimizer: str = "adamw"
@@ -46,38 +44,25 @@ class StepConfig:
     seed: int = 0
 
 
-@dataclass
-class Tally:
-    """Sums over examples, so that the parts of several workers add up."""
-
-    examples: float = 0
-    correct: float = 0
-    loss: float = 0
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Share of right answers and mean loss."""
-        count = max(1.0, self.examples)
-        return {"accuracy": self.correct / count, "loss": self.loss / count}
-
-
 class Learner:
     """A module, its optimizer, and the count of steps taken."""
 
     def __init__(
         self,
         module: nn.Module,
-        loss: nn.Module,
+        objective: Objective,
+        criterion: nn.Module,
         config: StepConfig,
         *,
         device: torch.device,
         head: Collection[str] = (),
         wrap: Callable[[nn.Module], nn.Module] = lambda module: module,
     ) -> None:
-        """`head` holds the paths of the modules that learn at the head's rate.
+        """`criterion` is the loss module that the objective applies; `head` holds the paths of
+        the modules that learn at the head's rate.
 
         Parameters whose requires_grad is False stay as they are, to the bit. Raises
-        ValueError when none is left to train.
+        ValueError when no parameter is left to train.
         """
         self.layout = (
             torch.channels_last if channels_last_pays(config.precision) else torch.contiguous_format
@@ -85,7 +70,8 @@ class Learner:
         self.module = module.to(device)
         if self.layout is torch.channels_last:
             self.module.to(memory_format=torch.channels_last)
-        self.loss = loss.to(device)
+        self.objective = objective
+        self.criterion = criterion.to(device)
         self.config = config
         self.device = device
         self.steps = 0
@@ -108,9 +94,9 @@ class Learner:
         self._train_mode()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group["times"]
-        x_NCHW, labels_N = self._placed(batch)
+        placed = self._placed(batch)
         with autocast(self.device, self.config.precision):
-            loss = self._loss(self.forward(x_NCHW), labels_N)
+            loss = self.objective.loss(self.criterion, self.forward, placed)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
         if self.config.clip:
@@ -123,16 +109,13 @@ class Learner:
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Batch]) -> Tally:
-        """Accuracy and loss over examples, as the module will be used: in eval mode."""
+        """The objective's figures over batches, of the module as it will be used: in eval mode."""
         self.module.eval()
-        tally = Tally()
+        tally = self.objective.tally()
         for batch in batches:
-            x_NCHW, labels_N = self._placed(batch)
+            placed = self._placed(batch)
             with autocast(self.device, self.config.precision):
-                logits_NK = main_logits(self.module(x_NCHW)).float()
-            tally.examples += len(labels_N)
-            tally.correct += float((logits_NK.argmax(1) == labels_N).sum())
-            tally.loss += float(self.loss(logits_NK, labels_N)) * len(labels_N)
+                self.objective.measure(self.criterion, self.module, placed, tally)
         return tally
 
     def gradients(self) -> dict[str, float]:
@@ -161,16 +144,19 @@ class Learner:
         self.steps = state["steps"]
 
     def _placed(self, batch: Batch) -> Batch:
-        x_NCHW, labels_N = batch
-        x_NCHW = x_NCHW.to(self.device, non_blocking=True, memory_format=self.layout)
-        return x_NCHW, labels_N.to(self.device, non_blocking=True)
+        """A batch on the device, its images in the memory layout of the module."""
+        given, target = batch
+        return self._moved(given, self.layout), self._moved(target, torch.preserve_format)
 
-    def _loss(self, output: Any, labels_N: Tensor) -> Tensor:
-        main, *auxiliary = every_logits(output)
-        loss: Tensor = self.loss(main.float(), labels_N)
-        for logits_NK in auxiliary:
-            loss = loss + AUXILIARY_WEIGHT * self.loss(logits_NK.float(), labels_N)
-        return loss
+    def _moved(self, value: Any, layout: torch.memory_format) -> Any:
+        if isinstance(value, Tensor):
+            kept = layout if value.ndim == IMAGES else torch.preserve_format
+            return value.to(self.device, non_blocking=True, memory_format=kept)
+        if isinstance(value, dict):
+            return {name: self._moved(part, layout) for name, part in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(self._moved(part, layout) for part in value)
+        return value
 
     def _train_mode(self) -> None:
         self.module.train()
@@ -179,24 +165,6 @@ class Learner:
 
     def _trained(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
-
-
-def main_logits(output: Any) -> Tensor:
-    """The classifier's answer out of whatever a forward pass gives."""
-    return every_logits(output)[0]
-
-
-def every_logits(output: Any) -> list[Tensor]:
-    """The main logits_NK first, then those of auxiliary heads.
-
-    torchvision's GoogLeNet and Inception name their fields; others give a tuple or list.
-    """
-    if isinstance(output, Tensor):
-        return [output]
-    if hasattr(output, "logits"):
-        others = (getattr(output, name) for name in output._fields if name != "logits")
-        return [output.logits, *(tensor for tensor in others if tensor is not None)]
-    return [tensor for tensor in output if isinstance(tensor, Tensor)]
 
 
 def train_only(module: nn.Module, paths: Collection[str]) -> None:

@@ -1,14 +1,10 @@
-"""How to fine-tune when it was not said: functions that return frozen defaults.
+"""How to fine-tune where nothing was asked for: functions that return frozen defaults.
 
-Held to by tests/tuning/test_recipes.py: mobilenet_v2 with its ImageNet weights tells the
-held-out digits apart after two epochs, whatever the seed.
+tests/tuning/test_recipes.py holds them to this: mobilenet_v2 with its ImageNet weights
+classifies the held-out digits after two epochs, whatever the seed.
 """
 
 from dataclasses import dataclass, field
-
-from netgraft.tuning.jobs.spec import Spec
-from netgraft.tuning.train.schedule import Schedule
-from netgraft.tuning.train.step import StepConfig
 
 FEW = 20
 """Pictures per class below which training all layers mostly learns the pictures by heart."""
@@ -16,7 +12,7 @@ FEW = 20
 
 @dataclass(frozen=True)
 class Facts:
-    """What the defaults hang on."""
+    """What the defaults depend on."""
 
     examples: int
     """To train on."""
@@ -27,7 +23,7 @@ class Facts:
     gpu: bool
     workers: int
     adapters: bool = False
-    """Whether LoRA adapters stand for the layers: they and the heads train, and little more."""
+    """Whether LoRA adapters train in the place of the layers, beside the heads."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +38,8 @@ class Defaults:
     because: dict[str, str] = field(default_factory=dict)
 
 
-def classification(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
-    """Defaults for one label per picture; `optimizer` and `strategy` as far as they were said."""
+def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
+    """Defaults for one label per picture; `optimizer` and `strategy` are "" where left open."""
     chosen = strategy if strategy in ("full", "probe") else _strategy(facts)
     stepping = optimizer or "adamw"
     epochs = min(30, max(3, round(6000 / max(1, facts.examples))))
@@ -60,18 +56,6 @@ def classification(facts: Facts, *, optimizer: str = "", strategy: str = "") -> 
     return Defaults(epochs, batch_size, stepping, _rate(facts, stepping, chosen), chosen, because)
 
 
-def step_config(spec: Spec, total_steps: int) -> StepConfig:
-    """How a complete specification steps; a tenth of the steps, at most 500, warm up."""
-    sgd = spec.optimizer == "sgd"
-    return StepConfig(
-        schedule=Schedule(spec.lr, min(500, max(1, total_steps // 10)), total_steps),
-        optimizer=spec.optimizer,
-        precision=spec.precision,
-        weight_decay=1e-4 if sgd else 0.01,
-        seed=spec.seed,
-    )
-
-
 def _strategy(facts: Facts) -> str:
     few = facts.examples < FEW * facts.classes
     return "probe" if facts.pretrained and few and not facts.adapters else "full"
@@ -79,7 +63,7 @@ def _strategy(facts: Facts) -> str:
 
 def _why(strategy: str, facts: Facts) -> str:
     if facts.adapters and strategy == "full":
-        return "the LoRA adapters train, and what else is not frozen"
+        return "the LoRA adapters train, and all else that is not frozen"
     each = facts.examples / max(1, facts.classes)
     if strategy == "probe":
         return f"about {each:.0f} pictures per class are too few to train every layer"

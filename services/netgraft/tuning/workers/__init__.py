@@ -1,1 +1,1 @@
-"""The processes that train, and on Ray their placement. Knows no data set."""
+"""The processes that train, and on Ray their placement. Knows no data set and no task."""

@@ -1,7 +1,7 @@
 """Laying Ray Train around a function that trains: workers, process group, restarts.
 
 Knows no data set and no model. Ray Train v2's own checkpoints are not used: `report` waits
-for the controller's next look, and ours hold the place inside an epoch.
+for the controller's next poll, and ours hold the place inside an epoch.
 """
 
 import logging
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netgraft.private import OTHERS
-from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.jobs.launcher import Capacity
 
 if TYPE_CHECKING:
     from netgraft.tuning.workers.group import Group
@@ -38,7 +38,7 @@ class Placement:
 
 
 class WorkersFailed(Exception):
-    """The workers failed more often than they are started again; says how, in one line."""
+    """The workers failed more often than they are started again. Its text is one line: how."""
 
 
 Work = Callable[[str, "Group"], None]

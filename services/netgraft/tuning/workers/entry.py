@@ -1,7 +1,7 @@
 """The driver of a tuning run: `python -m netgraft.tuning.workers.entry JOB RAY_ADDRESS`.
 
-It lives as long as the run: it shows so in the database, starts the workers, and says how
-it ended when they could not. Torch is first imported in the workers' processes.
+It lives as long as the run: it beats in the database, starts the workers, and records how the
+run ended when they could not. Torch is first imported in the workers' processes.
 """
 
 import logging
@@ -38,7 +38,7 @@ def main(job_id: str, address: str) -> None:
         _fit(job, address)
     except WorkersFailed as failure:
         logger.error("%s: %s", job_id, failure)
-        jobs.lose(job_id, job.submission, _in_words(str(failure)))
+        jobs.lose(job_id, job.submission, _as_error(str(failure)))
     else:
         lost = TrainingFailed(problem=Message("its workers ended without a result."))
         jobs.lose(job_id, job.submission, lost)
@@ -52,13 +52,13 @@ def _fit(job: Job, address: str) -> None:
     from netgraft.tuning.workers.worker import carry_out
 
     ray.init(address=address, logging_level=logging.WARNING)
-    spec = job.order.spec
+    spec = job.spec
     placement = Placement.spread(spec.workers, spec.device, RayLauncher().capacity())
     folder = make_folder(settings().folder / "runs" / job.id / "ray")
     fit(carry_out, placement, name=job.id, folder=str(folder))
 
 
-def _in_words(line: str) -> TrainingFailed:
+def _as_error(line: str) -> TrainingFailed:
     if "died" in line.lower() or "killed" in line.lower():
         problem = Message(
             "a worker process died again and again. When memory is short, a smaller batch "

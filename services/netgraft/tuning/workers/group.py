@@ -23,7 +23,7 @@ BUFFERS = (
 
 @dataclass(frozen=True)
 class Group:
-    """This process's place. All ranks call the same methods in the same order."""
+    """This process's place among the ranks. All ranks call the same methods in the same order."""
 
     rank: int
     workers: int
@@ -31,15 +31,15 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that speaks for all."""
+        """Whether this is rank 0, which writes and decides for all."""
         return self.rank == 0
 
     def wrap(self, module: nn.Module) -> nn.Module:
         """The module with gradients averaged over the ranks.
 
         Running statistics of batch norms are not broadcast with every step: each worker
-        keeps its own and `average_buffers` makes them one where it matters.
-        static_graph lets parameters that a forward pass never uses stand by.
+        keeps its own, and `average_buffers` makes them equal where it matters.
+        static_graph allows parameters that a forward pass never uses.
         """
         if self.workers == 1:
             return module

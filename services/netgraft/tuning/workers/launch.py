@@ -1,17 +1,16 @@
 """Starting and stopping runs: the Ray job of each submission.
 
-The edge takes a `Launcher`; `RayLauncher` is the real one. It needs a Ray that this
-process is connected to, as a Serve replica is.
+`RayLauncher` needs a Ray that this process is connected to, as a Serve replica is.
 """
 
 import logging
 import shlex
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from netgraft.errors import Unreachable
 from netgraft.settings import settings
+from netgraft.tuning.jobs.launcher import Capacity, NoSubmission
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -26,7 +25,7 @@ RUN_ENVIRONMENT = {
     # Without both a stopped job leaves a process behind.
     "RAY_JOB_STOP_SIGNAL": "SIGINT",
     "RAY_JOB_STOP_WAIT_TIME_S": "20",
-    # Seconds between the Train controller's looks at its workers: 2 by default, which
+    # Seconds between the Train controller's polls of its workers: 2 by default, which
     # the end of a run and the restart of a worker wait for.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # Each of these would cost a process or two for every run.
@@ -35,31 +34,6 @@ RUN_ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
-
-
-class NoSubmission(Exception):
-    """Ray could not be asked."""
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What the cluster has in all, whether or not it is in use."""
-
-    cpus: int
-    gpus: int
-
-
-class Launcher(Protocol):
-    """Where runs are carried out."""
-
-    def capacity(self) -> Capacity:
-        """What there is. Raises Unreachable when there is no cluster."""
-
-    def submit(self, job_id: str, submission: str) -> None:
-        """Start a run. Raises NoSubmission."""
-
-    def stop(self, submission: str) -> None:
-        """End a run and its processes, soon; quietly when it is over. Raises NoSubmission."""
 
 
 class RayLauncher:
@@ -76,8 +50,8 @@ class RayLauncher:
     def submit(self, job_id: str, submission: str) -> None:
         import ray
 
-        # Ray tells a job the address of whichever local cluster it finds first; with two on
-        # one machine that may be the other, so the run is told its own.
+        # Ray gives a job the address of whichever local cluster it finds first; with two on one
+        # machine that may be the other, so the run gets its own as an argument.
         address = ray.get_runtime_context().gcs_address
         command = shlex.join(
             [sys.executable, "-m", "netgraft.tuning.workers.entry", job_id, address]

@@ -1,4 +1,4 @@
-"""What a run tells about itself, written beside the training by a thread of its own.
+"""What a run reports of itself, written beside the training by a thread of its own.
 
 The step loop hands events over and goes on at once. Progress that comes faster than it
 can be written is thinned out, the newest kept; nothing else is ever dropped.
@@ -20,32 +20,28 @@ logger = logging.getLogger(__name__)
 
 WRITE_SECONDS = 0.2
 """Progress is written at most so often, so five times a second."""
-LOOK_SECONDS = 0.4
+CHECK_SECONDS = 0.4
 """With nothing to write, the database is asked so often whether to stop."""
 
 
 @dataclass
-class Orders:
-    """What the thread learnt, for the step loop to act on."""
+class Signals:
+    """What the thread found out, for the step loop to act on."""
 
     cancel: bool = False
     superseded: bool = False
     error: Exception | None = None
 
-    @property
-    def stop(self) -> bool:
-        return self.cancel or self.superseded or self.error is not None
-
 
 @dataclass
-class Diary:
+class ProgressWriter:
     """Rank 0's record of one attempt. Use as a context manager."""
 
     jobs: Jobs
     job_id: str
     attempt: int
     first_step: int
-    orders: Orders = field(default_factory=Orders)
+    signals: Signals = field(default_factory=Signals)
 
     def __post_init__(self) -> None:
         self._waiting: list[Event] = []
@@ -53,9 +49,9 @@ class Diary:
         self._writing = False
         self._closing = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="diary", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="progress", daemon=True)
 
-    def __enter__(self) -> "Diary":
+    def __enter__(self) -> "ProgressWriter":
         self._thread.start()
         return self
 
@@ -67,7 +63,7 @@ class Diary:
         self._thread.join(timeout=10)
 
     def write(self, event: Event) -> None:
-        """Hand an event over."""
+        """Hand an event over; of progress not yet written, the newest stays."""
         with self._changed:
             if event.kind is Kind.STEP:
                 self._progress = event
@@ -85,32 +81,32 @@ class Diary:
         return bool(self._waiting) or self._progress is not None or self._writing
 
     def _over(self) -> bool:
-        return self.orders.superseded or self.orders.error is not None
+        return self.signals.superseded or self.signals.error is not None
 
     def _work(self) -> None:
         board: Board | None = None
         try:
             while (events := self._next()) is not None:
-                self.orders.cancel |= self.jobs.record(self.job_id, self.attempt, events)
+                self.signals.cancel |= self.jobs.record(self.job_id, self.attempt, events)
                 self._written()
                 for event in events:
                     board = board or Board(self.job_id, self.first_step)
                     board.write(event)
                 time.sleep(0 if self._closing else WRITE_SECONDS)
         except Superseded:
-            self.orders.superseded = True
+            self.signals.superseded = True
         except (NetgraftError, OSError, SQLAlchemyError) as error:
-            logger.warning("the diary of %s ends: %s", self.job_id, error)
-            self.orders.error = error
+            logger.warning("progress of %s is no longer written: %s", self.job_id, error)
+            self.signals.error = error
         finally:
             if board:
                 board.close()
             self._written()
 
     def _next(self) -> list[Event] | None:
-        """What to write now, maybe nothing; None when the diary closes."""
+        """What to write now, maybe nothing; None when the writer is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending() or self._closing, LOOK_SECONDS)
+            self._changed.wait_for(lambda: self._pending() or self._closing, CHECK_SECONDS)
             taken = [*self._waiting, *filter(None, [self._progress])]
             if self._closing and not taken:
                 return None

@@ -1,63 +1,44 @@
-"""One worker's way through a job: prepare, train, measure, hand over the tuned model.
+"""One rank's way through a job: prepare, train, measure, hand over the tuned model.
 
-All workers go through it alike; rank 0 also keeps the diary, writes checkpoints and stores
-the result. Knows no Ray: one worker can run it in-process.
+All ranks go through it alike; rank 0 also writes the progress, the checkpoints and the
+result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
 import math
-import os
 import time
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from netgraft.errors import TrainingFailed
 from netgraft.language import Message
-from netgraft.models import resolve
-from netgraft.models.build import build
-from netgraft.models.losses.catalogue import make_loss
-from netgraft.models.recipe import Tuned
-from netgraft.models.recipes import get_recipe, put_recipe
-from netgraft.models.values import drawn_names
+from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
-from netgraft.store import gradients
 from netgraft.store.store import Store
-from netgraft.tuning.data import open_data
-from netgraft.tuning.data.loading import (
-    Normaliser,
-    epoch_order,
-    load,
-    measured_order,
-    steps_per_epoch,
-)
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
-from netgraft.tuning.jobs.planning import head_paths
-from netgraft.tuning.train import checkpoint, strategies
-from netgraft.tuning.train.step import Learner, train_only
+from netgraft.tuning.results.evaluation import evaluate
+from netgraft.tuning.results.tuned import store_tuned
+from netgraft.tuning.train import checkpoint
 from netgraft.tuning.workers.group import Group
-from netgraft.tuning.workers.progress import Diary
-from netgraft.tuning.workers.throughput import Pace
-
-NOTHING_IGNORED = -100
-"""No class index: pixels may be of class "ignore", whole pictures may not."""
+from netgraft.tuning.workers.prepare import Batches, learner_for, task_of
+from netgraft.tuning.workers.progress import ProgressWriter
+from netgraft.tuning.workers.throughput import Throughput
 
 GO_ON, SAVE, STOP, LEAVE = range(4)
-"""What rank 0 tells all: go on; save and go on; save and stop; leave at once."""
+"""Rank 0's command to all: go on; save and go on; save and stop; leave at once."""
 
 
 class Interrupted(Exception):
-    """The run was told to stop and has saved what it had."""
+    """The run was asked to stop and has saved what it had."""
 
 
 def run(job_id: str, group: Group, store: Store) -> None:
-    """Train a job to its end, or until it is cancelled or taken over.
+    """Train a job to its end, or until it is cancelled or another attempt has taken it over.
 
-    Raises NetgraftError for what starting again would not mend.
+    Raises NetgraftError for what would fail again in another attempt.
     """
     jobs = Jobs(store)
     attempt = _begin(jobs, job_id, group)
@@ -87,117 +68,117 @@ class Run:
     metrics: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        spec = self.job.order.spec
-        self.spec = spec
-        self.recipe = get_recipe(self.store, spec.model)
-        self.data = open_data(spec.data)
-        self.train = self.data.examples("train", spec.image_size)
-        self.held_out = self.data.examples("held_out", spec.image_size)
-        self.share = spec.batch_size // self.group.workers
-        self.per_epoch = steps_per_epoch(len(self.train), self.share * self.group.workers)
-        self.total = self.per_epoch * spec.epochs
-        self.learner = self._learner()
-        taste = resolve.preprocessing(self.recipe.base)
-        self.normalise = Normaliser(taste.mean, taste.std, self.group.device)
+        self.spec = self.job.spec
+        self.recipe = get_recipe(self.store, self.spec.model)
+        task = task_of(self.recipe)
+        self.batches = Batches(self.spec, self.recipe, task, self.group)
+        self.total = self.batches.per_epoch * self.spec.epochs
+        self.learner = learner_for(self.spec, self.recipe, task, self.total, self.group, self.store)
+        self.throughput = Throughput(self.total, self.spec.batch_size)
         self.saved = time.monotonic()
 
     def carry_out(self) -> None:
-        """Train what is left, then store the result."""
-        if not self.group.leads:
-            self._restore()
-            self._train(None)
+        """Train what is left; rank 0 also stores the result."""
+        if self.group.leads:
+            self._lead()
             return
+        self._restore()
+        try:
+            self._train(None)
+        except Interrupted:
+            return
+
+    def _lead(self) -> None:
         before = {name: value.clone() for name, value in self.learner.module.state_dict().items()}
         self._restore()
         jobs = Jobs(self.store)
-        with Diary(jobs, self.job.id, self.attempt, self.learner.steps) as diary:
+        with ProgressWriter(jobs, self.job.id, self.attempt, self.learner.steps) as writer:
             try:
-                self._train(diary)
+                self._train(writer)
             except Interrupted:
-                diary.flush()
-                self._stop(jobs, diary)
+                writer.flush()
+                self._stop(jobs, writer)
                 return
-        if diary.orders.error:
-            raise diary.orders.error
-        model = self._store_result(before)
+        if writer.signals.error:
+            raise writer.signals.error
+        model = store_tuned(
+            self.recipe,
+            self.learner,
+            before,
+            self.store,
+            job=self.job.id,
+            class_names=self.batches.class_names,
+            metrics=self.metrics,
+        )
         jobs.succeed(self.job.id, self.attempt, model, self.metrics)
         checkpoint.clear(self.store, self.job.id)
 
     # Training
 
-    def _train(self, diary: Diary | None) -> None:
-        spec = self.spec
-        pace = Pace(self.total, spec.batch_size)
-        try:
-            while self.learner.steps < self.total:
-                self._epoch(diary, pace)
-                self._measure(diary)
-        except Interrupted:
-            if diary is not None:
-                raise
+    def _train(self, writer: ProgressWriter | None) -> None:
+        """All epochs that are left, each measured at its end. Raises Interrupted."""
+        self.throughput.start()
+        while self.learner.steps < self.total:
+            self._epoch(writer)
+            self._measure(writer)
 
-    def _epoch(self, diary: Diary | None, pace: Pace) -> None:
+    def _epoch(self, writer: ProgressWriter | None) -> None:
         """The steps that are left of the present epoch."""
-        epoch, taken = divmod(self.learner.steps, self.per_epoch)
-        order = epoch_order(
-            len(self.train),
-            self.share * self.group.workers,
-            epoch=epoch,
-            seed=self.spec.seed,
-            rank=self.group.rank,
-            workers=self.group.workers,
-        )
-        batches = load(
-            self.train, order[taken:], seed=self.spec.seed + epoch, threads=self._threads
-        )
-        for batch in self.normalise(batches):
+        epoch, taken = divmod(self.learner.steps, self.batches.per_epoch)
+        throughput = self.throughput
+        for batch in self.batches.to_train(epoch, taken):
             rate = self.learner.rate
             loss = self.learner.step(batch, self.group.rank)
-            pace.stepped()
-            if diary and pace.tells():
-                diary.write(self._progress(pace, loss, rate))
-            if self.learner.steps % self.per_epoch and pace.looks():
-                self._obey(diary, pace)
+            throughput.stepped()
+            if writer and throughput.report_is_due():
+                writer.write(self._progress(loss, rate))
+            if self.learner.steps % self.batches.per_epoch and throughput.check_is_due():
+                self._obey(writer)
 
-    def _obey(self, diary: Diary | None, pace: Pace) -> None:
-        """Do what rank 0 says, on all ranks at the same step. Raises Interrupted."""
-        word, steps = self.group.agree([self._word(diary), pace.steps_to_next_look()])
-        pace.look_after(int(steps))
-        if diary and diary.orders.error:
-            raise diary.orders.error
-        if word in (SAVE, STOP):
-            self._save(diary)
-        if word in (STOP, LEAVE):
+    def _measure(self, writer: ProgressWriter | None) -> None:
+        """Measure on what is held out, over all ranks; write the figures and a checkpoint."""
+        self.group.average_buffers(self.learner.module)
+        self.metrics = evaluate(self.learner, self.batches.to_measure(), self.group.total)
+        if not math.isfinite(self.metrics["loss"]):
+            raise self._diverged(self.metrics["loss"])
+        if writer:
+            writer.write(self._event(Kind.EPOCH, loss=self.metrics["loss"], metrics=self.metrics))
+        self._save(writer)
+
+    # What rank 0 commands
+
+    def _obey(self, writer: ProgressWriter | None) -> None:
+        """Do as rank 0 commands, on all ranks after the same step. Raises Interrupted."""
+        mine = [self._command(writer), self.throughput.steps_to_next_check()]
+        command, steps = self.group.agree(mine)
+        self.throughput.check_after(int(steps))
+        if writer and writer.signals.error:
+            raise writer.signals.error
+        if command in (SAVE, STOP):
+            self._save(writer)
+        if command in (STOP, LEAVE):
             raise Interrupted
 
-    def _word(self, diary: Diary | None) -> int:
-        if diary is None:
+    def _command(self, writer: ProgressWriter | None) -> int:
+        if writer is None:
             return GO_ON
-        if diary.orders.superseded or diary.orders.error:
+        if writer.signals.superseded or writer.signals.error:
             return LEAVE
-        if diary.orders.cancel:
+        if writer.signals.cancel:
             return STOP
         due = time.monotonic() - self.saved > settings().checkpoint_seconds
         return SAVE if due else GO_ON
 
-    def _measure(self, diary: Diary | None) -> None:
-        """Validate over all workers, checkpoint, and tell."""
-        self.group.average_buffers(self.learner.module)
-        order = measured_order(
-            len(self.held_out), 2 * self.share, self.group.rank, self.group.workers
-        )
-        batches = load(self.held_out, order, seed=None, threads=self._threads)
-        tally = self.learner.measure(self.normalise(batches))
-        sums = self.group.total([tally.examples, tally.correct, tally.loss])
-        tally.examples, tally.correct, tally.loss = sums
-        self.metrics = tally.metrics
-        if not math.isfinite(self.metrics["loss"]):
-            raise self._diverged(self.metrics["loss"])
-        if diary:
-            diary.write(self._event(Kind.EPOCH, loss=self.metrics["loss"], metrics=self.metrics))
-        self._save(diary)
+    def _stop(self, jobs: Jobs, writer: ProgressWriter) -> None:
+        if writer.signals.cancel and not writer.signals.superseded:
+            try:
+                jobs.stop(self.job.id, self.attempt)
+            except Superseded:
+                return  # it was ended from outside while the checkpoint was written
 
-    def _progress(self, pace: Pace, loss: Tensor, rate: float) -> Event:
+    # What is written
+
+    def _progress(self, loss: Tensor, rate: float) -> Event:
         value = float(loss)
         if not math.isfinite(value):
             raise self._diverged(value)
@@ -205,8 +186,8 @@ class Run:
             Kind.STEP,
             loss=value,
             lr=rate,
-            images_per_second=pace.images_per_second,
-            eta_seconds=pace.seconds_left(self.learner.steps),
+            images_per_second=self.throughput.images_per_second,
+            eta_seconds=self.throughput.seconds_left(self.learner.steps),
         )
 
     def _event(self, kind: Kind, **facts: Any) -> Event:
@@ -215,7 +196,7 @@ class Run:
             kind,
             step=steps,
             total_steps=self.total,
-            epoch=(steps - 1) // self.per_epoch + 1 if steps else 1,
+            epoch=(steps - 1) // self.batches.per_epoch + 1 if steps else 1,
             total_epochs=self.spec.epochs,
             **facts,
         )
@@ -231,68 +212,27 @@ class Run:
         )
         return TrainingFailed(problem=problem)
 
-    # What lasts
-
     def _restore(self) -> None:
+        """Go on from the newest checkpoint, if there is one. Raises TrainingFailed."""
         state = checkpoint.newest(self.store, self.job.id)
-        if state is not None:
+        if state is None:
+            return
+        try:
             self.learner.restore(state["learner"])
-            self.metrics = state["metrics"]
+        except ValueError as error:  # torch's, of an optimizer with other groups
+            problem = Message(
+                "its checkpoint was written by a version of netgraft that took other layers for "
+                "the model's head. Start the tuning again with `netgraft finetune`."
+            )
+            raise TrainingFailed(problem=problem) from error
+        self.metrics = state["metrics"]
 
-    def _save(self, diary: Diary | None) -> None:
+    def _save(self, writer: ProgressWriter | None) -> None:
+        """Make the buffers of all ranks equal; rank 0 writes a checkpoint. Raises DiskFull."""
         self.group.average_buffers(self.learner.module)
         self.saved = time.monotonic()
-        if diary is None:
+        if writer is None:
             return
         state = {"learner": self.learner.state(), "metrics": self.metrics}
         checkpoint.save(self.store, self.job.id, self.learner.steps, state)
-        diary.write(self._event(Kind.CHECKPOINT))
-
-    def _stop(self, jobs: Jobs, diary: Diary) -> None:
-        if diary.orders.cancel and not diary.orders.superseded:
-            try:
-                jobs.stop(self.job.id, self.attempt)
-            except Superseded:
-                return  # it was ended from outside while the checkpoint was written
-
-    def _store_result(self, before: dict[str, Tensor]) -> str:
-        """Store the tuned recipe with the tensors that changed or were drawn; returns its id.
-
-        Of what was drawn all is stored: a trained model hangs on no formula.
-        """
-        after = self.learner.module.state_dict()
-        drawn = drawn_names(self.recipe)
-        changed = {
-            name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, value in after.items()
-            if name in drawn or not torch.equal(value, before[name])
-        }
-        tuned = Tuned(
-            job=self.job.id,
-            tensors=self.store.put_tensors(changed),
-            class_names=self.data.class_names,
-            metrics=tuple(sorted(self.metrics.items())),
-        )
-        result = put_recipe(self.store, self.recipe.with_edit(tuned))
-        gradients.keep(self.store, result, self.learner.gradients())
-        return result
-
-    # Making
-
-    def _learner(self) -> Learner:
-        module = build(self.recipe, self.store)
-        heads = head_paths(self.recipe, module, len(self.data.class_names))
-        if self.spec.strategy == "probe":
-            train_only(module, heads)
-        return Learner(
-            module,
-            make_loss(self.spec.loss, ignore_index=NOTHING_IGNORED),
-            strategies.step_config(self.spec, self.total),
-            device=self.group.device,
-            head=heads,
-            wrap=self.group.wrap,
-        )
-
-    @cached_property
-    def _threads(self) -> int:
-        return max(1, (os.cpu_count() or 1) // self.group.workers)
+        writer.write(self._event(Kind.CHECKPOINT))

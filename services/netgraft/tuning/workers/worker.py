@@ -1,4 +1,4 @@
-"""A worker's share of a job, and what becomes of its errors.
+"""A rank's share of a job, and what becomes of its errors.
 
 Imports torch only when called: the driver names `carry_out` without needing it.
 """
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def carry_out(job_id: str, group: "Group") -> None:
-    """Run a job as one of the group.
+    """Run a job as one rank of the group.
 
-    An error that starting again would meet again ends the job before it is raised.
+    An error that another attempt would meet again ends the job before it is raised.
     """
     import torch
 
@@ -29,14 +29,14 @@ def carry_out(job_id: str, group: "Group") -> None:
     try:
         run(job_id, group, store)
     except (NetgraftError, OSError, torch.OutOfMemoryError) as failure:
-        if (told := in_words(failure)) is not None:
+        if (final := as_final(failure)) is not None:
             jobs = Jobs(store)
-            jobs.fail(job_id, jobs.get(job_id).attempt, told)
+            jobs.fail(job_id, jobs.get(job_id).attempt, final)
         raise
 
 
-def in_words(failure: Exception) -> NetgraftError | None:
-    """An error that starting again would meet again, as one of the tree; else None."""
+def as_final(failure: Exception) -> NetgraftError | None:
+    """An error that another attempt would meet again, as one of the tree; else None."""
     if isinstance(failure, NetgraftError):
         return failure
     if isinstance(failure, OSError):

@@ -25,11 +25,12 @@ WHITE = 16
 
 @dataclass(frozen=True)
 class Digits:
-    """Gray pictures of the digits 0 to 9. No path, no fault, nothing to check."""
+    """Gray pictures of the digits 0 to 9. They have no path, and there is nothing to check."""
 
     train: tuple[int, ...]
     held_out: tuple[int, ...]
 
+    takes_any = False
     reference = "digits"
     class_names = tuple("0123456789")
     side = 48
@@ -92,3 +93,6 @@ def _table() -> "NDArray[np.uint8]":
     assert library.origin is not None
     file = Path(library.origin).parent / "datasets" / "data" / "digits.csv.gz"
     return np.loadtxt(file, delimiter=",", dtype=np.uint8)
+
+
+KIND = Digits

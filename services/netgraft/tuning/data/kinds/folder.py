@@ -31,7 +31,7 @@ HELD_OUT_FOLDERS = ("val", "valid", "validation", "test")
 CHECK_THREADS = 8
 
 _checked: set[str] = set()
-"""Fingerprints of the data sets that this process has found sound."""
+"""Fingerprints of the data sets that this process has checked and found whole."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,7 @@ class ImageFolder:
     train: tuple[Picture, ...]
     held_out: tuple[Picture, ...]
 
+    takes_any = True
     side = None
 
     @property
@@ -193,3 +194,6 @@ def _files(folder: Path, roots: tuple[Path, ...]) -> Iterator[Path]:
 def _hold(path: Path, roots: tuple[Path, ...]) -> None:
     if path.is_symlink() and not is_inside(path.resolve(), roots):
         raise OutsideDataRoots(path=str(path), roots=", ".join(str(root) for root in roots))
+
+
+KIND = ImageFolder
