@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from netgraft.models.bases import base_module
 from netgraft.models.drawn import must_fit
 from netgraft.models.edits.dropout import set_dropout
 from netgraft.models.edits.lora import put_adapters
@@ -22,7 +23,6 @@ from netgraft.models.recipe import (
     delta,
     draw,
 )
-from netgraft.models.resolve import base_module
 from netgraft.store.store import Store
 
 

@@ -10,7 +10,7 @@ from netgraft.models.build import APPENDED_TO
 from netgraft.models.drawn import Draw
 from netgraft.models.initialise import copy_rows, draw_tensors
 from netgraft.models.recipe import Base, Edit, Lora, Recipe, Replace, Retarget, Tuned, delta, draw
-from netgraft.models.sources.source import source
+from netgraft.models.source import source_of
 from netgraft.store.store import Store
 
 Shape = tuple[int, ...]
@@ -21,17 +21,17 @@ ADAPTED = ".base_layer"
 
 
 def values(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Tensor]:
-    """The tensors of these names in the model, on the CPU; those that only chance fills lack.
+    """The tensors of these names in the model, on the CPU; random ones of the base are left out.
 
-    Each is of the newest part of the recipe that gives it. Raises WeightsUnavailable, TooLarge
+    Each comes from the newest part of the recipe that gives it. Raises WeightsUnavailable, TooLarge
     and FileNotFoundError.
     """
-    return _told(recipe, names, store, _values)
+    return _gathered(recipe, names, store, _values)
 
 
 def shapes(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Shape]:
     """As `values`, shapes alone: nothing is drawn and no delta is read."""
-    return _told(recipe, names, store, _shapes)
+    return _gathered(recipe, names, store, _shapes)
 
 
 def drawn_names(recipe: Recipe) -> frozenset[str]:
@@ -53,22 +53,22 @@ class _Part:
     names: Mapping[str, str]
     """Name in the part → name asked for."""
     holder: Base | Draw | str
-    """Base, draw or digest of a delta that gives them."""
+    """The base, draw or digest of a delta that gives them."""
     recipe: Recipe
     """The recipe up to the part."""
 
 
-def _told(
+def _gathered(
     recipe: Recipe,
     names: Iterable[str],
     store: Store,
-    tell: Callable[[_Part, Store], Mapping[str, T]],
+    read: Callable[[_Part, Store], Mapping[str, T]],
 ) -> dict[str, T]:
-    """What `tell` says of each name, of the part that gives it; in the order of the names."""
+    """What `read` returns for each name from the part that gives it; in the order of the names."""
     asked_for, found = tuple(names), dict[str, T]()
     for part in _parts(recipe, asked_for, store):
-        told = tell(part, store)
-        found |= {asked: told[name] for name, asked in part.names.items() if name in told}
+        held = read(part, store)
+        found |= {asked: held[name] for name, asked in part.names.items() if name in held}
     return {name: found[name] for name in asked_for if name in found}
 
 
@@ -97,7 +97,7 @@ def _values(part: _Part, store: Store) -> Mapping[str, Tensor]:
     if isinstance(part.holder, str):
         return store.get_some_tensors(part.holder, part.names)
     if isinstance(part.holder, Base):
-        base = _of_base(part.holder, store)
+        base = source_of(part.holder).values(part.holder, store)
         return {name: base[name].clone() for name in part.names if name in base}
     tensors = draw_tensors(part.holder, part.names)
     edit = part.recipe.edits[-1]
@@ -111,7 +111,8 @@ def _shapes(part: _Part, store: Store) -> Mapping[str, Shape]:
         return store.tensor_shapes(part.holder)
     if isinstance(part.holder, Draw):
         return {tensor.name: tensor.shape for tensor in part.holder.tensors}
-    return {name: tuple(value.shape) for name, value in _of_base(part.holder, store).items()}
+    base = source_of(part.holder).values(part.holder, store)
+    return {name: tuple(value.shape) for name, value in base.items()}
 
 
 def _before(edit: Edit, wanted: dict[str, str]) -> dict[str, str]:
@@ -152,11 +153,3 @@ def _renamed(name: str, edit: Edit) -> str:
 
 def _appends(edit: Edit) -> bool:
     return isinstance(edit, Retarget) and any(head.append for head in edit.heads)
-
-
-def _of_base(base: Base, store: Store) -> Mapping[str, Tensor]:
-    if base.file is not None:
-        from netgraft.models.files.matching import values as of_file
-
-        return of_file(base, store)
-    return source(base.source).weights(base) if base.weights is not None else {}

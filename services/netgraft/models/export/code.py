@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from torch import nn
 
+from netgraft.models.bases import base_module, plain
 from netgraft.models.build import apply_structure
 from netgraft.models.edits.lora_code import ADAPTED
 from netgraft.models.export import loss_code
 from netgraft.models.export.statements import is_name, layer, literal, part, place, put
 from netgraft.models.recipe import (
-    Base,
     Dropout,
     Edit,
     Freeze,
@@ -21,8 +21,7 @@ from netgraft.models.recipe import (
     Replace,
     Retarget,
 )
-from netgraft.models.resolve import base_module
-from netgraft.models.sources.source import Plain, source
+from netgraft.models.source import Plain
 from netgraft.store.store import Store
 
 FEW = 3
@@ -92,7 +91,7 @@ def python(recipe: Recipe, weights: str, store: Store) -> str:
 
     Raises OnlyDrawn and CannotExport for a base that no code makes.
     """
-    base = _base(recipe.base)
+    base = plain(recipe.base)
     body = [
         *base.lines,
         *_changes(recipe, store),
@@ -108,15 +107,6 @@ def python(recipe: Recipe, weights: str, store: Store) -> str:
     code = "".join(f"\n\n{part}" for part in definitions) + ("\n\n" if definitions else "\n")
     code += "\n".join(body) + "\n" + _classes(recipe)
     return head + _imports(base, code) + code
-
-
-def _base(base: Base) -> Plain:
-    return source(base.source).plain(_library(base))
-
-
-def _library(base: Base) -> Base:
-    """What a library makes of a base, a user's file left aside where a zoo has its structure."""
-    return replace(base, file=None) if base.in_zoo else base
 
 
 def _classes(recipe: Recipe) -> str:
@@ -155,7 +145,7 @@ def _changes(recipe: Recipe, store: Store) -> list[str]:
     """What is done to the base, a statement a line; each sees the model as it is by then."""
     if recipe.base.file and recipe.base.file.heads:
         # Heads in which a user's file differs from the library's structure.
-        model = base_module(_library(recipe.base), device="meta", store=store)
+        model = base_module(replace(recipe.base, file=None), device="meta", store=store)
         own = Retarget(0, (), recipe.base.file.heads, (), "")
         edits: tuple[Edit, ...] = (own, *recipe.edits)
     else:
