@@ -10,6 +10,7 @@ from netgraft.errors import NotFound, UnknownModel, UnknownModule
 from netgraft.graph.drawings import Drawings
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.recipe import Freeze, Recipe, SetLoss
+from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.serving.servicers import speak
 from netgraft.store.store import Store
@@ -114,7 +115,7 @@ def test_differences_are_said_in_the_language_of_the_caller(
 ) -> None:
     base = resolve("resnet18", "none", store).recipe
     edited = base.with_edit(Freeze(("conv1",), False)).with_edit(SetLoss("focal"))
-    store.put_recipe(edited)
+    put_recipe(store, edited)
     request = graph_pb2.CompareGraphsRequest(a=base.id, b=edited.id)
     said = {}
     for language in ("zh", "en"):

@@ -7,6 +7,7 @@ import pytest
 from netgraft.language import Message, plural
 from netgraft.models.notices import said, stored
 from netgraft.models.recipe import Base, Recipe
+from netgraft.models.recipes import put_recipe
 from netgraft.store.store import Store
 
 RANDOM = Message("{name} starts from random weights.", name="resnet50")
@@ -70,7 +71,7 @@ def test_a_line_that_only_looks_like_json_is_shown_as_it_is(line: str) -> None:
 def test_the_store_gives_back_what_it_was_given(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "store"), f"sqlite:///{tmp_path / 'db.sqlite'}")
     recipe = Recipe(Base("torchvision", "resnet50", None))
-    store.put_recipe(recipe, (stored(RANDOM), stored(RANDOM)))
+    put_recipe(store, recipe, (stored(RANDOM), stored(RANDOM)))
     lines = store.get_row(recipe.id).notices.splitlines()
     assert [said(line, "zh") for line in lines] == ["resnet50 从随机权重开始。"] * 2
     store.engine.dispose()
