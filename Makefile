@@ -75,8 +75,8 @@ coverage-zoo: install ## draw, retarget and train a step of every model of the z
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench/coverage_hf.py -o $(OUT:.jsonl=-hf.jsonl)
 
 catalogue: install ## write the model zoo's index anew from torchvision and timm
-	$(BIN)/python -m netgraft.models.zoo.catalogue
-	$(BIN)/python -m netgraft.models.files.fingerprints
+	$(BIN)/python -m netgraft.models.zoo.generate
+	$(BIN)/python -m netgraft.models.files.generate_fingerprints
 
 clean:           ## remove what was made here (not your models: those are in ~/.netgraft)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -112,7 +112,7 @@ def _explained(log: Log) -> Iterator[None]:
     """Name the log with every failure; Ray raises whatever it likes, and says more there."""
     try:
         yield
-    except BrokenPipeError:  # who reads what `ready` prints has gone
+    except (BrokenPipeError, ModuleNotFoundError):  # no reader; no netgraft[services] here
         raise
     except Exception as error:
         traceback.print_exception(error)

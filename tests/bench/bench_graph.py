@@ -22,7 +22,8 @@ import torch
 
 from netgraft.graph.capture.capture import warm
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models.resolve import base_module, example_inputs, resolve
+from netgraft.models.bases import base_module, example_inputs
+from netgraft.models.resolve import resolve
 from netgraft.models.zoo.catalogue import entries
 from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2

@@ -38,7 +38,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from netgraft.graph.capture.capture import warm
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models.resolve import base_module, example_inputs, resolve
+from netgraft.models.bases import base_module, example_inputs
+from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 

@@ -37,8 +37,9 @@ from netgraft.anatomy.standin import StandIn
 from netgraft.errors import NetgraftError
 from netgraft.models.build import build
 from netgraft.models.resolve import resolve
-from netgraft.models.sources.weightless import construct_weightless
-from netgraft.models.zoo.catalogue import Entry, entries
+from netgraft.models.weightless import construct_weightless
+from netgraft.models.zoo.catalogue import entries
+from netgraft.models.zoo.entry import Entry
 from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
 

@@ -30,7 +30,7 @@ from netgraft.graph.lens import cost_of
 from netgraft.graph.nesting import nest
 from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import resolve
-from netgraft.models.zoo.catalogue import Entry
+from netgraft.models.zoo.entry import Entry
 from netgraft.store.store import Store
 
 

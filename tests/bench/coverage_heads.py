@@ -22,11 +22,12 @@ from torch import Tensor
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.anatomy.inspection import flops
 from netgraft.errors import NetgraftError
+from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.recipe import Recipe
-from netgraft.models.resolve import example_inputs, resolve
-from netgraft.models.zoo.catalogue import Entry
+from netgraft.models.resolve import resolve
+from netgraft.models.zoo.entry import Entry
 from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
 

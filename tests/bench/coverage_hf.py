@@ -23,11 +23,11 @@ from transformers.models.auto import modeling_auto
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import NetgraftError
-from netgraft.models import huggingface
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.recipe import Recipe
 from netgraft.models.sources.huggingface import build as hf_build
 from netgraft.models.sources.huggingface import config as hf_config
+from netgraft.models.sources.huggingface import reference as huggingface
 from netgraft.store.store import Store
 from netgraft.surgery.retarget import retarget
 

@@ -18,7 +18,7 @@ from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.errors import NetgraftError
 from netgraft.models.build import build
 from netgraft.models.resolve import resolve
-from netgraft.models.zoo.catalogue import Entry
+from netgraft.models.zoo.entry import Entry
 from netgraft.store.store import Store
 from netgraft.surgery import symbolic
 from netgraft.surgery.retarget import retarget

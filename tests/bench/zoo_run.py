@@ -10,7 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from netgraft.models.zoo.catalogue import Entry, entries
+from netgraft.models.zoo.catalogue import entries
+from netgraft.models.zoo.entry import Entry
 
 Result = dict[str, object]
 Examine = Callable[[Entry], Result]

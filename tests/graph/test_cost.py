@@ -15,7 +15,8 @@ from netgraft.graph.cost import Cost, size_of
 from netgraft.graph.drawings import RecipeSubject
 from netgraft.graph.lens import cost_of
 from netgraft.graph.nesting import Graph, nest
-from netgraft.models.resolve import example_inputs, resolve
+from netgraft.models.bases import example_inputs
+from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 
 MODELS = (

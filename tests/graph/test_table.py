@@ -5,7 +5,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from netgraft.errors import InvalidValue
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models.resolve import base_module, example_inputs, resolve
+from netgraft.models.bases import base_module, example_inputs
+from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 from netgraft.v1 import graph_pb2
 

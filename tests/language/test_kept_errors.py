@@ -17,7 +17,7 @@ from netgraft.store.store import Store
 from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs.job import State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.spec import Order, Spec
+from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import tuning_pb2
 
@@ -79,7 +79,7 @@ def job(jobs: Jobs) -> str:
     facts = {"model": "0" * 64, "data": "pets", "epochs": 1, "lr": 0.1, "batch_size": 8}
     kinds = {"optimizer": "adamw", "loss": "cross_entropy", "device": "cpu", "precision": "fp32"}
     rest = {"workers": 1, "strategy": "full", "image_size": 32, "seed": 0}
-    job_id = jobs.create(Order(Spec(**facts, **kinds, **rest), ())).id  # type: ignore[arg-type]
+    job_id = jobs.create(ResolvedSpec(Spec(**facts, **kinds, **rest), ())).id  # type: ignore[arg-type]
     jobs.end(job_id, State.FAILED, GONE)
     return job_id
 

@@ -13,14 +13,14 @@ import torchvision
 from torch import nn
 
 from netgraft.library.servicer import ModelsServicer
+from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
 from netgraft.models.export.code import python
 from netgraft.models.export.statements import layer, part, place, put
 from netgraft.models.recipe import Base
 from netgraft.models.recipes import get_recipe
-from netgraft.models.resolve import example_inputs
-from netgraft.models.sources.torchvision import TorchvisionSource
-from netgraft.models.sources.torchvision_code import plain
+from netgraft.models.sources.torchvision.code import plain
+from netgraft.models.sources.torchvision.source import TorchvisionSource
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import models_pb2, surgery_pb2
@@ -358,7 +358,7 @@ def test_a_parameter_is_named_as_it_is_held() -> None:
 def test_every_name_of_torchvision_is_called_where_people_find_it() -> None:
     library = TorchvisionSource()
     for name in ("resnet18", "fcn_resnet50", "r3d_18", "raft_small", "ssd300_vgg16"):
-        [line] = plain(Base("torchvision", name, None), library.construct).lines
+        [line] = plain(Base("torchvision", name, None), library.construct, 224).lines
         call = ast.parse(line).body[0].value.func  # type: ignore[attr-defined]
         builder = eval(ast.unparse(call), {"torchvision": torchvision})
         assert builder is torchvision.models.get_model_builder(name)

@@ -31,7 +31,7 @@ from netgraft.errors import (
     UnsafeFile,
     UnsupportedFile,
 )
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.notices import said
 from netgraft.models.recipe import Recipe
@@ -164,9 +164,9 @@ def test_a_whole_pickled_module_is_built_with_its_weights(
     assert Recipe.from_json(recipe.canonical()) == recipe
     assert str(root) not in recipe.canonical()
     built = build(recipe, store).eval()
-    x_NCHW = torch.randn(2, *resolve.input_shape(recipe.base))
+    x_NCHW = torch.randn(2, *bases.input_shape(recipe.base))
     assert torch.equal(built(x_NCHW), model(x_NCHW))
-    assert resolve.task(recipe.base) == "classification"
+    assert bases.task(recipe.base) == "classification"
     on_meta = build(recipe, store, device="meta")
     assert {t.device.type for t in on_meta.state_dict().values()} == {"meta"}
 
@@ -175,15 +175,15 @@ def test_the_input_of_a_module_in_no_zoo_is_found_by_trying(store: Store, root: 
     layers = [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 26 * 26, 10)]
     torch.save(nn.Sequential(*layers), root / "mnist.pth")
     recipe = opened(store, "mnist.pth")
-    assert resolve.input_shape(recipe.base) == (1, 28, 28)
-    assert resolve.task(recipe.base) == "classification"
+    assert bases.input_shape(recipe.base) == (1, 28, 28)
+    assert bases.task(recipe.base) == "classification"
 
 
 def test_a_whole_timm_model_is_built(store: Store, root: Path) -> None:
     model = timm.create_model("convnext_atto", num_classes=5).eval()
     torch.save(model, root / "net.pt")
     recipe = opened(store, "net.pt")
-    x_NCHW = torch.randn(1, *resolve.input_shape(recipe.base))
+    x_NCHW = torch.randn(1, *bases.input_shape(recipe.base))
     assert torch.equal(build(recipe, store).eval()(x_NCHW), model(x_NCHW))
 
 
@@ -246,7 +246,7 @@ def test_a_structure_of_other_weights_is_told_from_the_names_own(
     settings.cache_clear()
     recipe = opened(store, "vit.pth")
     assert recipe.base.name == "vit_b_16"
-    assert resolve.input_shape(recipe.base) == (3, 384, 384)
+    assert bases.input_shape(recipe.base) == (3, 384, 384)
 
 
 def test_tensors_that_fit_nothing_are_only_shown(store: Store, root: Path) -> None:
@@ -320,7 +320,7 @@ def test_other_formats_are_kept_as_they_are_and_only_shown(
     with pytest.raises(OnlyDrawn):
         build(recipe, store)
     with pytest.raises(OnlyDrawn):
-        resolve.example_inputs(recipe.base)
+        bases.example_inputs(recipe.base)
 
 
 # Hostile files

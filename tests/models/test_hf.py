@@ -25,7 +25,7 @@ from netgraft.errors import (
     WeightsUnavailable,
 )
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
@@ -138,13 +138,13 @@ def test_a_folder_is_a_model_that_answers_as_transformers_own(
 ) -> None:
     recipe = opened(surgery, f"./{name}")
     assert recipe.title == f"hf/{name}"
-    x = torch.rand(2, *resolve.input_shape(recipe.base))
+    x = torch.rand(2, *bases.input_shape(recipe.base))
     with torch.no_grad():
         given = x.transpose(1, 2) if name == "videomae" else x  # transformers has frames first
         logits = own(saved, name)(pixel_values=given).logits
         found = build(recipe, surgery.store).eval()(x)
     if name == "segformer":
-        assert resolve.task(recipe.base) == "segmentation"
+        assert bases.task(recipe.base) == "segmentation"
         logits = nn.functional.interpolate(
             logits, size=x.shape[-2:], mode="bilinear", align_corners=False
         )
@@ -167,7 +167,7 @@ def test_every_head_is_found_replaced_and_drawn(
     reply = retargeted(surgery, f"./{name}", classes=7)
     assert [(h.path, h.before, h.after) for h in reply.heads] == [(p, n, 7) for p, n in heads]
     recipe = get_recipe(surgery.store, reply.model.id)
-    out = build(recipe, surgery.store)(torch.rand(2, *resolve.input_shape(recipe.base)))
+    out = build(recipe, surgery.store)(torch.rand(2, *bases.input_shape(recipe.base)))
     assert out.shape[:2] == (2, 7)
     drawn = GraphsServicer(surgery.store).DrawGraph(
         graph_pb2.DrawGraphRequest(model=reply.model.id)
@@ -181,7 +181,7 @@ def test_classes_that_it_knows_by_name_keep_their_weights(surgery: SurgeryServic
 
 
 def test_pictures_are_prepared_as_the_folder_says(surgery: SurgeryServicer) -> None:
-    told = resolve.preprocessing(opened(surgery, "./vit").base)
+    told = bases.preprocessing(opened(surgery, "./vit").base)
     assert (told.size, told.mean, told.std) == (32, (0.5,) * 3, (0.25,) * 3)
 
 
@@ -213,7 +213,7 @@ def test_the_code_rebuilds_it_to_the_bit_without_netgraft(
     assert "import netgraft" not in code.read_text()
     assert "from netgraft." not in code.read_text()
     rebuilt = runpy.run_path(str(code))["model"]
-    x = torch.rand(2, *resolve.input_shape(recipe.base))
+    x = torch.rand(2, *bases.input_shape(recipe.base))
     with torch.no_grad():
         assert torch.equal(rebuilt(x), build(recipe, surgery.store).eval()(x))
 
@@ -374,7 +374,7 @@ def test_pixels_become_the_numbers_that_transformers_itself_makes_of_them(
     pixels = torch.randint(0, 256, (3, 32, 32), generator=torch.manual_seed(0), dtype=torch.uint8)
     wanted = processor(pixels, return_tensors="pt")["pixel_values"][0]
     folder = change(saved, tmp_path, json.loads(processor.to_json_string()))
-    taste = resolve.preprocessing(opened(surgery, folder).base)
+    taste = bases.preprocessing(opened(surgery, folder).base)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (taste.mean, taste.std))
     torch.testing.assert_close((pixels / 255 - mean) / std, wanted.float(), atol=1e-4, rtol=1e-4)
 
@@ -386,7 +386,7 @@ def test_pictures_that_were_no_squares_are_told_of(
     size = {"size": {"height": 64, "width": 96}}
     (tmp_path / "wide" / "preprocessor_config.json").write_text(json.dumps(size))
     found = resolve.resolve(str(tmp_path / "wide"), "pretrained", surgery.store)
-    assert resolve.input_shape(found.recipe.base) == (3, 64, 64)
+    assert bases.input_shape(found.recipe.base) == (3, 64, 64)
     assert "pictures of 64 x 96" in said(found.notices[0], "en")
 
 

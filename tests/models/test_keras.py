@@ -16,7 +16,7 @@ import torch
 
 from netgraft.errors import CannotExport, NetgraftError, OnlyDrawn, UnsafeFile, UnsupportedFile
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.export.export import file_name, write
 from netgraft.models.losses.catalogue import make_loss
@@ -112,7 +112,7 @@ def retargeted(surgery: SurgeryServicer, name: str, classes: int) -> Recipe:
 @pytest.mark.parametrize("name", KINDS)
 def test_it_answers_as_keras_does(name: str, saved: Path, surgery: SurgeryServicer) -> None:
     recipe = opened(surgery, f"./{name}.keras")
-    assert (resolve.task(recipe.base), resolve.input_shape(recipe.base)) == (
+    assert (bases.task(recipe.base), bases.input_shape(recipe.base)) == (
         "classification",
         (3, 32, 32),
     )
@@ -174,8 +174,8 @@ def test_it_learns_and_its_statistics_move_with_it(surgery: SurgeryServicer) -> 
 
 
 def test_pictures_are_given_as_its_own_layers_want_them(surgery: SurgeryServicer) -> None:
-    rescaled = resolve.preprocessing(opened(surgery, "./sequential.keras").base)
-    plain = resolve.preprocessing(opened(surgery, "./functional.keras").base)
+    rescaled = bases.preprocessing(opened(surgery, "./sequential.keras").base)
+    plain = bases.preprocessing(opened(surgery, "./functional.keras").base)
     white = 1.0  # (x / 255 - mean) / std of a pixel of 255
     assert (white - rescaled.mean[0]) / rescaled.std[0] == pytest.approx(255)
     assert (white - plain.mean[0]) / plain.std[0] == pytest.approx(1)

@@ -17,11 +17,11 @@ from safetensors.torch import load_file
 
 from netgraft.errors import DetectorFormat, InvalidValue
 from netgraft.library.servicer import ModelsServicer
+from netgraft.models.bases import example_inputs, task
 from netgraft.models.build import build
 from netgraft.models.export import loss_code
 from netgraft.models.losses.catalogue import LOSSES, make_loss
 from netgraft.models.recipes import get_recipe
-from netgraft.models.resolve import example_inputs, task
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning

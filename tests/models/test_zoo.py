@@ -10,13 +10,13 @@ import torch
 import torchvision
 
 from netgraft.errors import OutsideDataRoots, UnknownModel, WeightsUnavailable
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.edits.freeze import Freeze
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.notices import said
 from netgraft.models.recipe import Base, HeadEdit, Recipe
-from netgraft.models.sources.source import source
+from netgraft.models.source import source
 from netgraft.models.zoo.catalogue import Query, by_name, entries, search
 from netgraft.store.store import Store
 
@@ -117,7 +117,7 @@ def test_weights_that_are_needed_and_missing_are_an_error_that_says_what_to_do(
 def test_classes_of_imagenets_larger_lists_have_names(
     name: str, classes: int, first: str, store: Store
 ) -> None:
-    names = resolve.class_names(resolve.resolve(name, "pretrained", store).recipe.base)
+    names = bases.class_names(resolve.resolve(name, "pretrained", store).recipe.base)
     assert (len(names), names[0]) == (classes, first)
 
 
@@ -148,16 +148,16 @@ def test_weights_of_the_hub_are_found_without_its_library_where_that_looks(
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("1" if name == "refs/main" else "")
     base = Base("timm", "resnet18", "a1_in1k")
-    assert (resolve.on_disk(base), source("timm").on_disk(base)) == (here, here)
+    assert (bases.on_disk(base), source("timm").has_file(base)) == (here, here)
 
 
 def test_torchvisions_weights_are_found_without_it_where_it_looks(official: None) -> None:
     for name, weights in (("mobilenet_v2", "IMAGENET1K_V1"), ("resnet18", "IMAGENET1K_V1")):
         base = Base("torchvision", name, weights)
         assert (
-            resolve.on_disk(base) == source("torchvision").on_disk(base) == (name == "mobilenet_v2")
+            bases.on_disk(base) == source("torchvision").has_file(base) == (name == "mobilenet_v2")
         )
-    assert not resolve.on_disk(Base("torchvision", "mobilenet_v2", None))
+    assert not bases.on_disk(Base("torchvision", "mobilenet_v2", None))
 
 
 def test_a_weights_file_that_holds_code_is_refused_before_anything_runs(
@@ -182,7 +182,7 @@ def test_a_weights_file_that_holds_code_is_refused_before_anything_runs(
 def test_a_module_on_meta_has_the_structure_and_no_memory(store: Store, name: str) -> None:
     recipe = resolve.resolve(name, "pretrained", store).recipe
     on_meta = build(recipe, store, device="meta")
-    real = resolve.base_module(recipe.base, load_weights=False)
+    real = bases.base_module(recipe.base, load_weights=False)
     assert {t.device.type for t in on_meta.state_dict().values()} == {"meta"}
     shapes = {k: v.shape for k, v in on_meta.state_dict().items()}
     assert shapes == {k: v.shape for k, v in real.state_dict().items()}

@@ -1,22 +1,19 @@
 """A store of its own for each test, and a library of tiny models beside the real ones."""
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from torch import nn
 
 from netgraft.anatomy.anatomy import Anatomies
+from netgraft.models import source
 from netgraft.models.recipe import Base, Recipe
-from netgraft.models.sources import source
-from netgraft.models.zoo.catalogue import Entry, by_name
+from netgraft.models.zoo.entry import Entry
+from netgraft.models.zoo.library import Library
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.surgery.symbolic import Foresight
-
-MODULE = "netgraft_tiny_models_for_tests"
 
 
 @pytest.fixture
@@ -50,36 +47,37 @@ def surgery(store: Store) -> SurgeryServicer:
     return SurgeryServicer(store)
 
 
-class TinySource:
-    """A source of models, as `netgraft.models.sources.source.Source` asks for."""
+class TinySource(Library):
+    """Constructors as a library of models."""
 
-    made: dict[str, Callable[[], nn.Module]]
+    name = "tiny"
+
+    def __init__(self) -> None:
+        self.made: dict[str, tuple[Callable[[], nn.Module], str]] = {}
+
+    def add(self, constructor: Callable[[], nn.Module], task: str = "classification") -> Recipe:
+        """The recipe of a constructor's model, from now on a name of this library."""
+        name = f"model{len(self.made)}"
+        self.made[name] = constructor, task
+        return Recipe(Base(self.name, name, None))
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.made)
+
+    def entry(self, name: str) -> Entry:
+        return Entry(f"tiny/{name}", self.name, self.made[name][1], 0, 0.0, 16, ())
 
     def construct(self, base: Base) -> nn.Module:
-        return self.made[base.name]()
+        return self.made[base.name][0]()
 
     def input_shape(self, base: Base) -> tuple[int, ...]:
         return (3, 16, 16)
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Recipe]:
-    """Registers a constructor as a model of a library "tiny"; gives its recipe."""
-    made: dict[str, Callable[[], nn.Module]] = {}
-    module = ModuleType(MODULE)
-    monkeypatch.setattr(
-        module, "TinySource", type("TinySource", (TinySource,), {"made": made}), raising=False
-    )
-    monkeypatch.setitem(sys.modules, MODULE, module)
-    monkeypatch.setitem(source.SOURCES, "tiny", f"{MODULE}:TinySource")
-    source.source.cache_clear()
-
-    def register(constructor: Callable[[], nn.Module], task: str = "classification") -> Recipe:
-        name = f"model{len(made)}"
-        made[name] = constructor
-        entry = Entry(f"tiny/{name}", "tiny", task, 0, 0.0, 16, ())
-        monkeypatch.setitem(by_name(), entry.name, entry)
-        return Recipe(Base("tiny", name, None))
-
-    yield register
-    source.source.cache_clear()
+def tiny() -> Iterator[Callable[..., Recipe]]:
+    """Makes a constructor a model of a library "tiny"; gives its recipe."""
+    library = TinySource()
+    source.register(library)
+    yield library.add
+    source.unregister(library.name)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from netgraft.anatomy.heads import tensors_in
 from netgraft.errors import EditFailed, InvalidValue, NetgraftError, PackageMissing, UnknownModule
 from netgraft.graph.servicer import GraphsServicer
+from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
 from netgraft.models.edits.lora import Lora
 from netgraft.models.edits.tuned import Tuned
@@ -24,7 +25,6 @@ from netgraft.models.layers.adapters import merge_adapters
 from netgraft.models.losses.catalogue import make_loss
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
-from netgraft.models.resolve import example_inputs
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.tasks.classification import TASK

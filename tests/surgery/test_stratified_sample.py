@@ -17,10 +17,12 @@ from torch import Tensor
 
 from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.heads import tensors_in
+from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
 from netgraft.models.edits.retarget import Retarget
-from netgraft.models.resolve import example_inputs, resolve
-from netgraft.models.zoo.catalogue import Entry, entries
+from netgraft.models.resolve import resolve
+from netgraft.models.zoo.catalogue import entries
+from netgraft.models.zoo.entry import Entry
 from netgraft.surgery.retarget import retarget
 
 TASKS = ("classification", "segmentation", "video", "detection")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from netgraft.errors import InvalidValue, NetgraftError, NotPossible, UnknownModule
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
@@ -51,7 +51,7 @@ def retargeted(store: Store, found: tuning_pb2.FeatureMeans, **said: Any) -> Any
 def accuracy(store: Store, model: str) -> float:
     """On pictures that were not looked at."""
     recipe = get_recipe(store, model)
-    module, preprocessing = build(recipe, store).eval(), resolve.preprocessing(recipe.base)
+    module, preprocessing = build(recipe, store).eval(), bases.preprocessing(recipe.base)
     data = open_data("digits")
     examples = data.examples("held_out", data.side or preprocessing.size)
     normalise = Normaliser(preprocessing.mean, preprocessing.std, torch.device("cpu"))

@@ -94,9 +94,9 @@ def test_a_run_of_a_model_with_adapters_keeps_these_and_the_head_and_nothing_els
 
 def measured(store: Store, recipe: Recipe, side: int) -> float:
     """Accuracy on what was held out, by means that the run does not share."""
-    from netgraft.models import resolve
+    from netgraft.models import bases
 
-    preprocessing = resolve.preprocessing(recipe.base)
+    preprocessing = bases.preprocessing(recipe.base)
     mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
     examples = open_data("digits").examples("held_out", side)
     pairs = [examples.get(index) for index in range(len(examples))]

@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy.orm import Session
 
-from netgraft.agent import consent, conversation, forms
+from netgraft.agent import alone, consent, conversation, forms
 from netgraft.agent.blocking import in_thread
 from netgraft.agent.conversation import Conversations
 from netgraft.agent.planner import Planner
@@ -18,14 +18,11 @@ from netgraft.agent.run import Run
 from netgraft.agent.state import RunState, Services
 from netgraft.agent.steps import Steps, consent_needed
 from netgraft.client import AsyncClient, named
-from netgraft.errors import TooLarge
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, asked
 from netgraft.store.store import Store, default_store
 from netgraft.v1 import agent_pb2, models_pb2
 
-MAX_TEXT = 100_000
-"""Bytes of a text to plan."""
 TAIL_SECONDS = 0.2
 """How often a call looks whether the same call, which goes on elsewhere, has news."""
 
@@ -47,8 +44,7 @@ class AgentServicer:
         self.conversations = Conversations(self.store)
 
     def Plan(self, request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
-        if len(request.text.encode()) > MAX_TEXT:
-            raise TooLarge(what="text", limit=f"{MAX_TEXT:,} bytes")
+        alone.check_size(request.text)
         identity = conversation.valid_id(request.conversation_id)
         context = self.conversations.context(identity, self.planner)
         reply, context = self.planner.plan(request.text, context)

@@ -12,7 +12,7 @@ from netgraft.anatomy.roles import Head
 from netgraft.anatomy.traces import Output, Trace
 from netgraft.errors import SurgeryFailed
 from netgraft.language import Message, quoted
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.recipe import Recipe
 from netgraft.models.torch_ready import wait_for_torch
 from netgraft.store.memo import Memo
@@ -93,14 +93,14 @@ def look(recipe: Recipe, module: "nn.Module") -> Trace:
         report = quoted(first_line(error))
         problem = Message("it does not run on its example input ({report}).", report=report)
         raise SurgeryFailed(model=recipe.title, problem=problem) from error
-    if resolve.task(recipe.base) in TASKS:
+    if bases.task(recipe.base) in TASKS:
         return seen
     return replace(seen, heads=tuple(replace(h, classes=0, role="other") for h in seen.heads))
 
 
 def example(recipe: Recipe, batch: int = 2) -> Sequence[Any]:
     """Arguments of one forward pass on meta."""
-    return resolve.example_inputs(recipe.base, batch)
+    return bases.example_inputs(recipe.base, batch)
 
 
 def measure(module: "nn.Module", seen: Trace) -> Anatomy:

@@ -3,7 +3,7 @@
 import json
 
 from netgraft.anatomy.anatomy import FORMAT, KIND, Anatomies, example
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.recipe import Recipe
 from netgraft.models.torch_ready import wait_for_torch
 from netgraft.store.memo import Memo
@@ -14,7 +14,7 @@ def input_shape(recipe: Recipe, anatomies: Anatomies) -> tuple[int, ...]:
     """Shape of one example without the batch, such as (3, 224, 224). Raises OnlyDrawn."""
     base = recipe.base
     key = Recipe(base).id
-    return INPUT_SHAPE.get(anatomies.store, key, lambda: tuple(resolve.input_shape(base)))
+    return INPUT_SHAPE.get(anatomies.store, key, lambda: tuple(bases.input_shape(base)))
 
 
 def flops(recipe: Recipe, store: Store) -> int:

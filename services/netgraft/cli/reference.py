@@ -57,7 +57,7 @@ def resolve(session: Session, door: "Door", model: str, weights: str | None = No
 
     Says on stderr what the user must know once, such as that the weights are random.
     """
-    from netgraft.models.untrusted.formats import names_file
+    from netgraft.models.sources.file import names_file
     from netgraft.v1 import models_pb2
 
     file = names_file(model)

@@ -10,6 +10,7 @@ import importlib
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import cached_property
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from netgraft.cli.terminal.language import spoken
@@ -31,6 +32,10 @@ EDGES = {
     "agent": ("netgraft.agent.servicer", "AgentServicer"),
 }
 """Module and class of each service's servicer."""
+STATELESS = {
+    "Plan": ("netgraft.agent.alone", "plan"),
+}
+"""Calls that a base install answers, which has no store: module and function of each."""
 
 
 class Door(Protocol):
@@ -72,6 +77,10 @@ class _Edge:
         return getattr(importlib.import_module(self._module), self._name)(**self._arguments)
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
+        if rpc in STATELESS and find_spec("sqlalchemy") is None:
+            module, function = STATELESS[rpc]
+            alone: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
+            return alone
         method: Callable[[Any], Any] = getattr(self.servicer, rpc)
         if inspect.iscoroutinefunction(method):
             return lambda request: asyncio.run(method(request))

@@ -19,7 +19,8 @@ from netgraft.graph.nesting import Graph
 from netgraft.graph.table import Row
 from netgraft.graph.viewer.pages import DOCUMENT
 from netgraft.graph.viewer.view import View
-from netgraft.models.files.open import content, document_format, facts, own_document
+from netgraft.models.files.kept import content
+from netgraft.models.files.open import document_format, facts, own_document
 from netgraft.models.recipe import Recipe
 from netgraft.store.memo import Memo
 from netgraft.store.recent import Recent
@@ -88,7 +89,7 @@ class RecipeSubject:
         return build(self.recipe, self.store, device=device, with_weights=False).eval()
 
     def inputs(self, device: str, batch: int) -> tuple[Any, ...]:
-        from netgraft.models.resolve import example_inputs
+        from netgraft.models.bases import example_inputs
 
         return example_inputs(self.recipe.base, batch, device)
 
@@ -111,7 +112,7 @@ class Drawings:
         try:
             return DRAWING.get(self.store, recipe.id, lambda: self._draw(recipe))
         except CannotDraw:
-            if recipe.base.source != "file":
+            if not own_document(recipe.base):
                 raise
             return self._as_it_is(recipe)
 
@@ -165,9 +166,8 @@ class Drawings:
 
     def document_name(self, recipe: Recipe) -> str:
         """The name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""
-        if recipe.base.source == "file" and self.draw(recipe).summary.method == AS_IT_IS:
-            return own_document(recipe.base)
-        return DOCUMENT
+        own = own_document(recipe.base)
+        return own if own and self.draw(recipe).summary.method == AS_IT_IS else DOCUMENT
 
     def captured(self, recipe: Recipe) -> Captured:
         """The graph of a recipe; the latest few are kept in memory. Raises CannotDraw."""

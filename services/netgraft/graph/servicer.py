@@ -10,11 +10,11 @@ from netgraft.graph.viewer import comparison, pages
 from netgraft.graph.viewer.view import View
 from netgraft.language import Message, said
 from netgraft.models.files.open import own_document
+from netgraft.models.files.whole import only_drawn
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
-from netgraft.models.sources.file import only_drawn
 from netgraft.serving.servicers import caller
 from netgraft.store.store import Store, default_store
 from netgraft.v1 import graph_pb2
@@ -71,7 +71,7 @@ class GraphsServicer:
         if model_id == pages.STATIC:
             return pages.static_file(path)
         recipe = get_recipe(self.store, model_id)
-        own = own_document(recipe.base) if recipe.base.source == "file" else ""
+        own = own_document(recipe.base)
         if path not in ("", own, *pages.FILES):
             raise NotFound(what=Message("the file {path!r}", path=path))
         if path == "":

@@ -12,7 +12,7 @@ Models = serve.deployment(
     expose(
         ModelsServicer,
         models_pb2.DESCRIPTOR.services_by_name["Models"],
-        warm="netgraft.models.sources.torchvision",
+        warm="torchvision",
     )
 )
 app = Models.bind()

@@ -1,33 +1,30 @@
-"""Protobuf at the edge of the models slice: the Models service, in-process or served."""
+"""The Models service, in-process or served: from protobuf to the library slice and back.
 
-import tempfile
+Whatever needs the store or torch is imported when it is called: searching the zoo works where the
+base package is installed alone.
+"""
+
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from netgraft.errors import CannotPrefetch, InvalidValue, WeightsUnavailable
+from netgraft.errors import InvalidValue
 from netgraft.language import Message
-from netgraft.library.uploads import Announced, Opened, Uploads, checked_sha256, cleaned
-from netgraft.models import resolve
-from netgraft.models.fetch import cached
+from netgraft.library.listing import listing
 from netgraft.models.fetch.cached import Present
-from netgraft.models.fetch.http import sparse
-from netgraft.models.files import open as opening
-from netgraft.models.notices import said
-from netgraft.models.recipe import Recipe
-from netgraft.models.recipes import get_recipe, put_recipe
-from netgraft.models.zoo import hub, local
-from netgraft.models.zoo.catalogue import Entry, Query, entries, search
+from netgraft.models.source import Policy, Resolved
+from netgraft.models.zoo.catalogue import Query
+from netgraft.models.zoo.entry import Entry
+from netgraft.serving.messages import model_message
 from netgraft.serving.servicers import caller, must_name
-from netgraft.store.requests import Requests, asked
-from netgraft.store.store import Store, default_store
 from netgraft.v1 import models_pb2
 
-CHUNK = 2**20
-DEFAULT_LIMIT = 50
+if TYPE_CHECKING:
+    from netgraft.library.uploads import Uploads
+    from netgraft.store.requests import Requests
+    from netgraft.store.store import Store
 
-POLICIES: dict[int, resolve.Policy] = {
+POLICIES: dict[int, Policy] = {
     models_pb2.WEIGHTS_POLICY_UNSPECIFIED: "pretrained",
     models_pb2.WEIGHTS_POLICY_NONE: "none",
     models_pb2.WEIGHTS_POLICY_PREFERRED: "preferred",
@@ -37,99 +34,110 @@ POLICIES: dict[int, resolve.Policy] = {
 class ModelsServicer:
     """See `models.proto`."""
 
-    def __init__(self, store: Store | None = None) -> None:
-        self.store = store or default_store()
-        self.uploads = Uploads(self.store)
-        self.requests = Requests(self.store)
+    def __init__(self, store: "Store | None" = None) -> None:
+        self._store = store
+
+    @cached_property
+    def store(self) -> "Store":
+        from netgraft.store.store import default_store
+
+        return self._store or default_store()
+
+    @cached_property
+    def uploads(self) -> "Uploads":
+        from netgraft.library.uploads import Uploads
+
+        return Uploads(self.store)
+
+    @cached_property
+    def requests(self) -> "Requests":
+        from netgraft.store.requests import Requests
+
+        return Requests(self.store)
 
     def ResolveModel(self, request: models_pb2.ResolveModelRequest) -> models_pb2.Model:
         must_name("weights", request.weights, models_pb2.WeightsPolicy)
-        resolved = resolve.resolve(request.model, POLICIES[request.weights], self.store)
+        resolved = self._resolved(request.model, POLICIES[request.weights])
         return model_message(resolved.recipe, self.store)
 
     def GetModel(self, request: models_pb2.GetModelRequest) -> models_pb2.Model:
+        from netgraft.models.recipes import get_recipe
+
         return model_message(get_recipe(self.store, request.id), self.store)
 
     def ListModels(self, request: models_pb2.ListModelsRequest) -> models_pb2.ListModelsReply:
         _check(request)
-        also = (*hub.entries(), *local.entries(self.store))
-        found = search(_query(request), also)
-        shown = found[: request.limit or DEFAULT_LIMIT]
-        here = cached.present()
+        found = listing(_query(request), request.limit, lambda: self.store)
         return models_pb2.ListModelsReply(
-            entries=[_entry_message(entry, here) for entry in shown], total=len(found)
+            entries=[_entry_message(entry, found.here) for entry in found.entries],
+            total=found.total,
         )
 
     def ExportModel(self, request: models_pb2.ExportModelRequest) -> Iterator[models_pb2.FileChunk]:
-        from netgraft.models.export import export
+        from netgraft.library.exports import exported
 
-        recipe = resolve.resolve(request.model, "pretrained", self.store).recipe
-        with tempfile.TemporaryDirectory(prefix="netgraft-export-") as folder:
-            file = Path(folder) / "model"
-            export.write(recipe, self.store, request.format, file)
-            name = export.file_name(recipe, request.format)
-            yield models_pb2.FileChunk(name=name, size=file.stat().st_size)
-            with file.open("rb") as stream:
-                while data := stream.read(CHUNK):
-                    yield models_pb2.FileChunk(data=data)
+        recipe = self._resolved(request.model, "pretrained").recipe
+        with exported(recipe, request.format, self.store) as file:
+            yield models_pb2.FileChunk(name=file.name, size=file.size)
+            for data in file.chunks():
+                yield models_pb2.FileChunk(data=data)
 
     def PrefetchWeights(
         self, request: models_pb2.PrefetchWeightsRequest
     ) -> Iterator[models_pb2.PrefetchProgress]:
-        base, download = resolve.prefetch(request.model, self.store)
-        try:
-            for progress in sparse(download):
-                yield models_pb2.PrefetchProgress(
-                    base=base,
-                    file=progress.file,
-                    done_bytes=progress.done,
-                    total_bytes=progress.total,
-                    resumed_bytes=progress.resumed,
-                )
-        except WeightsUnavailable as error:
-            raise CannotPrefetch(**error.values, present=_present()) from error
+        from netgraft.library.prefetching import prefetched
+
+        base, download = prefetched(request.model, self.store)
+        for progress in download:
+            yield models_pb2.PrefetchProgress(
+                base=base,
+                file=progress.file,
+                done_bytes=progress.done,
+                total_bytes=progress.total,
+                resumed_bytes=progress.resumed,
+            )
 
     def GetUpload(self, request: models_pb2.GetUploadRequest) -> models_pb2.Upload:
-        file = Announced(checked_sha256(request.sha256), cleaned(request.name), request.size)
-        if whole := opening.known(file.sha256, file.name, self.store):
+        from netgraft.library.uploads import announced
+
+        file = announced(request.sha256, request.name, request.size)
+        if whole := self.uploads.known(file):
             return self._upload(file.sha256, whole)
         received = self.uploads.received(file.sha256)
         return models_pb2.Upload(sha256=file.sha256, received_bytes=received)
 
     def UploadFile(self, requests: Iterable[models_pb2.UploadFileRequest]) -> models_pb2.Upload:
+        from netgraft.library.uploads import announced
+        from netgraft.store.requests import asked
+
         stream = iter(requests)
         first = next(stream, models_pb2.UploadFileRequest())
         if first.WhichOneof("part") != "header":
             expected = Message("a header in the first message")
             raise InvalidValue(name="part", value="data", expected=expected)
         header = first.header
-        file = Announced(
-            checked_sha256(header.sha256), cleaned(header.name), header.size, header.offset
-        )
+        file = announced(header.sha256, header.name, header.size, header.offset)
         self.requests.bind(asked("UploadFile", header, caller().token, "offset"))
         return self._upload(file.sha256, self.uploads.receive(file, (each.data for each in stream)))
 
-    def _upload(self, sha256: str, whole: Opened) -> models_pb2.Upload:
-        recipe, notices = whole
-        put_recipe(self.store, recipe, notices)
-        assert recipe.base.file is not None
+    def _upload(self, sha256: str, whole: Resolved) -> models_pb2.Upload:
+        from netgraft.models.recipes import put_recipe
+
+        put_recipe(self.store, whole.recipe, whole.notices)
         return models_pb2.Upload(
             sha256=sha256,
-            received_bytes=self.store.size(opening.KIND, sha256),
-            model=model_message(recipe, self.store),
+            received_bytes=self.uploads.size(sha256),
+            model=model_message(whole.recipe, self.store),
         )
 
+    def _resolved(self, reference: str, policy: Policy) -> Resolved:
+        from netgraft.models.resolve import resolve
 
-def _present() -> str:
-    """The zoo's weights that are on disk, as a user may type them."""
-    here = cached.present()
-    every = (*entries(), *hub.entries())
-    found = [f"{e.name}@{weights}" for e in every for weights in here.weights_of(e)]
-    return ", ".join(found) or "–"
+        return resolve(reference, policy, self.store)
 
 
 def _check(request: models_pb2.ListModelsRequest) -> None:
-    """Raises InvalidValue for a bound that nothing could keep."""
+    """Raises InvalidValue for a bound that nothing could be within."""
     for name in ("max_params", "min_accuracy", "limit", "max_flops", "image_size"):
         value = getattr(request, name)
         if not value >= 0:
@@ -148,29 +156,6 @@ def _query(request: models_pb2.ListModelsRequest) -> Query:
         licence=request.licence,
         on_disk=request.on_disk,
         source=request.source,
-    )
-
-
-def model_message(recipe: Recipe, store: Store) -> models_pb2.Model:
-    """A stored recipe as the message that every service replies with."""
-    row = store.get_row(recipe.id)
-    created = Timestamp()
-    created.FromMilliseconds(int(row.created * 1000))
-    base = Recipe(recipe.base)
-    notices = (row if not recipe.edits else store.get_row(base.id)).notices
-    return models_pb2.Model(
-        id=recipe.id,
-        parent_id=row.parent_id or "",
-        base=str(recipe.base),
-        title=recipe.title,
-        recipe_json=recipe.canonical(),
-        task=resolve.task(recipe.base),
-        classes=recipe.classes or 0,
-        class_names=recipe.class_names,
-        loss=recipe.loss,
-        notices=[said(notice, caller().language) for notice in notices.splitlines()],
-        create_time=created,
-        metrics=recipe.metrics,
     )
 
 

@@ -1,11 +1,10 @@
 """Files that clients send: kept in parts until they are whole, then opened like any other.
 
 The parts lie in the store under the SHA-256 that was announced, so that any replica goes on
-with what another began. Whole, the hash decides: what differs from it is thrown away.
+with what another began. A whole file whose hash is another one is thrown away.
 """
 
 import hashlib
-import re
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from pathlib import Path
 
 from netgraft.errors import InvalidValue, UnsupportedFile, UploadIncomplete, WrongHash
 from netgraft.language import Message
+from netgraft.models.files import kept
 from netgraft.models.files import open as opening
-from netgraft.models.recipe import Recipe
+from netgraft.models.naming import is_sha256
+from netgraft.models.source import Resolved
 from netgraft.models.untrusted import safe_open
 from netgraft.models.untrusted.formats import display_name
 from netgraft.settings import settings
@@ -24,19 +25,14 @@ KIND = "uploads"
 PART = 8 * 2**20
 """Bytes that are collected before they are written."""
 BEGUN = 4
-"""Times the largest file that all unfinished uploads together may take; the oldest go."""
+"""All unfinished uploads may take so many times the largest file; then the oldest go."""
 LONGEST_SECONDS = 7 * 24 * 3600
-"""How long what came of an upload is kept for the rest."""
-
-SHA256 = re.compile(r"[0-9a-f]{64}")
-
-Opened = tuple[Recipe, tuple[str, ...]]
-"""A recipe and its notices, as `opening.open_file` gives them."""
+"""How long the parts of an upload wait for the rest."""
 
 
 @dataclass(frozen=True)
 class Announced:
-    """A file that a client has. Raises InvalidValue, UnsupportedFile and TooLarge."""
+    """A file that a client will send. Raises InvalidValue, UnsupportedFile and TooLarge."""
 
     sha256: str
     name: str
@@ -60,8 +56,16 @@ class Uploads:
     def __init__(self, store: Store) -> None:
         self.store = store
 
+    def known(self, file: Announced) -> Resolved | None:
+        """The model of a file that is here whole; None where it is not."""
+        return opening.known(file.sha256, file.name, self.store)
+
+    def size(self, sha256: str) -> int:
+        """Bytes of a file that is here whole."""
+        return self.store.size(kept.KIND, sha256)
+
     def received(self, sha256: str) -> int:
-        """Bytes that are here from the beginning of a file on."""
+        """Bytes that are here, from the beginning of a file up to the first gap."""
         return sum(length for _, length in self._parts(sha256))
 
     def _parts(self, sha256: str) -> list[tuple[int, int]]:
@@ -76,13 +80,13 @@ class Uploads:
             at += longest[at]
         return chain
 
-    def receive(self, file: Announced, chunks: Iterable[bytes]) -> Opened:
+    def receive(self, file: Announced, chunks: Iterable[bytes]) -> Resolved:
         """Take bytes of a file, from its offset on; the last of them make it a model.
 
         Raises InvalidValue for bytes that do not follow on those that are here,
         UploadIncomplete when more must come, WrongHash, and what `opening.open_file` does.
         """
-        if whole := opening.known(file.sha256, file.name, self.store):
+        if whole := self.known(file):
             return whole
         self.store.trim(KIND, BEGUN * settings().file_bytes, most_seconds=LONGEST_SECONDS)
         here = self.received(file.sha256)
@@ -90,7 +94,7 @@ class Uploads:
             expected = Message("at most {here}, the bytes that are here", here=here)
             raise InvalidValue(name="offset", value=file.offset, expected=expected)
         self._write(file, chunks)
-        if whole := opening.known(file.sha256, file.name, self.store):
+        if whole := self.known(file):
             return whole  # another call was faster
         if (here := self.received(file.sha256)) < file.size:
             received, size = f"{here:,}", f"{file.size:,}"
@@ -125,7 +129,7 @@ class Uploads:
         waiting.clear()
         return at
 
-    def _opened(self, file: Announced) -> Opened:
+    def _opened(self, file: Announced) -> Resolved:
         digest = hashlib.sha256()
         with safe_open.room(), tempfile.NamedTemporaryFile() as copy:
             for part in self._parts(file.sha256):
@@ -138,17 +142,22 @@ class Uploads:
             return opening.open_copy(Path(copy.name), file.name, self.store)
 
 
-def checked_sha256(text: str) -> str:
+def announced(sha256: str, name: str, size: int, offset: int = 0) -> Announced:
+    """A file as a client describes it. Raises as `Announced` does."""
+    return Announced(_checked_sha256(sha256), _cleaned(name), size, offset)
+
+
+def _checked_sha256(text: str) -> str:
     """A SHA-256 in lower case. Raises InvalidValue: it becomes the name of a folder."""
     sha256 = text.strip().lower()
-    if not SHA256.fullmatch(sha256):
+    if not is_sha256(sha256):
         expected = Message("64 hexadecimal digits")
         raise InvalidValue(name="sha256", value=repr(text), expected=expected)
     return sha256
 
 
-def cleaned(name: str) -> str:
-    """A file's own name out of whatever a client calls it."""
+def _cleaned(name: str) -> str:
+    """A file's own name, taken from the name that a client gives it."""
     return display_name(name.replace("\\", "/").rpartition("/")[2])
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
+from netgraft.models.bases import base_module
 from netgraft.models.recipe import Recipe
-from netgraft.models.resolve import base_module
 from netgraft.store.store import Store
 
 

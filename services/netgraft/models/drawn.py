@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 VERSION = 1
 COPIES = 2
-"""Times a new layer that must be free: itself, and as much again for what else goes on."""
+"""How many times a new layer must fit into free memory: once for itself, once for all else."""
 CHUNK = 2**20
 """Values that are computed at a time."""
 PER_BLOCK = 8
 """Values that one step of Philox's counter gives: four words of two."""
 FULL_SCALE = 2.0**-23
-"""What makes a signed 24-bit integer a number from -1 to below 1."""
+"""The factor that makes a signed 24-bit integer a number from -1 to below 1."""
 
 Init = Literal["uniform", "constant"]
 
@@ -52,7 +52,7 @@ class DrawnTensor:
     value: float
     """ "uniform": values lie between -value and value. "constant": each is the value."""
     zero_rows: tuple[int, ...] = ()
-    """Rows that are 0 all the same, such as the padding of an embedding."""
+    """Rows that are 0 nevertheless, such as the padding of an embedding."""
 
     @property
     def numel(self) -> int:
@@ -61,7 +61,7 @@ class DrawnTensor:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of its values; torch's dtypes say in their names how many bits each has."""
+        """Bytes of its values; the names of torch's dtypes hold how many bits each has."""
         bits = re.search(r"\d+", self.dtype)
         return self.numel * (int(bits[0]) // 8 if bits else 1)
 
@@ -76,7 +76,7 @@ class Draw:
     """Tensors that follow from a seed."""
 
     seed: str
-    """Any text; the values of another one are others."""
+    """Any text; another text gives other values."""
     tensors: tuple[DrawnTensor, ...]
     version: int = VERSION
     """Of the formula."""
@@ -147,7 +147,7 @@ def _constant(value: float, count: int) -> "NDArray[np.float32]":
 
 
 def _clear(chunk: "NDArray[np.float32]", tensor: DrawnTensor, start: int) -> None:
-    """Put 0 where the rows say so that lie in the chunk, which starts at place `start`."""
+    """Put 0 into the zero rows of a chunk that starts at place `start`."""
     for row in tensor.zero_rows:
         begin = row * tensor.row - start
         chunk[max(0, begin) : max(0, begin + tensor.row)] = 0

@@ -1,4 +1,4 @@
-"""Which known names are most like one that nothing bears, for the sentence that says so."""
+"""Find the known names that are most like one that nothing has, for the sentence that says so."""
 
 from collections.abc import Callable, Iterable
 
@@ -6,8 +6,8 @@ from rapidfuzz import fuzz, process
 
 LIMIT = 3
 LONGEST = 200
-"""Characters of a name that are compared: a text of megabytes would hold the process for minutes,
-in which it answers nobody."""
+"""Characters of a name that are compared: a text of megabytes would keep the process busy for
+minutes."""
 
 
 def nearest(

@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 from netgraft.errors import NothingToUndo
 from netgraft.models.edits.edit import Changes, Edit, Training, kind
+from netgraft.models.naming import short_id, shown
 from netgraft.models.stored import read, written
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class UserFile:
     sha256: str
     """Of the file's bytes; the store keeps them under it."""
     kind: str
-    """As `formats` tells it by content, such as "state_dict", "module" or "onnx"."""
+    """As `formats.kind_of` finds it by content, such as "state_dict", "module" or "onnx"."""
     name: str
     """The file's own name, cleaned, for people only."""
     task: str = ""
@@ -84,12 +85,17 @@ class Base:
     """Where the tensors come from, when they are a user's."""
 
     @property
-    def in_zoo(self) -> bool:
-        """Whether a library's zoo has the structure; else `file` says what it is."""
-        return self.source not in ("file", "hf")
+    def shown(self) -> str:
+        """The name as people type it, such as "resnet50" or "timm/convnext_tiny"."""
+        return shown(self.source, self.name)
+
+    @property
+    def structure(self) -> str:
+        """The library's name for the structure that a user's tensors are in; "" without such."""
+        return self.name if self.file and self.file.name != self.name else ""
 
     def __str__(self) -> str:
-        weights = f"file:{self.file.sha256[:12]}" if self.file else self.weights or "none"
+        weights = f"file:{short_id(self.file.sha256)}" if self.file else self.weights or "none"
         return f"{self.source}/{self.name}@{weights}"
 
 
@@ -199,10 +205,10 @@ class Recipe:
     def title(self) -> str:
         """One line for people."""
         base = self.base
-        parts = [f"{base.source}/{base.name}" if base.source in PREFIXED else base.name]
+        parts = [base.shown]
         if base.file is None and base.weights is None:
             parts.append("random weights")
-        elif base.file and base.in_zoo:
+        elif base.file and base.structure:
             parts.append(f"weights of {base.file.name}")
         if self.classes is not None:
             parts.append(f"{self.classes} classes")

@@ -9,7 +9,7 @@ from torch import Tensor
 from netgraft.models.drawn import Draw
 from netgraft.models.edits.edit import Edit
 from netgraft.models.recipe import Base, Recipe
-from netgraft.models.sources.source import source
+from netgraft.models.source import source_of
 from netgraft.store.store import Store
 
 Shape = tuple[int, ...]
@@ -17,17 +17,17 @@ T = TypeVar("T")
 
 
 def values(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Tensor]:
-    """The tensors of these names in the model, on the CPU, except those of random weights.
+    """The tensors of these names in the model, on the CPU; random ones of the base are left out.
 
-    Each is of the newest part of the recipe that gives it. Raises WeightsUnavailable, TooLarge
+    Each comes from the newest part of the recipe that gives it. Raises WeightsUnavailable, TooLarge
     and FileNotFoundError.
     """
-    return _found(recipe, names, store, _values)
+    return _gathered(recipe, names, store, _values)
 
 
 def shapes(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Shape]:
-    """Shapes instead of values: nothing is drawn and no delta is read."""
-    return _found(recipe, names, store, _shapes)
+    """As `values`, shapes alone: nothing is drawn and no delta is read."""
+    return _gathered(recipe, names, store, _shapes)
 
 
 def drawn_names(recipe: Recipe) -> frozenset[str]:
@@ -45,22 +45,22 @@ class _Part:
     names: Mapping[str, str]
     """Name in the part → name asked for."""
     holder: Base | Draw | str
-    """Base, draw or digest of a delta that gives them."""
+    """The base, draw or digest of a delta that gives them."""
     recipe: Recipe
     """The recipe up to the part."""
 
 
-def _found(
+def _gathered(
     recipe: Recipe,
     names: Iterable[str],
     store: Store,
     read: Callable[[_Part, Store], Mapping[str, T]],
 ) -> dict[str, T]:
-    """What `read` finds for each name in the part that gives it; in the order of the names."""
+    """What `read` returns for each name from the part that gives it; in the order of the names."""
     asked_for, found = tuple(names), dict[str, T]()
     for part in _parts(recipe, asked_for, store):
-        given = read(part, store)
-        found |= {asked: given[name] for name, asked in part.names.items() if name in given}
+        held = read(part, store)
+        found |= {asked: held[name] for name, asked in part.names.items() if name in held}
     return {name: found[name] for name in asked_for if name in found}
 
 
@@ -90,7 +90,7 @@ def _values(part: _Part, store: Store) -> Mapping[str, Tensor]:
     if isinstance(part.holder, str):
         return store.get_some_tensors(part.holder, part.names)
     if isinstance(part.holder, Base):
-        base = _of_base(part.holder, store)
+        base = source_of(part.holder).values(part.holder, store)
         return {name: base[name].clone() for name in part.names if name in base}
     parent = part.recipe.parent
     return part.recipe.edits[-1].draw_tensors(
@@ -103,18 +103,11 @@ def _shapes(part: _Part, store: Store) -> Mapping[str, Shape]:
         return store.tensor_shapes(part.holder)
     if isinstance(part.holder, Draw):
         return {tensor.name: tensor.shape for tensor in part.holder.tensors}
-    return {name: tuple(value.shape) for name, value in _of_base(part.holder, store).items()}
+    base = source_of(part.holder).values(part.holder, store)
+    return {name: tuple(value.shape) for name, value in base.items()}
 
 
 def _before(edit: Edit, wanted: dict[str, str]) -> dict[str, str]:
     """The names that tensors had before an edit; what it first made is left out."""
     before = ((edit.name_before(name), asked) for name, asked in wanted.items())
     return {name: asked for name, asked in before if name}
-
-
-def _of_base(base: Base, store: Store) -> Mapping[str, Tensor]:
-    if base.file is not None:
-        from netgraft.models.files.matching import values as of_file
-
-        return of_file(base, store)
-    return source(base.source).weights(base) if base.weights is not None else {}

@@ -7,10 +7,10 @@ from google.protobuf.struct_pb2 import Value
 
 from netgraft.errors import InvalidValue
 from netgraft.language import Message
-from netgraft.library.servicer import model_message
 from netgraft.models import resolve
 from netgraft.models.recipe import HeadEdit, Recipe
 from netgraft.models.stored import Scalar
+from netgraft.serving.messages import model_message
 from netgraft.serving.servicers import caller
 from netgraft.store.store import Store, default_store
 from netgraft.surgery import operations

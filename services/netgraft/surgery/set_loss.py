@@ -9,7 +9,7 @@ from netgraft.anatomy.anatomy import Anatomies, example
 from netgraft.anatomy.heads import call, tensors_in
 from netgraft.errors import InvalidValue
 from netgraft.language import Message
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.edits.set_loss import SetLoss
 from netgraft.models.losses.catalogue import LOSSES, fitting
@@ -44,7 +44,7 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Edited:
     if name not in LOSSES:
         expected = Message("one of {choices}", choices=list(LOSSES))
         raise InvalidValue(name="loss", value=repr(loss), expected=expected)
-    task = resolve.task(recipe.base)
+    task = bases.task(recipe.base)
     fit = fitting(task)
     if name not in fit:
         expected = (

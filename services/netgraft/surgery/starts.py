@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from netgraft.models.drawn import DrawnTensor
+from netgraft.models.dtypes import short
 
 CONSTANTS = {"aten::zero_": 0.0, "aten::zeros": 0.0, "aten::ones": 1.0}
 """Operators that give each value of a tensor the same."""
@@ -32,7 +33,7 @@ def starts(make: Callable[[], nn.Module]) -> list[DrawnTensor]:
 
 def dtype_name(value: Tensor) -> str:
     """Name of a tensor's dtype in torch, such as "float32"."""
-    return str(value.dtype).removeprefix("torch.")
+    return short(value.dtype)
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]

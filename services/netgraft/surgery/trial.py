@@ -9,7 +9,7 @@ from netgraft.anatomy.anatomy import FORWARD_ERRORS, TASKS, Anatomy, first_line,
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import SurgeryFailed
 from netgraft.language import Message, quoted
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.edits.retarget import OwnerPatch, Retarget
 from netgraft.models.recipe import HeadEdit, Recipe
 from netgraft.surgery.verify import breach
@@ -58,7 +58,7 @@ def total_classes(classes: int, seen: Trace) -> int:
 
 def planned(recipe: Recipe, seen: Trace, count: int, names: tuple[str, ...]) -> Retarget:
     """The edit without its tensors and patches. Raises SurgeryFailed."""
-    task = resolve.task(recipe.base)
+    task = bases.task(recipe.base)
     if task not in TASKS:
         problem = Message("{task} tells no classes apart.", task=task)
         raise SurgeryFailed(model=recipe.title, problem=problem)

@@ -11,7 +11,7 @@ from typing import Literal
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import InvalidValue, MeansNeeded, UnknownClass
 from netgraft.language import Message
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.edits.retarget import Copies
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
@@ -68,7 +68,7 @@ def matched(recipe: Recipe, names: Sequence[str], start: Start, seen: Trace) -> 
     _check(names, start)
     if start.init in ("fresh", MEANS) or not (names and seen.classes):
         return Warm()
-    trained = resolve.learned(recipe)
+    trained = bases.learned(recipe)
     if not (trained or start.class_map):  # names are read only where they can matter
         return Warm(reason="untrained")
     known = labels(recipe, seen.classes, detector=seen.detector)

@@ -13,6 +13,8 @@ from functools import lru_cache
 
 from rapidfuzz import fuzz, process
 
+from netgraft.models.naming import FIRST
+
 _PIECE = re.compile(r"[A-Za-z0-9]+")
 _GAP = re.compile(r"[-_/. ]|(?<=\w)·")
 _RUN = re.compile(r"[a-z]+|\d+")
@@ -63,10 +65,10 @@ class ModelNames:
                 self.exact.setdefault(alias, name)
 
     def _add(self, name: str) -> None:
-        bare = name.removeprefix("timm/")
+        library, _, bare = name.rpartition("/")
         key = key_of(bare)
         self.exact.setdefault(key, name)
-        self.exact.setdefault(("timm" if name != bare else "torchvision") + key, name)
+        self.exact.setdefault((library or FIRST) + key, name)
         for prefix in _prefixes(bare):
             self._prefixes.setdefault(prefix, {}).setdefault(key, name)
 
@@ -135,7 +137,7 @@ class ModelNames:
 
     def from_timm(self, name: str) -> str:
         """The timm model of the same name, or "" where timm has none."""
-        return self.exact.get("timm" + key_of(name.removeprefix("timm/")), "")
+        return self.exact.get("timm" + key_of(name.rpartition("/")[2]), "")
 
 
 def _spans(text: str, start: int) -> Iterator[tuple[int, str]]:

@@ -154,7 +154,7 @@ def at_hand(
 ) -> "agent_pb2.PlannerReply":
     """The plan with its files and folders named as the server that carries it out finds them."""
     from netgraft.cli.localfiles import located, opened
-    from netgraft.models.untrusted.formats import names_file
+    from netgraft.models.sources.file import names_file
 
     if not session.address:
         return plan

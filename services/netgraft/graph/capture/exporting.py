@@ -28,6 +28,7 @@ from netgraft.graph.capture.recording import (
     Weight,
 )
 from netgraft.graph.capture.recording import Dim as Size
+from netgraft.models.dtypes import short
 
 EXAMPLE_BATCH = 2
 """torch.export takes 0 and 1 for constants, so the example holds two."""
@@ -194,7 +195,7 @@ class _Reader:
             return tuple(self._argument(part) for part in argument)
         if isinstance(argument, bool | int | float | str) or argument is None:
             return argument
-        return str(argument).removeprefix("torch.")
+        return short(argument)
 
     def _outputs(self, node: fx.Node) -> tuple[tuple[str, Value | Weight], ...]:
         specs = self.program.graph_signature.output_specs
@@ -241,7 +242,7 @@ def _words(path: Sequence[Any]) -> str:
 
 
 def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    return short(tensor.dtype)
 
 
 def _target(target: Any) -> str:

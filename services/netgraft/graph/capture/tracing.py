@@ -21,6 +21,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from netgraft.graph.capture.exporting import output_names
 from netgraft.graph.capture.recording import Argument, Frame, Recording, Step, Value, Weight
+from netgraft.models.dtypes import short
 
 TORCH = f"{Path(torch.__file__).parent}/"
 """Functions in here are operators' wrappers, not the model's code."""
@@ -144,7 +145,7 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return tuple(self.argument(part) for part in value)
         if isinstance(value, bool | int | float | str) or value is None:
             return value
-        return str(value).removeprefix("torch.")
+        return short(value)
 
     def _tensor(self, tensor: Tensor) -> Value | Weight:
         if tensor not in self.known:  # made outside the forward, such as a cached anchor
@@ -192,4 +193,4 @@ def _bound(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Iterato
 
 
 def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
+    return short(tensor.dtype)

@@ -1,4 +1,4 @@
-"""A model card: what somebody must know who gets a model's file and nothing else, in Markdown.
+"""A model card in Markdown: what the reader must know who has a model's file and nothing else.
 
 The front matter is what model hubs read (huggingface.co/docs/hub/model-cards). Whatever a user
 or a file named (class names, module paths, data) is escaped: it stays text.
@@ -11,13 +11,13 @@ from pathlib import PurePath
 from typing import Any
 
 from netgraft.language import Message
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.edits.edit import Names
 from netgraft.models.export.markdown import code, escaped, fenced
+from netgraft.models.naming import short_id
 from netgraft.models.recipe import Base, Recipe
-from netgraft.models.sources.file import stem
-from netgraft.models.sources.source import source
+from netgraft.models.source import source_of
 from netgraft.store.store import Store
 from netgraft.store.tables import JobRow
 
@@ -55,24 +55,19 @@ def markdown(recipe: Recipe, store: Store) -> str:
 def _front(recipe: Recipe) -> Iterator[str]:
     base = recipe.base
     facts = {
-        "library_name": base.source if base.source != "file" else "pytorch",
-        "pipeline_tag": PIPELINES.get(resolve.task(base), ""),
-        "license": _stated(base),
+        "library_name": source_of(base).library(),
+        "pipeline_tag": PIPELINES.get(bases.task(base), ""),
+        "license": source_of(base).licence(base),
         "tags": ["netgraft"],
     }
     lines = [f"{key}: {json.dumps(value)}" for key, value in facts.items() if value]
     yield "\n".join(["---", *lines, "---"])
 
 
-def _stated(base: Base) -> str:
-    """The licence of the pretrained weights; of a user's own tensors nobody knows it."""
-    return "" if base.file else source(base.source).licence(base)
-
-
 def _licence(base: Base) -> str:
-    if base.weights is None and base.file is None:
+    if not bases.trained(base):
         return "None apply: it began from random weights."
-    found = _stated(base)
+    found = source_of(base).licence(base)
     if not found:
         return f"{NOT_STATED.capitalize()} by the library. Ask whoever published the weights."
     return f"{escaped(found)}, of the weights that it began from ({code(str(base))})."
@@ -88,7 +83,7 @@ def _made(recipe: Recipe) -> Iterator[str]:
 
 def _began(base: Base) -> str:
     if base.file:
-        structure = "" if not base.in_zoo else f", in the structure of {code(base.name)}"
+        structure = f", in the structure of {code(base.structure)}" if base.structure else ""
         sha256 = code(base.file.sha256)
         return f"Began from the file {escaped(base.file.name)}{structure} (SHA-256 {sha256})."
     weights = f"its weights {code(base.weights)}" if base.weights else "random weights"
@@ -110,12 +105,12 @@ def _written(said: object) -> object:
 def _task(recipe: Recipe) -> str:
     classes = recipe.classes or len(_names(recipe))
     counted = f", {classes} classes" if classes else ""
-    return f"{resolve.task(recipe.base).replace('_', ' ').capitalize()}{counted}."
+    return f"{bases.task(recipe.base).replace('_', ' ').capitalize()}{counted}."
 
 
 def _names(recipe: Recipe) -> tuple[str, ...]:
     """Names of the classes, as far as they are still those that the model tells apart."""
-    own = () if recipe.has_new_classes else resolve.class_names(recipe.base)
+    own = () if recipe.has_new_classes else bases.class_names(recipe.base)
     return recipe.class_names or own
 
 
@@ -151,7 +146,7 @@ def _training(recipe: Recipe, store: Store) -> Iterator[str]:
 
 
 def _settings(job: str, store: Store) -> dict[str, Any]:
-    """What the job was asked for, without what the card says elsewhere; {} when it is gone."""
+    """The settings of a job, except those that the card has elsewhere; {} when the job is gone."""
     with store.session() as session:
         row = session.get(JobRow, job)
         spec: dict[str, Any] = json.loads(row.spec)["spec"] if row else {}
@@ -162,7 +157,7 @@ def _settings(job: str, store: Store) -> dict[str, Any]:
 
 
 def _public(data: str) -> str:
-    """A data set's name; of a folder its last part, for the rest is this machine's."""
+    """A data set's name; of a folder its last part, because the rest is this machine's."""
     return PurePath(data).name if "://" not in data else data
 
 
@@ -174,21 +169,21 @@ def _shown(value: object) -> str:
 
 
 def _input(recipe: Recipe, store: Store) -> str:
-    shape = resolve.input_shape(recipe.base)
+    shape = bases.input_shape(recipe.base)
     training = recipe.training
     side = _settings(training.job, store).get("image_size") if training else None
     if side and len(shape) > 1:
         shape = (*shape[:-2], side, side)
     sizes = " × ".join(map(str, shape))
-    if resolve.task(recipe.base) == "detection":
+    if bases.task(recipe.base) == "detection":
         return (
             f"A list of RGB pictures of any size, {shape[0]} × height × width, values from 0 to 1. "
             "The model scales and normalises them itself."
         )
-    taste = resolve.preprocessing(recipe.base)
+    expected = bases.preprocessing(recipe.base)
     return (
         f"N × {sizes}, RGB, values from 0 to 1, then per channel (value − mean) / std "
-        f"with mean {_triple(taste.mean)} and std {_triple(taste.std)}."
+        f"with mean {_triple(expected.mean)} and std {_triple(expected.std)}."
     )
 
 
@@ -201,7 +196,7 @@ def _size(recipe: Recipe, store: Store) -> str:
     total = sum(p.numel() for p in parameters)
     trains = sum(p.numel() for p in parameters if p.requires_grad)
     base = recipe.base
-    known = resolve.entry_of(base).flops if base.file is None else 0
+    known = source_of(base).flops(base)
     cost = f" {_shown(known / 1e9)} GFLOPs a picture before it was edited." if known else ""
     return f"{total:,} parameters, of which {trains:,} train.{cost}"
 
@@ -210,12 +205,12 @@ def _size(recipe: Recipe, store: Store) -> str:
 
 
 def _loading(recipe: Recipe) -> Iterator[str]:
-    short = recipe.id[:12]
-    stemmed = f"{stem(recipe.base)}-{short}"
+    short = short_id(recipe.id)
+    stem = source_of(recipe.base).stem(recipe.base)
     yield "Plain PyTorch, without netgraft: write the code and, beside it, the weights."
     script = (
         f"netgraft export {short} --format python -o rebuild.py\n"
-        f"netgraft export {short} --format state_dict -o '{stemmed}.pth'"
+        f"netgraft export {short} --format state_dict -o '{stem}-{short}.pth'"
     )
     yield fenced(script, "console")
     yield fenced("from rebuild import model  # in evaluation mode", "python")

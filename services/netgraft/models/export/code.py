@@ -6,12 +6,12 @@ from dataclasses import replace
 
 from torch import nn
 
+from netgraft.models.bases import base_module, plain
 from netgraft.models.edits.edit import Edit
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.export.statements import Assignment, comment, literal
-from netgraft.models.recipe import Base, Recipe
-from netgraft.models.resolve import base_module
-from netgraft.models.sources.source import Plain, source
+from netgraft.models.recipe import Recipe
+from netgraft.models.source import Plain
 from netgraft.store.store import Store
 
 HEADER = '''"""{title}
@@ -30,7 +30,7 @@ def python(recipe: Recipe, weights: str, store: Store) -> str:
 
     Raises OnlyDrawn and CannotExport for a base that no code makes.
     """
-    base = _base(recipe.base)
+    base = plain(recipe.base)
     changes, definitions = _changes(recipe, store)
     body = [
         *base.lines,
@@ -46,15 +46,6 @@ def python(recipe: Recipe, weights: str, store: Store) -> str:
     code = "".join(f"\n\n{part}" for part in definitions) + ("\n\n" if definitions else "\n")
     code += "\n".join(body) + "\n" + _classes(recipe)
     return head + _imports(base, code) + code
-
-
-def _base(base: Base) -> Plain:
-    return source(base.source).plain(_library(base))
-
-
-def _library(base: Base) -> Base:
-    """What a library makes of a base, a user's file left aside where a zoo has its structure."""
-    return replace(base, file=None) if base.in_zoo else base
 
 
 def _classes(recipe: Recipe) -> str:
@@ -93,7 +84,7 @@ def _start(recipe: Recipe, store: Store) -> tuple[nn.Module, Iterable[Edit]]:
     """What the base's code makes, on meta, and the edits from there to the recipe's model."""
     if recipe.base.file and recipe.base.file.heads:
         # Heads in which a user's file differs from the library's structure.
-        model = base_module(_library(recipe.base), device="meta", store=store)
+        model = base_module(replace(recipe.base, file=None), device="meta", store=store)
         own = Retarget(0, (), recipe.base.file.heads, (), "")
         return model, (own, *recipe.edits)
     return base_module(recipe.base, device="meta", load_weights=False, store=store), recipe.edits

@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from netgraft.errors import CannotExport, DetectorFormat, InvalidValue
 from netgraft.language import quoted
+from netgraft.models.bases import example_inputs, task
 from netgraft.models.build import build
 from netgraft.models.export import card, code
 from netgraft.models.layers.adapters import merge_adapters
+from netgraft.models.naming import short_id
 from netgraft.models.recipe import Recipe
-from netgraft.models.resolve import example_inputs, task
-from netgraft.models.sources.file import stem
+from netgraft.models.source import source_of
 from netgraft.store.store import Store
 
 SUFFIXES = {
@@ -39,7 +40,8 @@ Inputs = tuple[Tensor | list[Tensor], ...]
 
 def file_name(recipe: Recipe, kind: str) -> str:
     """Name for the user's file, such as "resnet50-1a2b3c4d5e6f.onnx"."""
-    return f"{stem(recipe.base)}-{recipe.id[:12]}.{SUFFIXES[kind]}"
+    stem = source_of(recipe.base).stem(recipe.base)
+    return f"{stem}-{short_id(recipe.id)}.{SUFFIXES[kind]}"
 
 
 def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:
@@ -62,7 +64,7 @@ def write(recipe: Recipe, store: Store, kind: str, file: Path) -> None:
 
 
 def _text(recipe: Recipe, store: Store, kind: str) -> str:
-    """What is written without building the model; "" for a format that holds it."""
+    """The text of a format that needs no built model; "" for the others."""
     if kind == "python":
         return code.python(recipe, file_name(recipe, "state_dict"), store)
     return card.markdown(recipe, store) if kind == "card" else ""
@@ -119,7 +121,7 @@ def _scripted(model: nn.Module, _recipe: Recipe) -> torch.jit.ScriptModule:
 
 def _traced(model: nn.Module, recipe: Recipe) -> torch.jit.ScriptModule:
     trace: Callable[..., torch.jit.ScriptModule] = torch.jit.trace
-    # The check would run the same input again: in evaluation mode that tells nothing.
+    # The check would run the same input again: in evaluation mode that shows nothing.
     inputs = example_inputs(recipe.base, device="cpu")
     return trace(model, inputs, strict=False, check_trace=False)
 
@@ -146,7 +148,7 @@ def _dynamic(recipe: Recipe) -> tuple[Inputs, tuple[object, ...]]:
 
 @contextlib.contextmanager
 def _explained(recipe: Recipe, kind: str) -> Iterator[None]:
-    """What torch's exporters raise, as one error of ours.
+    """Raise one error of ours for all that torch's exporters raise.
 
     They document no common class: dynamo's errors derive from RuntimeError, torch.export's
     from RuntimeError, ValueError and AssertionError, the ONNX exporter's from RuntimeError.

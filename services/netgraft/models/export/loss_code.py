@@ -1,7 +1,7 @@
-"""The losses of `losses` as plain functions, for code that is taken away.
+"""The losses as plain functions, for exported code.
 
 Each takes logits_NK… and indices_N… and leaves out places of the index IGNORED. They equal
-`loss_modules` for class indices without class weights, which is all that a recipe can say.
+`losses.modules` for class indices without class weights, which is all that a recipe can say.
 """
 
 from netgraft.models.losses.catalogue import GAMMA, IGNORED, SMOOTHING

@@ -1,4 +1,4 @@
-"""Text as Markdown: what others wrote stays text, whatever it holds."""
+"""Write text as Markdown: what others wrote stays text, whatever it holds."""
 
 import re
 

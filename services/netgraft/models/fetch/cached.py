@@ -1,4 +1,4 @@
-"""Which pretrained weights are on this machine, told without torch.
+"""Which pretrained weights are on this machine, found without torch.
 
 The libraries keep them in `$TORCH_HOME/hub/checkpoints` and in the Hugging Face cache; the
 catalogue says under which name. Looks at folders, never into a file.
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from netgraft.settings import hugging_face_cache, torch_checkpoints
 
 if TYPE_CHECKING:
-    from netgraft.models.zoo.catalogue import Entry
+    from netgraft.models.zoo.entry import Entry
 
 HUB = "hf:"
 """Before the name of a repository of the Hugging Face hub."""
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-"""What timm looks for in a repository of the hub."""
+"""Files that timm looks for in a repository of the hub."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Present:
 
     def weights_of(self, entry: "Entry") -> tuple[str, ...]:
         """Those of an entry's weights that are here, the default first."""
-        pairs = zip(entry.weights, entry.files, strict=True)
+        pairs = zip(entry.weights, entry.files, strict=bool(entry.files))
         return tuple(name for name, file in pairs if file in self.files)
 
 
@@ -42,7 +42,7 @@ def holds(file: str) -> bool:
 
 
 def present() -> Present:
-    """What is here at this moment."""
+    """The weights that are on this machine now."""
     return Present(frozenset((*_checkpoints(), *_repositories())))
 
 
@@ -53,9 +53,10 @@ def _checkpoints() -> list[str]:
 
 def _repositories() -> list[str]:
     found = hugging_face_cache().glob("models--*/snapshots/*/*")
-    return [HUB + _repository(file) for file in found if file.name in HUB_FILES and file.exists()]
+    files = (file for file in found if file.name in HUB_FILES and file.exists())
+    return [HUB + repository_of(file.parents[2]) for file in files]
 
 
-def _repository(file: Path) -> str:
-    """models--timm--resnet50.a1_in1k/snapshots/…/model.safetensors → timm/resnet50.a1_in1k."""
-    return file.parents[2].name.removeprefix("models--").replace("--", "/", 1)
+def repository_of(folder: Path) -> str:
+    """The repository that a folder of the hub's cache is of: models--ORG--NAME → ORG/NAME."""
+    return folder.name.removeprefix("models--").replace("--", "/", 1)

@@ -1,4 +1,4 @@
-"""Downloading one file over HTTP: told as it goes, resumed where it broke, its hash checked.
+"""Download one file over HTTP: with reports of progress, resumed where it broke, and hashed.
 
 What has arrived lies in a `.part` file beside the place of the file, and a later call goes on
 from it by HTTP Range (RFC 9110, section 14). Proxies are those of $HTTP_PROXY, $HTTPS_PROXY and
@@ -21,18 +21,18 @@ from pathlib import Path
 from netgraft.language import Message
 
 SECONDS = 10
-"""Longest silence of a server, also at the beginning: "no network" is told soon."""
+"""Longest silence of a server, also at the beginning: "no network" is noticed soon."""
 ATTEMPTS = 5
 """Connections that may break one after another without one byte between them."""
 PAUSE_SECONDS = 0.2
 """Before the second attempt; doubled before each further one."""
 CHUNK = 2**18
-TELL_SECONDS = 0.1
+REPORT_SECONDS = 0.1
 RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 class WrongContent(OSError):
-    """What arrived is not what the file's name says."""
+    """The content that arrived is not the one that the file's name promises."""
 
     def __init__(self, problem: Message) -> None:
         super().__init__(problem)
@@ -41,7 +41,7 @@ class WrongContent(OSError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How a download stands."""
+    """The progress of a download."""
 
     file: str
     """The file's name."""
@@ -55,12 +55,12 @@ class Progress:
 
 @dataclass
 class _Partial:
-    """What has arrived of a file."""
+    """The part of a file that has arrived."""
 
     out: BufferedRandom
     total: int = 0
     etag: str = ""
-    """Of the version that the bytes are of, as far as this process knows."""
+    """The server's tag for the version of these bytes; "" where this process does not know it."""
 
     @property
     def done(self) -> int:
@@ -76,7 +76,7 @@ class _Partial:
 
 
 def download(url: str, file: Path, sha256: str = "") -> Iterator[Progress]:
-    """Bring `url` to `file`, telling how it goes; `sha256` is the beginning of its hash.
+    """Bring `url` to `file`, and report the progress; `sha256` is the beginning of its hash.
 
     Raises OSError (URLError and WrongContent among them); what has arrived is kept.
     """
@@ -87,7 +87,7 @@ def download(url: str, file: Path, sha256: str = "") -> Iterator[Progress]:
             return
         arrived = _Partial(out)
         if not sha256:
-            arrived.drop()  # without a hash nobody could tell whether it fits what comes now
+            arrived.drop()  # without a hash nobody would know whether it fits what comes now
         kept = arrived.done
         if not (kept and _fits(out, sha256)):
             yield from _get(url, file.name, arrived)
@@ -105,12 +105,12 @@ def download(url: str, file: Path, sha256: str = "") -> Iterator[Progress]:
 
 
 def sparse(progress: Iterator[Progress]) -> Iterator[Progress]:
-    """The first, the last, and of those between one every TELL_SECONDS."""
-    told, held = -TELL_SECONDS, None
+    """The first report, the last, and one every REPORT_SECONDS in between."""
+    reported, held = -REPORT_SECONDS, None
     for held in progress:
         now = time.monotonic()
-        if now - told >= TELL_SECONDS:
-            told = now
+        if now - reported >= REPORT_SECONDS:
+            reported = now
             yield held
             held = None  # noqa: PLW2901
     if held is not None:
@@ -119,7 +119,7 @@ def sparse(progress: Iterator[Progress]) -> Iterator[Progress]:
 
 @contextmanager
 def _alone(part: Path) -> Iterator[BufferedRandom]:
-    """The part file, to be written by nobody else meanwhile; an empty one is not left behind."""
+    """The part file, locked against other writers; an empty one is not left behind."""
     with part.open("a+b") as out:
         fcntl.flock(out, fcntl.LOCK_EX)
         try:
@@ -130,7 +130,7 @@ def _alone(part: Path) -> Iterator[BufferedRandom]:
 
 
 def _get(url: str, name: str, arrived: _Partial) -> Iterator[Progress]:
-    """Connect as often as is needed. Raises OSError when it comes no further."""
+    """Connect as often as is needed. Raises OSError when that brings nothing more."""
     failed = 0
     while not arrived.whole:
         before = arrived.done
@@ -174,7 +174,7 @@ def _connect(url: str, name: str, arrived: _Partial) -> Iterator[Progress]:
 
 
 def _answer(url: str, arrived: _Partial) -> http.client.HTTPResponse:
-    """The server's answer, for what is missing where it can give that."""
+    """The server's answer: the missing bytes alone, if it can send those."""
     headers = {"User-Agent": "netgraft"}
     if done := arrived.done:
         headers["Range"] = f"bytes={done}-"
@@ -195,6 +195,6 @@ def _answer(url: str, arrived: _Partial) -> http.client.HTTPResponse:
 
 
 def _fits(out: BufferedRandom, sha256: str) -> bool:
-    """Whether the file's SHA-256 begins so."""
+    """Whether the file's SHA-256 begins with the given digits."""
     out.seek(0)
     return hashlib.file_digest(out, "sha256").hexdigest().startswith(sha256)

@@ -1,4 +1,4 @@
-"""Pretrained weights: where they lie, getting them, reading them safely.
+"""Pretrained weights of torch.hub: find, download and safely read their files.
 
 Files are kept where the libraries keep them (`$TORCH_HOME/hub/checkpoints`, the
 Hugging Face cache), so what was downloaded before is found.
@@ -23,14 +23,14 @@ from netgraft.models.fetch.http import Progress
 from netgraft.settings import settings
 
 HASH = re.compile(r"-([a-f0-9]{8,})\.")
-"""As torch.hub.HASH_REGEX, but that "-900e." in a name of another origin is none."""
+"""As torch.hub.HASH_REGEX, except that "-900e." in a name of another origin is no hash."""
 
 TORCH_SERVER = "https://download.pytorch.org"
 ENOSPC = 28
 
 
 def local_file(url: str) -> Path:
-    """Where the file of a weights URL lies, or would lie."""
+    """The place of a weights URL's file on this machine, whether it is there or not."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
 
 
@@ -45,7 +45,7 @@ def fetch(url: str, model: str) -> Path:
 
 
 def download(url: str, model: str) -> Iterator[Progress]:
-    """As `fetch`, telling how it goes. The last is told also when the file was here before."""
+    """As `fetch`, with reports of the progress: one at least, also of a file that was here."""
     file = local_file(url)
     try:
         if not file.is_file():
@@ -87,7 +87,7 @@ def read(file: Path, model: str) -> dict[str, Tensor]:
 
 
 def hub_folder() -> str:
-    """Where torch.hub keeps weights, with the home folder shortened for people."""
+    """The folder of torch.hub's weights, with "~" for the home folder."""
     folder = os.path.join(torch.hub.get_dir(), "checkpoints")  # noqa: PTH118
     return folder.replace(str(Path.home()), "~", 1)
 

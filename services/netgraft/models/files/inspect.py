@@ -1,4 +1,4 @@
-"""What a user's file holds, found out as far as is safe: nothing in it runs.
+"""Find out what a user's file holds, as far as that is safe: nothing in it runs.
 
 A whole module and a `.keras` file of Keras's own layers can be built; a state dict takes the
 structure of the zoo that fits its tensors; the rest is for Netron to draw.
@@ -15,13 +15,13 @@ from netgraft.language import Message
 from netgraft.models.recipe import HeadEdit
 from netgraft.models.sources.keras import archive as keras_archive
 from netgraft.models.untrusted import limits
-from netgraft.models.untrusted.formats import member, tell
+from netgraft.models.untrusted.formats import kind_of, member
 
 if TYPE_CHECKING:
     from torch import nn
 
 NAMED = 3
-"""Tensors that a sentence names."""
+"""How many tensors a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Found:
     """Other names of the zoo that fit."""
     tensors: int = 0
     top_level: int = 0
-    """Boxes that Netron shows at first; 0 where only Netron can tell."""
+    """Boxes that Netron shows at first; 0 where only Netron knows."""
     nodes: int = 0
     parameters: int = 0
-    """Elements of the weights; 0 where only Netron can tell."""
+    """Elements of the weights; 0 where only Netron knows."""
     config: str = ""
     """As `recipe.UserFile.config`."""
     near: str = ""
@@ -57,23 +57,23 @@ class Found:
     """… and how many tensors it has."""
 
 
-def look(copy: Path, name: str) -> Found:
+def inspect(copy: Path, name: str) -> Found:
     """What a file holds. Raises UnsupportedFile, UnsafeFile and TooLarge."""
     with copy.open("rb") as file:
-        kind = tell(file, copy.stat().st_size, name)
+        kind = kind_of(file, copy.stat().st_size, name)
         file.seek(0)
-        looks = {
-            "torch": _look_at_pickle,
-            "safetensors": _look_at_safetensors,
-            "onnx": _look_at_onnx,
-            "keras": _look_at_keras,
-            "pt2": _look_at_pt2,
-            "torchscript": _look_at_torchscript,
+        inspectors = {
+            "torch": _inspect_pickle,
+            "safetensors": _inspect_safetensors,
+            "onnx": _inspect_onnx,
+            "keras": _inspect_keras,
+            "pt2": _inspect_pt2,
+            "torchscript": _inspect_torchscript,
         }
-        return looks[kind](file, name) if kind in looks else Found(kind)
+        return inspectors[kind](file, name) if kind in inspectors else Found(kind)
 
 
-def _look_at_pickle(file: BinaryIO, name: str) -> Found:
+def _inspect_pickle(file: BinaryIO, name: str) -> Found:
     from torch import nn
 
     from netgraft.models.untrusted.unpickle import load, model_in
@@ -90,7 +90,7 @@ def _look_at_pickle(file: BinaryIO, name: str) -> Found:
     return _fitted("state_dict", {key: tuple(value.shape) for key, value in model.items()})
 
 
-def _look_at_safetensors(file: BinaryIO, name: str) -> Found:
+def _inspect_safetensors(file: BinaryIO, name: str) -> Found:
     entries = limits.safetensors_header(file, name)
     try:
         shapes = {key: tuple(map(int, entry["shape"])) for key, entry in entries.items()}
@@ -134,12 +134,12 @@ def _fitted(kind: str, shapes: dict[str, tuple[int, ...]]) -> Found:
     )
 
 
-def _look_at_onnx(file: BinaryIO, name: str) -> Found:
+def _inspect_onnx(file: BinaryIO, name: str) -> Found:
     size = limits.onnx_size(file, name)
     return Found("onnx", top_level=size.top_level, nodes=size.nodes, parameters=size.parameters)
 
 
-def _look_at_keras(file: BinaryIO, name: str) -> Found:
+def _inspect_keras(file: BinaryIO, name: str) -> Found:
     config = member(file, keras_archive.CONFIG, name)
     nodes = limits.check_words(config, b'"class_name"', name)
     whole = keras_archive.is_buildable(config) and keras_archive.has_weights(file)
@@ -159,7 +159,7 @@ def _look_at_keras(file: BinaryIO, name: str) -> Found:
 
 
 def _task(module: "nn.Module", shape: tuple[int, ...]) -> str:
-    """What a module's answer to a picture makes it; "" where it does not answer."""
+    """The task that a module's answer to a picture shows; "" where it takes no picture."""
     import torch
 
     try:
@@ -170,12 +170,12 @@ def _task(module: "nn.Module", shape: tuple[int, ...]) -> str:
     return "classification" if isinstance(out, torch.Tensor) and out.ndim == 2 else "unknown"
 
 
-def _look_at_pt2(file: BinaryIO, name: str) -> Found:
+def _inspect_pt2(file: BinaryIO, name: str) -> Found:
     for part in ("models/model.json", "serialized_exported_program.json"):
         limits.check_words(member(file, part, name), b'"target"', name)
     return Found("pt2")
 
 
-def _look_at_torchscript(file: BinaryIO, name: str) -> Found:
+def _inspect_torchscript(file: BinaryIO, name: str) -> Found:
     limits.check_code(file, name)
     return Found("torchscript")

@@ -1,4 +1,4 @@
-"""The losses that training can minimise: their names, and for what they are fit.
+"""The losses that training can minimise: their names, and the tasks that they fit.
 
 Imports torch only where a loss is made, so that names can be checked cheaply.
 """
@@ -18,12 +18,12 @@ EVERY = (*WHOLE, "segmentation")
 SMOOTHING = 0.1
 GAMMA = 2.0
 IGNORED = 255
-"""Class index of pixels that count for nothing, as Pascal VOC has it."""
+"""Class index of pixels that are left out of a loss, as in Pascal VOC."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What a loss is."""
+    """One loss."""
 
     says: Message
     tasks: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Losses as modules. `losses.make_loss` makes them by name.
+"""Losses as modules. `catalogue.make_loss` makes them by name.
 
 Shapes: N batch, K classes, … any further dimensions (H, W of a mask). logits_NK…
 is what the model returns; a target is indices_N… (long) or one value per class,
@@ -39,7 +39,7 @@ class CrossEntropy(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """logits_NK…, target → scalar."""
-        # PyTorch refuses an index to ignore, but its own default, beside float targets.
+        # PyTorch refuses an index to ignore beside float targets, except its own default.
         ignored = NO_INDEX if target.is_floating_point() else self.ignore_index
         return F.cross_entropy(
             logits, target, self.weight, ignore_index=ignored, label_smoothing=self.smoothing

@@ -1,4 +1,4 @@
-"""What the values of a model's output are: logits, or what a last activation made of them."""
+"""Find out whether a model's output is logits, or what a last activation made of them."""
 
 from torch import Tensor
 
@@ -22,7 +22,7 @@ RESHAPING = frozenset(
 
 
 def last_activation(output: Tensor) -> str:
-    """ "softmax", "log_softmax", "sigmoid", or "" for logits. The output must want a gradient."""
+    """ "softmax", "log_softmax", "sigmoid", or "" for logits. The output requires a gradient."""
     node = output.grad_fn
     while node is not None:
         name = node.name()
@@ -35,7 +35,7 @@ def last_activation(output: Tensor) -> str:
 
 
 def must_fit(loss: str, output: Tensor, task: str, model: str) -> None:
-    """Raise LossMismatch where a loss does not read what such outputs hold."""
+    """Raise LossMismatch where a loss does not fit such outputs."""
     activation = last_activation(output)
     if activation and loss not in (fit := fitting_behind(activation)):
         others = ", ".join(name for name in fitting(task) if name in fit) or Message("none")

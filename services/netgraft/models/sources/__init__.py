@@ -1,1 +1,1 @@
-"""Where models come from: one class for each library, one protocol."""
+"""Where models come from: one module or package for each source, found without a list."""

@@ -1,81 +1,95 @@
-"""Models that lie in a user's file and in no zoo, as a source.
+"""A user's file that no zoo has the structure of: a whole module, or a picture for Netron alone."""
 
-What is asked of a library by name is answered from the recipe's own `UserFile`; the
-module itself comes through `adoption`, which has the store.
-"""
-
-import json
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from netgraft.errors import CannotExport, OnlyDrawn
-from netgraft.language import Message
+from netgraft.models import bases
 from netgraft.models.fetch.http import Progress
-from netgraft.models.recipe import Base, UserFile
-from netgraft.models.sources.source import Plain, Preprocessing
-from netgraft.models.untrusted.formats import format_of
-from netgraft.models.zoo.catalogue import Entry
+from netgraft.models.files.kept import KIND, file_of
+from netgraft.models.files.whole import WholeFile, only_drawn
+from netgraft.models.recipe import Base
+from netgraft.models.source import Plain, Policy, Preprocessing, Resolved, Source, sources
+from netgraft.models.untrusted.formats import looks_like_path
+from netgraft.models.zoo.catalogue import find
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    import torch
+    from torch import nn
+
+    from netgraft.store.store import Store
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's: a file does not say what its model was trained with."""
 
+MODULE = "module"
+"""The kind of file that holds a whole module of torch."""
 
-class FileSource:
-    """See `source.Source`. It has no names of its own."""
 
-    def names(self) -> Iterable[str]:
-        return ()
+def names_file(reference: str) -> bool:
+    """Whether a reference is a path: it looks like one, and no name of the zoo is so called."""
+    return looks_like_path(reference) and find(reference.partition("@")[0]) is None
 
-    def entry(self, name: str) -> Entry:
-        raise KeyError(name)
 
-    def construct(self, base: Base) -> "nn.Module":
-        raise only_drawn(base)
+class FileSource(WholeFile):
+    """Paths of files and folders. What a file holds may belong to another source."""
 
-    def weights(self, base: Base) -> "dict[str, Tensor]":
-        raise only_drawn(base)
+    name = "file"
+    last = True
 
-    def download(self, base: Base) -> Iterator[Progress]:
-        """The store has what a recipe of a file names."""
-        return iter(())
+    def reads(self, reference: str) -> bool:
+        return names_file(reference)
 
-    def on_disk(self, base: Base) -> bool:
-        return True
+    def open(self, reference: str, policy: Policy, store: "Store") -> Resolved:
+        """Raises NoSuchFile, OutsideDataRoots, UnsupportedFile, UnsafeFile and TooLarge."""
+        from netgraft.models.files.open import located, open_file
 
-    def class_names(self, base: Base) -> tuple[str, ...]:
-        return ()
+        path, name = located(reference)
+        if path.is_dir():
+            for source in sources():
+                if source.reads_folder(path):
+                    return source.open_folder(path, name, store)
+        return open_file(path, name, store)
+
+    def prefetch(self, reference: str, store: "Store") -> tuple[str, Iterator[Progress]]:
+        """Raises InvalidValue, since a file has nothing to download, and as `open`."""
+        found = self.open(reference, "pretrained", store)
+        return bases.prefetch(found.recipe.base, reference)
+
+    def of(self, base: Base) -> Source:
+        """A kind of file may have a source of its own, which is called like it."""
+        kind = file_of(base).kind
+        return next((source for source in sources() if source.name == kind), self)
 
     def preprocessing(self, base: Base) -> Preprocessing:
-        side, file = self.input_shape(base)[-1], user_file(base)
-        if file.kind != "keras":
-            return Preprocessing(side, MEAN, STD)
-        # Its own layers take pixels from 0 to 255; a model without such is given 0 to 1.
-        rescales = json.loads(file.config)["rescales"]
-        return Preprocessing(side, (0, 0, 0), (1 / 255,) * 3 if rescales else (1, 1, 1))
+        return Preprocessing(self.input_shape(base)[-1], MEAN, STD)
 
-    def input_shape(self, base: Base) -> tuple[int, ...]:
-        """Raises OnlyDrawn when it is not known."""
-        file = user_file(base)
-        if not file.input_shape:
+    def module(
+        self,
+        base: Base,
+        store: "Store | None",
+        device: "torch.device | str",
+        *,
+        load_weights: bool,
+    ) -> "nn.Module":
+        """The module as it was saved, with its weights whether they are asked for or not."""
+        import torch
+        from torch import nn
+
+        from netgraft.models.untrusted.unpickle import load, model_in
+
+        file = file_of(base)
+        if file.kind != MODULE:
             raise only_drawn(base)
-        return file.input_shape
-
-    def licence(self, base: Base) -> str:
-        return ""
+        assert store is not None
+        with store.open(KIND, file.sha256) as stream:
+            meta = torch.device(device).type == "meta"
+            module = model_in(load(stream, file.name, "meta" if meta else "cpu"))
+        assert isinstance(module, nn.Module)
+        return module.train().to(device)
 
     def plain(self, base: Base) -> Plain:
-        file = user_file(base)
-        if file.kind == "keras" and file.input_shape:
-            problem = Message(
-                "it is made of Keras's layers. Export it as onnx, pt2 or torchscript, which need "
-                "no Keras."
-            )
-            raise CannotExport(model=base.name, format="python", problem=problem)
-        if file.kind != "module":
+        file = file_of(base)
+        if file.kind != MODULE:
             raise only_drawn(base)
         # Torch's own loader runs what is in the file; netgraft has looked at this very one.
         return Plain(
@@ -88,19 +102,3 @@ class FileSource:
                 "model = model.module if isinstance(model, nn.DataParallel) else model",
             ),
         )
-
-
-def user_file(base: Base) -> UserFile:
-    """The file of a base that has one."""
-    assert base.file is not None
-    return base.file
-
-
-def only_drawn(base: Base) -> OnlyDrawn:
-    """The error for what asks more of a file than its picture."""
-    return OnlyDrawn(name=base.name, kind=format_of(user_file(base).kind).label)
-
-
-def stem(base: Base) -> str:
-    """Beginning of the name of a file made from a base."""
-    return Path(base.name).stem if base.source == "file" else base.name

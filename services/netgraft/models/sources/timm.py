@@ -2,27 +2,25 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-import timm
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from timm.models import load_state_dict_from_hf
-from torch import Tensor, nn
-from torchvision.models._meta import _IMAGENET_CATEGORIES
+from typing import TYPE_CHECKING, Any
 
 from netgraft.errors import WeightsUnavailable
-from netgraft.language import Message, quoted
+from netgraft.language import Message
 from netgraft.models.fetch import hub, torch_hub
 from netgraft.models.fetch.cached import HUB, HUB_FILES
 from netgraft.models.fetch.http import Progress, WrongContent
 from netgraft.models.recipe import Base
-from netgraft.models.sources import imagenet
-from netgraft.models.sources.source import Plain, Preprocessing
-from netgraft.models.sources.weightless import construct_weightless
-from netgraft.models.zoo.catalogue import Entry
+from netgraft.models.source import Plain, Preprocessing
+from netgraft.models.zoo import imagenet
+from netgraft.models.zoo.entry import Entry
+from netgraft.models.zoo.library import Library
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 logging.getLogger("timm").setLevel(logging.ERROR)
+
+NAME = "timm"
 
 IMAGENET_CLASSES = 1000
 
@@ -30,53 +28,78 @@ UNKNOWN_LICENCE = "unknown"
 """What timm writes where it does not know."""
 
 
-class TimmSource:
-    """See `source.Source`. Names are without the "timm/" that users type."""
+class TimmSource(Library):
+    """Names here are without the "timm/" that users type."""
+
+    name = NAME
 
     def names(self) -> Iterable[str]:
-        return timm.list_models()
+        import timm
+
+        names: list[str] = timm.list_models()
+        return names
 
     def entry(self, name: str) -> Entry:
+        from netgraft.models.weightless import construct_weightless
+
         tags = _tags(name)
-        base = Base("timm", name, tags[0] if tags else None)
+        base = Base(NAME, name, tags[0] if tags else None)
         model = construct_weightless(lambda: self.construct(base))
         return Entry(
-            name=f"timm/{name}",
-            source="timm",
+            name=base.shown,
+            source=NAME,
             task="classification",
             params=sum(p.numel() for p in model.parameters()),
             accuracy=0.0,
             image_size=self.input_shape(base)[-1],
             weights=tags,
-            files=tuple(_file(Base("timm", name, tag)) for tag in tags),
+            files=tuple(_file(Base(NAME, name, tag)) for tag in tags),
             licence=self.licence(base),
         )
 
-    def construct(self, base: Base) -> nn.Module:
-        return timm.create_model(_full_name(base), pretrained=False)
+    def construct(self, base: Base) -> "nn.Module":
+        return _create(_full_name(base))
 
-    def weights(self, base: Base) -> dict[str, Tensor]:
+    def construct_for(self, name: str, classes: int) -> "nn.Module":
+        return _create(name, num_classes=classes)
+
+    def variants(self, entry: Entry) -> tuple[str, ...]:
+        """Those that are for pictures of another size than the name's own."""
+        usual = _pretrained(entry.short)
+        every = {tag: _pretrained(f"{entry.short}.{tag}") for tag in entry.weights}
+        return tuple(
+            tag
+            for tag, found in every.items()
+            if found and usual and found.fixed_input_size and found.input_size != usual.input_size
+        )
+
+    def weights(self, base: Base) -> "dict[str, Tensor]":
+        from timm.models import load_state_dict_from_hf
+
         config = _config(base)
         try:
             if config.hf_hub_id:
                 state = load_state_dict_from_hf(config.hf_hub_id, weights_only=True)
             else:
                 state = torch_hub.read(torch_hub.fetch(config.url, str(base)), str(base))
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        except OSError as error:  # huggingface_hub's errors are kinds of it
             raise _unavailable(base, error) from error
         return _filtered(base, dict(state))
 
     def download(self, base: Base) -> Iterator[Progress]:
+
         config = _config(base)
         if not config.hf_hub_id:
             yield from torch_hub.download(config.url, str(base))
             return
         try:
             yield from hub.download(config.hf_hub_id)
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        except OSError as error:  # huggingface_hub's errors are kinds of it
             raise _unavailable(base, error) from error
 
-    def on_disk(self, base: Base) -> bool:
+    def has_file(self, base: Base) -> bool:
+        from huggingface_hub import try_to_load_from_cache
+
         config = _config(base)
         if not config.hf_hub_id:
             return bool(config.url) and torch_hub.local_file(config.url).is_file()
@@ -86,6 +109,8 @@ class TimmSource:
     def class_names(self, base: Base) -> tuple[str, ...]:
         count = _config(base).num_classes if base.weights is not None else 0
         if count == IMAGENET_CLASSES:
+            from torchvision.models._meta import _IMAGENET_CATEGORIES
+
             return tuple(_IMAGENET_CATEGORIES)
         return tuple(first for first, *_ in imagenet.words(count))
 
@@ -105,10 +130,26 @@ class TimmSource:
         return Plain(("import timm",), (call,))
 
 
+def _create(name: str, **options: Any) -> "nn.Module":
+    import timm
+
+    made: nn.Module = timm.create_model(name, pretrained=False, **options)
+    return made
+
+
+def _pretrained(name: str) -> Any:
+    """timm's configuration of pretrained weights; None where it has none."""
+    import timm
+
+    return timm.get_pretrained_cfg(name)
+
+
 def _tags(name: str) -> tuple[str, ...]:
     """Tags of the pretrained weights of a name, the default first."""
+    import timm
+
     found = [full.partition(".")[2] for full in timm.list_pretrained(f"{name}.*")]
-    default = timm.get_pretrained_cfg(name)
+    default = _pretrained(name)
     first = [default.tag] if default is not None and default.tag in found else []
     return tuple(first + [tag for tag in found if tag not in first])
 
@@ -118,19 +159,20 @@ def _full_name(base: Base) -> str:
 
 
 def _config(base: Base) -> Any:
-    return timm.get_pretrained_cfg(_full_name(base))
+    return _pretrained(_full_name(base))
 
 
 def _file(base: Base) -> str:
-    """Where the weights lie, as `disk` reads it; "" when the library names no place."""
+    """Where the weights lie, as `cached` reads it; "" when the library names no place."""
+
     config = _config(base)
     if config.hf_hub_id:
         return f"{HUB}{config.hf_hub_id}"
     return torch_hub.local_file(config.url).name if config.url else ""
 
 
-def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What the library's own loading would make of a file's keys."""
+def _filtered(base: Base, state: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """The tensors under the names that the library's own loading would give them."""
     model = TimmSource().construct(base)
     module = __import__(type(model).__module__, fromlist=["checkpoint_filter_fn"])
     adapt = getattr(module, "checkpoint_filter_fn", None)
@@ -138,12 +180,14 @@ def _filtered(base: Base, state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _unavailable(base: Base, error: Exception) -> WeightsUnavailable:
-    problem = error.problem if isinstance(error, WrongContent) else quoted(type(error).__name__)
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    problem = str(error) if isinstance(error, WrongContent) else type(error).__name__
     if isinstance(error, LocalEntryNotFoundError):
         problem = Message("no network")
     return WeightsUnavailable(
-        model=f"timm/{base.name}",
+        model=base.shown,
         problem=problem,
-        file=f"timm/{base.name}.{base.weights}",
+        file=f"{base.shown}.{base.weights}",
         folder=Message("the Hugging Face cache"),
     )

@@ -1,1 +1,1 @@
-"""Reading what strangers wrote: limits, formats, paths, pickles. Runs nothing of it."""
+"""Read files that anybody may have written: limits, formats, paths, pickles. Runs nothing."""

@@ -1,4 +1,4 @@
-"""What kind of file a model lies in, told by its content; and the name Netron knows it by.
+"""Find out by its content what kind of file a model lies in, and how Netron calls that.
 
 Reads a few bytes and the directory of an archive, never a weight, and runs nothing.
 """
@@ -13,10 +13,9 @@ from typing import BinaryIO
 from netgraft.errors import UnsupportedFile
 from netgraft.language import Message
 from netgraft.models.untrusted import limits
-from netgraft.models.zoo.catalogue import by_name
 
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""How torch.save began before it wrote archives (torch/serialization.py: MAGIC_NUMBER)."""
+"""First bytes of what torch.save wrote before archives (torch/serialization.py: MAGIC_NUMBER)."""
 
 TORCH_SUFFIXES = frozenset(
     [
@@ -35,7 +34,7 @@ TORCH_SUFFIXES = frozenset(
         ".tar",
     ]
 )
-"""Suffixes under which people keep what torch.save wrote."""
+"""Suffixes of files that torch.save wrote."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class Format:
 
     kind: str
     suffix: str
-    """Of the name under which Netron gets it; with the content it decides Netron's reader."""
+    """Ending of the name that Netron is given; with the content it decides Netron's reader."""
     label: str
-    """What a sentence calls it."""
+    """Its name in a sentence."""
 
 
 FORMATS = {
@@ -68,7 +67,7 @@ FORMATS = {
         Format("npz", ".npz", "NumPy"),
     )
 }
-"""Kinds that content tells."""
+"""Kinds that are known by their content."""
 
 BY_NAME = frozenset(
     [
@@ -140,23 +139,23 @@ BY_NAME = frozenset(
         ".bigdl",
     ]
 )
-"""Suffixes of other formats that Netron reads; it tells them apart itself."""
+"""Suffixes of other formats that Netron reads, and knows apart by itself."""
 
 PATH_SUFFIXES = tuple(
     sorted(TORCH_SUFFIXES | BY_NAME | {found.suffix for found in FORMATS.values()} | {".hdf5"})
 )
-"""What a model's file may end in."""
+"""Suffixes that a model's file may have."""
 
 UNREADABLE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
-"""What zipfile raises on a member that is damaged, encrypted or packed in an unknown way."""
+"""Errors of zipfile on a member that is damaged, encrypted or packed in an unknown way."""
 
 LONGEST_NAME = 80
 UNSHOWN = re.compile(r"[^\w .,+()=@-]")
-"""What is left out of a file's name: whatever means something to HTML, a shell or a terminal."""
+"""Characters that mean something to HTML, a shell or a terminal: left out of a file's name."""
 
 
 def format_of(kind: str) -> Format:
-    """The format of a kind; of one that only its suffix tells, made from that."""
+    """The format of a kind; one that is known by its suffix alone is made from that."""
     return FORMATS.get(kind) or Format(kind, f".{kind}", f".{kind}")
 
 
@@ -175,16 +174,13 @@ def display_name(name: str) -> str:
     return shown[: LONGEST_NAME - len(ending) - 1] + "…" + ending
 
 
-def names_file(text: str) -> bool:
-    """Whether a reference is a path: it looks like one, and no name of the zoo is so called."""
-    name = text.partition("@")[0].lower()
-    if name.replace("-", "_").removeprefix("torchvision/") in by_name():
-        return False
+def looks_like_path(text: str) -> bool:
+    """Whether a reference looks like a path."""
     paths = ("/", "./", "../", "~", ".\\", "\\")
     return text.startswith(paths) or text.lower().endswith(PATH_SUFFIXES)
 
 
-def tell(file: BinaryIO, size: int, name: str) -> str:
+def kind_of(file: BinaryIO, size: int, name: str) -> str:
     """The kind of a file: a key of FORMATS, "torch" (what torch.save wrote), or a suffix.
 
     `name` only helps where the content leaves it open. Raises UnsupportedFile and, for an

@@ -1,8 +1,8 @@
-"""What a file may cost, found out before anything is unpacked, parsed or drawn.
+"""Refuse files that would cost too much, before anything is unpacked, parsed or drawn.
 
 A file of few bytes can stand for very much: an archive that unpacks to terabytes, a
-protobuf message of millions of nodes in two bytes each. Here sizes are read off
-directories and wire formats, within fixed time and memory, and refused by one error.
+protobuf message of millions of nodes in two bytes each. Here sizes are read from
+directories and wire formats, within fixed time and memory; one error refuses what is too large.
 """
 
 import json
@@ -17,7 +17,7 @@ from netgraft.language import Message
 from netgraft.settings import settings
 
 MOST_NODES = 50_000
-"""Nodes of a graph that a browser still lays out."""
+"""Nodes of the largest graph that a browser can lay out."""
 MOST_FIELDS = 3_000_000
 """Fields of a protobuf message that are looked at."""
 MOST_DIRECTORY = 16 * 2**20
@@ -81,7 +81,7 @@ def _check_directory(file: BinaryIO, name: str) -> None:
 
 
 def check_code(file: BinaryIO, name: str) -> None:
-    """See that a TorchScript's code is of a bearable length. Raises TooLarge."""
+    """Raise TooLarge when a TorchScript's code is too long to be drawn."""
     with zipfile.ZipFile(file) as archive:
         code = [found for found in archive.infolist() if found.filename.endswith(".py")]
     if sum(found.file_size for found in code) > MOST_CODE:
@@ -98,7 +98,7 @@ GRAPH = 7
 
 @dataclass
 class OnnxSize:
-    """What is counted of an ONNX file."""
+    """The counts of an ONNX file."""
 
     top_level: int = 0
     nodes: int = 0
@@ -124,7 +124,7 @@ def is_onnx(file: BinaryIO) -> bool:
 
 
 def onnx_size(file: BinaryIO, name: str) -> OnnxSize:
-    """How large an ONNX file's graph is. Raises TooLarge and UnsupportedFile."""
+    """The size of an ONNX file's graph. Raises TooLarge and UnsupportedFile."""
     counted = OnnxSize()
     with _mapped(file) as data:
         try:
@@ -270,7 +270,7 @@ def safetensors_header(file: BinaryIO, name: str) -> dict[str, Any]:
 
 
 def check_words(text: bytes, word: bytes, name: str) -> int:
-    """How often a word that stands once in each node stands in a text. Raises TooLarge."""
+    """Count a word that each node has once: the number of nodes. Raises TooLarge."""
     count = text.count(word)
     if count > MOST_NODES:
         raise TooLarge(what=_graph_of(name), limit=Message("{most:,} nodes", most=MOST_NODES))

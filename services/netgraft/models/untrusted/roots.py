@@ -1,6 +1,6 @@
-"""Paths that a user names, held inside the data roots.
+"""Keep the paths that a user names inside the data roots.
 
-Symbolic links are resolved before anything is compared, so no spelling leads out.
+Symbolic links are resolved before anything is compared, so no spelling leads outside.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Plain files of a user's: opened so that no link, pipe or swapped folder is followed; copied."""
+"""Open and copy a user's plain files, without following a link, a pipe or a swapped folder."""
 
 import errno
 import hashlib
@@ -18,12 +18,12 @@ from netgraft.settings import settings
 
 CHUNK = 2**20
 HANDLES = Path("/proc/self/fd")
-"""Where Linux says which file a handle is of."""
+"""Where Linux shows which file a handle is of."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """How large something may be, and the variable that says so."""
+    """The largest size of something, and the variable that sets it."""
 
     mib: int
     variable: str
@@ -33,23 +33,23 @@ class Limit:
         return self.mib * 2**20
 
     def error(self, name: str) -> TooLarge:
-        """The error of what is larger."""
+        """The error for something that is larger."""
         return TooLarge(what=name, limit=f"{self.mib:,} MiB ({self.variable})")
 
 
 def of_files() -> Limit:
-    """For one file of a user's."""
+    """The limit of one file of a user's."""
     return Limit(settings().file_mib, "NETGRAFT_FILE_MIB")
 
 
 def of_hugging_face() -> Limit:
-    """For a folder that `save_pretrained` wrote, and for a model of the hub."""
+    """The limit of a folder that `save_pretrained` wrote, and of a model of the hub."""
     return Limit(settings().hf_mib, "NETGRAFT_HF_MIB")
 
 
 @contextmanager
 def room() -> Iterator[None]:
-    """Within it, a full disk below the folder of temporary files is told as DiskFull."""
+    """Within it, a full disk under the folder of temporary files is raised as DiskFull."""
     try:
         yield
     except OSError as error:
@@ -62,7 +62,7 @@ def room() -> Iterator[None]:
 def opened(path: Path, name: str, within: tuple[Path, ...]) -> Iterator[BinaryIO]:
     """A plain file below one of the resolved folders `within`. Raises UnsupportedFile.
 
-    A pipe or a device would keep us for ever. What the path leads to is looked at again once the
+    A pipe or a device would block for ever. What the path leads to is looked at again once the
     file is open: a folder of it may have become a link since it was resolved.
     """
     try:
@@ -83,7 +83,7 @@ def opened(path: Path, name: str, within: tuple[Path, ...]) -> Iterator[BinaryIO
 def copy(
     source: BinaryIO, out: IO[bytes], name: str, limit: Limit, before: int = 0
 ) -> tuple[int, str]:
-    """Copy a file; how many bytes it has, and their SHA-256.
+    """Copy a file; returns its size in bytes and their SHA-256.
 
     `before` are bytes that count for the limit already. Raises TooLarge.
     """

@@ -1,9 +1,9 @@
-"""Reading what torch.save wrote without running anything that is in it.
+"""Read what torch.save wrote without running anything that is in it.
 
 A pickle may call whatever it can name. Here it can name the classes of network layers
-in torch, torchvision and timm, a few activations, and what torch itself holds to be safe
-for tensors; anything else is refused by its name before a byte is unpickled. Layers come
-to be without their constructors, as pickle makes them, and none may carry hooks or
+in torch, torchvision and timm, a few activations, and what torch itself considers safe
+for tensors; anything else is refused by its name before a byte is unpickled. Layers are
+made without their constructors, as pickle makes them, and none may have hooks or
 replaced methods.
 """
 
@@ -30,7 +30,7 @@ from netgraft.settings import settings
 
 PACKAGES = ("torch.nn.modules.", "torchvision.models.", "torchvision.ops.", "timm.models.",
             "timm.layers.")  # fmt: skip
-"""Where classes of layers, and the enumerations among their settings, may come from."""
+"""Packages of the allowed classes of layers, and of the enumerations among their settings."""
 
 NAMED = frozenset(
     (
@@ -55,7 +55,7 @@ NAMED = frozenset(
         "torch.tanh",
     )
 )  # fmt: skip
-"""What else may be named: plain values that layers hold, and activations."""
+"""Other allowed names: plain values that layers hold, and activations."""
 
 MOST_PICKLE = 16 * 2**20
 """Bytes of a pickle, without the tensors' values."""
@@ -70,7 +70,7 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_p
 
 DAMAGED = (RuntimeError, EOFError, ValueError, TypeError, LookupError, AttributeError, OSError,
            AssertionError, OverflowError, MemoryError)  # fmt: skip
-"""What torch.load raises on bytes that are no checkpoint."""
+"""Errors of torch.load on bytes that are no checkpoint."""
 
 _one_at_a_time = threading.Lock()
 """torch keeps the safe classes in the process."""
@@ -116,7 +116,7 @@ def load(file: BinaryIO, name: str, device: str = "cpu") -> Any:
 
 
 def allowed(full: str) -> Any:
-    """The class or function of a name when a pickle may use it, else None."""
+    """The class or function of a name that a pickle may use; None for any other."""
     module_name, _, attribute = full.rpartition(".")
     if full not in NAMED and not f"{module_name}.".startswith(PACKAGES):
         return None

@@ -1,4 +1,4 @@
-"""By which names a model's classes are known, and which class a name means.
+"""The names under which a model's classes are known, and which class a name means.
 
 Names are compared without case, without spaces around them, and with "_" read as a space:
 "Red_fox" is "red fox". Knows nothing of heads and tensors.
@@ -11,16 +11,16 @@ from functools import cached_property
 
 from rapidfuzz import fuzz
 
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
-from netgraft.models.sources import imagenet
+from netgraft.models.zoo import imagenet
 
 MOSTLY = 0.9
-"""torchvision tells a few of ImageNet's names apart in its own way, such as "crane bird"."""
+"""A share: torchvision has its own name for a few of ImageNet's classes, such as "crane bird"."""
 BACKGROUND = "__background__"
 NOTHING = frozenset({"", "n/a"})
-"""What a list of names says of an index that no class has."""
+"""Names in a list that stand for no class."""
 
 
 def normal(name: str) -> str:
@@ -35,7 +35,7 @@ class Labels:
     names: tuple[str, ...]
     """() when they are not known."""
     background: bool = False
-    """Whether index 0 is no class but the background, as in a detector."""
+    """Whether index 0 is the background and no class, as in a detector."""
     of_library: bool = False
     """Whether the names are a library's own, which may be short for ImageNet's words."""
 
@@ -84,12 +84,12 @@ class Labels:
 
 
 def labels(recipe: Recipe, classes: int, *, detector: bool) -> Labels:
-    """What is known of the names of `classes` classes, a detector's background included."""
+    """The known names of `classes` classes, a detector's background included."""
     own = recipe.class_names
     if own and detector:
         own = (BACKGROUND, *own)
     edited = bool(own) or recipe.has_new_classes
-    names = own if edited else resolve.class_names(recipe.base)
+    names = own if edited else bases.class_names(recipe.base)
     if len(names) != classes:
         return Labels((), detector)
     return Labels(names, detector, of_library=not edited)

@@ -1,15 +1,14 @@
-"""Models that no zoo has and this house does: files that were opened, and what its jobs trained."""
+"""Models of this machine that no zoo has: files that were opened, and what its jobs trained."""
 
 from netgraft.models.edits.tuned import Tuned
-from netgraft.models.recipe import Base, Recipe
+from netgraft.models.naming import LOCAL, short_id
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import recipe_of
-from netgraft.models.resolve import entry_of, task
-from netgraft.models.zoo.catalogue import LOCAL, Entry, by_name
+from netgraft.models.source import source_of
+from netgraft.models.zoo.entry import Entry
 from netgraft.store.store import Store
 from netgraft.store.tables import RecipeRow
 
-SHOWN = 12
-"""Digits of an id that name it here."""
 MOST = 1_000
 """Rows of which the list is made."""
 
@@ -23,28 +22,21 @@ def entries(store: Store) -> list[Entry]:
 
 
 def _is_own(recipe: Recipe) -> bool:
+    found = source_of(recipe.base)
     if recipe.edits:
-        return recipe.is_tuned and _is_known(recipe.base)
-    of_hub = recipe.base.source == "hf" and "/" in recipe.base.name  # listed as the hub's
-    return recipe.base.file is not None and not of_hub and _is_known(recipe.base)
-
-
-def _is_known(base: Base) -> bool:
-    """Whether the zoo still has the structure of a base that was stored long ago."""
-    name = base.name if base.source == "torchvision" else f"{base.source}/{base.name}"
-    return not base.in_zoo or name in by_name()
+        return recipe.is_tuned and found.is_known(recipe.base)
+    return found.is_own(recipe.base)
 
 
 def _entry(recipe: Recipe) -> Entry:
-    base = recipe.base
-    shape = base.file.input_shape if base.file else ()
+    found = source_of(recipe.base)
     return Entry(
-        name=recipe.id[:SHOWN],
+        name=short_id(recipe.id),
         source=LOCAL,
-        task=task(base),
+        task=found.task(recipe.base),
         params=0,
         accuracy=0.0,
-        image_size=entry_of(base).image_size if base.in_zoo else (shape or (0,))[-1],
+        image_size=found.image_size(recipe.base),
         weights=(),
         title=recipe.title,
     )

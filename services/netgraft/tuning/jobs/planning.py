@@ -18,7 +18,7 @@ from netgraft.errors import (
     NotPossible,
 )
 from netgraft.language import Message
-from netgraft.models import resolve
+from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.losses.outputs import must_fit
 from netgraft.models.recipe import Recipe
@@ -73,7 +73,7 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
     format_ = _precision(request, device)
-    resolve.fetch(subject.recipe.base)
+    bases.fetch(subject.recipe.base)
     subject.data.check()
     spec = Spec(
         model=subject.recipe.id,
@@ -108,7 +108,7 @@ def subject_of(request: Request, store: Store) -> Subject:
     """Resolve the model and the data set and check that they can be trained together."""
     request.check()
     recipe = resolve.resolve(request.model, "pretrained", store).recipe
-    task = task_for(resolve.task(recipe.base), recipe.base.name)
+    task = task_for(bases.task(recipe.base), recipe.base.name)
     if request.loss is not None and request.loss not in task.losses:
         expected = Message("one of {choices}", choices=task.losses)
         raise InvalidValue(name="loss", value=repr(request.loss), expected=expected)
@@ -162,7 +162,7 @@ def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None
 
 
 def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, str]:
-    native = resolve.preprocessing(subject.recipe.base).size
+    native = bases.preprocessing(subject.recipe.base).size
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
             return asked, ""

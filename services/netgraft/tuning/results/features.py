@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from netgraft.errors import InvalidData, InvalidValue, NotPossible, UnknownModule
 from netgraft.language import Message
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.nearest import nearest
 from netgraft.models.recipe import Recipe
@@ -56,15 +56,15 @@ def mean_features(
     if not 0 < most <= LARGEST:
         expected = Message("from {least:,} to {most:,}", least=1, most=LARGEST)
         raise InvalidValue(name="most_examples", value=most, expected=expected)
-    if resolve.task(recipe.base) not in TASK.models:
+    if bases.task(recipe.base) not in TASK.models:
         problem = Message("class means are measured on models that tell pictures apart.")
         raise NotPossible(problem=problem)
     opened = open_data(data)
     opened.check()
-    resolve.fetch(recipe.base)
+    bases.fetch(recipe.base)
     module = build(recipe, store).eval()
     _must_have(module, layer)
-    preprocessing = resolve.preprocessing(recipe.base)
+    preprocessing = bases.preprocessing(recipe.base)
     examples = opened.examples("train", opened.side or preprocessing.size)
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(examples), generator=generator)[:most].tolist()

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from netgraft.models import resolve
+from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
@@ -46,7 +46,7 @@ class Batches:
         self.share = spec.batch_size // group.workers
         self.per_epoch = steps_per_epoch(len(self.train), self.share * group.workers)
         self.threads = max(1, (os.cpu_count() or 1) // group.workers)
-        preprocessing = resolve.preprocessing(recipe.base)
+        preprocessing = bases.preprocessing(recipe.base)
         self.normalise = Normaliser(preprocessing.mean, preprocessing.std, group.device)
 
     def to_train(self, epoch: int, taken: int) -> Iterator[Batch]:
@@ -75,7 +75,7 @@ class Batches:
 
 def task_of(recipe: Recipe) -> Task:
     """The task that trains a recipe's model. Raises NotPossible."""
-    return task_for(resolve.task(recipe.base), recipe.base.name)
+    return task_for(bases.task(recipe.base), recipe.base.name)
 
 
 def learner_for(

@@ -1,10 +1,9 @@
 """Modules of transformers' classes for pictures, from a recipe's configuration and weights.
 
-A configuration is a stranger's: what transformers raises of it becomes one error, and how large a
-structure it asks for is found out before memory is taken.
+Anybody may have written a configuration: whatever transformers raises on it becomes one error, and
+the size of the structure that it asks for is found out before memory is taken.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,15 +19,17 @@ from torch import Tensor, nn
 
 from netgraft.errors import NetgraftError, PackageMissing, TooLarge, UnsupportedFile
 from netgraft.language import Message
-from netgraft.models.recipe import Base, UserFile
-from netgraft.models.sources.weightless import construct_weightless
+from netgraft.models.files.kept import file_of
+from netgraft.models.recipe import Base
+from netgraft.models.sources.huggingface import config as hf_config
 from netgraft.models.untrusted.patching import override
+from netgraft.models.weightless import construct_weightless
 
 if TYPE_CHECKING:
     from netgraft.store.store import Store
 
 MOST_MODULES = 20_000
-"""A structure may have; a stranger's configuration could ask for any number of layers."""
+"""Modules that a structure may have; a configuration could ask for any number of layers."""
 SPARE_ELEMENTS = 2**26
 """Elements that a model may have beyond its weights, in buffers that it computes."""
 
@@ -53,7 +54,7 @@ def library() -> str:
 
 @cache
 def _tasks() -> dict[str, str]:
-    """Every class of transformers that is built, and its task as the catalogue says it."""
+    """Every class of transformers that is built, and its task as the catalogue names it."""
     from transformers.models.auto import modeling_auto
 
     found: dict[str, str] = {}
@@ -81,12 +82,12 @@ def kind_in(config: dict[str, Any], name: str) -> str:
 
 
 def task_in(config: dict[str, Any], name: str) -> str:
-    """What the class that a configuration names is for. Raises UnsupportedFile."""
+    """The task of the class that a configuration names. Raises UnsupportedFile."""
     return _tasks()[kind_in(config, name)]
 
 
 def check_runs(base: Base, elements: int) -> None:
-    """See on the meta device, where nothing costs memory, that a base's model answers pictures.
+    """Try on the meta device, where nothing costs memory, that a base's model takes pictures.
 
     `elements` is how many numbers its weights hold.
 
@@ -102,22 +103,26 @@ def check_runs(base: Base, elements: int) -> None:
         )
         raise _misfit(base.name, numbers)
     shape = file_of(base).input_shape
-    refuses = Message("its model cannot take pictures of {shape}", shape=str(shape))
-    with torch.no_grad(), _strangers(base.name, refuses):
+    with (
+        torch.no_grad(),
+        _refused_by_transformers(
+            base.name, Message("its model cannot take pictures of {shape}", shape=str(shape))
+        ),
+    ):
         logits = module(torch.zeros(2, *shape, device="meta"))
         if not isinstance(logits, Tensor) or logits.ndim not in (2, 4):
             raise TypeError("its answer is no tensor of logits")
 
 
 def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]:
-    """The weights under the names that the class of today gives them."""
+    """The weights under the names that the installed class gives them."""
     import transformers
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     kind = getattr(transformers, kind_in(config, name))
-    with _strangers(name, Message("its config.json does not fit its weights")):
-        model, told = kind.from_pretrained(
+    with _refused_by_transformers(name, Message("its config.json does not fit its weights")):
+        model, report = kind.from_pretrained(
             folder,
             config=_made(config),
             local_files_only=True,
@@ -125,11 +130,11 @@ def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    if missing := sorted(told["missing_keys"]):
+    if missing := sorted(report["missing_keys"]):
         listed = [*missing[:3], *(["…"] if missing[3:] else [])]
         problem = Message("its weights lack {names}.", names=listed)
         raise UnsupportedFile(path=name, problem=problem)
-    for key, there, wanted in sorted(told["mismatched_keys"]):
+    for key, there, wanted in sorted(report["mismatched_keys"]):
         shapes = {"wanted": str(tuple(wanted)), "there": str(tuple(there))}
         raise _misfit(
             name, Message("{key} is {wanted} by it and {there} in them", key=key, **shapes)
@@ -138,7 +143,7 @@ def loaded(folder: Path, config: dict[str, Any], name: str) -> dict[str, Tensor]
 
 
 def _apart(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
-    """The same tensors, those that share memory with an earlier one copied."""
+    """The same tensors; those that share memory with an earlier one are copied."""
     seen: set[int] = set()
     for key, value in tensors.items():
         place = value.untyped_storage().data_ptr()
@@ -152,8 +157,8 @@ def _misfit(name: str, problem: Message) -> UnsupportedFile:
 
 
 @contextmanager
-def _strangers(name: str, problem: Message) -> Iterator[None]:
-    """Whatever transformers' code raises of a stranger's configuration is UnsupportedFile."""
+def _refused_by_transformers(name: str, problem: Message) -> Iterator[None]:
+    """Whatever transformers raises on a configuration becomes UnsupportedFile."""
     try:
         yield
     except NetgraftError:
@@ -200,8 +205,8 @@ def construct(base: Base) -> nn.Module:
     import transformers
 
     file = file_of(base)
-    config = document(base)["config"]
-    with _strangers(base.name, Message("its config.json cannot be built")):
+    config = hf_config.document(base)["config"]
+    with _refused_by_transformers(base.name, Message("its config.json cannot be built")):
         model = getattr(transformers, kind_of(base))(_made(config))
     model.__class__ = _plain_class(type(model), file.task)
     made: nn.Module = model
@@ -228,7 +233,7 @@ def _plain_class(kind: type, task: str) -> type:
 
 
 def build(
-    base: Base, store: "Store", device: "torch.device | str", *, load_weights: bool
+    base: Base, store: "Store | None", device: "torch.device | str", *, load_weights: bool
 ) -> nn.Module:
     """The module of a base, in training mode. Raises PackageMissing and FileNotFoundError."""
     if torch.device(device).type == "meta":
@@ -237,6 +242,7 @@ def build(
         torch.manual_seed(base.seed)
         module = construct(base)
     if load_weights and file_of(base).sha256:
+        assert store is not None
         module.load_state_dict(values(base, store))
     return module.train().to(device)
 
@@ -249,23 +255,12 @@ def values(base: Base, store: "Store") -> dict[str, Tensor]:
 
 def kind_of(base: Base) -> str:
     """Name of the class of transformers that a base's module is of."""
-    return kind_in(document(base)["config"], base.name)
+    return kind_in(hf_config.document(base)["config"], base.name)
 
 
 def argument_of(base: Base) -> str:
-    """What the forward of a base's class calls its pictures."""
+    """The name that the forward of a base's class has for its pictures."""
     import transformers
 
     argument: str = getattr(transformers, kind_of(base)).main_input_name
     return argument
-
-
-def file_of(base: Base) -> UserFile:
-    assert base.file is not None
-    return base.file
-
-
-def document(base: Base) -> dict[str, Any]:
-    """What the recipe keeps of the two configurations: "config" and "picture"."""
-    found: dict[str, Any] = json.loads(file_of(base).config)
-    return found

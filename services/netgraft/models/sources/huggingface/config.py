@@ -1,7 +1,7 @@
-"""What config.json and preprocessor_config.json say of a vision model: a stranger's text, checked.
+"""Check config.json and preprocessor_config.json of a vision model, which anybody may have written.
 
-Knows neither torch nor transformers: what passes here can be given to them. What the pictures
-are put through is folded into one mean and one deviation per channel.
+Knows neither torch nor transformers: what passes here can be given to them. The steps that
+prepare pictures are folded into one mean and one deviation per channel.
 """
 
 import json
@@ -12,6 +12,8 @@ from typing import Any
 
 from netgraft.errors import TooLarge, UnsupportedFile
 from netgraft.language import Message
+from netgraft.models.files.kept import file_of
+from netgraft.models.recipe import Base
 
 CONFIG, PICTURES = "config.json", "preprocessor_config.json"
 
@@ -25,21 +27,21 @@ MOST_CHANNELS = MOST_FRAMES = 1_024
 LARGEST_SIDE = 8_192
 """Of pictures, in pixels."""
 SIDE = 224
-"""Side of pictures where neither file says it."""
+"""Side of pictures where neither file has one."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RGB, FRAMES = 3, 16
-"""Channels and frames, where nothing is said."""
+"""Channels and frames of a configuration that has no counts of them."""
 WHITE = 255
 
 OTHERS = ("backbone", "architecture", "base_model_name_or_path")
-"""Where a configuration may name another model: to be looked up, or to be built by timm."""
+"""Keys under which a configuration may name another model, to be looked up or built by timm."""
 FORGOTTEN = (
     "_name_or_path",
     "attn_implementation",
     "_attn_implementation",
     "use_pretrained_backbone",
 )
-"""What would have other files fetched, and changes nothing of a model whose weights are here."""
+"""Keys that would have other files fetched, and change nothing where the weights are here."""
 
 
 def read(text: bytes, file: str, name: str) -> dict[str, Any]:
@@ -63,7 +65,7 @@ def read(text: bytes, file: str, name: str) -> dict[str, Any]:
 
 
 def checked(document: dict[str, Any], name: str) -> dict[str, Any]:
-    """A configuration that transformers may be given. Raises UnsupportedFile and TooLarge."""
+    """The configuration, safe to be given to transformers. Raises UnsupportedFile and TooLarge."""
     if "auto_map" in document:
         raise _unfit(name, CONFIG, Message("comes with code of its own, which is never run"))
     if document.get("quantization_config"):
@@ -88,6 +90,12 @@ def checked(document: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in document.items() if key not in FORGOTTEN}
 
 
+def document(base: Base) -> dict[str, Any]:
+    """Both files as a recipe keeps them: "config", and "picture" as `picture` returns it."""
+    found: dict[str, Any] = json.loads(file_of(base).config)
+    return found
+
+
 def channels(config: dict[str, Any]) -> int:
     """How many channels pictures have."""
     return int(config.get("num_channels") or RGB)
@@ -99,7 +107,7 @@ def frames(config: dict[str, Any]) -> int:
 
 
 def picture(config: dict[str, Any], said: dict[str, Any], name: str) -> dict[str, Any]:
-    """What the weights expect of pictures: "side" in pixels, and "mean" and "std" per channel.
+    """The pictures that the weights expect: "side" in pixels, and "mean" and "std" per channel.
 
     As `source.Preprocessing` has them. Where preprocessor_config.json asks for pictures that are
     no squares, "height" and "width" are there too. Raises UnsupportedFile.

@@ -1,4 +1,4 @@
-"""A folder that `save_pretrained` wrote, copied so that nothing in it leads or changes any more."""
+"""Copy a folder that `save_pretrained` wrote, so that no link leads out and nothing changes."""
 
 import hashlib
 import os
@@ -22,13 +22,13 @@ ADAPTER = "adapter_config.json"
 
 @dataclass(frozen=True)
 class Copy:
-    """What was in the folder, as far as it is read at all."""
+    """The files of the folder that are read."""
 
     folder: Path
-    """With the weights, and the list of where each lies; there as long as the copy is open."""
+    """With the weights and their index; it is there as long as the copy is open."""
     config: dict[str, Any]
     pictures: dict[str, Any]
-    """preprocessor_config.json; {} where there is none."""
+    """preprocessor_config.json; {} without that file."""
     elements: int
     """Of all tensors together."""
     digest: str

@@ -1,14 +1,22 @@
-"""Hugging Face's vision models as a source: what a name is asked, the recipe itself answers."""
+"""Hugging Face's vision models as a source: the recipe itself answers, from its configuration."""
 
-from collections.abc import Iterable, Iterator
-
-from torch import Tensor, nn
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netgraft.models.fetch.http import Progress
+from netgraft.models.files.kept import file_of
 from netgraft.models.recipe import Base
-from netgraft.models.sources.huggingface import build as hf_build
-from netgraft.models.sources.source import Plain, Preprocessing
-from netgraft.models.zoo.catalogue import Entry
+from netgraft.models.source import Plain, Policy, Preprocessing, Resolved, Source
+from netgraft.models.sources.huggingface import config as hf_config
+from netgraft.models.sources.huggingface.names import NAME, PREFIX, title
+from netgraft.models.zoo.entry import Entry
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from netgraft.store.store import Store
 
 CODE = (
     "class Logits({kind}):",
@@ -20,48 +28,65 @@ CODE = (
 UPSAMPLED = "F.interpolate(logits, size=x.shape[-2:], mode='bilinear', align_corners=False)"
 
 
-class HFSource:
-    """See `source.Source`. It has no names of its own."""
+class HFSource(Source):
+    """hf/ORG/NAME, and folders that `save_pretrained` wrote."""
 
-    def names(self) -> Iterable[str]:
-        return ()
+    name = NAME
 
-    def entry(self, name: str) -> Entry:
-        raise KeyError(name)
+    def reads(self, reference: str) -> bool:
+        return reference.lower().startswith(PREFIX)
 
-    def construct(self, base: Base) -> nn.Module:
-        return hf_build.construct(base)
+    def open(self, reference: str, policy: Policy, store: "Store") -> Resolved:
+        """What is missing is downloaded under every policy: the weights say what model it is."""
+        from netgraft.models.sources.huggingface.reference import open_reference
 
-    def weights(self, base: Base) -> dict[str, Tensor]:
-        raise KeyError(base.name)
+        return open_reference(reference, store)
 
-    def download(self, base: Base) -> Iterator[Progress]:
-        """The store has what a recipe names."""
-        return iter(())
+    def prefetch(self, reference: str, store: "Store") -> tuple[str, Iterator[Progress]]:
+        from netgraft.models.sources.huggingface.download import download
 
-    def on_disk(self, base: Base) -> bool:
-        return True
+        return title(reference), download(reference)
+
+    def reads_folder(self, folder: Path) -> bool:
+        return (folder / hf_config.CONFIG).is_file()
+
+    def open_folder(self, folder: Path, name: str, store: "Store") -> Resolved:
+        from netgraft.models.sources.huggingface.reference import open_folder
+
+        return open_folder(folder, name, store)
+
+    def beside(self) -> Iterable[Entry]:
+        """Models of the hub that are on this machine."""
+        from netgraft.models.sources.huggingface import listing
+
+        return listing.entries()
+
+    def is_own(self, base: Base) -> bool:
+        """A name of the hub has its organisation before it, and is listed with the hub's."""
+        return "/" not in base.name
+
+    def task(self, base: Base) -> str:
+        return file_of(base).task or "unknown"
 
     def class_names(self, base: Base) -> tuple[str, ...]:
-        labels = hf_build.document(base)["config"].get("id2label") or {}
+        labels = hf_config.document(base)["config"].get("id2label") or {}
         names = [str(labels.get(str(index), "")) for index in range(len(labels))]
         unnamed = all(name == f"LABEL_{index}" for index, name in enumerate(names))
         return () if unnamed else tuple(names)
 
     def preprocessing(self, base: Base) -> Preprocessing:
-        picture = hf_build.document(base)["picture"]
+        picture = hf_config.document(base)["picture"]
         return Preprocessing(picture["side"], tuple(picture["mean"]), tuple(picture["std"]))
 
     def input_shape(self, base: Base) -> tuple[int, ...]:
-        return hf_build.file_of(base).input_shape
-
-    def licence(self, base: Base) -> str:
-        return ""
+        return file_of(base).input_shape
 
     def plain(self, base: Base) -> Plain:
-        config = hf_build.document(base)["config"]
+        from netgraft.models.sources.huggingface import build as hf_build
+
+        config = hf_config.document(base)["config"]
         kind = hf_build.kind_of(base)
-        task = hf_build.file_of(base).task
+        task = file_of(base).task
         argument = hf_build.argument_of(base)
         value, segments = ("x.transpose(1, 2)" if task == "video" else "x"), task == "segmentation"
         lines = (
@@ -76,3 +101,20 @@ class HFSource:
         imports = f"from transformers import CONFIG_MAPPING, {kind}"
         functional = ("import torch.nn.functional as F",) if segments else ()
         return Plain((*functional, imports), lines)
+
+    def module(
+        self,
+        base: Base,
+        store: "Store | None",
+        device: "torch.device | str",
+        *,
+        load_weights: bool,
+    ) -> "nn.Module":
+        from netgraft.models.sources.huggingface import build as hf_build
+
+        return hf_build.build(base, store, device, load_weights=load_weights)
+
+    def values(self, base: Base, store: "Store") -> "Mapping[str, Tensor]":
+        from netgraft.models.sources.huggingface import build as hf_build
+
+        return hf_build.values(base, store)

@@ -1,7 +1,7 @@
-"""What a `.keras` file is made of, told from its configuration without torch or Keras.
+"""Find out from a `.keras` file's configuration what it is made of, without torch or Keras.
 
-Only layers that Keras itself brings are built: a file that names another class, or code, is drawn
-and no more.
+Only layers that Keras itself brings are built: a file that names another class, or code, is
+only drawn.
 """
 
 import json
@@ -23,7 +23,7 @@ MODULES = frozenset(
         "keras.src.applications.convnext", "keras.src.models.sequential",
     ]
 )  # fmt: skip
-"""Where the classes that a configuration names may come from."""
+"""Modules of the classes that a configuration may name."""
 FOREIGN = frozenset(
     [
         "Lambda", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer", "TextVectorization",
@@ -36,7 +36,7 @@ PLAIN = frozenset(
         "__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__",
     ]
 )  # fmt: skip
-"""Keras's words for plain values."""
+"""Keras's names for plain values."""
 MOST_PARTS = 10_000
 """Things with a class of their own; each takes Keras milliseconds. More is drawn, not built."""
 

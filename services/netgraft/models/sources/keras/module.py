@@ -2,10 +2,10 @@
 
 Keras keeps its variables beside its layers, where torch's tools do not look. So each layer of the
 file becomes a torch module that owns its parameters and hands them to Keras's own stateless call;
-Dense, BatchNormalization and Dropout become what torch has of that name, for surgery and training
-know these. Pictures come in as netgraft has them, NCHW, and are turned to Keras's NHWC.
+Dense, BatchNormalization and Dropout become torch's layers of that name, because surgery and
+training know those. Pictures come in as netgraft has them, NCHW, and are turned to Keras's NHWC.
 
-Keras is imported when a file is built and not before; `keras_file` says which files are.
+Keras is imported when a file is built and not before; `archive` says which files are built.
 """
 
 import io
@@ -27,7 +27,7 @@ from netgraft.language import Message, quoted
 from netgraft.models.sources.keras.archive import CONFIG, WEIGHTS, is_buildable, must_have_keras
 
 PARTS = (CONFIG, "metadata.json", WEIGHTS)
-"""What is read of a file; assets, which only layers that are not built have, are not."""
+"""Members of a file that are read; assets are not, which only layers that are not built have."""
 SPARE_ELEMENTS = 2**20
 """Elements that a model may have beyond its weights."""
 DROPPED = ("softmax", "sigmoid")
@@ -46,7 +46,7 @@ def load(file: BinaryIO, name: str) -> nn.Module:
         raise UnsafeFile(name=name, classes=Message("classes that are not Keras's own"))
     elements = _elements(parts[WEIGHTS], name)
     keras = _keras()
-    with _strangers(name):
+    with _refused_by_keras(name):
         with keras.device("meta"):  # where nothing costs memory
             config = json.loads(parts[CONFIG])
             wanted = keras.saving.deserialize_keras_object(config, safe_mode=True).count_params()
@@ -78,7 +78,7 @@ def input_shape(module: nn.Module, default: int = 224) -> tuple[int, ...]:
 
 
 def rescales(module: nn.Module) -> bool:
-    """Whether the model brings the values of pixels, 0 to 255, to its own range by itself.
+    """Whether the model itself brings the values of pixels, 0 to 255, to its own range.
 
     Keras keeps how pictures are prepared in the model, or leaves it to the program around it.
     """
@@ -109,8 +109,8 @@ class _Misfit(Exception):
 
 
 @contextmanager
-def _strangers(name: str) -> Iterator[None]:
-    """Whatever Keras raises of a stranger's file is UnsupportedFile."""
+def _refused_by_keras(name: str) -> Iterator[None]:
+    """Whatever Keras raises on a user's file becomes UnsupportedFile."""
     try:
         yield
     except Exception as error:
@@ -121,7 +121,7 @@ def _strangers(name: str) -> Iterator[None]:
 
 
 def _elements(data: bytes, name: str) -> int:
-    """How many numbers the weights hold. Raises UnsafeFile where they reach for other files."""
+    """How many numbers the weights hold. Raises UnsafeFile where they refer to other files."""
     import h5py
 
     total = 0
@@ -229,7 +229,7 @@ def _module(layer: Any, *, is_last: bool) -> nn.Module:
 
 
 class _Called(nn.Sequential):
-    """Torch's layer in the place of one of Keras's, which is told more than it asks."""
+    """A layer of torch in the place of one of Keras's, which is called with more arguments."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__(layer)

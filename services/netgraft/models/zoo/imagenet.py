@@ -1,7 +1,7 @@
 """ImageNet's classes and all the words for them, as WordNet has them.
 
-How many classes a head has tells which list of ImageNet it follows: timm's own rule
-(`timm.data.infer_imagenet_subset`); no two lists are of one length.
+The number of a head's classes decides which list of ImageNet it follows: timm's own rule
+(`timm.data.infer_imagenet_subset`); no two lists have the same length.
 """
 
 from functools import cache

@@ -6,44 +6,36 @@ code that comes with a model is never run, and weights are read from safetensors
 """
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netgraft.errors import (
-    UnsupportedFile,
-    WeightsUnavailable,
-)
-from netgraft.language import Message, quoted
-from netgraft.models.fetch.http import Progress, WrongContent
-from netgraft.models.notices import stored
+from netgraft.language import Message
+from netgraft.models import notices
 from netgraft.models.recipe import Base, Recipe, UserFile
+from netgraft.models.source import Resolved
 from netgraft.models.sources.huggingface import build as hf_build
 from netgraft.models.sources.huggingface import config as hf_config
 from netgraft.models.sources.huggingface import folder as hf_folder
+from netgraft.models.sources.huggingface.download import download
+from netgraft.models.sources.huggingface.names import NAME, parts
 from netgraft.models.untrusted.formats import display_name
 
 if TYPE_CHECKING:
     from netgraft.store.store import Store
 
-SOURCE = "hf"
-PREFIX = "hf/"
-REFERENCE = re.compile(r"hf/([\w.-]+(?:/[\w.-]+)?)(?:@([\w./-]+))?", re.IGNORECASE)
 OPENED = "opened"
 """Where the store keeps what was found in folders."""
 
-Opened = tuple[Recipe, tuple[str, ...]]
 
-
-def open_reference(reference: str, store: "Store") -> Opened:
+def open_reference(reference: str, store: "Store") -> Resolved:
     """The recipe of hf/ORG/NAME, or hf/ORG/NAME@REVISION.
 
     What is on this machine is not asked for again; what is missing is downloaded. Raises
     PackageMissing, WeightsUnavailable, and what `open_folder` does.
     """
     hf_build.must_have_transformers()
-    name, revision = _parts(reference)
+    name, revision = parts(reference)
     folder = _snapshot(name, revision)
     if not (folder and hf_folder.is_whole(folder)):
         for _ in download(reference):
@@ -61,60 +53,16 @@ def _snapshot(name: str, revision: str | None) -> Path | None:
 
     try:
         config = try_to_load_from_cache(name, hf_config.CONFIG, revision=revision)
-    except HFValidationError:  # `download` says so
+    except HFValidationError:  # `download` reports it
         return None
     return Path(config).parent if isinstance(config, str) else None
 
 
-def download(reference: str) -> Iterator[Progress]:
-    """Bring what hf/ORG/NAME means to this machine, telling how it goes.
-
-    Raises PackageMissing, UnsupportedFile, TooLarge and WeightsUnavailable.
-    """
-    hf_build.must_have_transformers()
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    from netgraft.models.fetch import hub
-
-    name, revision = _parts(reference)
-    try:
-        yield from hub.download_model(name, revision)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        problem = quoted(error if isinstance(error, HFValidationError) else type(error).__name__)
-        if isinstance(error, WrongContent):
-            problem = error.problem
-        if isinstance(error, HfHubHTTPError):
-            problem = Message("the hub answers {code}", code=error.response.status_code)
-        if isinstance(error, LocalEntryNotFoundError):
-            problem = Message("no network")
-        raise WeightsUnavailable(
-            model=f"{PREFIX}{name}",
-            problem=problem,
-            file=name,
-            folder=Message("the Hugging Face cache"),
-        ) from error
-
-
-def title(reference: str) -> str:
-    """How a reference to the hub is shown. Raises UnsupportedFile."""
-    name, revision = _parts(reference)
-    return f"{PREFIX}{name}" + (f"@{revision}" if revision else "")
-
-
-def _parts(reference: str) -> tuple[str, str | None]:
-    """Repository and revision."""
-    found = REFERENCE.fullmatch(reference.strip())
-    if not found or ".." in reference:
-        problem = Message("name a model of the hub as `hf/ORG/NAME` or `hf/ORG/NAME@REVISION`.")
-        raise UnsupportedFile(path=display_name(reference), problem=problem)
-    return found[1], found[2]
-
-
-def open_folder(folder: Path, name: str, store: "Store", *, within: Path | None = None) -> Opened:
+def open_folder(folder: Path, name: str, store: "Store", *, within: Path | None = None) -> Resolved:
     """The recipe of a folder that `save_pretrained` wrote.
 
-    `within` is where links of its may lead to. Raises PackageMissing, UnsupportedFile and TooLarge;
-    nothing is stored then.
+    Links in it may lead to what lies below `within`. Raises PackageMissing, UnsupportedFile and
+    TooLarge; nothing is stored then.
     """
     hf_build.must_have_transformers()
     shown = "/".join(display_name(part) for part in name.split("/"))
@@ -130,7 +78,7 @@ def open_folder(folder: Path, name: str, store: "Store", *, within: Path | None 
             hf_build.check_runs(made, copy.elements)
             digest = store.put_tensors(hf_build.loaded(copy.folder, config, shown))
             store.put_file(OPENED, known, json.dumps({"tensors": digest}).encode())
-    return Recipe(base(config, shown, digest, picture)), tuple(_notices(picture, shown))
+    return Resolved(Recipe(base(config, shown, digest, picture)), tuple(_notices(picture, shown)))
 
 
 def base(config: dict[str, Any], name: str, digest: str, picture: dict[str, Any]) -> Base:
@@ -139,19 +87,19 @@ def base(config: dict[str, Any], name: str, digest: str, picture: dict[str, Any]
     text = json.dumps({"config": config, "picture": picture}, sort_keys=True)
     frames = (hf_config.frames(config),) if task == "video" else ()
     shape = (hf_config.channels(config), *frames, picture["side"], picture["side"])
-    return Base(SOURCE, name, None, file=UserFile(digest, SOURCE, name, task, shape, (), text))
+    return Base(NAME, name, None, file=UserFile(digest, NAME, name, task, shape, (), text))
 
 
 def _notices(picture: dict[str, Any], name: str) -> Iterator[str]:
     if "height" not in picture:
         return
-    height, width, side = picture["height"], picture["width"], picture["side"]
-    notice = Message(
-        "{name} was trained on pictures of {height} x {width}; here they are prepared as squares "
-        "of {side} pixels.",
-        name=name,
-        height=height,
-        width=width,
-        side=side,
+    yield notices.stored(
+        Message(
+            "{name} was trained on pictures of {height} x {width}; here they are prepared as "
+            "squares of {side} pixels.",
+            name=name,
+            height=picture["height"],
+            width=picture["width"],
+            side=picture["side"],
+        )
     )
-    yield stored(notice)

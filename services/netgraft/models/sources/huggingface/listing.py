@@ -1,4 +1,4 @@
-"""Models of transformers in the hub's cache, as entries beside the zoo's; told without torch."""
+"""Models of transformers in the hub's cache, as entries beside the zoo's, found without torch."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from netgraft.errors import NetgraftError
-from netgraft.models.fetch.cached import HUB
+from netgraft.models.fetch.cached import HUB, repository_of
+from netgraft.models.naming import shown
 from netgraft.models.sources.huggingface import config as hf_config
+from netgraft.models.sources.huggingface.folder import WHOLE
+from netgraft.models.sources.huggingface.names import NAME
 from netgraft.models.untrusted import limits
-from netgraft.models.zoo.catalogue import Entry
+from netgraft.models.zoo.entry import Entry
 from netgraft.settings import hugging_face_cache
 
 TASKS = {
@@ -21,7 +24,6 @@ TASKS = {
 }
 """What the name of a class ends with, and the task that it is for."""
 REVISION = "main"
-WEIGHTS = "model.safetensors"
 
 
 def entries() -> list[Entry]:
@@ -42,7 +44,7 @@ def _found() -> Iterator[Entry]:
 
 
 def _entry(repository: Path, snapshot: Path) -> Entry | None:
-    name = repository.name.removeprefix("models--").replace("--", "/", 1)
+    name = repository_of(repository)
     config = hf_config.checked(_document(snapshot / hf_config.CONFIG, name), name)
     kinds = config.get("architectures") or [""]
     task = next((TASKS[end] for end in TASKS for kind in kinds if kind.endswith(end)), "")
@@ -51,10 +53,10 @@ def _entry(repository: Path, snapshot: Path) -> Entry | None:
     pictures = snapshot / hf_config.PICTURES
     said = _document(pictures, name) if pictures.exists() else {}
     return Entry(
-        name=f"hf/{name}",
-        source="hf",
+        name=shown(NAME, name),
+        source=NAME,
         task=task,
-        params=_parameters(snapshot / WEIGHTS, name),
+        params=_parameters(snapshot / WHOLE, name),
         accuracy=0.0,
         image_size=hf_config.picture(config, said, name)["side"],
         weights=(REVISION,),

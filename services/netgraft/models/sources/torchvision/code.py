@@ -3,7 +3,7 @@
 Torchvision's builders change the structure by the name of the weights (auxiliary heads, sides of
 pictures, frozen BatchNorm), and download them. So options that say the same without weights are
 tried, and compared with the real structure; a name that none of them fits is built with its
-weights named, and what would load them held still.
+weights named, and what would load them made to do nothing.
 """
 
 import inspect
@@ -16,8 +16,8 @@ import torchvision
 from torch import nn
 
 from netgraft.models.recipe import Base
-from netgraft.models.sources.source import Plain
-from netgraft.models.sources.weightless import construct_weightless
+from netgraft.models.source import Plain
+from netgraft.models.weightless import construct_weightless
 
 LINE = 88
 """Characters of a line, as most formatters have it."""
@@ -45,10 +45,10 @@ HELD_STILL = (
 )
 
 
-def plain(base: Base, construct: Callable[[Base], nn.Module]) -> Plain:
-    """The code for a base; `construct` makes its structure."""
+def plain(base: Base, construct: Callable[[Base], nn.Module], side: int) -> Plain:
+    """The code for a base; `construct` makes its structure, for pictures of `side` pixels."""
     wanted = _look(construct_weightless(lambda: construct(base)))
-    for options in _options(base):
+    for options in _options(base.name, side):
         if _structure(base.name, options) == wanted:
             return Plain(("import torchvision",), (_call(base.name, {"weights": None, **options}),))
     named = {"weights": base.weights, **_no_backbone(base.name)}
@@ -68,22 +68,20 @@ def _structure(name: str, options: dict[str, Any]) -> Look | None:
         return None
 
 
-def _options(base: Base) -> Iterator[dict[str, Any]]:
+def _options(name: str, side: int) -> Iterator[dict[str, Any]]:
     """What the builders do when weights are named, as options; the usual first."""
-    from netgraft.models.sources.source import source
-
-    if backbone := _no_backbone(base.name):
+    if backbone := _no_backbone(name):
         yield backbone
         yield backbone | {"aux_loss": True}
         return
     yield {}
-    yield {"image_size": source(base.source).input_shape(base)[-1]}
+    yield {"image_size": side}
     for auxiliary in (False, True):
         yield {"transform_input": True, "aux_logits": auxiliary, "init_weights": False}
 
 
 def _no_backbone(name: str) -> dict[str, Any]:
-    """Segmentation and detection download a backbone of their own unless told not to."""
+    """Segmentation and detection download a backbone of their own unless that is ruled out."""
     accepted = inspect.signature(torchvision.models.get_model_builder(name)).parameters
     return {"weights_backbone": None} if "weights_backbone" in accepted else {}
 
@@ -108,7 +106,7 @@ def _place(name: str) -> str:
 
 
 def _look(module: nn.Module) -> Look:
-    """All that could tell two structures apart but the values of tensors."""
+    """All in which two structures can differ, except the values of tensors."""
     parts: Look = []
     for path, part in module.named_modules():
         plain = {key: value for key, value in vars(part).items() if _is_plain(key, value)}

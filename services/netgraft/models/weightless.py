@@ -1,4 +1,4 @@
-"""Building library models without their weights.
+"""Build library models without their weights.
 
 `torch.device("meta")` alone breaks constructors that read tensors (RegNet, 61 of
 timm's models). Here everything is built on the CPU, but each parameter moves to
@@ -37,7 +37,7 @@ def weightless() -> Iterator[None]:
 
 
 def construct_weightless(construct: Callable[[], nn.Module]) -> nn.Module:
-    """What `construct` makes, on the meta device."""
+    """The module that `construct` makes, on the meta device."""
     # Some constructors compute with buffers that lie beside a parameter: they want
     # everything on meta (timm's dinov3), or nothing (timm's swinv2, torchvision's ssdlite,
     # which tries a part out on a picture); the last pay for memory and initialisation.

@@ -2,19 +2,19 @@
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import torchvision
-from torch import Tensor, nn
-from torchvision.models import WeightsEnum
-
-from netgraft.models.fetch import torch_hub
 from netgraft.models.fetch.http import Progress
 from netgraft.models.recipe import Base
-from netgraft.models.sources.source import Plain, Preprocessing
+from netgraft.models.source import Plain, Preprocessing
 from netgraft.models.untrusted.patching import nothing, override
-from netgraft.models.zoo.catalogue import Entry
+from netgraft.models.zoo.entry import Entry
+from netgraft.models.zoo.library import Library
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+NAME = "torchvision"
 IMAGENET = Preprocessing(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 TASKS = {
@@ -29,20 +29,26 @@ FLOW_SIDE = 128
 """RAFT's smallest input: its correlation pyramid halves it seven times."""
 
 
-class TorchvisionSource:
-    """See `source.Source`."""
+class TorchvisionSource(Library):
+    """torchvision.models. The name of the weights decides parts of the structure."""
+
+    name = NAME
 
     def names(self) -> Iterable[str]:
+        import torchvision
+
         return cast("list[str]", sorted(torchvision.models.list_models()))
 
     def entry(self, name: str) -> Entry:
+        from netgraft.models.fetch import torch_hub
+
         choices = _choices(name)
         default = choices[0] if choices else None
         metrics = default.meta["_metrics"].get("ImageNet-1K", {}) if default else {}
-        shape = self.input_shape(Base("torchvision", name, default.name if default else None))
+        shape = self.input_shape(Base(NAME, name, default.name if default else None))
         return Entry(
             name=name,
-            source="torchvision",
+            source=NAME,
             task=_task(name),
             params=int(default.meta["num_params"]) if default else 0,
             accuracy=float(metrics.get("acc@1", 0.0)),
@@ -53,7 +59,10 @@ class TorchvisionSource:
             licence=str(default.meta.get("license", "")) if default else "",
         )
 
-    def construct(self, base: Base) -> nn.Module:
+    def construct(self, base: Base) -> "nn.Module":
+        from torch import nn
+        from torchvision.models import WeightsEnum
+
         builder = _builder(base.name)
         accepted = inspect.signature(builder).parameters
         options: dict[str, Any] = {"weights": _chosen(base)}
@@ -72,13 +81,30 @@ class TorchvisionSource:
         ):
             return builder(**options)
 
-    def weights(self, base: Base) -> dict[str, Tensor]:
+    def construct_for(self, name: str, classes: int) -> "nn.Module":
+        builder = _builder(name)
+        options: dict[str, Any] = {"weights": None, "num_classes": classes}
+        if _task(name) == "segmentation" and not name.startswith("lraspp"):
+            options["aux_loss"] = True
+        if _task(name) in ("segmentation", "detection"):
+            options["weights_backbone"] = None
+        if name in ("inception_v3", "googlenet"):
+            options["init_weights"] = False
+        return builder(**options)
+
+    def weights(self, base: Base) -> "dict[str, Tensor]":
+        from netgraft.models.fetch import torch_hub
+
         return torch_hub.read(torch_hub.fetch(self._chosen(base).url, str(base)), str(base))
 
     def download(self, base: Base) -> Iterator[Progress]:
+        from netgraft.models.fetch import torch_hub
+
         return torch_hub.download(self._chosen(base).url, str(base))
 
-    def on_disk(self, base: Base) -> bool:
+    def has_file(self, base: Base) -> bool:
+        from netgraft.models.fetch import torch_hub
+
         return torch_hub.local_file(self._chosen(base).url).is_file()
 
     def class_names(self, base: Base) -> tuple[str, ...]:
@@ -109,9 +135,9 @@ class TorchvisionSource:
         return str(chosen.meta.get("license", "")) if chosen else ""
 
     def plain(self, base: Base) -> Plain:
-        from netgraft.models.sources.torchvision_code import plain
+        from netgraft.models.sources.torchvision.code import plain
 
-        return plain(base, self.construct)
+        return plain(base, self.construct, self.input_shape(base)[-1])
 
     @staticmethod
     def _chosen(base: Base) -> Any:
@@ -121,12 +147,14 @@ class TorchvisionSource:
         return chosen
 
 
-def _no_tensors(*_: Any, **__: Any) -> dict[str, Tensor]:
+def _no_tensors(*_: Any, **__: Any) -> "dict[str, Tensor]":
     """Instead of a download. A dictionary: densenet's builder renames its keys."""
     return {}
 
 
-def _builder(name: str) -> Callable[..., nn.Module]:
+def _builder(name: str) -> "Callable[..., nn.Module]":
+    import torchvision
+
     return cast("Callable[..., nn.Module]", torchvision.models.get_model_builder(name))
 
 
@@ -136,6 +164,8 @@ def _task(name: str) -> str:
 
 def _choices(name: str) -> list[Any]:
     """The weights of a name, the default first. Quantized names give their float weights."""
+    import torchvision
+
     kinds = torchvision.models.get_model_weights(name)
     default = [kinds.DEFAULT] if hasattr(kinds, "DEFAULT") else []
     every = default + [choice for choice in kinds if choice not in default]

@@ -1,0 +1,1 @@
+"""torchvision's models, and the plain code that makes them."""
