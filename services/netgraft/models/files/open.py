@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from netgraft.errors import NoSuchFile, UnsupportedFile
-from netgraft.language import Message
+from netgraft.language import Message, plural
 from netgraft.models import bases, notices
 from netgraft.models.files.inspect import Found, inspect
 from netgraft.models.files.kept import KIND, content, file_of
@@ -147,24 +147,23 @@ def _base(found: Found, digest: str, name: str) -> Base:
 
 def _notices(found: Found, base: Base, name: str) -> Iterator[Message]:
     if not bases.document(base):  # its structure is a library's
-        yield Message(
+        notice = Message(
             "{name} holds {count} tensors and no structure; their names and shapes are those of "
-            "{structure}, so it is drawn and built as that.{also}",
+            "{model}, so it is drawn and built as that.",
             name=name,
             count=found.tensors,
-            structure=_structure(found, base),
-            also=Message(" They also fit {names}.", names=", ".join(found.also))
-            if found.also
-            else "",
+            model=_structure(found, base),
         )
+        also = Message("They also fit {models}.", models=found.also)
+        yield _both(notice, also) if found.also else notice
     elif found.kind in ("state_dict", "safetensors"):
-        yield Message(
+        notice = Message(
             "{name} holds {count} tensors and no structure, and no model of the zoo has tensors "
-            "of these names and shapes: it is shown as it is.{near}",
+            "of these names and shapes: it is shown as it is.",
             name=name,
             count=found.tensors,
-            near=_near(found),
         )
+        yield _both(notice, _nearest(found)) if found.near else notice
     elif format_ := document_format(base):
         yield Message(
             "{name} ({format}) is shown as it is; it cannot be edited or trained.",
@@ -179,21 +178,28 @@ def _notices(found: Found, base: Base, name: str) -> Iterator[Message]:
         )
 
 
+def _both(first: Message, second: Message) -> Message:
+    return Message("{first} {second}", first=first, second=second)
+
+
 def _structure(found: Found, base: Base) -> str:
+    """The model of the zoo that a file's tensors fit, with its classes where it has a head."""
     if not found.heads:
         return base.shown
-    classes = found.heads[0].after
-    return Message("{model} with {classes} classes", model=base.shown, classes=classes)
-
-
-def _near(found: Found) -> str:
-    if not found.near:
-        return ""
     return Message(
-        " Nearest is {model}; of its {count} tensors {lacking} are missing or of another shape: "
-        "{names}.",
-        model=found.near,
-        count=found.of,
-        lacking=found.lacks,
-        names=", ".join(found.lacking) + (", …" if found.lacks > len(found.lacking) else ""),
+        plural("{model} with {count} class", "{model} with {count} classes"),
+        model=base.shown,
+        count=found.heads[0].after,
+    )
+
+
+def _nearest(found: Found) -> Message:
+    """The model of the zoo that comes nearest to a file, and which of its tensors that lacks."""
+    some = found.lacks > len(found.lacking)
+    return Message(
+        "Nearest is {near}; of its {of} tensors {count} are missing or of another shape: {names}.",
+        near=found.near,
+        of=found.of,
+        count=found.lacks,
+        names=Message("{names}, …", names=found.lacking) if some else found.lacking,
     )

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from netgraft.errors import WeightsUnavailable
-from netgraft.language import Message
+from netgraft.language import Message, quoted
 from netgraft.models.fetch.http import Progress, WrongContent
 from netgraft.models.fetch.hub import Reports, get, reported
 from netgraft.models.naming import shown
@@ -31,24 +31,22 @@ def download(reference: str) -> Iterator[Progress]:
     try:
         yield from reported(lambda reports: _model(name, revision or "", reports))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise WeightsUnavailable(
-            model=shown(NAME, name),
-            problem=_problem(error),
-            file=name,
-            folder=Message("the Hugging Face cache"),
-        ) from error
+        raise _unavailable(name, error=error) from error
 
 
-def _problem(error: Exception) -> str:
+def _unavailable(name: str, *, error: Exception) -> WeightsUnavailable:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     if isinstance(error, LocalEntryNotFoundError):
-        return Message("no network")
-    if isinstance(error, HfHubHTTPError):
-        return Message("the hub answers {status}", status=error.response.status_code)
-    return (
-        str(error) if isinstance(error, HFValidationError | WrongContent) else type(error).__name__
-    )
+        problem = Message("no network")
+    elif isinstance(error, HfHubHTTPError):
+        problem = Message("the hub answers {status}", status=error.response.status_code)
+    elif isinstance(error, HFValidationError | WrongContent):
+        problem = quoted(error)
+    else:
+        problem = quoted(type(error).__name__)
+    folder = Message("the Hugging Face cache")
+    return WeightsUnavailable(model=shown(NAME, name), problem=problem, file=name, folder=folder)
 
 
 def _model(name: str, revision: str, reports: Reports) -> list[Path]:
