@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, insert, inspect, select, text
 from sqlalchemy import column as column_named
 from sqlalchemy import table as table_named
+from sqlalchemy.exc import DatabaseError
 
 from netgraft import private
 from netgraft.errors import NewerDatabase
@@ -35,9 +36,8 @@ PATIENCE_SECONDS = 600
 
 def prepare(engine: Engine) -> None:
     """Make a database's tables those of `tables`, where they are not. Raises NewerDatabase."""
-    with engine.connect() as connection:
-        if _revision(connection) == REVISION:
-            return
+    if _is_current(engine):
+        return
     with engine.begin() as connection:
         _lock(connection)
         revision = _revision(connection)  # another process may have been faster
@@ -50,6 +50,14 @@ def prepare(engine: Engine) -> None:
 def backup_path(database: str) -> Path:
     """Where the copy of SQLite's file is put before it is migrated to REVISION."""
     return Path(f"{database}.before-{REVISION}")
+
+
+def _is_current(engine: Engine) -> bool:
+    try:
+        with engine.connect() as connection:
+            return bool(connection.scalar(select(VERSIONS.c.version_num)) == REVISION)
+    except DatabaseError:  # most likely there is no such table; the slow way says what it is
+        return False
 
 
 def _revision(connection: Connection) -> str | None:
