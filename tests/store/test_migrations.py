@@ -20,10 +20,11 @@ from click.testing import CliRunner
 from sqlalchemy import Connection, create_engine, text
 
 from netgraft.agent.conversation import Conversations
+from netgraft.agent.planner import Context
 from netgraft.cli import main
 from netgraft.errors import NewerDatabase
+from netgraft.models import naming
 from netgraft.models.recipes import get_recipe
-from netgraft.models.zoo import local
 from netgraft.store import migrations, schema
 from netgraft.store.requests import Asked, Requests, claim
 from netgraft.store.store import Store
@@ -97,7 +98,7 @@ def test_models_of_0_2_keep_their_ids_and_what_they_are(store: Store) -> None:
 
 def test_own_models_of_0_2_are_listed(store: Store) -> None:
     assert {entry.name for entry in local.entries(store)} == {
-        model[: local.SHOWN] for model in EXPECTED["own"]
+        model[: naming.ID_DIGITS] for model in EXPECTED["own"]
     }
 
 
@@ -116,7 +117,7 @@ def test_conversations_of_0_2_go_on(store: Store) -> None:
     assert [turn.text for turn in turns] == expected["turns"]
     assert turns[0].events == ({"finished": {"summary": "Here it is."}},)
     assert list(talk.current(expected["id"])) == expected["current"]
-    assert talk.say(expected["id"], "thanks", {"kind": "plan", "steps": []}) == 3
+    assert talk.say(expected["id"], "thanks", {"kind": "plan", "steps": []}, Context()) == 3
 
 
 def test_a_database_of_before_requests_were_kept_takes_them(older: Path) -> None:

@@ -9,10 +9,8 @@ from netgraft.models import bases
 from netgraft.models.fetch.http import Progress
 from netgraft.models.naming import FIRST, own, spelled
 from netgraft.models.nearest import nearest
-from netgraft.models.recipes import put_recipe, recipe_of
 from netgraft.models.source import Policy, Resolved, Source, sources
 from netgraft.models.zoo.catalogue import by_name
-from netgraft.store.store import Store, is_model_id
 
 if TYPE_CHECKING:
     from netgraft.store.store import Store
@@ -29,6 +27,7 @@ def resolve(reference: str, policy: Policy, store: "Store") -> Resolved:
     downloads what is missing and falls back to random weights. The recipe is stored. Raises
     UnknownModel, and what the source of the model raises.
     """
+    from netgraft.models.recipes import put_recipe, recipe_of
 
     text = reference.strip()
     if _is_id(text):
@@ -54,6 +53,7 @@ def prefetch(reference: str, store: "Store") -> tuple[str, Iterator[Progress]]:
 
 
 def _is_id(text: str) -> bool:
+    from netgraft.store.store import is_model_id
 
     return is_model_id(text) and text.lower() not in by_name()
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from netgraft.errors import WeightsUnavailable
 from netgraft.language import Message
-from netgraft.models.fetch import hub, torch_hub
 from netgraft.models.fetch.cached import HUB, HUB_FILES
 from netgraft.models.fetch.http import Progress, WrongContent
 from netgraft.models.recipe import Base
@@ -76,6 +75,8 @@ class TimmSource(Library):
     def weights(self, base: Base) -> "dict[str, Tensor]":
         from timm.models import load_state_dict_from_hf
 
+        from netgraft.models.fetch import torch_hub
+
         config = _config(base)
         try:
             if config.hf_hub_id:
@@ -87,6 +88,7 @@ class TimmSource(Library):
         return _filtered(base, dict(state))
 
     def download(self, base: Base) -> Iterator[Progress]:
+        from netgraft.models.fetch import hub, torch_hub
 
         config = _config(base)
         if not config.hf_hub_id:
@@ -99,6 +101,8 @@ class TimmSource(Library):
 
     def has_file(self, base: Base) -> bool:
         from huggingface_hub import try_to_load_from_cache
+
+        from netgraft.models.fetch import torch_hub
 
         config = _config(base)
         if not config.hf_hub_id:
@@ -164,6 +168,7 @@ def _config(base: Base) -> Any:
 
 def _file(base: Base) -> str:
     """Where the weights lie, as `cached` reads it; "" when the library names no place."""
+    from netgraft.models.fetch import torch_hub
 
     config = _config(base)
     if config.hf_hub_id:
