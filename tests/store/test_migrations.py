@@ -25,6 +25,7 @@ from netgraft.cli import main
 from netgraft.errors import NewerDatabase
 from netgraft.models import naming
 from netgraft.models.recipes import get_recipe
+from netgraft.models.zoo import local
 from netgraft.store import migrations, schema
 from netgraft.store.requests import Asked, Requests, claim
 from netgraft.store.store import Store
