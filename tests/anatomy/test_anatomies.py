@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from netgraft.anatomy.anatomy import ANATOMY, Anatomies
 from netgraft.anatomy.inspection import INPUT_SHAPE, input_shape
-from netgraft.models.recipe import Freeze, Recipe
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import SurgeryFailed
-from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import resolve
 from netgraft.surgery.retarget import retarget
 
@@ -114,7 +115,7 @@ def edit_of(recipe: Recipe) -> Retarget:
 def test_heads_are_where_the_library_put_them_and_are_replaced(
     name: str, anatomies: Anatomies
 ) -> None:
-    edit = edit_of(retarget(recipe_of(name, anatomies), CLASSES, (), anatomies))
+    edit = edit_of(retarget(recipe_of(name, anatomies), CLASSES, (), anatomies).recipe)
     assert [Known(h.path, h.in_features, h.before, h.after) for h in edit.heads] == SAMPLE[name]
 
 
@@ -125,7 +126,7 @@ def test_heads_are_where_the_library_put_them_and_are_replaced(
 def test_a_model_without_a_head_gets_one_behind_its_features(
     name: str, features: int, anatomies: Anatomies
 ) -> None:
-    (head,) = edit_of(retarget(recipe_of(name, anatomies), CLASSES, (), anatomies)).heads
+    (head,) = edit_of(retarget(recipe_of(name, anatomies), CLASSES, (), anatomies).recipe).heads
     assert (head.append, head.in_features, head.after) == (True, features, CLASSES)
 
 
@@ -141,7 +142,7 @@ def test_a_model_without_a_head_gets_one_behind_its_features(
 def test_class_counts_that_owners_keep_are_patched(
     name: str, attribute: str, anatomies: Anatomies
 ) -> None:
-    edit = edit_of(retarget(recipe_of(name, anatomies), CLASSES, (), anatomies))
+    edit = edit_of(retarget(recipe_of(name, anatomies), CLASSES, (), anatomies).recipe)
     (patch,) = edit.patches
     background = 0 if name.startswith("squeeze") else 1
     assert (f"{patch.path}.{patch.attribute}", patch.value) == (attribute, CLASSES + background)
@@ -164,8 +165,8 @@ def test_a_box_regressor_without_classes_stays_whatever_the_count(
     boxes = [head for head in anatomies.of(recipe).trace.heads if head.role == "boxes"]
     assert boxes
     assert all(head.classes == 0 for head in boxes)
-    once = retarget(recipe, classes, (), anatomies)
-    twice = retarget(once, CLASSES, (), anatomies)
+    once = retarget(recipe, classes, (), anatomies).recipe
+    twice = retarget(once, CLASSES, (), anatomies).recipe
     for edited in (once, twice):
         seen = anatomies.of(edited).trace
         assert [head for head in seen.heads if head.role == "boxes"] == boxes
@@ -179,7 +180,7 @@ def test_googlenet_from_random_weights_has_its_auxiliary_heads_replaced(
     anatomies: Anatomies,
 ) -> None:
     recipe = resolve("googlenet@none", "pretrained", anatomies.store).recipe
-    heads = edit_of(retarget(recipe, CLASSES, (), anatomies)).heads
+    heads = edit_of(retarget(recipe, CLASSES, (), anatomies).recipe).heads
     assert {(head.path, head.role) for head in heads} == {
         ("fc", "main"),
         ("aux1.fc2", "auxiliary"),

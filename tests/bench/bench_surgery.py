@@ -29,7 +29,7 @@ import torchvision
 from torch import nn
 
 from netgraft.models.initialise import draw_tensors
-from netgraft.models.recipe import Recipe, draw
+from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
@@ -115,7 +115,7 @@ def measured(service: Any, name: str) -> dict[str, Any]:
 
 def draw_last(recipe_json: str) -> None:
     """Draw what the last edit of a recipe draws."""
-    drawn = draw(Recipe.from_json(recipe_json).edits[-1])
+    drawn = Recipe.from_json(recipe_json).edits[-1].changes.draw
     assert drawn is not None
     draw_tensors(drawn, drawn.names)
 

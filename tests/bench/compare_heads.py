@@ -84,7 +84,7 @@ def tried(way: str, entry: Entry) -> dict[str, object]:
         facts = {"source": entry.source, "task": entry.task, "heads": max(1, len(heads))}
         try:
             if way == "netgraft":
-                edited = retarget(recipe, CLASSES, (), anatomies)
+                edited = retarget(recipe, CLASSES, (), anatomies).recipe
                 module = build(edited, anatomies.store, device="meta")
             else:
                 module = WAYS[way](entry, build(recipe, anatomies.store, device="meta"))

@@ -24,7 +24,8 @@ from netgraft.anatomy.inspection import flops
 from netgraft.errors import NetgraftError
 from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
-from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import resolve
 from netgraft.models.zoo.entry import Entry
 from netgraft.store.store import Store
@@ -57,7 +58,7 @@ def examine(entry: Entry) -> zoo_run.Result:
             seen = anatomies.of(recipe).trace
             result["heads"] = [asdict(head) for head in seen.heads]
             result["outputs"] = [output.shape for output in seen.outputs]
-            edited = retarget(recipe, CLASSES, (), anatomies)
+            edited = retarget(recipe, CLASSES, (), anatomies).recipe
             edit = edited.edits[-1]
             assert isinstance(edit, Retarget)
             if entry.task != "detection":  # its losses need targets: tests/surgery has them

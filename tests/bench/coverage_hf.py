@@ -23,7 +23,8 @@ from transformers.models.auto import modeling_auto
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import NetgraftError
-from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.models.sources.huggingface import build as hf_build
 from netgraft.models.sources.huggingface import config as hf_config
 from netgraft.models.sources.huggingface import reference as huggingface
@@ -79,7 +80,7 @@ def examined(model_type: str, kind: str) -> dict[str, Any]:
             config = hf_config.checked(config | SAID.get(kind, {}), kind)
             recipe = Recipe(huggingface.base(config, kind, "", hf_config.picture(config, {}, kind)))
             hf_build.check_runs(recipe.base, LARGEST)
-            edited = retarget(recipe, CLASSES, (), anatomies)
+            edited = retarget(recipe, CLASSES, (), anatomies).recipe
             step = training_step(edited, anatomies)
             edit = edited.edits[-1]
             assert isinstance(edit, Retarget)

@@ -52,7 +52,7 @@ def compared(name: str, anatomies: Anatomies) -> zoo_run.Result:
     own: list[int] = []
     for count in COUNTS:
         with mock.patch.object(symbolic, "tried", wraps=symbolic.tried) as runs:
-            edited = retarget(recipe, count, (), anatomies)
+            edited = retarget(recipe, count, (), anatomies).recipe
         # The symbolic run is one of `tried` too, on an edit whose count is no number.
         own += [count for call in runs.call_args_list if type(call.args[1].classes) is int]
         module = build(edited, anatomies.store, device="meta")

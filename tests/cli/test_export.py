@@ -12,7 +12,7 @@ import pytest
 import torch
 import torchvision
 
-from netgraft.models.recipe import Tuned
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.store.store import default_store
 

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.graph.site import Site, watched
 
-from netgraft.models.recipe import Freeze, Recipe
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.v1 import graph_pb2

@@ -8,7 +8,10 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 from tests.graph.site import Site, watched
 
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models.recipe import Freeze, HeadEdit, Retarget, SetLoss
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.recipe import HeadEdit
 from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.surgery.servicer import SurgeryServicer

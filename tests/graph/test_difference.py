@@ -12,8 +12,11 @@ from netgraft.graph.difference import (
     compare_modules,
     describe,
 )
-from netgraft.models.build import Appended
-from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget, SetLoss
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.layers.heads import Appended
+from netgraft.models.recipe import Base, HeadEdit, Recipe
 from netgraft.store.store import Store
 
 BASE = Recipe(Base("torchvision", "resnet18", None))

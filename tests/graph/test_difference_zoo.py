@@ -10,7 +10,9 @@ from torch import nn
 
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.build import build
-from netgraft.models.recipe import Freeze, Recipe, Retarget
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store

@@ -13,7 +13,8 @@ from netgraft.graph.capture.capture import parameters
 from netgraft.graph.lens import Change
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.bases import base_module
-from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store

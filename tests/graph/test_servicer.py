@@ -9,7 +9,9 @@ from tests.graph.conftest import assert_connected
 from netgraft.errors import NotFound, UnknownModel, UnknownModule
 from netgraft.graph.drawings import Drawings
 from netgraft.graph.servicer import GraphsServicer
-from netgraft.models.recipe import Freeze, Recipe, SetLoss
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.serving.servicers import speak

@@ -17,8 +17,10 @@ from netgraft.cli import checks
 from netgraft.cli.terminal import card, progress, view
 from netgraft.cli.terminal.language import speak
 from netgraft.language import LANGUAGES, Translator
+from netgraft.models.edits.dropout import Dropout
+from netgraft.models.edits.lora import Lora
+from netgraft.models.edits.replace import Replace
 from netgraft.models.losses.catalogue import LOSSES
-from netgraft.models.recipe import Dropout, Lora, Replace
 from netgraft.surgery.messages import WHY
 from netgraft.surgery.messages import Messages as SurgeryMessages
 from netgraft.surgery.warm import Warm

@@ -191,8 +191,8 @@ def test_names_in_a_file_never_become_code_in_the_exported_python(
     name = 'net\'"""; open(chr(114)); .pth'
     torch.save(net, canary.with_name(name))
     recipe = resolve(f"./{name}", "pretrained", store).recipe
-    edited = retarget(recipe, 3, (), Anatomies(store))
-    frozen = set_trainable(edited, (evil,), False, Anatomies(store))
+    edited = retarget(recipe, 3, (), Anatomies(store)).recipe
+    frozen = set_trainable(edited, (evil,), False, Anatomies(store)).recipe
     tree = ast.parse(python(frozen, 'net"\n.safetensors', store))
     called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not called & {"open", "chr"}

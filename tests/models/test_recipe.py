@@ -1,5 +1,7 @@
 """A recipe is a value: equal ones have equal ids, and every change is another recipe."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -7,16 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netgraft.errors import NothingToUndo
-from netgraft.models.recipe import (
-    Base,
-    Freeze,
-    HeadEdit,
-    OwnerPatch,
-    Recipe,
-    Retarget,
-    SetLoss,
-    Tuned,
-)
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.edits.retarget import OwnerPatch, Retarget
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipe import Base, HeadEdit, Recipe
 
 BASE = Recipe(Base("torchvision", "resnet50", "IMAGENET1K_V2"))
 HEAD = HeadEdit("fc", "Linear", 2048, 1000, 100)
@@ -80,3 +77,26 @@ def test_classes_names_loss_and_metrics_come_from_the_newest_edit_that_says() ->
     assert recipe.with_edit(SetLoss("l1")).metrics == {}
     assert recipe.title == "resnet50 · 100 classes · mse · tuned"
     assert str(HEAD) == "fc: Linear(2048 → 1000) → Linear(2048 → 100)"
+
+
+def test_an_edit_describes_itself_in_both_languages() -> None:
+    everything = Freeze(("",), False).describe()
+    assert everything == "Froze: the whole model"
+    assert everything.say("zh") == "已冻结：整个模型"
+    many = Freeze(tuple(f"layer{n}" for n in range(11)), True).describe()
+    assert many.startswith("Trains again: layer0, layer1, ")
+    assert many.endswith(", layer7 and 3 more")
+    assert RETARGET.describe().say("zh") == f"新的 100 类分类头：{HEAD}"
+
+
+def test_reading_a_recipe_of_every_edit_imports_no_torch() -> None:
+    code = (
+        "import sys, pkgutil; from netgraft.models import edits, recipe; "
+        "from netgraft.models.edits.edit import kind; "
+        "print(*(kind(f.name) for f in pkgutil.iter_modules(edits.__path__) if f.name != 'edit')); "
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    kinds, modules = done.stdout.splitlines()
+    assert all(name in kinds for name in ("Retarget", "Lora", "Tuned"))
+    assert {"torch", "numpy", "importlib.metadata", "sqlalchemy"} & set(modules.split()) == set()

@@ -12,8 +12,10 @@ import torchvision
 from netgraft.errors import OutsideDataRoots, UnknownModel, WeightsUnavailable
 from netgraft.models import bases, resolve
 from netgraft.models.build import build
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.edits.retarget import Retarget
 from netgraft.models.notices import said
-from netgraft.models.recipe import Base, Freeze, HeadEdit, Recipe, Retarget
+from netgraft.models.recipe import Base, HeadEdit, Recipe
 from netgraft.models.source import source
 from netgraft.models.zoo.catalogue import Query, by_name, entries, search
 from netgraft.store.store import Store

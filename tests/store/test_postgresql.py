@@ -21,7 +21,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
 from netgraft.errors import NewerDatabase
-from netgraft.models.recipe import Base, Recipe, SetLoss
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.recipe import Base, Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.zoo import local
 from netgraft.store import schema

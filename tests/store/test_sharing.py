@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from netgraft.models.recipe import Base, Freeze, HeadEdit, Lora, Recipe, Retarget, SetLoss, Tuned
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.edits.lora import Lora
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipe import Base, HeadEdit, Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.store.sharing import lengthen, shorten
 from netgraft.store.store import Store

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.models.build import build
-from netgraft.models.recipe import delta
 from netgraft.models.recipes import get_recipe
 from netgraft.models.values import drawn_names, values
 from netgraft.store.store import Store
@@ -47,7 +46,7 @@ def test_a_model_of_0_1_keeps_its_id_its_tensors_and_its_values(name: str, store
     expected = EXPECTED[name]
     recipe = get_recipe(store, expected["id"])
     assert recipe.id == expected["id"]
-    assert [delta(edit) for edit in recipe.edits] == expected["tensors"]
+    assert [edit.changes.delta for edit in recipe.edits] == expected["tensors"]
     state = build(recipe, store).state_dict()
     assert {key: digest(state[key]) for key in expected["values"]} == expected["values"]
     heads = [key for key in expected["values"] if key.startswith(("fc.", "classifier."))]
@@ -60,7 +59,7 @@ def test_a_model_of_0_1_keeps_its_id_its_tensors_and_its_values(name: str, store
 
 def test_a_model_of_0_1_can_be_edited_further(store: Store) -> None:
     old = get_recipe(store, EXPECTED["names"]["id"])
-    edited = retarget(old, 0, ("cat", "dog", "emu"), Anatomies(store))
+    edited = retarget(old, 0, ("cat", "dog", "emu"), Anatomies(store)).recipe
     assert get_recipe(store, edited.id) == edited
     assert edited.parent == old
     assert drawn_names(edited) == {"fc.weight", "fc.bias"}

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from netgraft.errors import DiskFull, UnknownModel
-from netgraft.models.recipe import Base, Recipe, SetLoss, UserFile
+from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.recipe import Base, Recipe, UserFile
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.store.store import Store
 from netgraft.store.tables import RecipeRow

@@ -9,8 +9,9 @@ from torch import nn
 
 from netgraft.errors import EditFailed, InvalidValue
 from netgraft.models.build import build
+from netgraft.models.edits.dropout import Dropout
 from netgraft.models.export.export import file_name, write
-from netgraft.models.recipe import Dropout, Recipe
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2

@@ -11,8 +11,9 @@ from torch import nn
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidValue, UnknownModule
 from netgraft.models.build import build
+from netgraft.models.edits.freeze import Freeze
 from netgraft.models.export.code import python
-from netgraft.models.recipe import Freeze, Recipe
+from netgraft.models.recipe import Recipe
 from netgraft.models.resolve import resolve
 from netgraft.surgery.freeze import set_trainable
 from netgraft.surgery.retarget import retarget
@@ -52,15 +53,15 @@ def test_backbone_is_all_but_the_layers_that_tell_classes_apart(
     name: str, head: set[str], anatomies: Anatomies
 ) -> None:
     recipe = base(anatomies, name)
-    frozen = set_trainable(recipe, ["backbone"], False, anatomies)
+    frozen = set_trainable(recipe, ["backbone"], False, anatomies).recipe
     assert training(frozen, anatomies) == head
-    assert training(set_trainable(frozen, ["backbone"], True, anatomies), anatomies) == every(
-        recipe, anatomies
-    )
+    assert training(
+        set_trainable(frozen, ["backbone"], True, anatomies).recipe, anatomies
+    ) == every(recipe, anatomies)
 
 
 def test_a_module_called_backbone_is_what_backbone_means(anatomies: Anatomies) -> None:
-    frozen = set_trainable(base(anatomies, "fcn_resnet50"), ["backbone"], False, anatomies)
+    frozen = set_trainable(base(anatomies, "fcn_resnet50"), ["backbone"], False, anatomies).recipe
     trains = training(frozen, anatomies)
     assert trains
     assert {name.split(".")[0] for name in trains} == {"classifier"}
@@ -68,15 +69,15 @@ def test_a_module_called_backbone_is_what_backbone_means(anatomies: Anatomies) -
 
 def test_head_and_all(anatomies: Anatomies) -> None:
     recipe = base(anatomies, "resnet18")
-    nothing = set_trainable(recipe, ["all"], False, anatomies)
+    nothing = set_trainable(recipe, ["all"], False, anatomies).recipe
     assert training(nothing, anatomies) == set()
-    head = set_trainable(nothing, ["head"], True, anatomies)
+    head = set_trainable(nothing, ["head"], True, anatomies).recipe
     assert training(head, anatomies) == {"fc.weight", "fc.bias"}
 
 
 def test_modules_and_single_parameters_by_path(anatomies: Anatomies) -> None:
     recipe = base(anatomies, "timm/test_vit")
-    frozen = set_trainable(recipe, ["blocks.0", " pos_embed ", "blocks.0"], False, anatomies)
+    frozen = set_trainable(recipe, ["blocks.0", " pos_embed ", "blocks.0"], False, anatomies).recipe
     lost = every(recipe, anatomies) - training(frozen, anatomies)
     assert "pos_embed" in lost
     assert {name for name in lost if name != "pos_embed"} == {
@@ -101,7 +102,7 @@ def test_a_pattern_means_the_outermost_parts_that_it_fits(
     pattern: str, paths: tuple[str, ...], anatomies: Anatomies
 ) -> None:
     recipe = base(anatomies, "resnet18")
-    frozen = set_trainable(recipe, [pattern], False, anatomies)
+    frozen = set_trainable(recipe, [pattern], False, anatomies).recipe
     assert frozen.edits[-1] == Freeze(paths, False)
     still = training(frozen, anatomies)
     assert not any(name.startswith(paths) for name in still)
@@ -116,22 +117,24 @@ def test_a_pattern_that_fits_nothing_names_the_nearest(pattern: str, anatomies: 
 
 
 def test_a_new_head_behind_a_model_without_one_is_its_head(anatomies: Anatomies) -> None:
-    recipe = retarget(base(anatomies, "timm/samvit_base_patch16"), 3, (), anatomies)
-    frozen = set_trainable(recipe, ["backbone"], False, anatomies)
+    recipe = retarget(base(anatomies, "timm/samvit_base_patch16"), 3, (), anatomies).recipe
+    frozen = set_trainable(recipe, ["backbone"], False, anatomies).recipe
     assert training(frozen, anatomies) == {"head.weight", "head.bias"}
 
 
 def test_a_frozen_head_stays_frozen_when_it_is_replaced(anatomies: Anatomies) -> None:
-    recipe = set_trainable(base(anatomies, "resnet18"), ["fc"], False, anatomies)
-    assert not {"fc.weight", "fc.bias"} & training(retarget(recipe, 3, (), anatomies), anatomies)
+    recipe = set_trainable(base(anatomies, "resnet18"), ["fc"], False, anatomies).recipe
+    assert not {"fc.weight", "fc.bias"} & training(
+        retarget(recipe, 3, (), anatomies).recipe, anatomies
+    )
 
 
 def test_the_plain_code_of_a_recipe_freezes_the_same_layers(
     anatomies: Anatomies, tmp_path: Path
 ) -> None:
-    recipe = retarget(base(anatomies, "timm/test_vit"), 3, (), anatomies)
-    frozen = set_trainable(recipe, ["backbone"], False, anatomies)
-    frozen = set_trainable(frozen, ["blocks.1"], True, anatomies)
+    recipe = retarget(base(anatomies, "timm/test_vit"), 3, (), anatomies).recipe
+    frozen = set_trainable(recipe, ["backbone"], False, anatomies).recipe
+    frozen = set_trainable(frozen, ["blocks.1"], True, anatomies).recipe
     model = build(frozen, anatomies.store).eval()
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     (tmp_path / "model.py").write_text(python(frozen, "weights.pth", anatomies.store))
@@ -157,7 +160,7 @@ def test_a_model_without_a_head_has_no_head_to_freeze(
     headless = tiny(lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)))
     with pytest.raises(UnknownModule):
         set_trainable(headless, ["head"], False, anatomies)
-    assert set_trainable(headless, ["backbone"], False, anatomies).edits[-1] == Freeze(
+    assert set_trainable(headless, ["backbone"], False, anatomies).recipe.edits[-1] == Freeze(
         ("0", "1"), False
     )
 

@@ -18,10 +18,12 @@ from netgraft.errors import EditFailed, InvalidValue, NetgraftError, PackageMiss
 from netgraft.graph.servicer import GraphsServicer
 from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
-from netgraft.models.edits.lora import merge_adapters
+from netgraft.models.edits.lora import Lora
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.export.export import file_name, write
+from netgraft.models.layers.adapters import merge_adapters
 from netgraft.models.losses.catalogue import make_loss
-from netgraft.models.recipe import Lora, Recipe, Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
@@ -252,7 +254,8 @@ def test_without_peft_one_is_told_what_to_install(
 ) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        "netgraft.models.edits.lora.find_spec", lambda name: None if name == "peft" else found(name)
+        "netgraft.models.layers.adapters.find_spec",
+        lambda name: None if name == "peft" else found(name),
     )
     with pytest.raises(PackageMissing, match=r"pip install 'netgraft\[lora\]'"):
         adapted(surgery)

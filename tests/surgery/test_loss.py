@@ -14,8 +14,8 @@ from netgraft.models.losses.catalogue import LOSSES, fitting, make_loss
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.resolve import resolve
-from netgraft.surgery.loss import set_loss
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.surgery.set_loss import set_loss
 from netgraft.v1 import surgery_pb2
 
 LOGITS_NK = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]])
@@ -102,10 +102,10 @@ def test_an_unknown_loss_has_no_module() -> None:
 
 def test_the_recipe_remembers_the_loss(anatomies: Anatomies) -> None:
     recipe = resolve("resnet18@none", "pretrained", anatomies.store).recipe
-    edited = set_loss(recipe, " Focal ", anatomies)
+    edited = set_loss(recipe, " Focal ", anatomies).recipe
     assert edited.loss == "focal"
     assert get_recipe(anatomies.store, edited.id) == edited
-    assert set_loss(edited, "bce", anatomies).loss == "bce"
+    assert set_loss(edited, "bce", anatomies).recipe.loss == "bce"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_loss_that_does_not_fit_is_refused(model: str, loss: str, anatomies: A
 
 def test_segmentation_can_be_trained_on_overlap(anatomies: Anatomies) -> None:
     recipe = resolve("lraspp_mobilenet_v3_large@none", "pretrained", anatomies.store).recipe
-    assert set_loss(recipe, "dice", anatomies).loss == "dice"
+    assert set_loss(recipe, "dice", anatomies).recipe.loss == "dice"
 
 
 TASKS = ("classification", "video", "segmentation", "detection", "optical_flow")
@@ -150,7 +150,7 @@ def test_every_loss_is_taken_by_the_tasks_that_it_fits_and_refused_by_all_others
     masks = task == "segmentation"
     fits = (one_answer and name != "dice") or (masks and name not in ("mse", "l1", "huber"))
     if fits:
-        assert set_loss(recipe, name, anatomies).loss == name
+        assert set_loss(recipe, name, anatomies).recipe.loss == name
     else:
         with pytest.raises(InvalidValue, match=r"compute their own|one of"):
             set_loss(recipe, name, anatomies)
@@ -204,7 +204,7 @@ def test_what_counts_is_what_training_sees(
     anatomies: Anatomies, tiny: Callable[..., Recipe]
 ) -> None:
     recipe = tiny(lambda: Squashed(nn.Softmax(1), only_in_use=True))
-    assert set_loss(recipe, "cross_entropy", anatomies).loss == "cross_entropy"
+    assert set_loss(recipe, "cross_entropy", anatomies).recipe.loss == "cross_entropy"
 
 
 def test_the_losses_of_a_log_softmax_are_those_of_its_logits() -> None:

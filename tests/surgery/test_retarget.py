@@ -16,7 +16,8 @@ from netgraft.anatomy.roles import Head
 from netgraft.errors import InvalidClasses, InvalidValue, NetgraftError, SurgeryFailed, TooLarge
 from netgraft.models import drawn
 from netgraft.models.build import build
-from netgraft.models.recipe import HeadEdit, Recipe, Retarget
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.recipe import HeadEdit, Recipe
 from netgraft.models.recipes import get_recipe
 from netgraft.models.resolve import resolve
 from netgraft.models.values import values
@@ -60,7 +61,7 @@ def edit_of(recipe: Recipe) -> Retarget:
 
 
 def test_the_new_model_answers_with_the_asked_classes(anatomies: Anatomies) -> None:
-    recipe = retarget(base(anatomies.store), 7, (), anatomies)
+    recipe = retarget(base(anatomies.store), 7, (), anatomies).recipe
     model = build(recipe, anatomies.store).eval()
     assert model(torch.rand(2, 3, 160, 160)).shape == (2, 7)
 
@@ -68,7 +69,7 @@ def test_the_new_model_answers_with_the_asked_classes(anatomies: Anatomies) -> N
 def test_everything_but_the_head_keeps_its_bits(anatomies: Anatomies) -> None:
     parent = base(anatomies.store)
     before = build(parent, anatomies.store).state_dict()
-    after = build(retarget(parent, 7, (), anatomies), anatomies.store).state_dict()
+    after = build(retarget(parent, 7, (), anatomies).recipe, anatomies.store).state_dict()
     assert before.keys() == after.keys()
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"fc.weight", "fc.bias"}
@@ -85,7 +86,7 @@ def head_values(recipe: Recipe, store: Store) -> dict[str, Tensor]:
 
 
 def test_only_the_new_head_is_drawn_and_nothing_is_stored(anatomies: Anatomies) -> None:
-    recipe = retarget(base(anatomies.store), 7, (), anatomies)
+    recipe = retarget(base(anatomies.store), 7, (), anatomies).recipe
     tensors = head_values(recipe, anatomies.store)
     assert {name: tuple(t.shape) for name, t in tensors.items()} == {
         "fc.weight": (7, edit_of(recipe).heads[0].in_features),
@@ -95,7 +96,7 @@ def test_only_the_new_head_is_drawn_and_nothing_is_stored(anatomies: Anatomies) 
 
 
 def test_a_head_of_a_million_classes_costs_no_disk(anatomies: Anatomies) -> None:
-    recipe = retarget(base(anatomies.store), 1_000_000, (), anatomies)
+    recipe = retarget(base(anatomies.store), 1_000_000, (), anatomies).recipe
     assert not files(anatomies.store)
     kept = sum(f.stat().st_size for f in Path(anatomies.store.root).rglob("*") if f.is_file())
     assert kept < 10_000
@@ -106,9 +107,9 @@ def test_a_head_of_a_million_classes_costs_no_disk(anatomies: Anatomies) -> None
 def test_a_new_head_takes_nothing_of_the_parents_of_the_same_name(
     classes: int, anatomies: Anatomies
 ) -> None:
-    parent = retarget(base(anatomies.store), 5, (), anatomies)
+    parent = retarget(base(anatomies.store), 5, (), anatomies).recipe
     before = head_values(parent, anatomies.store)
-    after = head_values(retarget(parent, classes, (), anatomies), anatomies.store)
+    after = head_values(retarget(parent, classes, (), anatomies).recipe, anatomies.store)
     rows = min(5, classes)
     assert not torch.equal(before["fc.weight"][:rows], after["fc.weight"][:rows])
 
@@ -116,7 +117,7 @@ def test_a_new_head_takes_nothing_of_the_parents_of_the_same_name(
 def test_without_weights_a_new_head_is_still_no_memory_of_somebody_else(
     anatomies: Anatomies,
 ) -> None:
-    recipe = retarget(base(anatomies.store), 50, (), anatomies)
+    recipe = retarget(base(anatomies.store), 50, (), anatomies).recipe
     layer = build(recipe, anatomies.store, with_weights=False).get_submodule("fc")
     assert all(not value.any() for value in layer.state_dict().values())
 
@@ -126,7 +127,7 @@ def test_the_same_edit_gives_the_same_model(tmp_path: Path) -> None:
     for place in ("a", "b"):
         torch.manual_seed(len(ids))
         anatomies = Anatomies(Store(str(tmp_path / place), f"sqlite:///{tmp_path / place}.db"))
-        ids.add(retarget(base(anatomies.store), 7, (), anatomies).id)
+        ids.add(retarget(base(anatomies.store), 7, (), anatomies).recipe.id)
         anatomies.store.engine.dispose()
     assert len(ids) == 1
 
@@ -136,14 +137,14 @@ def test_other_classes_give_other_values_and_the_global_random_state_stays(
 ) -> None:
     parent = base(anatomies.store)
     state = torch.get_rng_state()
-    seven, eight = (retarget(parent, count, (), anatomies) for count in (7, 8))
+    seven, eight = (retarget(parent, count, (), anatomies).recipe for count in (7, 8))
     assert torch.equal(state, torch.get_rng_state())
     first, second = (head_values(recipe, anatomies.store)["fc.weight"] for recipe in (seven, eight))
     assert not torch.equal(first, second[:7])
 
 
 def test_values_are_spread_as_the_layer_would_reset_them(anatomies: Anatomies) -> None:
-    recipe = retarget(base(anatomies.store), 500, (), anatomies)
+    recipe = retarget(base(anatomies.store), 500, (), anatomies).recipe
     bound = 1 / math.sqrt(edit_of(recipe).heads[0].in_features)
     for value in head_values(recipe, anatomies.store).values():
         assert bound * 0.97 < value.abs().max() <= bound
@@ -153,7 +154,7 @@ def test_values_are_spread_as_the_layer_would_reset_them(anatomies: Anatomies) -
 def test_a_sigmoid_detector_starts_from_rare_classes(anatomies: Anatomies) -> None:
     recipe = resolve("fcos_resnet50_fpn", "pretrained", anatomies.store).recipe
     names = [f"head.classification_head.cls_logits.{part}" for part in ("weight", "bias")]
-    edited = retarget(recipe, 3, (), anatomies)
+    edited = retarget(recipe, 3, (), anatomies).recipe
     weight, bias = values(edited, names, anatomies.store).values()
     assert torch.allclose(bias.sigmoid(), torch.tensor(0.01))
     # Uniform, of the deviation that torchvision draws normally.
@@ -162,14 +163,14 @@ def test_a_sigmoid_detector_starts_from_rare_classes(anatomies: Anatomies) -> No
 
 
 def test_names_say_how_many_classes_there_are(anatomies: Anatomies) -> None:
-    recipe = retarget(base(anatomies.store), 0, (" cat", "狗 "), anatomies)
+    recipe = retarget(base(anatomies.store), 0, (" cat", "狗 "), anatomies).recipe
     assert (recipe.classes, recipe.class_names) == (2, ("cat", "狗"))
 
 
 def test_a_model_can_be_retargeted_again_and_again(anatomies: Anatomies) -> None:
     recipe = base(anatomies.store)
     for classes in (7, 1, 7, 64):
-        recipe = retarget(recipe, classes, (), anatomies)
+        recipe = retarget(recipe, classes, (), anatomies).recipe
         assert anatomies.of(recipe).trace.classes == classes
     assert build(recipe, anatomies.store).eval()(torch.rand(1, 3, 160, 160)).shape == (1, 64)
 
@@ -177,16 +178,16 @@ def test_a_model_can_be_retargeted_again_and_again(anatomies: Anatomies) -> None
 def test_what_is_remembered_is_what_a_fresh_look_shows(
     anatomies: Anatomies, elsewhere: Callable[[Store], Anatomies]
 ) -> None:
-    recipe = retarget(base(anatomies.store), 7, (), anatomies)
+    recipe = retarget(base(anatomies.store), 7, (), anatomies).recipe
     kept = anatomies.of(recipe)
     assert elsewhere(anatomies.store).of(recipe) == kept
     assert Anatomies(anatomies.store)._examine(recipe) == kept
 
 
 def test_undo_gives_the_parents_bits(anatomies: Anatomies) -> None:
-    parent = retarget(base(anatomies.store), 7, (), anatomies)
+    parent = retarget(base(anatomies.store), 7, (), anatomies).recipe
     before = build(parent, anatomies.store).state_dict()
-    child = retarget(parent, 3, (), anatomies)
+    child = retarget(parent, 3, (), anatomies).recipe
     after = build(child.parent, anatomies.store).state_dict()
     assert child.parent.id == parent.id
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -200,7 +201,7 @@ def test_bias_dtype_and_frozen_state_of_the_head_stay(tiny: Register, anatomies:
         net.ahead = lambda f: net.fc(f.bfloat16())
         return net
 
-    recipe = retarget(tiny(half), 9, (), anatomies)
+    recipe = retarget(tiny(half), 9, (), anatomies).recipe
     layer = build(recipe, anatomies.store).get_submodule("fc")
     assert isinstance(layer, nn.Linear)
     assert layer.bias is None
@@ -227,7 +228,7 @@ class Cached(Net):
 def test_a_cached_class_count_is_patched_and_nothing_else(
     attribute: str, tiny: Register, anatomies: Anatomies
 ) -> None:
-    recipe = retarget(tiny(lambda: Cached(attribute)), 9, (), anatomies)
+    recipe = retarget(tiny(lambda: Cached(attribute)), 9, (), anatomies).recipe
     (patch,) = edit_of(recipe).patches
     assert (patch.path, patch.attribute, patch.value) == ("", attribute, 9)
     model = build(recipe, anatomies.store)
@@ -253,11 +254,11 @@ def test_a_headless_model_gets_a_layer_behind_its_pooled_features(
                 "several": [x, f_NCHW],
             }[shape]
 
-    recipe = retarget(tiny(Headless), 9, (), anatomies)
+    recipe = retarget(tiny(Headless), 9, (), anatomies).recipe
     (head,) = edit_of(recipe).heads
     assert (head.append, head.in_features) == (True, 8)
     assert build(recipe, anatomies.store)(torch.rand(2, 3, 16, 16)).shape == (2, 9)
-    again = retarget(recipe, 4, (), anatomies)
+    again = retarget(recipe, 4, (), anatomies).recipe
     assert build(again, anatomies.store)(torch.rand(2, 3, 16, 16)).shape == (2, 4)
 
 
@@ -290,7 +291,7 @@ def test_impossible_class_names_are_refused(
 def test_a_head_larger_than_memory_is_refused(
     anatomies: Anatomies, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = retarget(base(anatomies.store), 7, (), anatomies)
+    recipe = retarget(base(anatomies.store), 7, (), anatomies).recipe
     monkeypatch.setattr(drawn, "COPIES", 2**40)
     with pytest.raises(TooLarge):
         retarget(base(anatomies.store), 8, (), anatomies)

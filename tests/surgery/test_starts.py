@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from netgraft.models.drawn import DrawnTensor
-from netgraft.models.edits.replace import layers
+from netgraft.models.layers.named import layers
 from netgraft.surgery.starts import starts
 
 ARGUMENTS = {

@@ -19,7 +19,7 @@ from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.heads import tensors_in
 from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
-from netgraft.models.recipe import Retarget
+from netgraft.models.edits.retarget import Retarget
 from netgraft.models.resolve import resolve
 from netgraft.models.zoo.catalogue import entries
 from netgraft.models.zoo.entry import Entry
@@ -62,7 +62,7 @@ def test_the_sample_has_sixty_names_of_every_task_and_both_libraries() -> None:
 @pytest.mark.parametrize("name", SAMPLE)
 def test_its_heads_are_replaced_and_learn(name: str, anatomies: Anatomies) -> None:
     recipe = resolve(f"{name}@none", "pretrained", anatomies.store).recipe
-    edited = retarget(recipe, CLASSES, (), anatomies)
+    edited = retarget(recipe, CLASSES, (), anatomies).recipe
     edit = edited.edits[-1]
     assert isinstance(edit, Retarget)
     assert edit.heads

@@ -67,7 +67,7 @@ def test_what_holds_for_every_count_is_what_a_look_at_each_shows(
 ) -> None:
     recipe = resolve(f"{model}@none", "pretrained", anatomies.store).recipe
     for count in (1, 2, 7, 30, 120):
-        edited = retarget(recipe, count, (), anatomies)
+        edited = retarget(recipe, count, (), anatomies).recipe
         module = build(edited, anatomies.store, device="meta")
         assert anatomies.of(edited) == measure(module, look(edited, module))
 
@@ -76,10 +76,10 @@ def test_a_second_count_neither_builds_the_model_nor_runs_it(
     tiny: Register, anatomies: Anatomies, elsewhere: Elsewhere
 ) -> None:
     recipe = tiny(Counted)
-    edited = retarget(recipe, 9, (), anatomies)
+    edited = retarget(recipe, 9, (), anatomies).recipe
     Counted.built = Counted.ran = 0
-    again = retarget(recipe, 12, (), anatomies)
-    onwards = retarget(edited, 14, (), elsewhere(anatomies.store))
+    again = retarget(recipe, 12, (), anatomies).recipe
+    onwards = retarget(edited, 14, (), elsewhere(anatomies.store)).recipe
     assert (Counted.built, Counted.ran) == (0, 0)
     for model, classes in ((again, 12), (onwards, 14)):
         assert build(model, anatomies.store)(torch.rand(2, 3, 4, 4)).shape == (2, classes)
@@ -89,8 +89,8 @@ def test_what_trains_is_counted_for_the_model_as_it_is(store: Store) -> None:
     anatomies = Anatomies(store)
     recipe = resolve("timm/test_resnet@none", "pretrained", store).recipe
     retarget(recipe, 9, (), anatomies)
-    frozen = set_trainable(recipe, ["backbone"], False, anatomies)
-    edited = retarget(frozen, 12, (), anatomies)
+    frozen = set_trainable(recipe, ["backbone"], False, anatomies).recipe
+    edited = retarget(frozen, 12, (), anatomies).recipe
     trains = [p.numel() for p in build(edited, store).parameters() if p.requires_grad]
     assert anatomies.of(edited).trainable == sum(trains)
 
@@ -146,7 +146,7 @@ def test_a_count_that_the_models_code_treats_otherwise_is_tried_on_its_own(
 ) -> None:
     recipe = tiny(kind)
     for count in fine:
-        edited = retarget(recipe, count, (), anatomies)
+        edited = retarget(recipe, count, (), anatomies).recipe
         assert build(edited, anatomies.store)(torch.rand(2, 3, 4, 4)).shape == (2, count)
     for count in refused:
         with pytest.raises(SurgeryFailed):
@@ -219,9 +219,9 @@ def test_what_follows_from_a_run_with_a_symbol_is_not_stored_again(
 
     recipe = resolve("timm/test_resnet@none", "pretrained", store).recipe
     here = Foresight(store)
-    edited = retarget(recipe, 7, (), here)
+    edited = retarget(recipe, 7, (), here).recipe
     known = kept()
-    others = [retarget(recipe, classes, (), here) for classes in (8, 9)]
+    others = [retarget(recipe, classes, (), here).recipe for classes in (8, 9)]
     again = elsewhere(store)
     assert again.of(edited) == here.of(edited) == Anatomies(store)._examine(edited)
     assert [again.of(other).trace.classes for other in others] == [8, 9]
@@ -232,7 +232,7 @@ def test_a_model_that_was_retargeted_hundreds_of_times_is_still_known(
     tiny: Register, store: Store, elsewhere: Elsewhere
 ) -> None:
     here = Foresight(store)
-    edited = retarget(tiny(Counted), 7, (), here)
+    edited = retarget(tiny(Counted), 7, (), here).recipe
     (edit,) = edited.edits
     often = Recipe(edited.base, (edit,) * 400)
     again = elsewhere(store)

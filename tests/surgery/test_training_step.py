@@ -19,7 +19,7 @@ CLASSES = 5
 def grafted(name: str, anatomies: Anatomies) -> tuple[nn.Module, list[str]]:
     """A retargeted model with random weights in training mode, and its heads' paths."""
     recipe = resolve(f"{name}@none", "pretrained", anatomies.store).recipe
-    edited = retarget(recipe, CLASSES, (), anatomies)
+    edited = retarget(recipe, CLASSES, (), anatomies).recipe
     heads = anatomies.of(edited).trace.heads
     torch.manual_seed(0)
     return build(edited, anatomies.store), [head.path for head in heads if head.classes]

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from netgraft.errors import InvalidValue, NetgraftError, UnknownClass
 from netgraft.models.build import build
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.fetch import torch_hub
-from netgraft.models.recipe import Base, Recipe, Retarget, Tuned
+from netgraft.models.recipe import Base, Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.serving.servicers import speak
 from netgraft.store.store import Store

@@ -10,7 +10,8 @@ from torchvision.models import resnet18
 
 from netgraft.errors import NotPossible, TrainingFailed
 from netgraft.models.build import build
-from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.settings import settings

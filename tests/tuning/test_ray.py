@@ -11,7 +11,7 @@ import psutil
 import pytest
 import torch
 
-from netgraft.models.recipe import Tuned
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe
 from netgraft.serving.ray_patches import start_ray
 from netgraft.settings import settings

@@ -10,7 +10,9 @@ import torch
 
 from netgraft.errors import InvalidData, TrainingFailed
 from netgraft.models.build import build
-from netgraft.models.recipe import Recipe, Retarget, Tuned
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.values import drawn_names
 from netgraft.store import gradients

@@ -13,7 +13,7 @@ from netgraft.anatomy.traces import Output, Trace
 from netgraft.errors import SurgeryFailed
 from netgraft.language import Message, quoted
 from netgraft.models import bases
-from netgraft.models.recipe import Dropout, Lora, Recipe, Replace, Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.models.torch_ready import wait_for_torch
 from netgraft.store.memo import Memo
 from netgraft.store.store import Store
@@ -75,8 +75,7 @@ class Anatomies:
         from netgraft.models.build import build
 
         module = build(recipe, self.store, device="meta")
-        if recipe.edits and not isinstance(recipe.edits[-1], Retarget | Replace | Dropout | Lora):
-            # No other edit moves a head.
+        if recipe.edits and not recipe.edits[-1].changes.moves_heads:
             return measure(module, self.of(recipe.parent).trace)
         return measure(module, look(recipe, module))
 

@@ -4,7 +4,7 @@ import json
 
 from netgraft.anatomy.anatomy import FORMAT, KIND, Anatomies, example
 from netgraft.models import bases
-from netgraft.models.recipe import Dropout, Freeze, Recipe, SetLoss, Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.torch_ready import wait_for_torch
 from netgraft.store.memo import Memo
 from netgraft.store.store import Store
@@ -23,7 +23,7 @@ def flops(recipe: Recipe, store: Store) -> int:
     A detector's are those of a picture on which no box is dropped. Remembered by the recipe
     that last changed the structure.
     """
-    while recipe.edits and isinstance(recipe.edits[-1], Freeze | SetLoss | Tuned | Dropout):
+    while recipe.edits and not recipe.edits[-1].changes.flops:
         recipe = recipe.parent
     return FLOPS.get(store, recipe.id, lambda: _count(recipe, store))
 

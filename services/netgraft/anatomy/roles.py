@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netgraft.anatomy.walk import Found
-from netgraft.models.recipe import COORDINATES
+from netgraft.models.edits.retarget import COORDINATES
 
 if TYPE_CHECKING:
     from torch import nn

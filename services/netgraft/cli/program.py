@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("show", mark("Search the model zoo.")),
     "prefetch": ("prefetch", mark("Download pretrained weights.")),
     "upload": ("upload", mark("Send a model's file to the server.")),
-    "retarget": ("edit", mark("Replace the head for N classes.")),
+    "retarget": ("retarget", mark("Replace the head for N classes.")),
     "freeze": ("edit", mark("Stop layers from training.")),
     "unfreeze": ("edit", mark("Let layers train again.")),
     "set-loss": ("edit", mark("Choose the loss.")),

@@ -1,7 +1,7 @@
 """What training did to each parameter of a model."""
 
 from netgraft.graph.lens import Change
-from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.store import gradients
 from netgraft.store.store import Store
 
@@ -13,7 +13,7 @@ def changes(recipe: Recipe, store: Store) -> dict[str, Change]:
     """
     from netgraft.models.build import build
 
-    while recipe.edits and not isinstance(recipe.edits[-1], Tuned):
+    while recipe.edits and not recipe.is_tuned:
         recipe = recipe.parent
     if not recipe.edits:
         return {}

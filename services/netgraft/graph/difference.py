@@ -120,7 +120,7 @@ def compare_modules(a: "nn.Module", b: "nn.Module") -> Difference:
 
 
 def _roots(a: "nn.Module", b: "nn.Module") -> tuple[str, str]:
-    from netgraft.models.build import Appended
+    from netgraft.models.layers.heads import Appended
 
     appended = isinstance(a, Appended), isinstance(b, Appended)
     if appended[0] == appended[1]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from netgraft.errors import InvalidValue
 from netgraft.language import Message
 from netgraft.models.fetch.http import Progress
-from netgraft.models.recipe import Base, Recipe, Tuned
+from netgraft.models.recipe import Base, Recipe
 from netgraft.models.source import Plain, Preprocessing, source_of
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def on_disk(base: Base) -> bool:
 
 def learned(recipe: Recipe) -> bool:
     """Whether a model has weights that somebody trained, and they are on this machine."""
-    return any(recipe.edits_of(Tuned)) or on_disk(recipe.base)
+    return recipe.training is not None or on_disk(recipe.base)
 
 
 def fetch(base: Base) -> None:

@@ -1,4 +1,4 @@
-"""Tensors of new layers, filled as their recipe says: drawn, and copied from the parent's heads.
+"""Tensors of new layers, filled as their recipe says: drawn, or read from a delta.
 
 Knows nothing of the store.
 """
@@ -11,10 +11,6 @@ from torch import Tensor, nn
 
 from netgraft.models import drawn
 from netgraft.models.drawn import Draw, DrawnTensor, must_fit
-from netgraft.models.recipe import COORDINATES, Copies, HeadEdit, Retarget
-
-PARTS = ("weight", "bias")
-"""Parameters of a head."""
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -52,39 +48,8 @@ def _fill(target: Tensor, draw: Draw, tensor: DrawnTensor) -> None:
         start += len(chunk)
 
 
-# Rows that are kept
-
-
-def head_tensors(module: nn.Module, edit: Retarget) -> dict[str, Tensor]:
-    """The tensors of the heads that an edit replaces, or has replaced, by name."""
-    return {
-        f"{head.path}.{name}": parameter.detach()
-        for head in edit.heads
-        for name, parameter in module.get_submodule(head.path).named_parameters(recurse=False)
-    }
-
-
-def copy_rows(new: Mapping[str, Tensor], old: Mapping[str, Tensor], edit: Retarget) -> None:
-    """Copy the rows of kept classes from the old heads' tensors into those of `new`, in place."""
-    if edit.copies is None:
-        return
-    for head in edit.heads:
-        for name in (f"{head.path}.{part}" for part in PARTS):
-            if name in new and name in old:
-                _copy(new[name], old[name], head, edit.copies)
-
-
-def _copy(new: Tensor, old: Tensor, head: HeadEdit, copies: Copies) -> None:
-    to, out = _by_class(new, head, copies.after), _by_class(old, head, copies.before)
-    here, there = (list(places) for places in zip(*copies.pairs, strict=True))
-    to[:, here] = out[:, there].to(to.dtype)
-
-
-def _by_class(value: Tensor, head: HeadEdit, classes: int) -> Tensor:
-    """A view of rows_O… as rows_ACB…: anchors, classes, and numbers for each.
-
-    Scores of A anchors are laid out as (A, C) in torchvision's detectors, and boxes of C
-    classes as (C, 4).
-    """
-    numbers = COORDINATES if head.role == "boxes" else 1
-    return value.view(-1, classes, numbers, *value.shape[1:])
+def load_delta(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copy the tensors of a delta into a module. Raises KeyError when one has no place."""
+    unexpected = module.load_state_dict(dict(tensors), strict=False).unexpected_keys
+    if unexpected:
+        raise KeyError(f"the delta holds {', '.join(unexpected)}, which the model lacks")

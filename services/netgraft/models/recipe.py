@@ -1,23 +1,26 @@
 """The Recipe: an immutable base and an ordered list of edits, named by its SHA-256.
 
-A recipe holds no tensors and imports no torch. Edits that change tensors say how they are
-drawn (`drawn`), or name the delta that holds them by its content hash; `build.build` puts
-all together.
+A recipe holds no tensors, imports no torch and knows no single edit: what it says of a model, it
+asks its edits. Edits that change tensors say how they are drawn (`drawn`), or name the delta that
+holds them by its content hash; `build.build` puts all together.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from netgraft.errors import NothingToUndo
-from netgraft.models.drawn import Draw, DrawnTensor
+from netgraft.models.edits.edit import Changes, Edit, Training, kind
 from netgraft.models.naming import short_id, shown
+from netgraft.models.stored import read, written
 
-COORDINATES = 4
-"""Numbers that make a box."""
+T = TypeVar("T")
+
+PREFIXED = ("timm", "hf")
+"""Libraries whose name people write before the model's."""
 
 
 @dataclass(frozen=True)
@@ -97,151 +100,6 @@ class Base:
 
 
 @dataclass(frozen=True)
-class OwnerPatch:
-    """An attribute of a module that caches the class count, such as `num_classes`."""
-
-    path: str
-    attribute: str
-    value: int
-
-
-Scalar = str | int | float | bool | None
-
-LATER = {"later": True}
-"""Marks a field that was added after recipes were stored: at its default it is not written,
-so that what was stored before keeps its id."""
-
-
-class Edit:
-    """One step of a recipe. Subclasses are frozen dataclasses with a constant `op`."""
-
-    op: ClassVar[str]
-
-
-@dataclass(frozen=True)
-class Copies:
-    """Classes of new heads whose rows are those of the parent's heads."""
-
-    after: int
-    """Classes of the new heads, a detector's background counted."""
-    before: int
-    """Classes of the parent's heads, a detector's background counted."""
-    pairs: tuple[tuple[int, int], ...]
-    """Place of a class now, and its place in the parent."""
-
-
-@dataclass(frozen=True)
-class Retarget(Edit):
-    """New heads for `classes` classes: drawn, or those of the parent for classes it knows."""
-
-    op: ClassVar[str] = "retarget"
-    classes: int
-    class_names: tuple[str, ...]
-    heads: tuple[HeadEdit, ...]
-    patches: tuple[OwnerPatch, ...]
-    tensors: str
-    """The delta with what is neither drawn nor the parent's; "" where there is nothing such."""
-    init: str = field(default="library", metadata=LATER)
-    """How classes start that are not kept: "library", "zeros"; "fresh": none is kept."""
-    kept: tuple[tuple[str, str], ...] = field(default=(), metadata=LATER)
-    """Classes that keep their weights: the name now, and the parent's name for it."""
-    draw: Draw | None = field(default=None, metadata=LATER)
-    copies: Copies | None = field(default=None, metadata=LATER)
-    """Where the rows of the kept classes are; they go before drawn ones."""
-
-
-@dataclass(frozen=True)
-class Freeze(Edit):
-    """`trainable` of the parameters below each of `paths` ("" is the whole model)."""
-
-    op: ClassVar[str] = "freeze"
-    paths: tuple[str, ...]
-    trainable: bool
-
-
-@dataclass(frozen=True)
-class SetLoss(Edit):
-    op: ClassVar[str] = "set_loss"
-    loss: str
-
-
-@dataclass(frozen=True)
-class Tuned(Edit):
-    """Weights that a tuning job reached; the delta holds only the tensors that changed."""
-
-    op: ClassVar[str] = "tuned"
-    job: str
-    tensors: str
-    class_names: tuple[str, ...] = ()
-    metrics: tuple[tuple[str, float], ...] = ()
-
-
-@dataclass(frozen=True)
-class Replace(Edit):
-    """A layer of torch.nn in the place of the module at `path`."""
-
-    op: ClassVar[str] = "replace"
-    path: str
-    type: str
-    """Class of torch.nn, such as "GELU"."""
-    arguments: tuple[tuple[str, Scalar], ...]
-    """Of its constructor, by keyword, sorted."""
-    tensors: str
-    """The delta with its parameters and buffers; "" where they are drawn, or there are none."""
-    draw: Draw | None = field(default=None, metadata=LATER)
-
-    @property
-    def layer(self) -> str:
-        """The layer as code, such as "GELU(approximate='tanh')"."""
-        arguments = (f"{name}={value!r}" for name, value in self.arguments)
-        return f"{self.type}({', '.join(arguments)})"
-
-
-@dataclass(frozen=True)
-class Dropout(Edit):
-    """Dropout of probability `p` before heads."""
-
-    op: ClassVar[str] = "dropout"
-    p: float
-    layers: tuple[str, ...]
-    """Heads that have one of their own."""
-    dropouts: tuple[str, ...]
-    """Dropouts of the model that stand before heads already, and get this `p`."""
-
-
-@dataclass(frozen=True)
-class Lora(Edit):
-    """Low-rank adapters beside layers; they and the heads train, nothing else."""
-
-    op: ClassVar[str] = "lora"
-    rank: int
-    alpha: float
-    dropout: float
-    layers: tuple[str, ...]
-    trained: tuple[str, ...]
-    """Heads that train with them."""
-    tensors: str
-    """The delta with A and B of each adapter; "" where they are drawn."""
-    draw: Draw | None = field(default=None, metadata=LATER)
-
-
-E = TypeVar("E", bound=Edit)
-
-KINDS: tuple[type[Edit], ...] = (Retarget, Freeze, SetLoss, Tuned, Replace, Dropout, Lora)
-EDITS: dict[str, type[Edit]] = {kind.op: kind for kind in KINDS}
-
-
-def delta(edit: Edit) -> str:
-    """Name of the tensors that an edit changes; "" when it changes none."""
-    return edit.tensors if isinstance(edit, Retarget | Tuned | Replace | Lora) else ""
-
-
-def draw(edit: Edit) -> Draw | None:
-    """The tensors that an edit draws; None when it draws none."""
-    return edit.draw if isinstance(edit, Retarget | Replace | Lora) else None
-
-
-@dataclass(frozen=True)
 class Recipe:
     """A model as a value. Equal recipes are equal models."""
 
@@ -254,11 +112,11 @@ class Recipe:
 
     @cached_property
     def _canonical(self) -> str:
-        edits = [{"op": edit.op, **_written(edit)} for edit in self.edits]
+        edits = [{"op": edit.op, **written(edit)} for edit in self.edits]
         base = asdict(self.base)
-        if self.base.file is None:  # what has no file reads, and hashes, as before there were any
+        if self.base.file is None:  # written as before bases could have one, so that ids stay
             del base["file"]
-        elif not self.base.file.config:  # nor what has none, as before there were any
+        elif not self.base.file.config:  # likewise
             del base["file"]["config"]
         document = {"version": 1, "base": base, "edits": edits}
         return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -270,14 +128,14 @@ class Recipe:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Read the canonical form back."""
+        """Read the canonical form back. Raises NotPossible where an edit of it is not known."""
         document = json.loads(text)
         edits = tuple(_edit(dict(item)) for item in document["edits"])
-        return cls(base=_base(document["base"]), edits=edits)
+        return cls(base=read(Base, document["base"]), edits=edits)
 
     def with_edit(self, edit: Edit) -> "Recipe":
         edited = Recipe(self.base, (*self.edits, edit))
-        # What this recipe has worked out about itself, such as its id, is not worked out again.
+        # The parent with what it knows of itself already, such as its id.
         edited.__dict__["parent"] = self
         return edited
 
@@ -288,37 +146,60 @@ class Recipe:
             raise NothingToUndo(model=str(self.base))
         return Recipe(self.base, self.edits[:-1])
 
-    def edits_of(self, kind: type[E]) -> Iterator[E]:
-        """Edits of one kind, newest first."""
-        return (edit for edit in reversed(self.edits) if isinstance(edit, kind))
+    def _changes(self) -> Iterator[Changes]:
+        """What the edits change, the newest first."""
+        return (edit.changes for edit in reversed(self.edits))
+
+    def _newest(self, of: Callable[[Changes], T | None]) -> T | None:
+        """What the newest edit says that says anything of a thing."""
+        return next((found for each in self._changes() if (found := of(each)) is not None), None)
 
     @property
     def classes(self) -> int | None:
-        """Class count of the newest retarget; None when the zoo's own heads stand."""
+        """Class count that the newest edit of it gave; None when the zoo's own heads stand."""
         heads = self.base.file.heads if self.base.file else ()
-        own = heads[0].after if heads else None
-        return next((edit.classes for edit in self.edits_of(Retarget)), own)
+        new = self._newest(lambda each: each.classes)
+        return heads[0].after if new is None and heads else new
+
+    @property
+    def has_new_classes(self) -> bool:
+        """Whether an edit gave the model heads for classes that its base does not have."""
+        return self._newest(lambda each: each.classes) is not None
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names in index order as far as an edit gave them, else ()."""
-        for edit in reversed(self.edits):
-            if isinstance(edit, Tuned) and edit.class_names:
-                return edit.class_names
-            if isinstance(edit, Retarget):
-                return edit.class_names
-        return ()
+        return self._newest(lambda each: each.class_names) or ()
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Paths of the heads that the newest edit of them made; () when the base's own stand."""
+        return self._newest(lambda each: each.heads) or ()
 
     @property
     def loss(self) -> str:
-        """The loss that the newest set_loss chose; "" means the task's default."""
-        return next((edit.loss for edit in self.edits_of(SetLoss)), "")
+        """The loss that was chosen last; "" means the task's default."""
+        return self._newest(lambda each: each.loss) or ""
+
+    @property
+    def training(self) -> Training | None:
+        """The newest tuning job in the model's past; None when it was never tuned."""
+        return self._newest(lambda each: each.training)
+
+    @property
+    def is_tuned(self) -> bool:
+        """Whether the last edit is a tuning job's, so that its figures are the model's own."""
+        return bool(self.edits) and self.edits[-1].changes.training is not None
 
     @property
     def metrics(self) -> dict[str, float]:
         """Figures of the tuning job, when the last edit is one."""
-        last = self.edits[-1] if self.edits else None
-        return dict(last.metrics) if isinstance(last, Tuned) else {}
+        return dict(self.training.metrics) if self.is_tuned and self.training else {}
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether small adapters train beside layers that do not."""
+        return any(each.adapters for each in self._changes())
 
     @property
     def title(self) -> str:
@@ -333,48 +214,11 @@ class Recipe:
             parts.append(f"{self.classes} classes")
         if self.loss:
             parts.append(self.loss)
-        parts += [f"LoRA {edit.rank}" for edit in self.edits_of(Lora)]
-        if any(self.edits_of(Tuned)):
+        parts += [each.title for each in self._changes() if each.title]
+        if self.training:
             parts.append("tuned")
         return " · ".join(parts)
 
 
-def _written(edit: Edit) -> dict[str, Any]:
-    """An edit's fields, without those that came later and say nothing new."""
-    kept: dict[str, Any] = asdict(edit)  # type: ignore[call-overload]
-    for each in fields(edit):  # type: ignore[arg-type]
-        if each.metadata.get("later") and getattr(edit, each.name) == each.default:
-            del kept[each.name]
-    return kept
-
-
-def _base(item: dict[str, Any]) -> Base:
-    file = item.get("file")
-    if file is None:
-        return Base(**item)
-    heads = tuple(HeadEdit(**head) for head in file["heads"])
-    kept = UserFile(**file | {"heads": heads, "input_shape": tuple(file["input_shape"])})
-    return Base(**item | {"file": kept})
-
-
 def _edit(item: dict[str, Any]) -> Edit:
-    kind = EDITS[item.pop("op")]
-    nested = {"heads": HeadEdit, "patches": OwnerPatch}
-    for name, value in item.items():
-        if name in nested:
-            item[name] = tuple(nested[name](**part) for part in value)
-        elif name == "draw":
-            tensors = tuple(DrawnTensor(**_tuples(part)) for part in value["tensors"])
-            item[name] = Draw(**value | {"tensors": tensors})
-        elif name == "copies":
-            item[name] = Copies(**_tuples(value))
-    return kind(**_tuples(item))
-
-
-def _tuples(item: dict[str, Any]) -> dict[str, Any]:
-    """An object's values with lists, and lists of lists, as tuples."""
-    return {name: _tuple(value) for name, value in item.items()}
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(_tuple(part) for part in value) if isinstance(value, list) else value
+    return read(kind(item.pop("op")), item)

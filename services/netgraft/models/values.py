@@ -6,18 +6,14 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from netgraft.models.build import APPENDED_TO
 from netgraft.models.drawn import Draw
-from netgraft.models.initialise import copy_rows, draw_tensors
-from netgraft.models.recipe import Base, Edit, Lora, Recipe, Replace, Retarget, Tuned, delta, draw
+from netgraft.models.edits.edit import Edit
+from netgraft.models.recipe import Base, Recipe
 from netgraft.models.source import source_of
 from netgraft.store.store import Store
 
 Shape = tuple[int, ...]
 T = TypeVar("T")
-
-ADAPTED = ".base_layer"
-"""Where PEFT puts the tensors of a layer that has an adapter; see `lora`."""
 
 
 def values(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Tensor]:
@@ -36,14 +32,10 @@ def shapes(recipe: Recipe, names: Iterable[str], store: Store) -> dict[str, Shap
 
 def drawn_names(recipe: Recipe) -> frozenset[str]:
     """The tensors of the model that are drawn, and that no training has stored since."""
-    names: set[str] = set()
+    names = frozenset[str]()
     for edit in recipe.edits:
-        names = {_renamed(name, edit) for name in names if not _dropped(name, edit)}
-        if isinstance(edit, Tuned):
-            names.clear()
-        elif drawn := draw(edit):
-            names |= drawn.names
-    return frozenset(names)
+        names = edit.drawn(names)
+    return names
 
 
 @dataclass(frozen=True)
@@ -87,10 +79,11 @@ def _parts(recipe: Recipe, names: tuple[str, ...], store: Store) -> Iterator[_Pa
 
 
 def _given(edit: Edit, store: Store) -> Iterator[tuple[Draw | str, Container[str]]]:
-    if digest := delta(edit):
-        yield digest, store.tensor_shapes(digest)
-    if drawn := draw(edit):
-        yield drawn, drawn.names
+    changes = edit.changes
+    if changes.delta:
+        yield changes.delta, store.tensor_shapes(changes.delta)
+    if changes.draw:
+        yield changes.draw, changes.draw.names
 
 
 def _values(part: _Part, store: Store) -> Mapping[str, Tensor]:
@@ -99,11 +92,10 @@ def _values(part: _Part, store: Store) -> Mapping[str, Tensor]:
     if isinstance(part.holder, Base):
         base = source_of(part.holder).values(part.holder, store)
         return {name: base[name].clone() for name in part.names if name in base}
-    tensors = draw_tensors(part.holder, part.names)
-    edit = part.recipe.edits[-1]
-    if isinstance(edit, Retarget) and edit.copies:
-        copy_rows(tensors, values(part.recipe.parent, tensors, store), edit)
-    return tensors
+    parent = part.recipe.parent
+    return part.recipe.edits[-1].draw_tensors(
+        part.names, lambda names: values(parent, names, store)
+    )
 
 
 def _shapes(part: _Part, store: Store) -> Mapping[str, Shape]:
@@ -117,39 +109,5 @@ def _shapes(part: _Part, store: Store) -> Mapping[str, Shape]:
 
 def _before(edit: Edit, wanted: dict[str, str]) -> dict[str, str]:
     """The names that tensors had before an edit; what it first made is left out."""
-    if _appends(edit):
-        prefix = f"{APPENDED_TO}."
-        return {
-            name.removeprefix(prefix): asked
-            for name, asked in wanted.items()
-            if name.startswith(prefix)
-        }
-    if isinstance(edit, Lora):
-        return {_plain(name, edit): asked for name, asked in wanted.items()}
-    return {name: asked for name, asked in wanted.items() if not _dropped(name, edit)}
-
-
-def _plain(name: str, edit: Lora) -> str:
-    """The name before adapters came of a tensor that is now one level down."""
-    layer, _, parameter = name.rpartition(".")
-    adapted = layer.removesuffix(ADAPTED)
-    return f"{adapted}.{parameter}" if adapted != layer and adapted in edit.layers else name
-
-
-def _dropped(name: str, edit: Edit) -> bool:
-    """Whether an edit takes a tensor of that name away, or puts another in its place."""
-    return isinstance(edit, Replace) and name.startswith(f"{edit.path}.")
-
-
-def _renamed(name: str, edit: Edit) -> str:
-    """The name after an edit of a tensor that had `name` before."""
-    if _appends(edit):
-        return f"{APPENDED_TO}.{name}"
-    layer, _, parameter = name.rpartition(".")
-    if isinstance(edit, Lora) and layer in edit.layers:
-        return f"{layer}{ADAPTED}.{parameter}"
-    return name
-
-
-def _appends(edit: Edit) -> bool:
-    return isinstance(edit, Retarget) and any(head.append for head in edit.heads)
+    before = ((edit.name_before(name), asked) for name, asked in wanted.items())
+    return {name: asked for name, asked in before if name}

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
@@ -11,16 +12,33 @@ from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue
 from netgraft.language import Message
-from netgraft.models.build import apply_structure, build
-from netgraft.models.edits.dropout import can_drop
-from netgraft.models.recipe import Dropout, Recipe
+from netgraft.models.build import build
+from netgraft.models.edits.dropout import Dropout
+from netgraft.models.layers.dropout import can_drop
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
+from netgraft.surgery.edited import Edited, Facts
+from netgraft.surgery.operations import operation
 from netgraft.surgery.verify import moved
+
+if TYPE_CHECKING:
+    from netgraft.surgery.messages import Messages
 
 ROLES = ("main", "auxiliary")
 
 
-def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Recipe:
+@dataclass(frozen=True)
+class Dropped(Facts):
+    """What is known of dropout before heads."""
+
+    edit: Dropout
+
+    def sentences(self, messages: "Messages") -> list[str]:
+        return messages.dropped(self.edit)
+
+
+@operation("dropout")
+def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Edited:
     """The recipe whose heads read their input through dropout of probability `p`; it is stored.
 
     Where the model has an nn.Dropout directly before a head, that one gets `p`; else the head
@@ -32,14 +50,14 @@ def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Recipe:
     before = anatomies.of(recipe).trace
     module = build(recipe, anatomies.store, device="meta")
     edit = _planned(recipe, p, module, before)
-    module = apply_structure(module, edit)
+    module = edit.restructure(module)
     edited = recipe.with_edit(edit)
     after = look(edited, module)
     if moved(before, after):
         raise _failed(recipe, p, Message("its outputs would change."))
     put_recipe(anatomies.store, edited)
     anatomies.remember(edited, measure(module, after))
-    return edited
+    return Edited(edited, Dropped(edit))
 
 
 def _planned(recipe: Recipe, p: float, module: nn.Module, seen: Trace) -> Dropout:
@@ -72,26 +90,26 @@ def _failed(recipe: Recipe, p: float, problem: Message) -> EditFailed:
 
 @dataclass
 class _Passed:
-    """What was seen between dropouts and heads in a forward pass."""
+    """What a forward pass handed from dropouts to heads."""
 
     into: set[str] = field(default_factory=set)
     """Heads that were called."""
     behind: dict[str, str] = field(default_factory=dict)
     """Head → the nn.Dropout whose result, or a view of it, it read."""
     out: list[tuple[str, Tensor]] = field(default_factory=list)
-    """What each nn.Dropout returned, at each call. Held, so that none takes its place."""
+    """What each nn.Dropout returned, at each call; kept alive, so that no id is used twice."""
 
 
 @contextmanager
 def _watched(module: nn.Module, heads: dict[str, nn.Module]) -> Iterator[_Passed]:
-    """Within it, notes what a forward pass hands from dropouts to heads."""
+    """While it is open, record what a forward pass hands from dropouts to heads."""
     passed = _Passed()
 
     def left(path: str, result: Tensor) -> Tensor:
-        # In evaluation a dropout returns what it was given: a copy can be told from that.
-        told = result.clone()
-        passed.out.append((path, told))
-        return told
+        # In evaluation a dropout returns the very tensor it was given; a copy is another one.
+        copy = result.clone()
+        passed.out.append((path, copy))
+        return copy
 
     def entered(path: str, value: Tensor) -> None:
         passed.into.add(path)

@@ -2,32 +2,73 @@
 
 import fnmatch
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import nn
 
-from netgraft.anatomy.anatomy import Anatomies
+from netgraft.anatomy.anatomy import Anatomies, Anatomy, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import InvalidValue, UnknownModule
 from netgraft.language import Message
 from netgraft.models.build import build
+from netgraft.models.edits.freeze import Freeze
+from netgraft.models.layers.norms import frozen_norms
 from netgraft.models.nearest import nearest
-from netgraft.models.recipe import Freeze, Recipe
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
+from netgraft.surgery.edited import Edited, Facts
+from netgraft.surgery.operations import operation
+
+if TYPE_CHECKING:
+    from netgraft.surgery.messages import Messages
 
 MOST_LAYERS = 10_000
 LONGEST_LAYER = 1_000
 """Characters of a path or pattern."""
 
 
+@dataclass(frozen=True)
+class Trains:
+    """How much of a model trains."""
+
+    parameters: int
+    of: int
+    """Parameters in all."""
+    frozen_norms: int
+    """Batch norms that keep their running statistics in training."""
+
+    @classmethod
+    def seen(cls, anatomy: Anatomy, module: nn.Module) -> "Trains":
+        """Of a model with this anatomy; `module` is it, on any device."""
+        return cls(anatomy.trainable, anatomy.parameters, len(frozen_norms(module)))
+
+
+@dataclass(frozen=True)
+class Frozen(Facts):
+    """What is known of layers that were frozen, or train again."""
+
+    edit: Freeze
+    layers: tuple[str, ...]
+    """As they were asked for."""
+    now: Trains
+
+    def sentences(self, messages: "Messages") -> list[str]:
+        now = self.now
+        sizes = (now.parameters, now.of, now.frozen_norms)
+        return messages.trainable(self.layers, self.edit.trainable, *sizes)
+
+
+@operation("freeze")
 def set_trainable(
     recipe: Recipe, layers: Sequence[str], trainable: bool, anatomies: Anatomies
-) -> Recipe:
+) -> Edited:
     """The recipe with the named layers trained or not; it is stored.
 
     `layers` are paths of modules (or of single parameters), patterns of such paths as a
     shell has them ("layer*", "features.[0-3]", "*.bn1"), and the words "all", "head" (the
-    layers that tell classes apart) and "backbone" (all but these). A module that bears
-    such a name is meant by it. Raises InvalidValue and UnknownModule.
+    layers that tell classes apart) and "backbone" (all but these). Where a module has such a
+    name, the word means that module. Raises InvalidValue and UnknownModule.
     """
     if not layers:
         expected = Message('module paths, or "backbone", "head" or "all"')
@@ -40,9 +81,13 @@ def set_trainable(
     module = build(recipe, anatomies.store, device="meta")
     seen = anatomies.of(recipe).trace
     paths = [path for layer in wanted for path in paths_of(layer, module, seen)]
-    edited = recipe.with_edit(Freeze(tuple(dict.fromkeys(paths)), trainable))
+    edit = Freeze(tuple(dict.fromkeys(paths)), trainable)
+    edited = recipe.with_edit(edit)
     put_recipe(anatomies.store, edited)
-    return edited
+    module = edit.restructure(module)
+    now = measure(module, seen)
+    anatomies.remember(edited, now)
+    return Edited(edited, Frozen(edit, tuple(layers), Trains.seen(now, module)))
 
 
 def paths_of(layer: str, module: nn.Module, seen: Trace) -> list[str]:

@@ -6,7 +6,8 @@ from collections.abc import Container
 
 from netgraft.anatomy.roles import Head
 from netgraft.models.drawn import Draw, DrawnTensor
-from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.surgery.trial import Blank, Trial
 
 PRIOR_BIAS = -4.59511985013459

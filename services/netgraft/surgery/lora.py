@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -12,25 +12,43 @@ from netgraft.anatomy.anatomy import Anatomies, look, measure
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue, SurgeryFailed
 from netgraft.language import Message
-from netgraft.models.build import apply_structure, build
+from netgraft.models.build import build
 from netgraft.models.drawn import Draw, DrawnTensor, must_fit
-from netgraft.models.edits.lora import PARTS, can_adapt, is_adapters, must_have_peft
-from netgraft.models.recipe import Lora, Recipe
+from netgraft.models.edits.lora import Lora
+from netgraft.models.layers.adapters import PARTS, can_adapt, is_adapters, must_have_peft
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
-from netgraft.surgery.freeze import paths_of
+from netgraft.surgery.edited import Edited, Facts
+from netgraft.surgery.freeze import Trains, paths_of
 from netgraft.surgery.initial import constant, seed, uniform
+from netgraft.surgery.operations import operation
 from netgraft.surgery.starts import dtype_name
 from netgraft.surgery.verify import moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from netgraft.surgery.messages import Messages
+
 RANK = 8
 MOST_RANK = 256
 ALPHA_PER_RANK = 2
-"""alpha, where none is said, as a multiple of the rank."""
+"""The alpha that is taken where none is given, as a multiple of the rank."""
 
 
+@dataclass(frozen=True)
+class Adapted(Facts):
+    """What is known of adapters beside layers."""
+
+    edit: Lora
+    now: Trains
+
+    def sentences(self, messages: "Messages") -> list[str]:
+        now = self.now
+        return messages.adapted(self.edit, now.parameters, now.of, now.frozen_norms)
+
+
+@operation("lora")
 def add_lora(
     recipe: Recipe,
     anatomies: Anatomies,
@@ -39,12 +57,12 @@ def add_lora(
     alpha: float = 0,
     dropout: float = 0,
     targets: Sequence[str] = (),
-) -> Recipe:
+) -> Edited:
     """The recipe with adapters of `rank` beside layers of its backbone; it is stored.
 
-    `targets` name layers as `freeze` does; none: all that can have an adapter, which is every
+    `targets` name layers as `freeze` does; without any, all that can have an adapter: every
     Linear and every convolution in one group, undilated and padded by zeros if at all, that is
-    called as a layer and is no head. The model answers as before, for B starts at 0; from here
+    called as a layer and is no head. The model answers as before, because B starts at 0; from here
     on the adapters and the heads train. Raises InvalidValue, UnknownModule, PackageMissing,
     TooLarge, and EditFailed where there is nothing to adapt; nothing is stored then.
     """
@@ -56,7 +74,7 @@ def add_lora(
     if not (math.isfinite(dropout) and 0 <= dropout < 1):
         expected = Message("a probability, 0 ≤ p < 1")
         raise InvalidValue(name="dropout", value=f"{dropout:g}", expected=expected)
-    if any(recipe.edits_of(Lora)):
+    if recipe.has_adapters:
         problem = Message("it has adapters already; undo to the model without them.")
         raise _failed(recipe, rank, problem)
     before = anatomies.of(recipe).trace
@@ -64,9 +82,12 @@ def add_lora(
     heads = tuple(head.path for head in before.heads if head.classes)
     layers = _layers(recipe, rank, module, before, targets)
     edit = Lora(rank, float(alpha), float(dropout), layers, heads, "")
-    edited = _put(recipe, edit, module, before, anatomies)
+    module, after = _put(recipe, edit, module, before)
+    edit = replace(edit, draw=_draw(recipe, edit, module))
+    edited, now = recipe.with_edit(edit), measure(module, after)
     put_recipe(anatomies.store, edited)
-    return edited
+    anatomies.remember(edited, now)
+    return Edited(edited, Adapted(edit, Trains.seen(now, module)))
 
 
 def _checked(name: str, value: int, least: int, most: int) -> int:
@@ -76,19 +97,16 @@ def _checked(name: str, value: int, least: int, most: int) -> int:
     return value
 
 
-def _put(
-    recipe: Recipe, edit: Lora, module: nn.Module, before: Trace, anatomies: Anatomies
-) -> Recipe:
-    module = apply_structure(module, edit)
+def _put(recipe: Recipe, edit: Lora, module: nn.Module, before: Trace) -> tuple[nn.Module, Trace]:
+    """The module with the adapters, and its trace. Raises EditFailed."""
+    module = edit.restructure(module)
     try:
         after = look(recipe, module)
     except SurgeryFailed as error:
         raise _failed(recipe, edit.rank, error.values["problem"]) from error
     if moved(before, after) or before.heads != after.heads:
         raise _failed(recipe, edit.rank, Message("its outputs would change."))
-    edited = recipe.with_edit(replace(edit, draw=_draw(recipe, edit, module)))
-    anatomies.remember(edited, measure(module, after))
-    return edited
+    return module, after
 
 
 def _layers(
@@ -117,7 +135,7 @@ def _layers(
 
 @contextmanager
 def _called(module: nn.Module) -> "Iterator[set[str]]":
-    """Within it, notes which layers a forward pass calls: attention reads some from outside."""
+    """While it is open, record which layers a forward pass calls; attention only reads some."""
     called: set[str] = set()
     hooks = [
         layer.register_forward_pre_hook(lambda *_, path=path: called.add(path))

@@ -1,7 +1,7 @@
 """A head that starts from the mean of what it reads for each class of a data set.
 
-The tuning service measured means_KF and a scale s, and stored them; the head that has the least
-distance to a mean win is W = s μ, b = −s/2 · ‖μ‖².
+The tuning service measured means_KF and a scale s, and stored them. The head under which the
+class of the nearest mean wins is W = s μ, b = −s/2 · ‖μ‖².
 """
 
 import math
@@ -43,7 +43,7 @@ def means_of(trial: Trial, digest: str, store: Store) -> "dict[str, Tensor]":
             features=features,
         )
         raise InvalidValue(name="means", value=value, expected=expected)
-    # Without a bias nothing can say how far a mean is from 0: means around their own mean then.
+    # Without a bias the length of a mean cannot be made up for: take means around their own mean.
     centred = means_KF if "bias" in blanks else means_KF - means_KF.mean(0)
     values = {
         "weight": (scale * centred).view(shape),

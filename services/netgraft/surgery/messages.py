@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 from netgraft.language import Message, Translator, mark, plural
 
 if TYPE_CHECKING:
-    from netgraft.models.recipe import Dropout, Lora, Replace
+    from netgraft.language import Message
+    from netgraft.models.edits.dropout import Dropout
+    from netgraft.models.edits.lora import Lora
+    from netgraft.models.edits.replace import Replace
     from netgraft.surgery.warm import Warm
 
 MOST_NAMES = 8

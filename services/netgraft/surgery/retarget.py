@@ -2,19 +2,26 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import InvalidClasses, InvalidValue
 from netgraft.language import Message
 from netgraft.models.drawn import must_fit
-from netgraft.models.recipe import Recipe
+from netgraft.models.edits.retarget import Retarget
+from netgraft.models.recipe import HeadEdit, Recipe
 from netgraft.models.recipes import put_recipe
+from netgraft.surgery.edited import Edited, Facts
 from netgraft.surgery.initial import draw_heads
 from netgraft.surgery.means import means_of
+from netgraft.surgery.operations import operation
 from netgraft.surgery.symbolic import foretold, tried_alone
 from netgraft.surgery.trial import planned
 from netgraft.surgery.warm import Start, Warm, copies, has_heads, matched
+
+if TYPE_CHECKING:
+    from netgraft.surgery.messages import Messages
 
 MOST_CLASSES = 1_000_000
 LONGEST_NAME = 256
@@ -22,14 +29,40 @@ LONGEST_NAME = 256
 DEFAULT = Start()
 
 
+@dataclass(frozen=True)
+class Grafted(Facts):
+    """What is known of new heads."""
+
+    edit: Retarget
+    background: bool
+    """Whether the model is a detector, which tells the background apart besides the classes."""
+    warm: Warm
+    """Which classes keep their weights, and why others do not."""
+
+    @property
+    def heads(self) -> tuple[HeadEdit, ...]:
+        return self.edit.heads
+
+    @property
+    def kept(self) -> tuple[tuple[str, str], ...]:
+        return self.edit.kept
+
+    def sentences(self, messages: "Messages") -> list[str]:
+        classes = self.edit.classes
+        heads = [str(head) for head in self.heads]
+        background = [messages.background(classes)] if self.background else []
+        return [*heads, *background, *messages.kept(self.kept, classes, self.warm)]
+
+
+@operation("retarget")
 def retarget(
     recipe: Recipe,
     classes: int,
     class_names: Sequence[str],
     anatomies: Anatomies,
     start: Start = DEFAULT,
-) -> Recipe:
-    """The recipe with heads for `classes` classes; it is stored, and its tensors are a formula.
+) -> Edited:
+    """The recipe with heads for `classes` classes; it is stored, its new tensors as a formula.
 
     A detector keeps its background, class 0, besides these. Classes whose names the model
     knows keep their weights, where it has learned ones; `start` says more. How the heads start
@@ -42,25 +75,24 @@ def retarget(
     before = anatomies.of(recipe).trace
     warm = matched(recipe, names, start, before)
     plan = replace(planned(recipe, before, count, names), init=start.init)
-    told = foretold(recipe, count, anatomies)
-    trial = told or tried_alone(recipe, plan, anatomies)
+    known = foretold(recipe, count, anatomies)
+    trial = known or tried_alone(recipe, plan, anatomies)
     means = means_of(trial, start.means, anatomies.store) if start.means else {}
     draw = draw_heads(trial, plan, recipe, without=means.keys())
     must_fit(draw.tensors)
-    if not has_heads(recipe, before, anatomies.store, warm):
-        warm = Warm()
+    kept = warm if has_heads(recipe, before, anatomies.store, warm) else Warm()
     edit = replace(
         plan,
         patches=trial.patches,
         tensors=anatomies.store.put_tensors(means) if means else "",
-        kept=tuple(each.names for each in warm.kept),
+        kept=tuple(each.names for each in kept.kept),
         draw=draw,
-        copies=copies(warm, before, trial.anatomy.trace),
+        copies=copies(kept, before, trial.anatomy.trace),
     )
     edited = recipe.with_edit(edit)
     put_recipe(anatomies.store, edited)
-    anatomies.remember(edited, trial.anatomy, in_store=told is None)
-    return edited
+    anatomies.remember(edited, trial.anatomy, in_store=known is None)
+    return Edited(edited, Grafted(edit, trial.anatomy.trace.detector, warm))
 
 
 def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ from dataclasses import astuple, dataclass
 from typing import Any
 
 from netgraft.anatomy.anatomy import KIND, Anatomies, Anatomy, from_document
-from netgraft.models.recipe import OwnerPatch, Recipe, Retarget, SetLoss, Tuned
+from netgraft.models.edits.retarget import OwnerPatch, Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.models.torch_ready import wait_for_torch
 from netgraft.store.memo import Memo
 from netgraft.surgery.trial import Blank, Trial, total_classes, tried
@@ -103,11 +104,7 @@ class Foresight(Anatomies):
 
 def _root(recipe: Recipe) -> Recipe:
     """The oldest ancestor that answers to a class count as this recipe does."""
-    while recipe.edits:
-        last = recipe.edits[-1]
-        appends = isinstance(last, Retarget) and any(head.append for head in last.heads)
-        if appends or not isinstance(last, Retarget | SetLoss | Tuned):
-            break
+    while recipe.edits and not recipe.edits[-1].changes.retarget:
         recipe = recipe.parent
     return recipe
 

@@ -28,7 +28,7 @@ HIGHEST = 2**48
 
 
 def run(recipe: Recipe, hint: int, anatomies: Anatomies) -> dict[str, Any] | None:
-    """Guards and trial as JSON has them; None where the model cannot be followed so."""
+    """Guards and trial as JSON has them; None where a symbol does not get through the model."""
     shapes = _Shapes()
     source = ConstantSource("classes")
     symbol = shapes.create_symbol(hint, source, dynamic_dim=DimDynamic.DYNAMIC)
@@ -45,9 +45,9 @@ def run(recipe: Recipe, hint: int, anatomies: Anatomies) -> dict[str, Any] | Non
 
 
 class _Shapes(ShapeEnv):
-    """Does not look for the line of the user's code that asks, which only messages would name.
+    """Skips the search for the user's line of code behind a guard, which only messages show.
 
-    To tell that code from its own, PyTorch would import its compiler, half a second's worth.
+    To tell that code from its own, PyTorch would import its compiler, which takes half a second.
     """
 
     def _get_user_frame(self) -> None:

@@ -10,7 +10,8 @@ from netgraft.anatomy.traces import Trace
 from netgraft.errors import SurgeryFailed
 from netgraft.language import Message, quoted
 from netgraft.models import bases
-from netgraft.models.recipe import HeadEdit, OwnerPatch, Recipe, Retarget
+from netgraft.models.edits.retarget import OwnerPatch, Retarget
+from netgraft.models.recipe import HeadEdit, Recipe
 from netgraft.surgery.verify import breach
 
 if TYPE_CHECKING:
@@ -141,10 +142,8 @@ def _must_be_plain(recipe: Recipe, edit: Retarget, module: "nn.Module") -> None:
 
 
 def _applied(recipe: Recipe, edit: Retarget, module: "nn.Module") -> "nn.Module":
-    from netgraft.models.build import apply_structure
-
     try:
-        return apply_structure(module, edit)
+        return edit.restructure(module)
     except FORWARD_ERRORS as error:
         report = quoted(first_line(error))
         problem = Message("the new layer cannot be made ({report}).", report=report)

@@ -12,8 +12,9 @@ from netgraft.anatomy.traces import Trace
 from netgraft.errors import InvalidValue, MeansNeeded, UnknownClass
 from netgraft.language import Message
 from netgraft.models import bases
+from netgraft.models.edits.retarget import Copies
 from netgraft.models.nearest import nearest
-from netgraft.models.recipe import Copies, Recipe
+from netgraft.models.recipe import Recipe
 from netgraft.models.zoo.labels import Labels, labels, normal
 from netgraft.store.store import Store
 
@@ -52,12 +53,12 @@ class Kept:
 
 @dataclass(frozen=True)
 class Warm:
-    """The classes that keep their weights, and what a person must be told of the others."""
+    """The classes that keep their weights, and why the others do not."""
 
     kept: tuple[Kept, ...] = ()
     reason: Reason = ""
     """Why none is kept: the weights are not learned, the model's classes have no known
-    names, or none of them is like a new one. "": some are, or nobody asked."""
+    names, or none of them is like a new one. "": some are kept, or no names were given."""
     ambiguous: tuple[str, ...] = ()
     """New names that several of the model's classes have."""
 

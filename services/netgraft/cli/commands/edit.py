@@ -1,4 +1,4 @@
-"""The edits, from retarget to undo: each makes a new model and prints its id."""
+"""The edits, from freeze to undo: each makes a new model and prints its id. See also `retarget`."""
 
 from typing import TYPE_CHECKING
 
@@ -9,134 +9,16 @@ from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 from netgraft.cli.terminal.output import tell
-from netgraft.errors import InvalidClasses, InvalidValue
+from netgraft.errors import InvalidValue
 from netgraft.language import Message
 
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Value
 
-    from netgraft.cli.services import Door
-    from netgraft.v1 import surgery_pb2, tuning_pb2
-
-CLASS_MEANS = "class_means"
-INT64_BITS = 63
-
-
-@click.command(
-    "retarget",
-    cls=Word,
-    examples=(
-        "netgraft retarget resnet50 --classes 100",
-        "netgraft retarget vit_b_16 --class-names cat,dog,bird --json",
-        "netgraft retarget mobilenet_v2 --class-names tabby,beagle,fox --map fox=red_fox",
-        "netgraft retarget 1a2b3c4d --class-names cat,dog,fox --init zeros",
-        "netgraft retarget resnet50 --init class_means --data ./flowers",
-    ),
-)
-@model_argument()
-@click.option("--classes", metavar="N", help="Classes of the new head; or their names: a,b,c.")
-@click.option(
-    "--class-names",
-    "--names",
-    "names",
-    metavar="A,B,…",
-    help="Names of the classes in index order, separated by commas.",
-)
-@click.option(
-    "--map",
-    "mapped",
-    multiple=True,
-    metavar="NEW=OLD",
-    help="The class NEW takes the weights of the model's class OLD: a name, or a place as #277.",
-)
-@click.option(
-    "--init",
-    metavar="HOW",
-    help="How classes start that keep no weights: library (default) or zeros. fresh: none "
-    "keeps its weights. class_means: all start from --data.",
-)
-@click.option(
-    "--data",
-    metavar="DATA",
-    help="With --init class_means: a folder of pictures, or digits. Its classes are the new ones.",
-)
-@weights_option
-@pass_session
-def retarget_command(
-    session: Session,
-    model: str,
-    *,
-    classes: str | None,
-    names: str | None,
-    mapped: tuple[str, ...],
-    init: str | None,
-    data: str | None,
-    weights: str | None,
-) -> None:
-    """Replace the head or heads of MODEL so that it tells N classes apart.
-
-    The size that each head reads is read off the model. Classes whose names the model knows
-    keep their weights. MODEL itself is never changed: the result is a new model, and its id is
-    printed.
-    """
     from netgraft.v1 import surgery_pb2
 
-    if classes and "," in classes and not names:
-        classes, names = None, classes
-    named = [name.strip() for name in names.split(",")] if names and names.strip() else []
-    if data and init is None:
-        init = CLASS_MEANS
-    if bool(data) != (init == CLASS_MEANS):
-        told = tr("--init class_means and --data DATA go together.")
-        raise click.UsageError(told)
-    if classes is None and not named and not data:
-        told = tr("Say how many classes: --classes N, or --class-names a,b,c.")
-        raise click.UsageError(told)
-    count = _count(classes) if classes is not None else 0
-    door = session.door()
-    reference = resolve(session, door, model, weights)
-    means = _measured(session, door, reference, data) if data else None
-    request = surgery_pb2.RetargetModelRequest(
-        model=reference,
-        classes=count,
-        class_names=named or (means.class_names if means else ()),
-        init=init or "",
-        class_map=dict(_pair(text, "--map") for text in mapped),
-        means=means.means if means else "",
-    )
-    _print(session, door.surgery.RetargetModel(request))
 
-
-def _count(text: str) -> int:
-    """A number of classes that can be asked for. Raises InvalidClasses."""
-    try:
-        count = int(text)
-    except ValueError as error:
-        raise InvalidClasses(classes=text) from error
-    if count == 0 or count.bit_length() > INT64_BITS:  # 0: on the wire no number was said
-        raise InvalidClasses(classes=count)
-    return count
-
-
-def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
-    """What the main head of a model reads for each class of a data set, on average."""
-    from netgraft.cli.localfiles import data_folder, located
-    from netgraft.cli.terminal.transfer import counting_bar
-    from netgraft.v1 import surgery_pb2, tuning_pb2
-
-    inspected = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
-    head = next((head.path for head in inspected.heads if head.classes), "")
-    request = tuning_pb2.MeanFeaturesRequest(model=model, layer=head, data=located(session, data))
-    folder = data_folder(session, data)
-    near = session.door_to(folder, door) if folder else door
-    last = tuning_pb2.FeatureMeans()
-    with counting_bar(data, shown=not session.json) as show:
-        for last in near.tuning.MeanFeatures(request):
-            show(last.done, last.total)
-    return last
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
+def pair(text: str, option: str) -> tuple[str, str]:
     """The two sides of KEY=VALUE."""
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals and value):
@@ -165,7 +47,7 @@ def freeze_command(
     door = session.door()
     reference = resolve(session, door, model, weights)
     request = surgery_pb2.FreezeLayersRequest(model=reference, layers=layers)
-    _print(session, door.surgery.FreezeLayers(request))
+    print_edited(session, door.surgery.FreezeLayers(request))
 
 
 @click.command("unfreeze", cls=Word, examples=("netgraft unfreeze 1a2b3c4d layer4 fc",))
@@ -182,7 +64,7 @@ def unfreeze_command(
     door = session.door()
     reference = resolve(session, door, model, weights)
     request = surgery_pb2.UnfreezeLayersRequest(model=reference, layers=layers)
-    _print(session, door.surgery.UnfreezeLayers(request))
+    print_edited(session, door.surgery.UnfreezeLayers(request))
 
 
 def _complete_loss(_: click.Context, __: click.Parameter, typed: str) -> list[str]:
@@ -205,7 +87,7 @@ def set_loss_command(session: Session, model: str, loss: str, weights: str | Non
 
     door = session.door()
     request = surgery_pb2.SetLossRequest(model=resolve(session, door, model, weights), loss=loss)
-    _print(session, door.surgery.SetLoss(request))
+    print_edited(session, door.surgery.SetLoss(request))
 
 
 @click.command(
@@ -242,7 +124,7 @@ def replace_command(
     """
     from netgraft.v1 import surgery_pb2
 
-    given = dict(_pair(text, "--arg") for text in arguments)
+    given = dict(pair(text, "--arg") for text in arguments)
     door = session.door()
     request = surgery_pb2.ReplaceModuleRequest(
         model=resolve(session, door, model, weights),
@@ -250,7 +132,7 @@ def replace_command(
         type=layer,
         arguments={name: _value(text) for name, text in given.items()},
     )
-    _print(session, door.surgery.ReplaceModule(request))
+    print_edited(session, door.surgery.ReplaceModule(request))
 
 
 def _value(text: str) -> "Value":
@@ -280,7 +162,7 @@ def dropout_command(session: Session, model: str, p: float, weights: str | None)
 
     door = session.door()
     request = surgery_pb2.SetDropoutRequest(model=resolve(session, door, model, weights), p=p)
-    _print(session, door.surgery.SetDropout(request))
+    print_edited(session, door.surgery.SetDropout(request))
 
 
 @click.command(
@@ -331,7 +213,7 @@ def lora_command(
         dropout=dropout or 0,
         targets=targets,
     )
-    _print(session, door.surgery.AddLora(request))
+    print_edited(session, door.surgery.AddLora(request))
 
 
 @click.command("undo", cls=Word, examples=("netgraft undo 1a2b3c4d",))
@@ -343,10 +225,11 @@ def undo_command(session: Session, model: str) -> None:
 
     door = session.door()
     request = surgery_pb2.UndoEditRequest(model=resolve(session, door, model))
-    _print(session, door.surgery.UndoEdit(request))
+    print_edited(session, door.surgery.UndoEdit(request))
 
 
-def _print(session: Session, reply: "surgery_pb2.EditReply") -> None:
+def print_edited(session: Session, reply: "surgery_pb2.EditReply") -> None:
+    """Print what an edit did and the new model's id; with --json the reply itself."""
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import edit_view
 

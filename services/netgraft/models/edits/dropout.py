@@ -1,79 +1,56 @@
-"""Dropout in front of a layer, whose parameters keep their names.
+"""Dropout before heads."""
 
-A Sequential around the layer would turn "fc.weight" into "fc.1.weight", and tensors that
-were stored, exported or tuned before would have no place. So the layer itself drops: it
-becomes of a class that has an nn.Dropout, which holds no tensors, and calls it first. No
-hook: torch.export, ONNX, TorchScript and pickle see an ordinary module.
-"""
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor, nn
+from netgraft.language import Message
+from netgraft.models.edits.edit import Changes, Code, Edit, layers_named
 
-from netgraft.models.recipe import Dropout
+if TYPE_CHECKING:
+    from torch import nn
 
+DEFINITION = '''def dropout_before(layer, p):
+    """nn.Dropout before a layer, whose parameters keep their names."""
+    kind = type(layer)
 
-class DropoutLinear(nn.Linear):
-    """A Linear with an nn.Dropout before it."""
+    class WithDropout(kind):
+        def forward(self, x):
+            return kind.forward(self, self.dropout(x))
 
-    dropout: nn.Dropout
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x_…I → y_…O."""
-        return nn.functional.linear(self.dropout(x), self.weight, self.bias)
-
-
-class DropoutConv1d(nn.Conv1d):
-    """A Conv1d with an nn.Dropout before it."""
-
-    dropout: nn.Dropout
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x_NIL → y_NOL."""
-        y: Tensor = self._conv_forward(self.dropout(x), self.weight, self.bias)
-        return y
+    if not hasattr(layer, "dropout"):
+        layer.__class__ = WithDropout
+    layer.dropout = nn.Dropout(p)
+'''
 
 
-class DropoutConv2d(nn.Conv2d):
-    """A Conv2d with an nn.Dropout before it."""
+@dataclass(frozen=True)
+class Dropout(Edit):
+    """Dropout of probability `p` before heads."""
 
-    dropout: nn.Dropout
+    op: ClassVar[str] = "dropout"
+    p: float
+    layers: tuple[str, ...]
+    """Heads that have one of their own."""
+    dropouts: tuple[str, ...]
+    """Dropouts of the model that stand before heads already, and get this `p`."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x_NIHW → y_NOHW."""
-        y: Tensor = self._conv_forward(self.dropout(x), self.weight, self.bias)
-        return y
+    @property
+    def changes(self) -> Changes:
+        return Changes(flops=False)
 
+    def describe(self) -> Message:
+        layers = layers_named(self.layers + self.dropouts)
+        return Message("Dropout of {p:g} before the head: {layers}", p=self.p, layers=layers)
 
-class DropoutConv3d(nn.Conv3d):
-    """A Conv3d with an nn.Dropout before it."""
+    def restructure(self, module: "nn.Module") -> "nn.Module":
+        from netgraft.models.layers.dropout import set_dropout
 
-    dropout: nn.Dropout
+        set_dropout(module, self.p, self.layers, self.dropouts)
+        return module
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x_NITHW → y_NOTHW."""
-        y: Tensor = self._conv_forward(self.dropout(x), self.weight, self.bias)
-        return y
+    def code(self, model: "nn.Module") -> Code:
+        from netgraft.models.export.statements import assignment, place
 
-
-WITH_DROPOUT: dict[type[nn.Module], type[nn.Module]] = {
-    nn.Linear: DropoutLinear,
-    nn.Conv1d: DropoutConv1d,
-    nn.Conv2d: DropoutConv2d,
-    nn.Conv3d: DropoutConv3d,
-}
-"""The class that a plain layer becomes."""
-
-
-def can_drop(layer: nn.Module) -> bool:
-    """Whether a layer is of a class that can take a dropout, or has one already."""
-    return type(layer) in WITH_DROPOUT or type(layer) in WITH_DROPOUT.values()
-
-
-def set_dropout(module: nn.Module, edit: Dropout) -> None:
-    """Carry a Dropout edit out, in place. Raises KeyError for a layer that cannot take it."""
-    for path in edit.layers:
-        layer = module.get_submodule(path)
-        if type(layer) not in WITH_DROPOUT.values():
-            layer.__class__ = WITH_DROPOUT[type(layer)]
-        layer.dropout = nn.Dropout(edit.p).train(layer.training)
-    for path in edit.dropouts:
-        module.get_submodule(path).p = edit.p  # type: ignore[assignment]
+        own = [f"dropout_before({place(model, path)}, {self.p})" for path in self.layers]
+        set_to = [assignment(f"{place(model, path)}.p", self.p) for path in self.dropouts]
+        return Code([*own, *set_to], {"dropout_before": DEFINITION} if own else {})

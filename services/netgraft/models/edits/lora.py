@@ -1,99 +1,124 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021) beside layers, as PEFT makes them.
+"""LoRA adapters beside layers, in a module by PEFT and as plain code.
 
-An adapted layer is y = W x + (alpha / rank) B A x, where A is rank × in and B out × rank. PEFT
-puts W one level down: "fc.weight" becomes "fc.base_layer.weight", beside "fc.lora_A.default.weight"
-and "fc.lora_B.default.weight". Taken away, a model has its adapters added to W and is plain
-again, but as code and its state dict, which keep them (`lora_code`).
+The names of parameters and the order of operations in the code are PEFT's, so a state dict of the
+one loads into the other, and both compute the same to the bit.
 """
 
-import re
-from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
-from torch import nn
-
-from netgraft.errors import PackageMissing
-from netgraft.models.recipe import Lora
+from netgraft.language import Message
+from netgraft.models.drawn import Draw
+from netgraft.models.edits.edit import Changes, Code, Edit, layers_named
+from netgraft.models.stored import LATER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from torch import nn
 
-    from peft.tuners.lora import LoraLayer
+BASE = ".base_layer"
+"""What PEFT puts behind the path of a layer that has an adapter now."""
 
-PARTS = (".lora_A.", ".lora_B.")
-"""One of these is in the name of each tensor of an adapter."""
+ADAPTED = '''class Adapted(nn.Module):
+    """A layer, and a low-rank adapter beside it (LoRA)."""
 
+    def __init__(self, layer, rank, scale, dropout):
+        super().__init__()
+        self.base_layer, self.scale = layer, scale
+        if isinstance(layer, nn.Linear):
+            down = nn.Linear(layer.in_features, rank, bias=False)
+            up = nn.Linear(rank, layer.out_features, bias=False)
+        else:
+            size = (layer.kernel_size, layer.stride, layer.padding)
+            down = nn.Conv2d(layer.in_channels, rank, *size, bias=False)
+            up = nn.Conv2d(rank, layer.out_channels, 1, bias=False)
+        drop = nn.Dropout(dropout) if dropout else nn.Identity()
+        self.lora_dropout = nn.ModuleDict({"default": drop})
+        self.lora_A = nn.ModuleDict({"default": down})
+        self.lora_B = nn.ModuleDict({"default": up})
 
-def must_have_peft() -> None:
-    """Raise PackageMissing where PEFT is not installed."""
-    if find_spec("peft") is None:
-        raise PackageMissing(what="LoRA", package="peft", extra="lora")
+    def __getattr__(self, name):
+        if name in ("weight", "bias"):
+            return getattr(self.base_layer, name)
+        return super().__getattr__(name)
 
-
-def can_adapt(layer: nn.Module) -> bool:
-    """Whether a layer can have an adapter: a plain Linear, or a convolution in one group.
-
-    PEFT gives the adapter of a convolution its kernel, stride and zeros around the input, but
-    neither its dilation nor another padding: such a layer would answer and merge differently.
-    """
-    if type(layer) is nn.Conv2d:
-        plain = layer.padding_mode == "zeros" and set(layer.dilation) == {1}
-        return plain and layer.groups == 1
-    return type(layer) is nn.Linear
-
-
-def is_adapters(name: str) -> bool:
-    """Whether a tensor is an adapter's, by its name."""
-    return any(part in name for part in PARTS)
-
-
-def adapted_around(module: nn.Module, path: str) -> str:
-    """Path of the layer with an adapter that `path` lies within; "" where there is none.
-
-    What lies within it is gone once the adapter is added to the layer's weights.
-    """
-    return next((each for each, _ in _adapted(module) if path.startswith(f"{each}.")), "")
+    def forward(self, x):
+        down = self.lora_A["default"](self.lora_dropout["default"](x))
+        return self.base_layer(x) + self.lora_B["default"](down) * self.scale
 
 
-def put_adapters(module: nn.Module, edit: Lora) -> None:
-    """Put an edit's adapters into a module, with values of no meaning; only they and heads train.
-
-    Raises PackageMissing.
-    """
-    must_have_peft()
-    from peft import LoraConfig, inject_adapter_in_model
-
-    config = LoraConfig(
-        r=edit.rank,
-        lora_alpha=edit.alpha,  # type: ignore[arg-type]  # any number will do
-        lora_dropout=edit.dropout,
-        # A list would mean every path that ends so.
-        target_modules="|".join(re.escape(path) for path in edit.layers),
-    )
-    training = module.training
-    with torch.random.fork_rng(devices=[]):
-        inject_adapter_in_model(config, module)
-    module.requires_grad_(False)
-    trained = tuple(f"{head}." for head in edit.trained)
-    for name, parameter in module.named_parameters():
-        parameter.requires_grad_(is_adapters(name) or name.startswith(trained))
-    module.train(training)
+def adapt(model, layers, heads, rank, alpha, dropout):
+    """Adapters beside layers; they and the heads train, nothing else."""
+    for path in layers:
+        layer = model.get_submodule(path)
+        model.set_submodule(path, Adapted(layer, rank, alpha / rank, dropout))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(".lora_" in name or name.startswith(heads))
+'''
 
 
-def merge_adapters(module: nn.Module) -> nn.Module:
-    """The module with its adapters added to the layers that they stand beside, in place."""
-    for path, layer in list(_adapted(module)):
-        layer.merge()
-        module.set_submodule(path, layer.get_base_layer())
-    return module
+@dataclass(frozen=True)
+class Lora(Edit):
+    """Low-rank adapters beside layers; they and the heads train, nothing else."""
 
+    op: ClassVar[str] = "lora"
+    rank: int
+    alpha: float
+    dropout: float
+    layers: tuple[str, ...]
+    trained: tuple[str, ...]
+    """Heads that train with them."""
+    tensors: str
+    """The delta with A and B of each adapter; "" where they are drawn."""
+    draw: Draw | None = field(default=None, metadata=LATER)
 
-def _adapted(module: nn.Module) -> "Iterator[tuple[str, LoraLayer]]":
-    if not any(is_adapters(name) for name, _ in module.named_parameters()):
-        return
-    from peft.tuners.lora import LoraLayer
+    @property
+    def changes(self) -> Changes:
+        title = Message("LoRA {rank}", rank=self.rank)
+        return Changes(draw=self.draw, delta=self.tensors, adapters=True, title=title)
 
-    for path, layer in module.named_modules():
-        if isinstance(layer, LoraLayer):
-            yield path, layer
+    def describe(self) -> Message:
+        return Message(
+            "LoRA adapters of rank {rank} (alpha {alpha:g}, dropout {dropout:g}), added to the "
+            "weights in all formats but {python} and {state_dict}: {layers}",
+            rank=self.rank,
+            alpha=self.alpha,
+            dropout=self.dropout,
+            python="python",
+            state_dict="state_dict",
+            layers=layers_named(self.layers),
+        )
+
+    def restructure(self, module: "nn.Module") -> "nn.Module":
+        """See `Edit`. Raises PackageMissing."""
+        from netgraft.models.layers.adapters import put_adapters
+
+        put_adapters(
+            module,
+            self.layers,
+            rank=self.rank,
+            alpha=self.alpha,
+            dropout=self.dropout,
+            trained=self.trained,
+        )
+        return module
+
+    def code(self, model: "nn.Module") -> Code:
+        from netgraft.models.export.statements import literal
+
+        heads = "".join(f"{literal(f'{head}.')}, " for head in self.trained).rstrip()
+        lines = [
+            "layers = (",
+            *(f"    {literal(path)}," for path in self.layers),
+            ")",
+            f"adapt(model, layers, ({heads}), {self.rank}, {self.alpha}, {self.dropout})",
+        ]
+        return Code(lines, {"adapt": ADAPTED})
+
+    def name_after(self, name: str) -> str:
+        layer, _, parameter = name.rpartition(".")
+        return f"{layer}{BASE}.{parameter}" if layer in self.layers else name
+
+    def name_before(self, name: str) -> str:
+        layer, _, parameter = name.rpartition(".")
+        adapted = layer.removesuffix(BASE)
+        return f"{adapted}.{parameter}" if adapted != layer and adapted in self.layers else name

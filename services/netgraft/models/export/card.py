@@ -10,22 +10,13 @@ from itertools import chain
 from pathlib import PurePath
 from typing import Any
 
+from netgraft.language import Message
 from netgraft.models import bases
 from netgraft.models.build import build
+from netgraft.models.edits.edit import Names
 from netgraft.models.export.markdown import code, escaped, fenced
 from netgraft.models.naming import short_id
-from netgraft.models.recipe import (
-    Base,
-    Dropout,
-    Edit,
-    Freeze,
-    Lora,
-    Recipe,
-    Replace,
-    Retarget,
-    SetLoss,
-    Tuned,
-)
+from netgraft.models.recipe import Base, Recipe
 from netgraft.models.source import source_of
 from netgraft.store.store import Store
 from netgraft.store.tables import JobRow
@@ -42,8 +33,6 @@ PIPELINES = {
 
 SHOWN_CLASSES = 50
 """More names than these are folded away."""
-
-LAYERS_NAMED = 8
 
 
 def markdown(recipe: Recipe, store: Store) -> str:
@@ -88,7 +77,7 @@ def _licence(base: Base) -> str:
 
 
 def _made(recipe: Recipe) -> Iterator[str]:
-    steps = [_began(recipe.base), *(_sentence(edit) for edit in recipe.edits)]
+    steps = [_began(recipe.base), *(f"{_written(edit.describe())}." for edit in recipe.edits)]
     yield "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
@@ -101,36 +90,13 @@ def _began(base: Base) -> str:
     return f"Began from {code(base.name)} of {base.source} with {weights}."
 
 
-def _sentence(edit: Edit) -> str:
-    match edit:
-        case Retarget():
-            heads = ", ".join(code(str(head)) for head in edit.heads)
-            said = f"New head for {edit.classes} classes: {heads}."
-        case Freeze():
-            said = f"{'Let train' if edit.trainable else 'Froze'}: {_layers(edit.paths)}."
-        case SetLoss():
-            said = f"Loss: {code(edit.loss)}."
-        case Tuned():
-            said = f"Tuned by job {code(edit.job)}."
-        case Replace():
-            said = f"{code(edit.path)} became {code(edit.layer)}."
-        case Dropout():
-            said = f"Dropout of {edit.p:g} before the head: {_layers(edit.layers + edit.dropouts)}."
-        case Lora():
-            said = (
-                f"LoRA adapters of rank {edit.rank} (alpha {edit.alpha:g}, dropout "
-                f"{edit.dropout:g}), added to the weights in all formats but `python` and "
-                f"`state_dict`: {_layers(edit.layers)}."
-            )
-        case _:
-            raise TypeError(edit)
-    return said
-
-
-def _layers(paths: tuple[str, ...]) -> str:
-    named = [code(path) if path else "the whole model" for path in paths[:LAYERS_NAMED]]
-    rest = len(paths) - len(named)
-    return ", ".join(named) + (f" and {rest} more" if rest else "")
+def _written(said: object) -> object:
+    """What is said of an edit, in Markdown: the names in it as code."""
+    if isinstance(said, Message):
+        return said.template.format(**{key: _written(part) for key, part in said.values.items()})
+    if isinstance(said, Names):
+        return ", ".join(str(_written(name)) for name in said)
+    return code(said) if isinstance(said, str) else said
 
 
 # What it is for
@@ -144,7 +110,7 @@ def _task(recipe: Recipe) -> str:
 
 def _names(recipe: Recipe) -> tuple[str, ...]:
     """Names of the classes, as far as they are still those that the model tells apart."""
-    own = () if any(recipe.edits_of(Retarget)) else bases.class_names(recipe.base)
+    own = () if recipe.has_new_classes else bases.class_names(recipe.base)
     return recipe.class_names or own
 
 
@@ -165,16 +131,16 @@ def _classes(recipe: Recipe) -> Iterator[str]:
 
 
 def _training(recipe: Recipe, store: Store) -> Iterator[str]:
-    tuned = next(recipe.edits_of(Tuned), None)
-    if tuned is None:
+    training = recipe.training
+    if training is None:
         yield "It was not tuned."
         return
-    if not isinstance(recipe.edits[-1], Tuned):
+    if not recipe.is_tuned:
         yield "It was edited after this training, so the figures are not its own."
-    facts = {"job": tuned.job, **_settings(tuned.job, store)}
+    facts = {"job": training.job, **_settings(training.job, store)}
     rows = [f"| {escaped(name)} | {escaped(_shown(value))} |" for name, value in facts.items()]
     yield "\n".join(("| setting | value |", "|---|---|", *rows))
-    figures = [f"| {escaped(name)} | {value:.6g} |" for name, value in tuned.metrics]
+    figures = [f"| {escaped(name)} | {value:.6g} |" for name, value in training.metrics]
     if figures:
         yield "\n".join(("| figure | value |", "|---|---:|", *figures))
 
@@ -204,8 +170,8 @@ def _shown(value: object) -> str:
 
 def _input(recipe: Recipe, store: Store) -> str:
     shape = bases.input_shape(recipe.base)
-    tuned = next(recipe.edits_of(Tuned), None)
-    side = _settings(tuned.job, store).get("image_size") if tuned else None
+    training = recipe.training
+    side = _settings(training.job, store).get("image_size") if training else None
     if side and len(shape) > 1:
         shape = (*shape[:-2], side, side)
     sizes = " × ".join(map(str, shape))

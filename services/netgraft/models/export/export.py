@@ -14,8 +14,8 @@ from netgraft.errors import CannotExport, DetectorFormat, InvalidValue
 from netgraft.language import quoted
 from netgraft.models.bases import example_inputs, task
 from netgraft.models.build import build
-from netgraft.models.edits.lora import merge_adapters
 from netgraft.models.export import card, code
+from netgraft.models.layers.adapters import merge_adapters
 from netgraft.models.naming import short_id
 from netgraft.models.recipe import Recipe
 from netgraft.models.source import source_of

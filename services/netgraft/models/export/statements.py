@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from netgraft.models.recipe import Scalar
+from netgraft.models.stored import Scalar
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 """Python reads other letters in a form of its own (NFKC), which may be another name."""
+
+_PLACE = re.compile(r"model[\w.\[\]]*")
 
 _CONVOLUTION = {
     "kernel_size": None,
@@ -28,7 +30,7 @@ _CONVOLUTION = {
     "bias": True,
     "padding_mode": "zeros",
 }
-"""Keywords of a convolution, and what they are when nobody says so."""
+"""Keywords of a convolution and their defaults."""
 
 _LAYERS: dict[type[nn.Module], tuple[tuple[str, str], dict[str, Any]]] = {
     nn.Linear: (("in_features", "out_features"), {"bias": True}),
@@ -51,11 +53,44 @@ def place(model: nn.Module, path: str) -> str:
     return _plain_place(model, path) or f"model.get_submodule({literal(path)})"
 
 
+class Assignment(str):
+    """A statement that gives one place of the model something new, and reads nothing of it."""
+
+    __slots__ = ()
+
+    @property
+    def target(self) -> str:
+        """The place, such as `model.fc`."""
+        return self.partition(" = ")[0]
+
+
+def assignment(target: str, value: object) -> str:
+    """A statement that assigns to a place; an Assignment where names alone lead there."""
+    text = f"{target} = {value}"
+    return Assignment(text) if _PLACE.fullmatch(target) else text
+
+
 def put(model: nn.Module, path: str, made: str) -> str:
     """A statement that puts what an expression makes in the place of a module."""
     if plain := _plain_place(model, path):
-        return f"{plain} = {made}"
+        return assignment(plain, made)
     return f"model.set_submodule({literal(path)}, {made})"
+
+
+def set_attribute(model: nn.Module, path: str, name: str, value: object) -> str:
+    """A statement that gives an attribute of a module a value, which `value` is the code of."""
+    owner = place(model, path)
+    if is_name(name):
+        return assignment(f"{owner}.{name}", value)
+    return f"setattr({owner}, {literal(name)}, {value})"
+
+
+def comment(text: str) -> str:
+    """Text for a comment or a docstring: one line that ends neither.
+
+    A user's file may call its modules, and itself, whatever it likes: no name may become code.
+    """
+    return "".join(c if c.isprintable() and c not in '"\\' else "?" for c in text)
 
 
 def part(model: nn.Module, path: str) -> str:
@@ -79,7 +114,7 @@ class Made:
 
     def attributes(self, at: str) -> list[str]:
         """Statements that give the attributes to the layer at a place."""
-        return [f"{at}.{name} = {_argument(value)}" for name, value in self.extra.items()]
+        return [assignment(f"{at}.{name}", _argument(value)) for name, value in self.extra.items()]
 
 
 def layer(model: nn.Module, path: str) -> Made | None:
@@ -152,8 +187,7 @@ def _is_like(found: nn.Module, made: nn.Module, extra: dict[str, Any]) -> bool:
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    told = vars(module).items()
-    return {name: value for name, value in told if name[0] != "_" and name != "training"}
+    return {n: value for n, value in vars(module).items() if n[0] != "_" and n != "training"}
 
 
 def _parameters(module: nn.Module) -> list[tuple[str, torch.Size, torch.dtype, bool]]:

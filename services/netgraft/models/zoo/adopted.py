@@ -60,7 +60,7 @@ class Adopted(Source):
     ) -> "nn.Module":
         import torch
 
-        from netgraft.models.build import resize_head
+        from netgraft.models.layers.heads import resize_head
 
         file = file_of(base)
         module = self.structures.module(structure(base), store, device, load_weights=False)

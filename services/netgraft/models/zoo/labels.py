@@ -13,7 +13,7 @@ from rapidfuzz import fuzz
 
 from netgraft.models import bases
 from netgraft.models.nearest import nearest
-from netgraft.models.recipe import Recipe, Retarget
+from netgraft.models.recipe import Recipe
 from netgraft.models.zoo import imagenet
 
 MOSTLY = 0.9
@@ -88,7 +88,7 @@ def labels(recipe: Recipe, classes: int, *, detector: bool) -> Labels:
     own = recipe.class_names
     if own and detector:
         own = (BACKGROUND, *own)
-    edited = bool(own) or any(recipe.edits_of(Retarget))
+    edited = bool(own) or recipe.has_new_classes
     names = own if edited else bases.class_names(recipe.base)
     if len(names) != classes:
         return Labels((), detector)

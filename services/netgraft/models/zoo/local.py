@@ -1,7 +1,8 @@
 """Models of this machine that no zoo has: files that were opened, and what its jobs trained."""
 
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.naming import LOCAL, short_id
-from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import recipe_of
 from netgraft.models.source import source_of
 from netgraft.models.zoo.entry import Entry
@@ -23,7 +24,7 @@ def entries(store: Store) -> list[Entry]:
 def _is_own(recipe: Recipe) -> bool:
     found = source_of(recipe.base)
     if recipe.edits:
-        return isinstance(recipe.edits[-1], Tuned) and found.is_known(recipe.base)
+        return recipe.is_tuned and found.is_known(recipe.base)
     return found.is_own(recipe.base)
 
 

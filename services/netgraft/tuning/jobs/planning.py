@@ -21,7 +21,7 @@ from netgraft.language import Message
 from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.losses.outputs import must_fit
-from netgraft.models.recipe import Lora, Recipe
+from netgraft.models.recipe import Recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.data import DataSet, open_data
@@ -125,7 +125,7 @@ def _facts(subject: Subject, workers: int, device: str) -> Facts:
         batch_norm=any(isinstance(module, _BatchNorm) for module in subject.module.modules()),
         gpu=device == "gpu",
         workers=workers,
-        adapters=any(subject.recipe.edits_of(Lora)),
+        adapters=subject.recipe.has_adapters,
     )
 
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from netgraft.models.recipe import Recipe, Tuned
+from netgraft.models.edits.tuned import Tuned
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
 from netgraft.models.values import drawn_names
 from netgraft.store import gradients

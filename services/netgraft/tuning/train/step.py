@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netgraft.models.edits.norms import frozen_norms
+from netgraft.models.layers.norms import frozen_norms
 from netgraft.tuning.train.objective import Batch, Objective, Tally
 from netgraft.tuning.train.precision import autocast, channels_last_pays
 from netgraft.tuning.train.schedule import Schedule

@@ -1,5 +1,8 @@
 """Choosing the loss that training minimises."""
 
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import torch
 
 from netgraft.anatomy.anatomy import Anatomies, example
@@ -8,13 +11,30 @@ from netgraft.errors import InvalidValue
 from netgraft.language import Message
 from netgraft.models import bases
 from netgraft.models.build import build
+from netgraft.models.edits.set_loss import SetLoss
 from netgraft.models.losses.catalogue import LOSSES, fitting
 from netgraft.models.losses.outputs import must_fit
-from netgraft.models.recipe import Recipe, SetLoss
+from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
+from netgraft.surgery.edited import Edited, Facts
+from netgraft.surgery.operations import operation
+
+if TYPE_CHECKING:
+    from netgraft.surgery.messages import Messages
 
 
-def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
+@dataclass(frozen=True)
+class Chosen(Facts):
+    """What is known of a loss that was chosen."""
+
+    edit: SetLoss
+
+    def sentences(self, messages: "Messages") -> list[str]:
+        return [messages.loss(self.edit.loss, LOSSES[self.edit.loss].says)]
+
+
+@operation("set_loss")
+def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Edited:
     """The recipe with another loss; it is stored.
 
     Raises InvalidValue where the loss is not one for the task, and LossMismatch where it reads
@@ -35,9 +55,11 @@ def set_loss(recipe: Recipe, loss: str, anatomies: Anatomies) -> Recipe:
         raise InvalidValue(name="loss", value=name, expected=expected)
     if any(head.activation for head in anatomies.of(recipe).trace.heads):
         must_fit(name, _trained_on(recipe, anatomies), task, recipe.title)
-    edited = recipe.with_edit(SetLoss(name))
+    edit = SetLoss(name)
+    edited = recipe.with_edit(edit)
     put_recipe(anatomies.store, edited)
-    return edited
+    anatomies.remember(edited, anatomies.of(recipe))
+    return Edited(edited, Chosen(edit))
 
 
 def _trained_on(recipe: Recipe, anatomies: Anatomies) -> torch.Tensor:

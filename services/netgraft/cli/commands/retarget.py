@@ -1,0 +1,133 @@
+"""netgraft retarget: new heads for other classes."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from netgraft.cli.command import Word
+from netgraft.cli.commands.edit import pair, print_edited
+from netgraft.cli.reference import model_argument, resolve, weights_option
+from netgraft.cli.session import Session, pass_session
+from netgraft.cli.terminal.language import tr
+from netgraft.errors import InvalidClasses
+
+if TYPE_CHECKING:
+    from netgraft.cli.services import Door
+    from netgraft.v1 import tuning_pb2
+
+CLASS_MEANS = "class_means"
+INT64_BITS = 63
+
+
+@click.command(
+    "retarget",
+    cls=Word,
+    examples=(
+        "netgraft retarget resnet50 --classes 100",
+        "netgraft retarget vit_b_16 --class-names cat,dog,bird --json",
+        "netgraft retarget mobilenet_v2 --class-names tabby,beagle,fox --map fox=red_fox",
+        "netgraft retarget 1a2b3c4d --class-names cat,dog,fox --init zeros",
+        "netgraft retarget resnet50 --init class_means --data ./flowers",
+    ),
+)
+@model_argument()
+@click.option("--classes", metavar="N", help="Classes of the new head; or their names: a,b,c.")
+@click.option(
+    "--class-names",
+    "--names",
+    "names",
+    metavar="A,B,…",
+    help="Names of the classes in index order, separated by commas.",
+)
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="NEW=OLD",
+    help="The class NEW takes the weights of the model's class OLD: a name, or a place as #277.",
+)
+@click.option(
+    "--init",
+    metavar="HOW",
+    help="How classes start that keep no weights: library (default) or zeros. fresh: none "
+    "keeps its weights. class_means: all start from --data.",
+)
+@click.option(
+    "--data",
+    metavar="DATA",
+    help="With --init class_means: a folder of pictures, or digits. Its classes are the new ones.",
+)
+@weights_option
+@pass_session
+def retarget_command(
+    session: Session,
+    model: str,
+    *,
+    classes: str | None,
+    names: str | None,
+    mapped: tuple[str, ...],
+    init: str | None,
+    data: str | None,
+    weights: str | None,
+) -> None:
+    """Replace the head or heads of MODEL so that it tells N classes apart.
+
+    How many numbers each head reads follows from the model. Classes whose names the model knows
+    keep their weights. MODEL itself is never changed: the result is a new model, and its id is
+    printed.
+    """
+    from netgraft.v1 import surgery_pb2
+
+    if classes and "," in classes and not names:
+        classes, names = None, classes
+    named = [name.strip() for name in names.split(",")] if names and names.strip() else []
+    if data and init is None:
+        init = CLASS_MEANS
+    if bool(data) != (init == CLASS_MEANS):
+        told = tr("--init class_means and --data DATA go together.")
+        raise click.UsageError(told)
+    if classes is None and not named and not data:
+        told = tr("Say how many classes: --classes N, or --class-names a,b,c.")
+        raise click.UsageError(told)
+    count = _count(classes) if classes is not None else 0
+    door = session.door()
+    reference = resolve(session, door, model, weights)
+    means = _measured(session, door, reference, data) if data else None
+    request = surgery_pb2.RetargetModelRequest(
+        model=reference,
+        classes=count,
+        class_names=named or (means.class_names if means else ()),
+        init=init or "",
+        class_map=dict(pair(text, "--map") for text in mapped),
+        means=means.means if means else "",
+    )
+    print_edited(session, door.surgery.RetargetModel(request))
+
+
+def _count(text: str) -> int:
+    """A number of classes that can be asked for. Raises InvalidClasses."""
+    try:
+        count = int(text)
+    except ValueError as error:
+        raise InvalidClasses(classes=text) from error
+    if count == 0 or count.bit_length() > INT64_BITS:  # 0: on the wire no number was said
+        raise InvalidClasses(classes=count)
+    return count
+
+
+def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
+    """What the main head of a model reads for each class of a data set, on average."""
+    from netgraft.cli.localfiles import data_folder, located
+    from netgraft.cli.terminal.transfer import counting_bar
+    from netgraft.v1 import surgery_pb2, tuning_pb2
+
+    inspected = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
+    head = next((head.path for head in inspected.heads if head.classes), "")
+    request = tuning_pb2.MeanFeaturesRequest(model=model, layer=head, data=located(session, data))
+    folder = data_folder(session, data)
+    near = session.door_to(folder, door) if folder else door
+    last = tuning_pb2.FeatureMeans()
+    with counting_bar(data, shown=not session.json) as show:
+        for last in near.tuning.MeanFeatures(request):
+            show(last.done, last.total)
+    return last

@@ -1,0 +1,1 @@
+"""Layers that edits put into a network, and the rules about layers. Knows no recipe."""
