@@ -4,6 +4,7 @@ from netgraft.agent import forms
 from netgraft.agent.planner import Context
 from netgraft.agent.rules import default_planner
 from netgraft.errors import TooLarge
+from netgraft.language import Message
 from netgraft.v1 import agent_pb2
 
 MAX_TEXT = 100_000
@@ -25,4 +26,5 @@ def plan(request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
 def check_size(text: str) -> None:
     """Raises TooLarge where a text has more than MAX_TEXT bytes."""
     if len(text.encode()) > MAX_TEXT:
-        raise TooLarge(what="text", limit=f"{MAX_TEXT:,} bytes")
+        limit = Message("{most:,} bytes", most=MAX_TEXT)
+        raise TooLarge(what=Message("the text"), limit=limit)

@@ -41,7 +41,9 @@ def _unavailable(name: str, *, error: Exception) -> WeightsUnavailable:
         problem = Message("no network")
     elif isinstance(error, HfHubHTTPError):
         problem = Message("the hub answers {status}", status=error.response.status_code)
-    elif isinstance(error, HFValidationError | WrongContent):
+    elif isinstance(error, WrongContent):
+        problem = error.problem
+    elif isinstance(error, HFValidationError):
         problem = quoted(error)
     else:
         problem = quoted(type(error).__name__)
