@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ WEIGHTS = Path(sys.prefix) / "share" / "netgraft-test-weights"
 
 def pytest_configure(config: pytest.Config) -> None:
     """No test may read the user's settings or write into ~/.netgraft, whatever it forgets."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell ignores Ctrl-C in what it runs in the background, and children inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith("NETGRAFT_")]:
         del os.environ[name]
     os.environ["NETGRAFT_STATE"] = tempfile.mkdtemp(prefix="netgraft-test-state-")

@@ -347,11 +347,11 @@ class Broken(Net):
     [
         (lambda: Shuffled(fc=nn.Linear(8, 8)), "none of its layers"),
         (Chained, "does not run"),
-        (Bare, "no plain layer"),
+        (Bare, "not a plain layer"),
         (Shared, "does not run"),
         (Broken, "no such luck"),
         (lambda: nn.Unflatten(2, (4, 4)), "5 dimensions"),
-        (lambda: Net(fc=nn.utils.parametrizations.weight_norm(nn.Linear(8, 5))), "no plain layer"),
+        (lambda: Net(fc=nn.utils.parametrizations.weight_norm(nn.Linear(8, 5))), "not a plain layer"),
     ],
 )
 def test_a_model_that_surgery_would_break_stays_as_it_is(
