@@ -351,7 +351,10 @@ class Broken(Net):
         (Shared, "does not run"),
         (Broken, "no such luck"),
         (lambda: nn.Unflatten(2, (4, 4)), "5 dimensions"),
-        (lambda: Net(fc=nn.utils.parametrizations.weight_norm(nn.Linear(8, 5))), "not a plain layer"),
+        (
+            lambda: Net(fc=nn.utils.parametrizations.weight_norm(nn.Linear(8, 5))),
+            "not a plain layer",
+        ),
     ],
 )
 def test_a_model_that_surgery_would_break_stays_as_it_is(
