@@ -53,7 +53,7 @@ class Candidate:
 
 
 def is_detection(keys: Iterable[str]) -> bool:
-    """Whether outputs with these keys are a detector's."""
+    """True if outputs with these keys are a detector's."""
     return {"boxes", "scores"} <= {_last(key) for key in keys}
 
 
@@ -106,7 +106,7 @@ def _last(key: str) -> str:
 
 
 def _is_tokens(candidate: Candidate) -> bool:
-    """Whether the layer makes features of tokens, features_NLC, and no logits_NK…"""
+    """True if the layer makes features of tokens, features_NLC, and no logits_NK…"""
     shape = candidate.output_shape
     return len(shape) == 3 and candidate.weight_shape[0] == shape[2] != shape[1]
 

@@ -31,7 +31,7 @@ DEFAULT = Start()
 
 @dataclass(frozen=True)
 class Grafted(Facts):
-    """What is known of new heads."""
+    """The facts of an edit that makes new heads."""
 
     edit: Retarget
     background: bool
@@ -113,7 +113,7 @@ def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked_classes(classes: int, names: Sequence[str]) -> int:
-    """How many classes are asked for. Raises InvalidClasses and InvalidValue."""
+    """The number of classes that is asked for. Raises InvalidClasses and InvalidValue."""
     count = classes or len(names)
     if not 1 <= count <= MOST_CLASSES:
         raise InvalidClasses(classes=f"{count:,}")

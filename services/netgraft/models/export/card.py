@@ -91,7 +91,7 @@ def _began(base: Base) -> str:
 
 
 def _written(said: object) -> object:
-    """What is said of an edit, in Markdown: the names in it as code."""
+    """An edit's description in Markdown: the names in it as code."""
     if isinstance(said, Message):
         return said.template.format(**{key: _written(part) for key, part in said.values.items()})
     if isinstance(said, Names):
