@@ -28,14 +28,14 @@ class Head:
     in_features: int
     out_features: int
     classes: int
-    """Classes that it tells apart, background included; 0: it has no class dimension."""
+    """Classes that it distinguishes, background included; 0: it has no class dimension."""
     role: str
     """ "main", "auxiliary", "boxes", "mask", "keypoints" or "other"."""
     activation: str = ""
     """ "softmax", "sigmoid" or "": what the model itself applies to the result."""
 
     def resized(self, classes: int) -> int:
-        """`out_features` that tells `classes` classes apart."""
+        """`out_features` that distinguishes `classes` classes."""
         return self.out_features // self.classes * classes if self.classes else self.out_features
 
 

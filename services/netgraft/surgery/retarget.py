@@ -35,7 +35,7 @@ class Grafted(Facts):
 
     edit: Retarget
     background: bool
-    """Whether the model is a detector, which tells the background apart besides the classes."""
+    """Whether the model is a detector, with a background besides the classes."""
     warm: Warm
     """Which classes keep their weights, and why others do not."""
 

@@ -109,7 +109,7 @@ def _task(recipe: Recipe) -> str:
 
 
 def _names(recipe: Recipe) -> tuple[str, ...]:
-    """Names of the classes, as far as they are still those that the model tells apart."""
+    """Names of the classes, as far as they are still those that the model distinguishes."""
     own = () if recipe.has_new_classes else bases.class_names(recipe.base)
     return recipe.class_names or own
 
