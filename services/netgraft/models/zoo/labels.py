@@ -95,7 +95,7 @@ def labels(recipe: Recipe, classes: int, *, detector: bool) -> Labels:
     return Labels(names, detector, of_library=not edited)
 
 
-def _imagenets(names: tuple[str, ...]) -> tuple[imagenet.Words, ...]:
+def _imagenets(names: tuple[str, ...]) -> tuple[imagenet.Synonyms, ...]:
     """ImageNet's words for each class where the names are short for them, else ()."""
     words = imagenet.words(len(names))
     pairs = zip(names, words, strict=True) if words else ()
