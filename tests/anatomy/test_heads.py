@@ -107,7 +107,7 @@ def test_an_output_called_aux_has_an_auxiliary_head() -> None:
     assert found(net) == [("fc", 8, 5, 5, "main"), ("aux", 8, 5, 5, "auxiliary")]
 
 
-def test_a_second_output_of_another_size_tells_no_classes_apart() -> None:
+def test_a_second_output_of_another_size_has_no_classes() -> None:
     class Located(Net):
         def ahead(self, f_NCHW: Tensor) -> Any:
             pooled = f_NCHW.mean((2, 3))

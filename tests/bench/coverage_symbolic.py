@@ -14,7 +14,7 @@ from unittest import mock
 
 import zoo_run
 
-from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.anatomy import Anatomies, measure, traced
 from netgraft.errors import NetgraftError
 from netgraft.models.build import build
 from netgraft.models.resolve import resolve
@@ -56,7 +56,7 @@ def compared(name: str, anatomies: Anatomies) -> zoo_run.Result:
         # The symbolic run is one of `tried` too, on an edit whose count is no number.
         own += [count for call in runs.call_args_list if type(call.args[1].classes) is int]
         module = build(edited, anatomies.store, device="meta")
-        if anatomies.of(edited) != measure(module, look(edited, module)):
+        if anatomies.of(edited) != measure(module, traced(edited, module)):
             return {"outcome": "wrong", "why": f"at {count} classes"}
     return {"outcome": "tried" if own else "proven", "own": own}
 

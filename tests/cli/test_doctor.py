@@ -45,7 +45,7 @@ def free() -> str:
         return str(probe.getsockname()[1])
 
 
-def test_variables_that_look_like_settings_and_are_none_are_named(
+def test_unknown_variables_that_look_like_settings_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NETGRAFT_GRCP_PORT", "9001")
@@ -129,13 +129,13 @@ def test_a_server_that_runs_and_does_not_answer_is_to_be_ended(state: Path) -> N
         (checks.weights, {}, "warn"),
     ],
 )
-def test_a_library_that_is_broken_or_absent_is_told(
+def test_a_library_that_is_broken_or_absent_is_reported(
     check: Callable[[dict[str, Any]], checks.Finding], tried: dict[str, Any], level: str
 ) -> None:
     assert check(tried).level == level
 
 
-def test_a_probe_tells_what_broke() -> None:
+def test_a_probe_says_what_broke() -> None:
     broken = Probe("import sys; sys.exit('ImportError: libcudart.so.13')")
     assert broken.result() == {"error": "ImportError: libcudart.so.13"}
     assert Probe("import os; os.abort()").result() == {"error": "ended with -6"}

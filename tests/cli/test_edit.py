@@ -100,9 +100,9 @@ def test_inspect_says_heads_parameters_and_flops(run: Run, reply: Reply) -> None
     assert found["parameters"] == 11_689_512
     assert found["input_shape"] == [3, 224, 224]
     assert found["heads"][0]["in_features"] == 512
-    told = run("inspect", "resnet18").stdout
-    assert "11,689,512" in told
-    assert "3 × 224 × 224" in told
+    shown = run("inspect", "resnet18").stdout
+    assert "11,689,512" in shown
+    assert "3 × 224 × 224" in shown
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_bad_input_gets_its_reason_and_exit_code_1(run: Run, words: list[str], r
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "shown"),
     [
         (["retarget", "resnet18"], "--classes N"),
         (["retarget", "resnet18", "--init", "class_means"], "--data"),
@@ -158,18 +158,18 @@ def test_bad_input_gets_its_reason_and_exit_code_1(run: Run, words: list[str], r
     ],
 )
 def test_what_is_no_command_gets_exit_code_2_and_says_what_is_wrong(
-    run: Run, words: list[str], told: str
+    run: Run, words: list[str], shown: str
 ) -> None:
     result = run(*words)
     assert result.exit_code == 2
     assert result.stdout == ""
-    assert told in result.stderr
+    assert shown in result.stderr
 
 
-def test_adapters_are_told_of_with_what_trains(run: Run, reply: Reply) -> None:
+def test_a_summary_says_where_adapters_are_and_what_trains(run: Run, reply: Reply) -> None:
     words = ("lora", "resnet18", "--rank", "4", "--targets", "layer4", "--weights", "none")
     made = reply(*words)
     assert made["trainable_after"] < made["trainable_before"]
-    told = run(*words).stdout
-    assert "LoRA adapters of rank 4 beside 5 layers" in told
+    shown = run(*words).stdout
+    assert "LoRA adapters of rank 4 beside 5 layers" in shown
     assert reply("undo", made["model"]["id"])["model"]["id"] == made["model"]["parent_id"]

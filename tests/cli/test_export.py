@@ -26,8 +26,8 @@ def test_the_zoo_is_searched_by_words_and_bounds(run: Run, reply: Reply) -> None
     names = [entry["name"] for entry in found["entries"]]
     assert "resnet18" in names
     assert "resnet50" not in names
-    told = run("models", "resnet18").stdout
-    row = next(line for line in told.splitlines() if line.split()[:1] == ["resnet18"])
+    shown = run("models", "resnet18").stdout
+    row = next(line for line in shown.splitlines() if line.split()[:1] == ["resnet18"])
     assert row.split()[:6] == ["resnet18", "classification", "11.7M", "3.63G", "69.8", "224"]
 
 
@@ -65,8 +65,8 @@ def test_the_zoo_says_which_weights_are_on_disk(
     assert here["mobilenet_v2"] == ["IMAGENET1K_V1"]
     assert here["timm/resnet18"] == ["a1_in1k"]
     assert "resnet50" not in here
-    told = run("models", "mobilenet_v2").stdout.splitlines()
-    row = next(line for line in told if line.split()[:1] == ["mobilenet_v2"])
+    shown = run("models", "mobilenet_v2").stdout.splitlines()
+    row = next(line for line in shown if line.split()[:1] == ["mobilenet_v2"])
     assert row.split()[-1] == "IMAGENET1K_V1"
 
 
@@ -99,8 +99,8 @@ def test_a_model_is_exported_whole(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     result = run("export", "resnet18", "-o", str(file), "--weights", "none", "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert told == {"file": str(file), "format": "safetensors", "bytes": file.stat().st_size}
+    shown = json.loads(result.stdout)
+    assert shown == {"file": str(file), "format": "safetensors", "bytes": file.stat().st_size}
     from safetensors import safe_open
 
     with safe_open(str(file), "pt") as tensors:

@@ -101,7 +101,7 @@ def test_errors_are_in_the_language_of_the_environment(run: Run, nobody: str) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "shown"),
     [
         (["retarget", "resnet18", "--init", "class_means"], "必须同时给出"),
         (["retarget", "resnet18"], "请说明类别数"),
@@ -111,12 +111,12 @@ def test_errors_are_in_the_language_of_the_environment(run: Run, nobody: str) ->
         (["export", "resnet18", "-o", "model.bin"], "请说明格式"),
     ],
 )
-def test_options_that_do_not_fit_are_told_in_chinese_too(
-    run: Run, state: Path, words: list[str], told: str
+def test_options_that_do_not_fit_are_reported_in_chinese_too(
+    run: Run, state: Path, words: list[str], shown: str
 ) -> None:
     result = run("--language", "zh", *words)
     assert result.exit_code == 2, result.output
-    assert told in result.stderr
+    assert shown in result.stderr
 
 
 def test_a_language_that_netgraft_does_not_speak_is_a_usage_error(run: Run) -> None:

@@ -46,7 +46,7 @@ def test_a_file_is_shown_and_edited_like_a_name(run: Run, reply: Reply, folder: 
     assert "squeezenet1_1" in run("show", "./best.pth").stderr
 
 
-def test_what_a_user_must_be_told_is_told_in_chinese(run: Run, folder: Path) -> None:
+def test_notices_are_shown_in_chinese(run: Run, folder: Path) -> None:
     assert "结构" in run("show", "./best.pth", "--language", "zh").stderr
     assert "结构" not in run("show", "./best.pth", "--language", "en").stderr
 
@@ -82,7 +82,7 @@ def test_a_sentence_shows_a_file(run: Run, folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(folder))
     settings.cache_clear()
     with serving("models", "graphs", "surgery", "agent") as address:
-        told = run("do", "show ./net.onnx, then show ./best.pth", "--server", address)
-    assert told.exit_code == 0, told.output
-    assert "net.onnx" in told.output
-    assert "squeezenet1_1" in told.output
+        output = run("do", "show ./net.onnx, then show ./best.pth", "--server", address)
+    assert output.exit_code == 0, output.output
+    assert "net.onnx" in output.output
+    assert "squeezenet1_1" in output.output

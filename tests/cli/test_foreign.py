@@ -94,15 +94,15 @@ def both(run: Run, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     forget()
 
 
-def without_times(told: Any) -> Any:
+def without_times(shown: Any) -> Any:
     """A reply without what differs from one call to the next; of an error, its reason."""
-    if isinstance(told, list):
-        return [without_times(item) for item in told]
-    if not isinstance(told, dict):
-        return told
-    if set(told) == {"error"}:
-        return told["error"]["reason"]
-    return {key: without_times(value) for key, value in told.items() if key not in TIMES}
+    if isinstance(shown, list):
+        return [without_times(item) for item in shown]
+    if not isinstance(shown, dict):
+        return shown
+    if set(shown) == {"error"}:
+        return shown["error"]["reason"]
+    return {key: without_times(value) for key, value in shown.items() if key not in TIMES}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_plan_in_a_foreign_folder_is_carried_out_as_without_a_server(both: Bot
     sentence = "show ./net.pth, retarget it to 3 classes"
     served, alone = both("do", sentence, "--conversation", "mine")
     assert served[0] == alone[0] == 0
-    finished = [[line for line in told[1] if "finished" in line] for told in (served, alone)]
+    finished = [[line for line in shown[1] if "finished" in line] for shown in (served, alone)]
     assert finished[0] == finished[1]
     assert [line["finished"]["index"] for line in finished[0]] == [1, 2]
 
@@ -203,5 +203,6 @@ def test_what_the_server_may_read_is_neither_sent_nor_copied(
     Path("deep", "net.pth").write_bytes((place.mine / "net.pth").read_bytes())
     monkeypatch.chdir("deep")
     environment = {"NETGRAFT_STATE": str(place.served)}
-    told = run("do", "show ./net.pth", "--json", env=environment).stdout.splitlines()
-    assert json.loads(told[1])["started"]["step"]["show"]["model"] == str(Path("net.pth").resolve())
+    shown = run("do", "show ./net.pth", "--json", env=environment).stdout.splitlines()
+    started = json.loads(shown[1])["started"]
+    assert started["step"]["show"]["model"] == str(Path("net.pth").resolve())

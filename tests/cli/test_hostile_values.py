@@ -280,23 +280,23 @@ def test_every_rpc_and_every_step_has_a_sound_example(door: Door) -> None:
 @pytest.mark.parametrize("name", REQUESTS)
 def test_no_value_of_a_request_is_the_servers_fault(door: Door, name: str) -> None:
     _, method = METHODS[name]
-    told = answers(door, name, places(method.input_type))
-    assert told, "every request has a field"
-    assert {str(place): code for place, code in told.items() if code in OURS} == {}
-    enums = {code for place, code in told.items() if place.kind == FieldDescriptor.TYPE_ENUM}
+    shown = answers(door, name, places(method.input_type))
+    assert shown, "every request has a field"
+    assert {str(place): code for place, code in shown.items() if code in OURS} == {}
+    enums = {code for place, code in shown.items() if place.kind == FieldDescriptor.TYPE_ENUM}
     assert enums <= {"INVALID_ARGUMENT"}, "a number that names nothing is no default"
 
 
 @pytest.mark.parametrize("action", STEPS)
 def test_no_value_of_a_step_is_the_servers_fault(door: Door, action: str) -> None:
     step = agent_pb2.Step.DESCRIPTOR.fields_by_name[action].message_type
-    told: dict[str, str] = {}
+    shown: dict[str, str] = {}
     for place in places(step):
         request = agent_pb2.RunRequest(steps=[door.sound(agent_pb2.Step, {action: STEPS[action]})])
         put(getattr(request.steps[0], action), place)
-        told[str(place)] = _run(door, request)
-    assert told
-    assert {place: code for place, code in told.items() if code in OURS} == {}
+        shown[str(place)] = _run(door, request)
+    assert shown
+    assert {place: code for place, code in shown.items() if code in OURS} == {}
 
 
 def _run(door: Door, request: agent_pb2.RunRequest) -> str:
@@ -311,7 +311,7 @@ def _run(door: Door, request: agent_pb2.RunRequest) -> str:
 
 
 @pytest.mark.parametrize("state", ["resting", "RUNNING", "done ", "运行中", "unspecified"])
-def test_a_state_that_is_none_is_told_with_those_there_are(door: Door, state: str) -> None:
+def test_an_unknown_state_is_refused_with_the_known_ones(door: Door, state: str) -> None:
     step = agent_pb2.Step(list_jobs=agent_pb2.ListJobsStep(state=state))
     [_, last] = door.client.agent.Run(agent_pb2.RunRequest(steps=[step]))
     assert last.failed.reason == "INVALID_VALUE"

@@ -10,7 +10,7 @@ from netgraft.errors import WouldOverwrite
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "shown"),
     [
         (0, "0"),
         (999, "999"),
@@ -20,22 +20,22 @@ from netgraft.errors import WouldOverwrite
         (4 * 10**9, "4G"),
     ],
 )
-def test_counts_have_three_digits(number: int, told: str) -> None:
-    assert output.count(number) == told
+def test_counts_have_three_digits(number: int, shown: str) -> None:
+    assert output.count(number) == shown
 
 
 @pytest.mark.parametrize(
-    ("number", "told"), [(12, "12 B"), (102_502_400, "103 MB"), (1_234, "1.23 kB")]
+    ("number", "shown"), [(12, "12 B"), (102_502_400, "103 MB"), (1_234, "1.23 kB")]
 )
-def test_sizes_are_in_bytes(number: int, told: str) -> None:
-    assert output.size(number) == told
+def test_sizes_are_in_bytes(number: int, shown: str) -> None:
+    assert output.size(number) == shown
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(0.04, "0.0 s"), (59.6, "59.6 s"), (65, "1:05"), (7384, "2:03:04")]
+    ("seconds", "shown"), [(0.04, "0.0 s"), (59.6, "59.6 s"), (65, "1:05"), (7384, "2:03:04")]
 )
-def test_durations_are_read_at_a_glance(seconds: float, told: str) -> None:
-    assert output.duration(seconds) == told
+def test_durations_are_read_at_a_glance(seconds: float, shown: str) -> None:
+    assert output.duration(seconds) == shown
 
 
 def test_a_file_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
@@ -48,14 +48,14 @@ def test_a_file_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_folder_that_is_not_there_is_told_by_the_name_that_was_given(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported_by_the_name_that_was_given(tmp_path: Path) -> None:
     file = tmp_path / "out" / "model.onnx"
     with pytest.raises(FileNotFoundError) as raised, export.writing(file):
         pass
     assert raised.value.filename == str(file)
 
 
-def test_a_file_is_not_overwritten_unless_told_to(tmp_path: Path) -> None:
+def test_a_file_is_overwritten_only_on_request(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     export.refuse_overwriting(file, force=False)
     file.touch()

@@ -32,9 +32,9 @@ def lines(output: str) -> list[dict[str, object]]:
 
 
 def test_plan_says_what_a_sentence_becomes(run: Run) -> None:
-    told = json.loads(run("plan", TRAIN, "--json").stdout)
-    assert told["kind"] == "plan"
-    assert [list(step) for step in told["steps"]] == [["retarget"], ["finetune"]]
+    shown = json.loads(run("plan", TRAIN, "--json").stdout)
+    assert shown["kind"] == "plan"
+    assert [list(step) for step in shown["steps"]] == [["retarget"], ["finetune"]]
     card = run("plan", TRAIN).stdout.splitlines()
     assert card[0] == "  1. retarget · model resnet18 · classes 10"
     assert card[1].endswith("(asks consent)")
@@ -59,7 +59,7 @@ def test_a_batch_gives_a_reply_for_each_line(run: Run, tmp_path: Path) -> None:
     assert (second["id"], second["reply"]["kind"]) == (2, "answer")  # type: ignore[index]
 
 
-def test_a_batch_line_that_is_none_is_named(run: Run) -> None:
+def test_an_invalid_batch_line_is_named(run: Run) -> None:
     result = run("plan", "--batch", "-", input='{"id": 1, "turns": ["hello"]}\n{"id": 2}\n')
     assert result.exit_code == failure.FAILED
     assert "line 2" in result.stderr
@@ -176,11 +176,11 @@ def test_on_a_terminal_consent_is_asked_and_no_is_the_default(address: str, type
 
 
 def test_without_a_server_a_plan_is_carried_out_in_this_process(run: Run, state: Path) -> None:
-    told = run("do", "show resnet18, " + EDIT, "--weights", "none")
-    assert told.exit_code == 0, told.output
-    assert "fc: Linear(512 → 1000) → Linear(512 → 10)" in told.stdout
-    assert " -o graph.html" in told.stdout, "how to see it where there is no page"
-    assert "http" not in told.stdout
+    shown = run("do", "show resnet18, " + EDIT, "--weights", "none")
+    assert shown.exit_code == 0, shown.output
+    assert "fc: Linear(512 → 1000) → Linear(512 → 10)" in shown.stdout
+    assert " -o graph.html" in shown.stdout, "how to see it where there is no page"
+    assert "http" not in shown.stdout
     events = lines(run("do", "inspect resnet18, list my jobs", "--json").stdout)[1:]
     assert [next(iter(event)) for event in events] == ["started", "finished"] * 2
 

@@ -27,7 +27,7 @@ PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 
 
 class Server:
-    """Serves one file's bytes under every path, or several by name; can be told to break off."""
+    """Serves one file's bytes under every path, or several by name; breaks off on request."""
 
     def __init__(self, content: bytes | dict[str, bytes]) -> None:
         self.content = content
@@ -144,7 +144,7 @@ def server(
     return started
 
 
-def told(run: Run, *words: str) -> list[dict[str, Any]]:
+def output(run: Run, *words: str) -> list[dict[str, Any]]:
     result = run("prefetch", *words, "--json")
     assert result.exit_code == 0, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]
@@ -154,7 +154,7 @@ def test_a_download_that_breaks_goes_on_where_it_broke(
     run: Run, server: Server, folder: Path, weights: bytes
 ) -> None:
     server.cuts = 1
-    lines = told(run, MODEL)
+    lines = output(run, MODEL)
     assert lines[-1] == {
         "base": "torchvision/mobilenet_v2@IMAGENET1K_V1",
         "file": FILE,
@@ -181,7 +181,7 @@ def test_a_later_call_goes_on_from_what_an_earlier_one_got(
 ) -> None:
     folder.mkdir(parents=True)
     (folder / f".{FILE}.part").write_bytes(weights[:1_000_000])
-    lines = told(run, MODEL)
+    lines = output(run, MODEL)
     assert server.ranges == ["bytes=1000000-"]
     assert lines[0]["resumed_bytes"] == 1_000_000
     assert (folder / FILE).read_bytes() == weights
@@ -192,7 +192,7 @@ def test_pieces_that_do_not_fit_together_are_thrown_away(
 ) -> None:
     folder.mkdir(parents=True)
     (folder / f".{FILE}.part").write_bytes(b"another version" * 1000)
-    told(run, MODEL)
+    output(run, MODEL)
     assert server.ranges == ["bytes=15000-", ""]
     assert (folder / FILE).read_bytes() == weights
 
@@ -255,7 +255,7 @@ def test_the_usual_variables_name_the_proxy(
     monkeypatch.setenv("HTTP_PROXY", server.url)
     monkeypatch.setenv("http_proxy", server.url)
     mirror("http://weights.invalid/torch")
-    told(run, MODEL)
+    output(run, MODEL)
     assert server.asked[0][1] == f"http://weights.invalid/torch/models/{FILE}"
 
 
@@ -264,7 +264,7 @@ def test_a_server_brings_weights_to_its_own_disk(
 ) -> None:
     server.cuts = 1
     with serving("models") as address:
-        lines = told(run, MODEL, "--server", address)
+        lines = output(run, MODEL, "--server", address)
         assert lines[-1]["done_bytes"] == lines[-1]["total_bytes"]
         assert (folder / FILE).is_file()
         server.status = 404
@@ -339,7 +339,7 @@ def test_a_model_of_the_hub_is_fetched_listed_and_then_needs_no_network(
         assert entry["params"] == sum(value.numel() for value in tensors.values())
 
 
-def test_what_the_hub_does_not_have_is_told_without_a_path_of_this_machine(
+def test_an_error_of_the_hub_shows_no_path_of_this_machine(
     serve: Callable[[dict[str, bytes]], Server], folder: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("transformers")

@@ -79,7 +79,7 @@ def test_without_a_terminal_a_job_is_a_few_lines() -> None:
     ]
 
 
-def test_steps_are_told_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_are_reported_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     out, text = paper()
     clock = iter([0.0, 4.0, 11.0, 12.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
@@ -101,7 +101,7 @@ def test_on_a_terminal_a_job_is_a_bar_with_loss_and_images_per_second() -> None:
 
 
 def story() -> list[agent_pb2.RunEvent]:
-    """What the agent tells of: show, retarget, fine-tune."""
+    """The events of the agent's run: show, retarget, fine-tune."""
     show = agent_pb2.Step(show=agent_pb2.ShowStep(model="resnet18"))
     edit = surgery_pb2.EditReply(model=models_pb2.Model(id="b" * 64))
     grafted = "fc: Linear(512 → 1000) → Linear(512 → 10)\nrandom weights: no network"
@@ -131,7 +131,7 @@ def story() -> list[agent_pb2.RunEvent]:
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_plan_is_told_step_by_step(terminal: bool) -> None:
+def test_a_plan_is_reported_step_by_step(terminal: bool) -> None:
     out, text = paper(terminal=terminal)
     outcome = tell(story(), PlainTelling(out, lambda page: f"http://here{page}"))
     shown = text.getvalue()
@@ -151,7 +151,7 @@ def test_a_plan_is_told_step_by_step(terminal: bool) -> None:
     assert outcome.job.result_model == outcome.model_id == "c" * 64
 
 
-def test_a_failed_step_is_told_and_kept() -> None:
+def test_a_failed_step_is_reported_and_kept() -> None:
     out, text = paper()
     failed = agent_pb2.StepFailed(index=1, reason="UNKNOWN_MODEL", message="There is no model.")
     outcome = tell([agent_pb2.RunEvent(failed=failed)], PlainTelling(out, str))

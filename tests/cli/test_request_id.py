@@ -77,7 +77,7 @@ def ten(client: Client) -> str:
     return client.surgery.RetargetModel(request).model.id
 
 
-def wish(model: str, request_id: str = "", epochs: int = 1) -> tuning_pb2.StartTuningRequest:
+def request_of(model: str, request_id: str = "", epochs: int = 1) -> tuning_pb2.StartTuningRequest:
     spec = tuning_pb2.TuningSpec(model=model, data="digits", epochs=epochs)
     return tuning_pb2.StartTuningRequest(spec=spec, request_id=request_id)
 
@@ -95,11 +95,11 @@ def age(seconds: float) -> None:
 
 
 def test_the_same_call_again_gives_the_same_job(client: Client, cluster: Cluster, ten: str) -> None:
-    first = client.tuning.StartTuning(wish(ten, "again"))
+    first = client.tuning.StartTuning(request_of(ten, "again"))
     cluster.end(first.id)
-    second = client.tuning.StartTuning(wish(ten, "again"))
+    second = client.tuning.StartTuning(request_of(ten, "again"))
     assert second.id == first.id
-    assert second.state == tuning_pb2.JOB_STATE_SUCCEEDED, "the job is told as it stands now"
+    assert second.state == tuning_pb2.JOB_STATE_SUCCEEDED, "the job is reported as it is now"
     assert (made(), cluster.submitted) == (1, [first.id])
 
 
@@ -107,7 +107,9 @@ def test_the_same_call_many_times_at_once_makes_one_job(
     client: Client, cluster: Cluster, ten: str
 ) -> None:
     with ThreadPoolExecutor(8) as pool:
-        jobs = set(pool.map(lambda _: client.tuning.StartTuning(wish(ten, "at once")).id, range(8)))
+        jobs = set(
+            pool.map(lambda _: client.tuning.StartTuning(request_of(ten, "at once")).id, range(8))
+        )
     assert len(jobs) == made() == len(cluster.submitted) == 1
 
 
@@ -117,24 +119,24 @@ def test_two_servers_with_one_database_make_one_job(
     """As two replicas would: nothing but the database is shared."""
     servicers = [TuningServicer(None, cluster) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        jobs = set(pool.map(lambda one: one.StartTuning(wish(ten, "two")).id, servicers))
+        jobs = set(pool.map(lambda one: one.StartTuning(request_of(ten, "two")).id, servicers))
     assert len(jobs) == made() == 1
 
 
 def test_another_call_with_the_same_id_is_an_error(client: Client, ten: str) -> None:
-    client.tuning.StartTuning(wish(ten, "mine"))
+    client.tuning.StartTuning(request_of(ten, "mine"))
     with pytest.raises(RemoteError) as caught:
-        client.tuning.StartTuning(wish(ten, "mine", epochs=2))
+        client.tuning.StartTuning(request_of(ten, "mine", epochs=2))
     assert caught.value.kind is RequestIdReused
     assert caught.value.code == "INVALID_ARGUMENT"
     assert made() == 1
 
 
 def test_after_a_day_the_id_is_free_and_nothing_is_kept_of_it(client: Client, ten: str) -> None:
-    first = client.tuning.StartTuning(wish(ten, "daily"))
-    client.tuning.StartTuning(wish(ten, "other"))
+    first = client.tuning.StartTuning(request_of(ten, "daily"))
+    client.tuning.StartTuning(request_of(ten, "other"))
     age(DAY + 1)
-    second = client.tuning.StartTuning(wish(ten, "daily", epochs=2))
+    second = client.tuning.StartTuning(request_of(ten, "daily", epochs=2))
     assert second.id != first.id
     with default_store().session() as session:
         assert list(session.scalars(select(RequestRow.id))) == ["daily"]
@@ -142,12 +144,12 @@ def test_after_a_day_the_id_is_free_and_nothing_is_kept_of_it(client: Client, te
 
 def test_a_call_that_was_refused_leaves_its_id_free(client: Client, ten: str) -> None:
     with pytest.raises(RemoteError):
-        client.tuning.StartTuning(wish("resnet500", "free"))
-    assert client.tuning.StartTuning(wish(ten, "free")).id
+        client.tuning.StartTuning(request_of("resnet500", "free"))
+    assert client.tuning.StartTuning(request_of(ten, "free")).id
 
 
 def test_without_an_id_every_call_is_a_new_one(client: Client, ten: str) -> None:
-    request = wish(ten)
+    request = request_of(ten)
     first, second = client.tuning.StartTuning(request), client.tuning.StartTuning(request)
     assert first.id != second.id
     assert request.request_id == "", "what the caller passed in is not changed"
@@ -159,12 +161,12 @@ def test_without_an_id_every_call_is_a_new_one(client: Client, ten: str) -> None
 @pytest.mark.parametrize("identity", ["x" * 65, "two\nlines", "\0"])
 def test_an_id_that_nobody_could_read_is_refused(client: Client, ten: str, identity: str) -> None:
     with pytest.raises(RemoteError) as caught:
-        client.tuning.StartTuning(wish(ten, identity))
+        client.tuning.StartTuning(request_of(ten, identity))
     assert (caught.value.reason, caught.value.code) == ("INVALID_VALUE", "INVALID_ARGUMENT")
 
 
 def test_a_job_is_resumed_once(client: Client, cluster: Cluster, ten: str) -> None:
-    job = client.tuning.StartTuning(wish(ten))
+    job = client.tuning.StartTuning(request_of(ten))
     Jobs(default_store()).end(job.id, State.CANCELLED)
     again = tuning_pb2.ResumeJobRequest(id=job.id, request_id="on")
     with ThreadPoolExecutor(4) as pool:
@@ -190,7 +192,7 @@ def test_a_call_whose_answer_was_lost_is_sent_again_and_makes_one_job(
 
     monkeypatch.setattr(TuningServicer, "StartTuning", losing)
     with Wire(client.address) as wire, Client(wire.address) as far:
-        job = far.tuning.StartTuning(wish(ten))
+        job = far.tuning.StartTuning(request_of(ten))
     assert len(calls) == 2
     assert len(set(calls)) == made() == 1
     assert job.id == Jobs(default_store()).newest()[0].id
@@ -251,7 +253,7 @@ def broken_after(client: Client) -> Callable[..., list[agent_pb2.RunEvent]]:
     return run
 
 
-def test_a_plan_that_was_carried_out_is_told_again(client: Client, cluster: Cluster) -> None:
+def test_a_plan_that_was_carried_out_is_reported_again(client: Client, cluster: Cluster) -> None:
     request = plan(client, retarget(10), FINETUNE)
     thread = ending(cluster)
     first = durable(client.agent.Run(request))
@@ -272,7 +274,7 @@ def test_a_plan_that_broke_off_goes_on_with_its_job(
     seen = [next(again) for _ in before]
     cluster.end(cluster.submitted[0])
     seen += durable(again)
-    assert seen[: len(before)] == before, "what happened before is told again"
+    assert seen[: len(before)] == before, "what happened before is reported again"
     assert [event.WhichOneof("event") for event in seen] == ["started", "finished"] * 2
     assert seen[-1].finished.job.id == cluster.submitted[0]
     assert made() == 1
@@ -282,9 +284,9 @@ def test_the_same_plan_twice_at_once_is_carried_out_once(client: Client, cluster
     request = plan(client, retarget(10), FINETUNE)
     thread = ending(cluster)
     with ThreadPoolExecutor(3) as pool:
-        told = list(pool.map(lambda _: durable(client.agent.Run(request)), range(3)))
+        shown = list(pool.map(lambda _: durable(client.agent.Run(request)), range(3)))
     thread.join()
-    assert told[0] == told[1] == told[2]
+    assert shown[0] == shown[1] == shown[2]
     assert (made(), len(cluster.submitted)) == (1, 1)
 
 
@@ -363,7 +365,7 @@ def test_a_run_older_than_a_day_that_still_goes_on_is_remembered(
     while not next(running).HasField("progress"):
         pass
     age(DAY + 1)
-    client.tuning.StartTuning(wish(ten, "sweeps"))
+    client.tuning.StartTuning(request_of(ten, "sweeps"))
     with default_store().session() as session:
         assert session.get(RequestRow, _key(session, "run")) is not None
     cluster.end(cluster.submitted[0])
@@ -417,7 +419,7 @@ def test_a_run_whose_record_was_taken_over_goes_on_as_one_who_reads_it(
 def test_a_cancel_that_may_have_been_carried_out_before_is_no_error(
     client: Client, ten: str, begun: bool
 ) -> None:
-    job = client.tuning.StartTuning(wish(ten))
+    job = client.tuning.StartTuning(request_of(ten))
     request = plan(client, agent_pb2.Step(cancel=agent_pb2.JobStep(job=job.id)))
     if begun:  # as by a process that was killed between the cancel and the next event
         call = requests.asked("Run", request, client.token)

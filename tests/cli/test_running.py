@@ -35,9 +35,9 @@ def change(file: Path, **values: Any) -> None:
 
 def test_what_runs_says_where_it_answers_for_its_owner_only(file: Path) -> None:
     token = settings().make_token()
-    told = json.loads(file.read_text())
-    assert (told["address"], told["pid"]) == (NOBODY, os.getpid())
-    assert told["roots"] == [str(Path.cwd().resolve())]
+    shown = json.loads(file.read_text())
+    assert (shown["address"], shown["pid"]) == (NOBODY, os.getpid())
+    assert shown["roots"] == [str(Path.cwd().resolve())]
     assert file.stat().st_mode & 0o777 == 0o600
     assert token not in file.read_text()
     assert [path.name for path in file.parent.iterdir() if path.name.startswith(".")] == []

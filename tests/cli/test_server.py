@@ -125,9 +125,9 @@ def test_a_link_logs_in_by_a_code_and_holds_no_token(run: Run, state: Path) -> N
     link = run("token", "--link").stdout.strip()
     assert link.startswith("http://127.0.0.1:7860/?code=")
     assert (state / "token").read_text().strip() not in link
-    told = json.loads(run("token", "--link", "--json").stdout)
-    assert told["login_url"] != link
-    assert codes.spend(told["login_url"].partition("code=")[2])
+    shown = json.loads(run("token", "--link", "--json").stdout)
+    assert shown["login_url"] != link
+    assert codes.spend(shown["login_url"].partition("code=")[2])
 
 
 @pytest.mark.parametrize("words", [[], ["--json"]])
@@ -139,6 +139,6 @@ def test_up_prints_a_link_and_not_the_token(
     endpoints = app.Endpoints("127.0.0.1:9000", "http://127.0.0.1:7860")
     monkeypatch.setattr(app, "check_ports", lambda **_: None)
     monkeypatch.setattr(app, "up", lambda *, ready, web: ready(endpoints))
-    told = CliRunner().invoke(main, ["up", *words]).output
-    assert "http://127.0.0.1:7860/?code=" in told
-    assert settings().read_token() not in told
+    shown = CliRunner().invoke(main, ["up", *words]).output
+    assert "http://127.0.0.1:7860/?code=" in shown
+    assert settings().read_token() not in shown

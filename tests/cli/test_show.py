@@ -21,10 +21,10 @@ def test_show_says_what_the_graph_holds_and_how_to_see_it(run: Run) -> None:
     assert "netgraft show MODEL -o graph.html" in result.stdout
 
 
-def test_what_a_name_starts_from_is_told_in_the_language_asked_for(run: Run, state: Path) -> None:
+def test_the_starting_weights_are_stated_in_the_language_asked_for(run: Run, state: Path) -> None:
     words = ["inspect", "squeezenet1_1", "--weights", "none"]
-    told = run(*words, "--language", "zh").stderr
-    assert told == "! squeezenet1_1 从随机权重开始。\n"
+    output = run(*words, "--language", "zh").stderr
+    assert output == "! squeezenet1_1 从随机权重开始。\n"
     # Stored above, and read in the other language.
     assert run(*words).stderr == "! squeezenet1_1 starts from random weights.\n"
 
@@ -90,8 +90,8 @@ def test_diff_says_what_an_edit_changed(run: Run, reply: Reply) -> None:
     found = reply("diff", "resnet18", edited)
     assert [item["path"] for item in found["differences"]] == ["fc"]
     assert found["differences"][0]["kind"] == "KIND_CHANGED"
-    told = run("diff", "resnet18", edited).stdout.splitlines()
-    row = next(line for line in told if line.split()[:1] == ["fc"])
+    output = run("diff", "resnet18", edited).stdout.splitlines()
+    row = next(line for line in output if line.split()[:1] == ["fc"])
     assert "Linear(512 → 1000)" in row
     assert "Linear(512 → 10)" in row
     assert "No difference." in run("diff", "resnet18", "resnet18").stdout

@@ -38,11 +38,11 @@ def elsewhere(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def test_a_file_is_sent_and_named_by_an_id(run: Run, reply: Reply, file: Path) -> None:
-    told = run("upload", str(file)).stdout
+    shown = run("upload", str(file)).stdout
     done = reply("upload", str(file))
     assert done["received_bytes"] == file.stat().st_size
-    assert told.startswith(f"{done['model']['id']}  net.pth\n")
-    assert f"netgraft show {done['model']['id'][:12]}" in told
+    assert shown.startswith(f"{done['model']['id']}  net.pth\n")
+    assert f"netgraft show {done['model']['id'][:12]}" in shown
     assert reply("retarget", done["model"]["id"], "--classes", "3")["heads"][0]["before"] == 12
 
 

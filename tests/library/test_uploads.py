@@ -55,7 +55,7 @@ def network() -> bytes:
 def parts(
     data: bytes, name: str = "net.pth", *, offset: int = 0, **said: object
 ) -> Iterator[models_pb2.UploadFileRequest]:
-    """The messages that send bytes from an offset on, but for what `said` says otherwise."""
+    """The messages that send bytes from an offset on, except where `said` says otherwise."""
     values = {"sha256": digest(data), "size": len(data), "name": name, "offset": offset} | said
     yield models_pb2.UploadFileRequest(header=models_pb2.UploadHeader(**values))  # type: ignore[arg-type]
     for at in range(offset, len(data), 300_000):
@@ -194,7 +194,7 @@ def test_what_differs_from_what_was_announced_is_thrown_away(
     assert not left(models)
 
 
-def test_the_limit_is_told_before_a_byte_is_taken(models: ModelsServicer) -> None:
+def test_the_limit_is_reported_before_a_byte_is_sent(models: ModelsServicer) -> None:
     def stream() -> Iterator[models_pb2.UploadFileRequest]:
         yield next(parts(b"x", size=60 * 2**20 + 1))
         pytest.fail("bytes were asked for")
@@ -226,7 +226,7 @@ def test_bytes_without_a_header_are_refused(models: ModelsServicer) -> None:
             models.UploadFile(stream)
 
 
-def test_what_nobody_goes_on_with_for_a_week_is_thrown_away(
+def test_an_upload_that_is_not_continued_for_a_week_is_removed(
     models: ModelsServicer, network: bytes
 ) -> None:
     for name in (b"older", b"newer"):
@@ -241,7 +241,7 @@ def test_what_nobody_goes_on_with_for_a_week_is_thrown_away(
     assert kept == {digest(b"newer" + network)}
 
 
-def test_a_client_begins_anew_where_what_was_there_is_of_another_file(
+def test_a_client_starts_over_where_the_server_has_part_of_another_file(
     models: ModelsServicer, network: bytes, tmp_path: Path
 ) -> None:
     with pytest.raises(UploadIncomplete):
@@ -251,11 +251,11 @@ def test_a_client_begins_anew_where_what_was_there_is_of_another_file(
     done = send(models, tmp_path / "net.pth", progress=lambda at, _: seen.append(at))  # type: ignore[arg-type]
     assert done.model.id
     assert seen[0] == 1_500_000
-    assert 0 in seen, "begun anew"
+    assert 0 in seen, "started over"
     assert seen[-1] == len(network)
 
 
-def test_what_nobody_finishes_makes_room_for_others(
+def test_unfinished_uploads_give_way_to_others(
     models: ModelsServicer, network: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "BEGUN", 0.05)

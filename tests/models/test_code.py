@@ -31,10 +31,10 @@ model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True)
 model.eval()
 """
 
-Edit = Callable[["House", str], str]
+Edit = Callable[["Services", str], str]
 
 
-class House:
+class Services:
     """Models and edits in a store, by the services' own rpcs."""
 
     def __init__(self, folder: Path) -> None:
@@ -56,43 +56,43 @@ class House:
 
 def retarget(classes: int) -> Edit:
     request = surgery_pb2.RetargetModelRequest
-    return lambda house, model: (
-        house.surgery.RetargetModel(request(model=model, classes=classes)).model.id
+    return lambda services, model: (
+        services.surgery.RetargetModel(request(model=model, classes=classes)).model.id
     )
 
 
 def freeze(*layers: str) -> Edit:
     request = surgery_pb2.FreezeLayersRequest
-    return lambda house, model: (
-        house.surgery.FreezeLayers(request(model=model, layers=layers)).model.id
+    return lambda services, model: (
+        services.surgery.FreezeLayers(request(model=model, layers=layers)).model.id
     )
 
 
 def unfreeze(*layers: str) -> Edit:
     request = surgery_pb2.UnfreezeLayersRequest
-    return lambda house, model: (
-        house.surgery.UnfreezeLayers(request(model=model, layers=layers)).model.id
+    return lambda services, model: (
+        services.surgery.UnfreezeLayers(request(model=model, layers=layers)).model.id
     )
 
 
 def replace(path: str, kind: str) -> Edit:
     request = surgery_pb2.ReplaceModuleRequest
-    return lambda house, model: (
-        house.surgery.ReplaceModule(request(model=model, path=path, type=kind)).model.id
+    return lambda services, model: (
+        services.surgery.ReplaceModule(request(model=model, path=path, type=kind)).model.id
     )
 
 
 def dropout(p: float) -> Edit:
     request = surgery_pb2.SetDropoutRequest
-    return lambda house, model: house.surgery.SetDropout(request(model=model, p=p)).model.id
+    return lambda services, model: services.surgery.SetDropout(request(model=model, p=p)).model.id
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     torch.set_num_threads(1)
-    house = House(tmp_path_factory.mktemp("code"))
-    yield house
-    house.store.engine.dispose()
+    services = Services(tmp_path_factory.mktemp("code"))
+    yield services
+    services.store.engine.dispose()
 
 
 def body(code: str) -> str:
@@ -103,10 +103,10 @@ def body(code: str) -> str:
     return "\n".join(lines[first:]).strip()
 
 
-def test_the_whole_file_for_a_plain_head_is_what_a_tutorial_has(house: House) -> None:
-    model = house.made("resnet50@none", retarget(100))
+def test_the_whole_file_for_a_plain_head_is_what_a_tutorial_has(services: Services) -> None:
+    model = services.made("resnet50@none", retarget(100))
     assert (
-        house.code(model)
+        services.code(model)
         == f'''"""resnet50 · random weights · 100 classes
 
 Rebuilt from netgraft recipe {model}.
@@ -193,14 +193,14 @@ model.num_classes = 4""",
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_the_code_makes_the_very_same_model(house: House, tmp_path: Path, name: str) -> None:
+def test_the_code_makes_the_very_same_model(services: Services, tmp_path: Path, name: str) -> None:
     reference, edits, text = PLAIN[name]
-    model = house.made(reference, *edits)
-    code = house.code(model)
+    model = services.made(reference, *edits)
+    code = services.code(model)
     assert body(code) == text.strip()
     assert ("def resize" in code) == ("resize(" in body(code))
-    recipe = get_recipe(house.store, model)
-    own = build(recipe, house.store).eval()
+    recipe = get_recipe(services.store, model)
+    own = build(recipe, services.store).eval()
     torch.save(own.state_dict(), tmp_path / "w.pth")
     (tmp_path / "rebuild.py").write_text(code)
     again: nn.Module = runpy.run_path(str(tmp_path / "rebuild.py"))["model"]
@@ -264,7 +264,7 @@ def test_a_place_is_the_module_of_its_path_however_it_is_called(path: str) -> No
     assert isinstance(model.get_submodule(path), nn.Identity)
 
 
-def test_a_layer_that_stands_in_two_places_is_not_made_anew() -> None:
+def test_a_layer_that_is_used_in_two_places_is_not_made_twice() -> None:
     model = Strange()
     assert layer(model, "one") is None
     assert layer(model, "listed") is None

@@ -236,7 +236,7 @@ def test_safetensors_of_a_timm_model_are_fitted(store: Store, root: Path) -> Non
     assert torch.equal(build(recipe, store).eval()(x_NCHW), model(x_NCHW))
 
 
-def test_a_structure_of_other_weights_is_told_from_the_names_own(
+def test_a_structure_of_other_weights_is_distinguished_from_the_names_own(
     store: Store, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """384 pixels, and so more positions."""
@@ -326,7 +326,7 @@ def test_other_formats_are_kept_as_they_are_and_only_shown(
 # Hostile files
 
 
-def test_a_state_dict_that_fits_nothing_is_told_the_nearest_and_what_it_lacks(
+def test_the_nearest_model_is_named_for_a_state_dict_that_fits_none(
     store: Store, root: Path
 ) -> None:
     state = torchvision.models.resnet18().state_dict()
@@ -410,7 +410,7 @@ def test_a_file_above_the_limit_is_refused(store: Store, root: Path) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 @pytest.mark.parametrize("kind", ["pth", "legacy.pth", "safetensors", "onnx", "keras", "pt"])
-def test_a_file_cut_short_is_told_as_such(
+def test_a_truncated_file_is_reported_as_such(
     store: Store, root: Path, kind: str, share: float
 ) -> None:
     whole = root / f"whole.{kind}"
@@ -499,7 +499,7 @@ def test_what_is_no_plain_file_is_refused_and_not_waited_for(store: Store, root:
             opened(store, name)
 
 
-def test_a_missing_file_is_told_with_where_to_look(store: Store, root: Path) -> None:
+def test_a_missing_file_is_reported_with_the_folders_searched(store: Store, root: Path) -> None:
     with pytest.raises(NoSuchFile, match="root"):
         opened(store, "./nothing.pth")
 

@@ -181,8 +181,8 @@ def test_classes_that_it_knows_by_name_keep_their_weights(surgery: SurgeryServic
 
 
 def test_pictures_are_prepared_as_the_folder_says(surgery: SurgeryServicer) -> None:
-    told = bases.preprocessing(opened(surgery, "./vit").base)
-    assert (told.size, told.mean, told.std) == (32, (0.5,) * 3, (0.25,) * 3)
+    shown = bases.preprocessing(opened(surgery, "./vit").base)
+    assert (shown.size, shown.mean, shown.std) == (32, (0.5,) * 3, (0.25,) * 3)
 
 
 def test_it_learns(surgery: SurgeryServicer) -> None:
@@ -374,12 +374,12 @@ def test_pixels_become_the_numbers_that_transformers_itself_makes_of_them(
     pixels = torch.randint(0, 256, (3, 32, 32), generator=torch.manual_seed(0), dtype=torch.uint8)
     wanted = processor(pixels, return_tensors="pt")["pixel_values"][0]
     folder = change(saved, tmp_path, json.loads(processor.to_json_string()))
-    taste = bases.preprocessing(opened(surgery, folder).base)
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (taste.mean, taste.std))
+    preprocessing = bases.preprocessing(opened(surgery, folder).base)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (preprocessing.mean, preprocessing.std))
     torch.testing.assert_close((pixels / 255 - mean) / std, wanted.float(), atol=1e-4, rtol=1e-4)
 
 
-def test_pictures_that_were_no_squares_are_told_of(
+def test_a_notice_says_that_pictures_were_not_square(
     saved: Path, surgery: SurgeryServicer, tmp_path: Path
 ) -> None:
     shutil.copytree(saved / "segformer", tmp_path / "wide")
@@ -458,7 +458,7 @@ def test_no_file_of_a_folder_leads_outside_it(
     assert not surgery.store.names("tensors")
 
 
-def test_without_transformers_one_is_told_what_to_install(
+def test_without_transformers_the_error_says_what_to_install(
     surgery: SurgeryServicer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = importlib.util.find_spec

@@ -53,7 +53,7 @@ for folder in map(pathlib.Path, sys.argv[2:]):
 """
 
 
-class House:
+class Services:
     """A store with edited models, and the services over it."""
 
     def __init__(self, folder: Path) -> None:
@@ -103,26 +103,26 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(
+def services(
     tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path
-) -> Iterator[House]:
-    house = House(tmp_path_factory.mktemp("house"))
-    checkpoints = house.folder / "torch" / "hub" / "checkpoints"
+) -> Iterator[Services]:
+    services = Services(tmp_path_factory.mktemp("services"))
+    checkpoints = services.folder / "torch" / "hub" / "checkpoints"
     checkpoints.mkdir(parents=True)
     for file in (torch_home_with_weights / "hub" / "checkpoints").iterdir():
         (checkpoints / file.name).symlink_to(file)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_HOME", str(house.folder / "torch"))
+        patch.setenv("TORCH_HOME", str(services.folder / "torch"))
         _pretend_pretrained(checkpoints)
         torch.set_num_threads(1)
-        edited = house.freeze(house.retarget("mobilenet_v2", 5, HOSTILE))
+        edited = services.freeze(services.retarget("mobilenet_v2", 5, HOSTILE))
         loss = surgery_pb2.SetLossRequest(model=edited, loss="focal")
-        house.ids["edited"] = house.surgery.SetLoss(loss).model.id
-        house.ids["tuned"] = house.tune(house.retarget("timm/test_resnet@none", 10))
-        house.ids["segments"] = house.retarget("lraspp_mobilenet_v3_large@none", 4)
-        house.ids["detects"] = house.retarget(DETECTOR, 3)
-        house.ids["appended"] = house.retarget("timm/test_vit@none", 7)
-        yield house
+        services.ids["edited"] = services.surgery.SetLoss(loss).model.id
+        services.ids["tuned"] = services.tune(services.retarget("timm/test_resnet@none", 10))
+        services.ids["segments"] = services.retarget("lraspp_mobilenet_v3_large@none", 4)
+        services.ids["detects"] = services.retarget(DETECTOR, 3)
+        services.ids["appended"] = services.retarget("timm/test_vit@none", 7)
+        yield services
 
 
 def _pretend_pretrained(checkpoints: Path) -> None:
@@ -133,15 +133,15 @@ def _pretend_pretrained(checkpoints: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def fresh(house: House) -> dict[str, dict[str, Any]]:
+def fresh(services: Services) -> dict[str, dict[str, Any]]:
     """What the printed code does in an interpreter that has no netgraft, by model."""
     folders = []
-    for name in house.ids:
-        code = house.export(name, "python")
+    for name in services.ids:
+        code = services.export(name, "python")
         folders.append(code.parent)
         code.rename(code.parent / "rebuild.py")
-        house.export(name, "state_dict")
-        torch.save(house.inputs(name, 2), code.parent / "inputs.pt")
+        services.export(name, "state_dict")
+        torch.save(services.inputs(name, 2), code.parent / "inputs.pt")
     packages = sysconfig.get_paths()["purelib"]
     command = [sys.executable, "-I", "-S", "-c", FRESH, packages, *folders]
     done = subprocess.run(command, capture_output=True, text=True, env={"PATH": ""}, check=False)
@@ -163,13 +163,13 @@ def same(a: Any, b: Any) -> bool:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_code_rebuilds_the_model_where_there_is_no_netgraft(
-    house: House, fresh: dict[str, dict[str, Any]], name: str
+    services: Services, fresh: dict[str, dict[str, Any]], name: str
 ) -> None:
-    expected = house.outputs(name, house.inputs(name, 2))
+    expected = services.outputs(name, services.inputs(name, 2))
     assert same(fresh[name]["out"], expected)
     if name == "detects":
         assert len(expected[0]["boxes"]), "equal because both are empty would say nothing"
-    own = build(get_recipe(house.store, house.ids[name]), house.store)
+    own = build(get_recipe(services.store, services.ids[name]), services.store)
     trains = [path for path, p in own.named_parameters() if p.requires_grad]
     assert fresh[name]["trains"] == trains
 
@@ -195,10 +195,10 @@ def test_the_loss_in_the_code_is_the_one_that_training_minimises(name: str) -> N
 
 
 @pytest.mark.parametrize("name", ["edited", "tuned", "segments", "detects"])
-def test_tensor_files_hold_every_tensor_of_the_model(house: House, name: str) -> None:
-    own = build(get_recipe(house.store, house.ids[name]), house.store).state_dict()
-    plain = torch.load(house.export(name, "state_dict"), weights_only=True)
-    for found in (plain, load_file(house.export(name, "safetensors"))):
+def test_tensor_files_hold_every_tensor_of_the_model(services: Services, name: str) -> None:
+    own = build(get_recipe(services.store, services.ids[name]), services.store).state_dict()
+    plain = torch.load(services.export(name, "state_dict"), weights_only=True)
+    for found in (plain, load_file(services.export(name, "safetensors"))):
         assert found.keys() == own.keys()
         assert all(torch.equal(found[key], own[key]) for key in own)
 
@@ -209,49 +209,51 @@ def leaves(out: Any) -> list[torch.Tensor]:
 
 @pytest.mark.parametrize("name", ["edited", "tuned", "segments"])
 @pytest.mark.parametrize("kind", ["pt2", "torchscript"])
-def test_a_program_of_torch_takes_any_batch(house: House, name: str, kind: str) -> None:
-    file = house.export(name, kind)
+def test_a_program_of_torch_takes_any_batch(services: Services, name: str, kind: str) -> None:
+    file = services.export(name, kind)
     program = torch.export.load(file).module() if kind == "pt2" else torch.jit.load(file)
     for batch in (1, 3):
-        inputs = house.inputs(name, batch)
+        inputs = services.inputs(name, batch)
         with torch.no_grad():
             found = leaves(program(*inputs))
-        for one, other in zip(found, leaves(house.outputs(name, inputs)), strict=True):
+        for one, other in zip(found, leaves(services.outputs(name, inputs)), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["edited", "tuned", "segments"])
-def test_onnx_takes_any_batch_and_computes_the_same(house: House, name: str) -> None:
-    session = onnxruntime.InferenceSession(house.export(name, "onnx"))
+def test_onnx_takes_any_batch_and_computes_the_same(services: Services, name: str) -> None:
+    session = onnxruntime.InferenceSession(services.export(name, "onnx"))
     for batch in (1, 3):
-        inputs = house.inputs(name, batch)
+        inputs = services.inputs(name, batch)
         feed = zip((part.name for part in session.get_inputs()), inputs, strict=True)
         found = session.run(None, {key: value.numpy() for key, value in feed})
-        for one, other in zip(found, leaves(house.outputs(name, inputs)), strict=True):
+        for one, other in zip(found, leaves(services.outputs(name, inputs)), strict=True):
             np.testing.assert_allclose(one, other.numpy(), atol=1e-4)
 
 
-def test_a_detector_as_torchscript_finds_as_many_boxes_as_there_are(house: House) -> None:
-    program = torch.jit.load(house.export("detects", "torchscript"))
+def test_a_detector_as_torchscript_finds_as_many_boxes_as_there_are(services: Services) -> None:
+    program = torch.jit.load(services.export("detects", "torchscript"))
     for batch in (1, 3):
-        (pictures,) = house.inputs("detects", batch)
+        (pictures,) = services.inputs("detects", batch)
         with torch.no_grad():
             _, found = program(pictures)
-        assert same(found, house.outputs("detects", (pictures,)))
+        assert same(found, services.outputs("detects", (pictures,)))
 
 
 @pytest.mark.parametrize("kind", ["pt2", "onnx"])
-def test_what_a_format_cannot_hold_is_said_in_a_sentence(house: House, kind: str) -> None:
-    with pytest.raises(DetectorFormat, match=f"the format {kind} cannot hold. Take python") as told:
-        house.export("detects", kind)
-    assert "请改用 python" in told.value.sentence("zh")
+def test_what_a_format_cannot_hold_is_said_in_a_sentence(services: Services, kind: str) -> None:
+    with pytest.raises(
+        DetectorFormat, match=f"the format {kind} cannot hold. Take python"
+    ) as shown:
+        services.export("detects", kind)
+    assert "请改用 python" in shown.value.sentence("zh")
     with pytest.raises(InvalidValue, match="torchscript, python, card"):
-        house.export("edited", "zip")
+        services.export("edited", "zip")
 
 
-def test_a_card_says_what_the_model_is_and_how_to_load_it(house: House) -> None:
-    text = house.export("tuned", "card").read_text()
-    recipe = get_recipe(house.store, house.ids["tuned"])
+def test_a_card_says_what_the_model_is_and_how_to_load_it(services: Services) -> None:
+    text = services.export("tuned", "card").read_text()
+    recipe = get_recipe(services.store, services.ids["tuned"])
     assert recipe.canonical() in text
     assert f"# {recipe.title}".replace("_", r"\_") in text
     for line in (
@@ -266,12 +268,12 @@ def test_a_card_says_what_the_model_is_and_how_to_load_it(house: House) -> None:
         assert line in text
     metrics = dict(recipe.metrics)
     assert f"| accuracy | {metrics['accuracy']:.6g} |" in text
-    parameters = sum(p.numel() for p in build(recipe, house.store, device="meta").parameters())
+    parameters = sum(p.numel() for p in build(recipe, services.store, device="meta").parameters())
     assert f"{parameters:,} parameters" in text
 
 
-def test_a_card_does_not_guess_a_licence_and_takes_names_as_text(house: House) -> None:
-    text = house.export("edited", "card").read_text()
+def test_a_card_does_not_guess_a_licence_and_takes_names_as_text(services: Services) -> None:
+    text = services.export("edited", "card").read_text()
     assert "Not stated by the library." in text
     assert "license:" not in text
     assert "- 1: 猫 \\| \\<b\\>\\`x\\`\\</b\\>" in text
@@ -280,19 +282,19 @@ def test_a_card_does_not_guess_a_licence_and_takes_names_as_text(house: House) -
     assert "0.602 GFLOPs a picture" in text
 
 
-def test_a_card_states_the_licence_that_the_library_knows(house: House) -> None:
+def test_a_card_states_the_licence_that_the_library_knows(services: Services) -> None:
     request = models_pb2.ResolveModelRequest(model="timm/resnet50@a1_in1k")
-    house.ids["licensed"] = house.models.ResolveModel(request).id
-    text = house.export("licensed", "card").read_text()
+    services.ids["licensed"] = services.models.ResolveModel(request).id
+    text = services.export("licensed", "card").read_text()
     assert 'license: "apache-2.0"' in text
     assert "<details><summary>1000 class names, by index</summary>" in text
     assert "- 0: tench" in text
 
 
 @pytest.mark.parametrize("kind", ["segments", "detects"])
-def test_a_card_knows_every_task(house: House, kind: str) -> None:
-    text = house.export(kind, "card").read_text()
-    found = task(get_recipe(house.store, house.ids[kind]).base)
+def test_a_card_knows_every_task(services: Services, kind: str) -> None:
+    text = services.export(kind, "card").read_text()
+    found = task(get_recipe(services.store, services.ids[kind]).base)
     assert f"{found.capitalize()}, " in text
     front = dict(line.split(": ", 1) for line in text.split("---")[1].strip().splitlines())
     hub = {"segmentation": "image-segmentation", "detection": "object-detection"}

@@ -222,7 +222,7 @@ def test_edits_are_applied_in_order_and_only_where_they_say(store: Store) -> Non
     assert build(recipe.parent.parent.parent, store)(torch.zeros(2, 3, 64, 64)).shape == (2, 1000)
 
 
-def test_weights_of_a_torn_download_are_told_as_damaged(
+def test_weights_of_a_broken_download_are_reported_as_damaged(
     store: Store, no_weights: None, tmp_path: Path
 ) -> None:
     folder = tmp_path / "torch" / "hub" / "checkpoints"

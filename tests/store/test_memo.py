@@ -133,7 +133,7 @@ def test_another_version_of_the_format_is_made_again_and_leaves_the_old_one(stor
     assert NUMBERS.find(elsewhere(store), KEY) == [1]
 
 
-def test_none_is_a_value_like_others(store: Store) -> None:
+def test_a_memo_keeps_none_like_other_values(store: Store) -> None:
     memo = Memo[None]("nothing", "json", "1", lambda v: json.dumps(v).encode(), json.loads)
     times = []
     for each in (store, store, elsewhere(store)):

@@ -72,7 +72,7 @@ def test_a_dropout_that_stands_there_already_is_set_and_not_doubled(
     assert (edit.layers, edit.dropouts) == (layers, dropouts)
 
 
-def test_said_again_it_is_set_anew_and_undone_it_is_gone(surgery: SurgeryServicer) -> None:
+def test_setting_it_again_replaces_it_and_undoing_removes_it(surgery: SurgeryServicer) -> None:
     first = dropped(surgery, 0.4)
     assert dropped(surgery, 0.4).model.id == first.model.id
     second = dropped(surgery, 0.1, first.model.id)

@@ -49,7 +49,7 @@ def every(recipe: Recipe, anatomies: Anatomies) -> set[str]:
         ),
     ],
 )
-def test_backbone_is_all_but_the_layers_that_tell_classes_apart(
+def test_backbone_is_everything_except_the_class_heads(
     name: str, head: set[str], anatomies: Anatomies
 ) -> None:
     recipe = base(anatomies, name)

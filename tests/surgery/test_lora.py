@@ -249,7 +249,7 @@ def test_adapters_are_put_on_once(surgery: SurgeryServicer) -> None:
         adapted(surgery, adapted(surgery).id)
 
 
-def test_without_peft_one_is_told_what_to_install(
+def test_without_peft_the_error_says_what_to_install(
     surgery: SurgeryServicer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = importlib.util.find_spec

@@ -128,7 +128,7 @@ def test_bad_input_is_refused_with_its_reason(
         replaced(surgery, path, kind, **arguments)
 
 
-def test_numbers_that_are_none_are_refused(surgery: SurgeryServicer) -> None:
+def test_numbers_that_are_not_finite_are_refused(surgery: SurgeryServicer) -> None:
     request = surgery_pb2.ReplaceModuleRequest(model=MODEL, path="layer1.0.act1", type="ELU")
     request.arguments["alpha"].number_value = float("nan")
     with pytest.raises(InvalidValue, match="finite"):
@@ -146,10 +146,10 @@ def test_a_layer_larger_than_memory_is_refused(
 def test_it_is_said_in_chinese_to_who_reads_it(surgery: SurgeryServicer) -> None:
     speak("zh")
     try:
-        told = replaced(surgery, "layer1.0.act1", "PReLU").summary
+        shown = replaced(surgery, "layer1.0.act1", "PReLU").summary
     finally:
         speak("en")
-    assert told == "layer1.0.act1: ReLU → PReLU()；其权重重新初始化。"
+    assert shown == "layer1.0.act1: ReLU → PReLU()；其权重重新初始化。"
 
 
 def test_the_exported_code_rebuilds_the_replaced_model(

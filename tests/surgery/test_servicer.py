@@ -61,7 +61,7 @@ def test_the_same_request_gives_the_same_model(surgery: SurgeryServicer) -> None
     assert first == second
 
 
-def test_inspect_tells_heads_sizes_and_cost(surgery: SurgeryServicer) -> None:
+def test_inspect_shows_heads_sizes_and_cost(surgery: SurgeryServicer) -> None:
     seen = surgery.InspectModel(pb.InspectModelRequest(model="resnet50"))
     (head,) = seen.heads
     assert (head.path, head.in_features, head.classes, head.role) == ("fc", 2048, 1000, "main")
@@ -165,7 +165,7 @@ def test_undo_goes_back_one_edit_at_a_time(surgery: SurgeryServicer) -> None:
         surgery.UndoEdit(pb.UndoEditRequest(model=base.model.id))
 
 
-def test_the_model_card_tells_every_kind_of_edit(surgery: SurgeryServicer) -> None:
+def test_the_model_card_describes_every_kind_of_edit(surgery: SurgeryServicer) -> None:
     model = retargeted(surgery, "timm/test_resnet@none", 3).model.id
     for request in (
         pb.SetLossRequest(loss="focal"),

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.anatomy import Anatomies, measure, traced
 from netgraft.anatomy.heads import tensors_in
 from netgraft.models.bases import example_inputs
 from netgraft.models.build import build
@@ -67,7 +67,7 @@ def test_its_heads_are_replaced_and_learn(name: str, anatomies: Anatomies) -> No
     assert isinstance(edit, Retarget)
     assert edit.heads
     module = build(edited, anatomies.store, device="meta")
-    assert anatomies.of(edited) == measure(module, look(edited, module))
+    assert anatomies.of(edited) == measure(module, traced(edited, module))
     heads = [head for head in anatomies.of(edited).trace.heads if head.classes]
     assert heads
     if anatomies.of(edited).trace.detector:  # its losses need targets: test_training_step has them

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.anatomy import Anatomies, measure, traced
 from netgraft.errors import SurgeryFailed
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
@@ -62,14 +62,14 @@ def _count_anew() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_what_holds_for_every_count_is_what_a_look_at_each_shows(
+def test_a_symbolic_trial_agrees_with_a_trial_of_each_count(
     model: str, anatomies: Anatomies
 ) -> None:
     recipe = resolve(f"{model}@none", "pretrained", anatomies.store).recipe
     for count in (1, 2, 7, 30, 120):
         edited = retarget(recipe, count, (), anatomies).recipe
         module = build(edited, anatomies.store, device="meta")
-        assert anatomies.of(edited) == measure(module, look(edited, module))
+        assert anatomies.of(edited) == measure(module, traced(edited, module))
 
 
 def test_a_second_count_neither_builds_the_model_nor_runs_it(

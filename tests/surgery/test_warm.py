@@ -175,10 +175,10 @@ def test_random_weights_are_not_worth_keeping_and_it_is_said(surgery: SurgerySer
     assert "No class keeps its weights: those of the model are random" in reply.summary
     speak("zh")
     try:
-        told = retarget(surgery, "mobilenet_v2@none", ("tabby", "beagle")).summary
+        shown = retarget(surgery, "mobilenet_v2@none", ("tabby", "beagle")).summary
     finally:
         speak("en")
-    assert "没有类别保留权重" in told
+    assert "没有类别保留权重" in shown
 
 
 @pytest.mark.usefixtures("pretrained")

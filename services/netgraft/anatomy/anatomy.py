@@ -1,6 +1,6 @@
-"""What is known of a recipe's model without its weights, remembered by recipe id.
+"""The heads, outputs and sizes of a recipe's model, remembered by recipe id.
 
-A model is traced once: what was seen is kept as JSON, which every process reads without torch.
+A model is traced once: the result is kept as JSON, which every process reads without torch.
 """
 
 import json
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 KIND = "heads"
-"""Where the store keeps what this room knows."""
+"""Where the store keeps anatomies."""
 FORMAT = "2"
 """Raised when what is kept changes."""
 
 TASKS = frozenset({"classification", "segmentation", "detection", "video", "unknown"})
-"""Tasks whose models tell classes apart."""
+"""Tasks whose models classify."""
 
 FORWARD_ERRORS = (
     ArithmeticError,
@@ -67,7 +67,7 @@ class Anatomies:
         ANATOMY.put(self.store, recipe.id, anatomy, in_store=in_store)
 
     def remembers(self, recipe: Recipe) -> bool:
-        """Whether this process knows the anatomy of a recipe already."""
+        """True if this process knows the anatomy of a recipe already."""
         return ANATOMY.is_in_memory(self.store, recipe.id)
 
     def _examine(self, recipe: Recipe) -> Anatomy:
@@ -77,10 +77,10 @@ class Anatomies:
         module = build(recipe, self.store, device="meta")
         if recipe.edits and not recipe.edits[-1].changes.moves_heads:
             return measure(module, self.of(recipe.parent).trace)
-        return measure(module, look(recipe, module))
+        return measure(module, traced(recipe, module))
 
 
-def look(recipe: Recipe, module: "nn.Module") -> Trace:
+def traced(recipe: Recipe, module: "nn.Module") -> Trace:
     """Trace a recipe's module on meta. Raises SurgeryFailed when it does not run.
 
     The channels of optical flow are no classes, though they look like them.

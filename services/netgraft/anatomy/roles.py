@@ -28,14 +28,14 @@ class Head:
     in_features: int
     out_features: int
     classes: int
-    """Classes that it tells apart, background included; 0: it has no class dimension."""
+    """Classes that it distinguishes, background included; 0: it has no class dimension."""
     role: str
     """ "main", "auxiliary", "boxes", "mask", "keypoints" or "other"."""
     activation: str = ""
     """ "softmax", "sigmoid" or "": what the model itself applies to the result."""
 
     def resized(self, classes: int) -> int:
-        """`out_features` that tells `classes` classes apart."""
+        """`out_features` that distinguishes `classes` classes."""
         return self.out_features // self.classes * classes if self.classes else self.out_features
 
 
@@ -53,7 +53,7 @@ class Candidate:
 
 
 def is_detection(keys: Iterable[str]) -> bool:
-    """Whether outputs with these keys are a detector's."""
+    """True if outputs with these keys are a detector's."""
     return {"boxes", "scores"} <= {_last(key) for key in keys}
 
 
@@ -106,7 +106,7 @@ def _last(key: str) -> str:
 
 
 def _is_tokens(candidate: Candidate) -> bool:
-    """Whether the layer makes features of tokens, features_NLC, and no logits_NK…"""
+    """True if the layer makes features of tokens, features_NLC, and no logits_NK…"""
     shape = candidate.output_shape
     return len(shape) == 3 and candidate.weight_shape[0] == shape[2] != shape[1]
 

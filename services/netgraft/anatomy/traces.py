@@ -1,4 +1,4 @@
-"""A trace: the heads and outputs that one look at a model shows. Read without torch."""
+"""A trace: the heads and outputs of a model as one run shows them. Read without torch."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Trace:
-    """The heads and outputs that one look at a model shows."""
+    """The heads and outputs of a model as one run shows them."""
 
     heads: tuple[Head, ...]
     outputs: tuple[Output, ...]
@@ -28,7 +28,7 @@ class Trace:
 
     @property
     def detector(self) -> bool:
-        """Whether the outputs are detections: class 0 is then the background."""
+        """True if the outputs are detections: class 0 is then the background."""
         return is_detection(output.key for output in self.outputs)
 
     @property

@@ -105,7 +105,7 @@ def _once(found: Iterable[Found]) -> list[Found]:
 
 
 def _is_chained(heads: Collection[Node]) -> bool:
-    """Whether the result of one of these layers is part of the input of another."""
+    """True if the result of one of these layers is part of the input of another."""
     if len(heads) < 2:
         return False
     seen: set[Node] = set()
@@ -180,7 +180,7 @@ def _computed(node: Node, names: Mapping[int, str]) -> str | None:
 
 
 def _scales_channels(kind: str, node: Node) -> bool:
-    """Whether a product has a parameter of one or more dimensions: a hidden layer's scale.
+    """True if a product has a parameter of one or more dimensions: a hidden layer's scale.
 
     A product by a single number, such as a learnt temperature of the logits,
     keeps classes apart and does not count.

@@ -131,7 +131,7 @@ class Uploads:
 
     def _opened(self, file: Announced) -> Resolved:
         digest = hashlib.sha256()
-        with safe_open.room(), tempfile.NamedTemporaryFile() as copy:
+        with safe_open.full_disk_is_reported(), tempfile.NamedTemporaryFile() as copy:
             for part in self._parts(file.sha256):
                 data = self.store.read(_folder(file.sha256), _part_name(*part))
                 digest.update(data)

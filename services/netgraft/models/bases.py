@@ -1,4 +1,4 @@
-"""What can be asked of a base: its module, task, input and weights. Its source answers."""
+"""Questions about a base: its module, task, input and weights. Its source answers."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -65,7 +65,7 @@ def class_names(base: Base) -> tuple[str, ...]:
 
 
 def preprocessing(base: Base) -> Preprocessing:
-    """How pictures become input for this base."""
+    """The preprocessing that turns pictures into input for this base."""
     return source_of(base).preprocessing(base)
 
 
@@ -80,17 +80,17 @@ def document(base: Base) -> "Format | None":
 
 
 def trained(base: Base) -> bool:
-    """Whether the base has weights that somebody trained."""
+    """True if the base has weights that somebody trained."""
     return source_of(base).trained(base)
 
 
 def on_disk(base: Base) -> bool:
-    """Whether the weights are on this machine; False for random ones, which nobody keeps."""
+    """True if the weights are on this machine; False for random ones, which nobody keeps."""
     return source_of(base).on_disk(base)
 
 
 def learned(recipe: Recipe) -> bool:
-    """Whether a model has weights that somebody trained, and they are on this machine."""
+    """True if a model has weights that somebody trained, and they are on this machine."""
     return recipe.training is not None or on_disk(recipe.base)
 
 

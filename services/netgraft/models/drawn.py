@@ -56,7 +56,7 @@ class DrawnTensor:
 
     @property
     def numel(self) -> int:
-        """How many values it has."""
+        """The number of its values."""
         return math.prod(self.shape)
 
     @property
@@ -67,7 +67,7 @@ class DrawnTensor:
 
     @property
     def row(self) -> int:
-        """How many values one row has; a row is what the first dimension counts."""
+        """The number of values in one row, an index of the first dimension."""
         return math.prod(self.shape[1:])
 
 
@@ -91,10 +91,10 @@ def must_fit(tensors: Iterable[DrawnTensor]) -> None:
     import psutil
 
     size = sum(tensor.nbytes for tensor in tensors)
-    room = psutil.virtual_memory().available // COPIES
-    if size > room:
+    free = psutil.virtual_memory().available // COPIES
+    if size > free:
         what = Message("A new layer of {gigabytes:.1f} GB", gigabytes=size / 1e9)
-        limit = Message("{gigabytes:.1f} GB fit into memory now", gigabytes=room / 1e9)
+        limit = Message("{gigabytes:.1f} GB fit into memory now", gigabytes=free / 1e9)
         raise TooLarge(what=what, limit=limit)
 
 

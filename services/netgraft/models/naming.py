@@ -43,5 +43,5 @@ def short_id(model_id: str) -> str:
 
 
 def is_sha256(text: str) -> bool:
-    """Whether a text is a whole SHA-256: 64 hexadecimal digits in lower case."""
+    """True if a text is a whole SHA-256: 64 hexadecimal digits in lower case."""
     return bool(SHA256.fullmatch(text))

@@ -49,7 +49,7 @@ class HeadEdit:
 
 @dataclass(frozen=True)
 class UserFile:
-    """What a base takes from a file of the user's: named by content, never by path."""
+    """The part of a base that comes from a user's file, named by content, never by path."""
 
     sha256: str
     """Of the file's bytes; the store keeps them under it."""
@@ -69,7 +69,7 @@ class UserFile:
 
 @dataclass(frozen=True)
 class Base:
-    """Where a model starts: a name of a library's zoo and its weights, or a user's file."""
+    """The start of a model: a name of a library's zoo and its weights, or a user's file."""
 
     source: str
     """ "torchvision", "timm", "hf", or "file" for what is in no zoo."""
@@ -114,7 +114,7 @@ class Recipe:
     def _canonical(self) -> str:
         edits = [{"op": edit.op, **written(edit)} for edit in self.edits]
         base = asdict(self.base)
-        if self.base.file is None:  # written as before bases could have one, so that ids stay
+        if self.base.file is None:  # left out, as before bases could have a file, so that ids stay
             del base["file"]
         elif not self.base.file.config:  # likewise
             del base["file"]["config"]
@@ -147,11 +147,11 @@ class Recipe:
         return Recipe(self.base, self.edits[:-1])
 
     def _changes(self) -> Iterator[Changes]:
-        """What the edits change, the newest first."""
+        """The changes of all edits, the newest first."""
         return (edit.changes for edit in reversed(self.edits))
 
     def _newest(self, of: Callable[[Changes], T | None]) -> T | None:
-        """What the newest edit says that says anything of a thing."""
+        """The value that the newest edit gives to a field of Changes; None where no edit does."""
         return next((found for each in self._changes() if (found := of(each)) is not None), None)
 
     @property
@@ -163,7 +163,7 @@ class Recipe:
 
     @property
     def has_new_classes(self) -> bool:
-        """Whether an edit gave the model heads for classes that its base does not have."""
+        """True if an edit gave the model heads for classes that its base does not have."""
         return self._newest(lambda each: each.classes) is not None
 
     @property
@@ -188,7 +188,7 @@ class Recipe:
 
     @property
     def is_tuned(self) -> bool:
-        """Whether the last edit is a tuning job's, so that its figures are the model's own."""
+        """True if the last edit is a tuning job's, so that its figures are the model's own."""
         return bool(self.edits) and self.edits[-1].changes.training is not None
 
     @property
@@ -198,7 +198,7 @@ class Recipe:
 
     @property
     def has_adapters(self) -> bool:
-        """Whether small adapters train beside layers that do not."""
+        """True if small adapters train beside layers that do not."""
         return any(each.adapters for each in self._changes())
 
     @property

@@ -1,4 +1,4 @@
-"""What netgraft asks of wherever models come from: one protocol that every source honours.
+"""The protocol of a source of models.
 
 To add a source, write a class that derives from `Source` (or from `zoo.library.Library`, for names
 of a library) into a module of its own below `sources/`, and run `make catalogue` if it has names to
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from netgraft.store.store import Store
 
 Policy = Literal["pretrained", "none", "preferred"]
-"""Which weights a name means: its pretrained ones, none, or those if they can be had."""
+"""Which weights a name means: its pretrained ones, none, or pretrained ones if available."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How pictures become input: side in pixels, then per channel (x / 255 − mean) / std."""
+    """Resize pictures to a side in pixels, then per channel (x / 255 − mean) / std."""
 
     size: int
     mean: tuple[float, float, float]
@@ -61,7 +61,7 @@ class Plain:
 
 
 class Source(Protocol):
-    """Where models come from. Methods that take a Base are only asked about their own."""
+    """A place that models come from. Methods that take a Base are only asked about their own."""
 
     name: ClassVar[str]
     """The name that recipes have for it."""
@@ -71,7 +71,7 @@ class Source(Protocol):
     # References
 
     def reads(self, reference: str) -> bool:
-        """Whether a text that a user typed names a model of this source."""
+        """True if a text that a user typed names a model of this source."""
         return False
 
     def open(self, reference: str, policy: Policy, store: "Store") -> Resolved:
@@ -87,7 +87,7 @@ class Source(Protocol):
         raise KeyError(reference)
 
     def reads_folder(self, folder: Path) -> bool:
-        """Whether a folder holds a model of this source."""
+        """True if a folder holds a model of this source."""
         return False
 
     def open_folder(self, folder: Path, name: str, store: "Store") -> Resolved:
@@ -109,11 +109,11 @@ class Source(Protocol):
         return ()
 
     def is_own(self, base: Base) -> bool:
-        """Whether a base is this machine's own: no library and no hub lists it."""
+        """True if a base is this machine's own: no library and no hub lists it."""
         return False
 
     def is_known(self, base: Base) -> bool:
-        """Whether the structure of a base that was stored long ago is still there."""
+        """True if the structure of a base that was stored long ago is still there."""
         return True
 
     # A base
@@ -123,15 +123,15 @@ class Source(Protocol):
         return self
 
     def trained(self, base: Base) -> bool:
-        """Whether the base has weights that somebody trained."""
+        """True if the base has weights that somebody trained."""
         return True
 
     def downloads(self, base: Base) -> bool:
-        """Whether these weights come over the network, so that `download` can bring them."""
+        """True if these weights come over the network, so that `download` can bring them."""
         return False
 
     def on_disk(self, base: Base) -> bool:
-        """Whether the weights are on this machine already; False for random ones."""
+        """True if the weights are on this machine already; False for random ones."""
         return True
 
     def download(self, base: Base) -> Iterator[Progress]:
@@ -157,7 +157,7 @@ class Source(Protocol):
         return ()
 
     def preprocessing(self, base: Base) -> Preprocessing:
-        """What the weights expect; ImageNet's constants where the library does not say."""
+        """The preprocessing that the weights expect; ImageNet's where the library does not say."""
 
     def licence(self, base: Base) -> str:
         """Licence of the weights in the library's own words; "" where it does not say."""

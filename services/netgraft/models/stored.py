@@ -39,7 +39,7 @@ def _same(value: Any) -> Any:
 
 @cache
 def _reader(kind: Any) -> Reader:
-    """What makes a value of a type from JSON: of a dataclass, a tuple, either or nothing."""
+    """The function that makes a value of a type (dataclass, tuple, optional) from JSON."""
     if is_dataclass(kind):
         return _object(kind)
     parts = get_args(kind)

@@ -1,4 +1,4 @@
-"""Wait until torch is imported, whole, in a process where several threads want it."""
+"""Wait until torch is fully imported, where several threads need it."""
 
 
 def wait_for_torch() -> None:

@@ -56,7 +56,7 @@ def _gathered(
     store: Store,
     read: Callable[[_Part, Store], Mapping[str, T]],
 ) -> dict[str, T]:
-    """What `read` returns for each name from the part that gives it; in the order of the names."""
+    """Return what `read` gives for each name from its part, in the order of the names."""
     asked_for, found = tuple(names), dict[str, T]()
     for part in _parts(recipe, asked_for, store):
         held = read(part, store)

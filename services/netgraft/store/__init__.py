@@ -1,1 +1,1 @@
-"""What lasts: recipes, tensors, files and the tables. Knows nothing of what a recipe means."""
+"""The store: recipes, tensors, files and tables. Knows nothing of what a recipe means."""

@@ -46,7 +46,7 @@ class Folder:
 
     @contextmanager
     def _arriving(self, path: str) -> Iterator[str]:
-        """Where to write a file that is then moved to its path; removed where that breaks off."""
+        """A path to write a file to, which is then moved to `path`, or removed on an error."""
         partial = f"{path}.{uuid.uuid4().hex}{PARTIAL}"
         with self._writing_to(path):
             try:

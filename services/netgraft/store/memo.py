@@ -1,4 +1,4 @@
-"""What was worked out once and is kept by recipe: in memory the latest, as files all of it.
+"""Values that were computed once and are kept by key: the latest in memory, all as files.
 
 A memo says how one sort of value is kept; the values themselves belong to a store, where every
 process finds them. A file begins with a checksum of what follows: one that is damaged, or cut

@@ -56,7 +56,7 @@ class Recent(Generic[T]):
                     del self._turns[key]
 
     def put(self, key: str, value: T) -> None:
-        """Remember a value. The one that was asked for longest ago makes room for it."""
+        """Remember a value. The least recently used one is dropped for it."""
         with self._lock:
             self._values[key] = value
             self._values.move_to_end(key)

@@ -51,7 +51,7 @@ class Asked:
 
 
 def asked(rpc: str, request: Any, token: str, *without: str) -> Asked | None:
-    """What identifies a call whose message has a request_id; None where that is empty.
+    """The identity of a call whose message has a request_id; None where that is empty.
 
     `without` names the fields in which a repeated call may differ. Raises InvalidValue.
     """
@@ -75,7 +75,7 @@ class Requests:
         self.store = store
 
     def result(self, call: Asked | None) -> str:
-        """What the same call made before; "" when it never came. Raises RequestIdReused."""
+        """The result of the same call before; "" when it never came. Raises RequestIdReused."""
         if call is None:
             return ""
         with self.store.session() as session:

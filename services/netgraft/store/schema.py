@@ -48,7 +48,7 @@ def prepare(engine: Engine) -> None:
 
 
 def backup_path(database: str) -> Path:
-    """Where the copy of SQLite's file is put before it is migrated to REVISION."""
+    """The path of the copy that is made of SQLite's file before it is migrated to REVISION."""
     return Path(f"{database}.before-{REVISION}")
 
 

@@ -86,7 +86,7 @@ class Store(TensorFolder):
             self._rows.put(recipe_id, RecipeRow(**values))
 
     def has_row(self, recipe_id: str) -> bool:
-        """Whether a recipe is stored, by its whole id."""
+        """True if a recipe is stored, by its whole id."""
         with suppress(UnknownModel):
             return bool(self._row(recipe_id))
         return False
@@ -158,7 +158,7 @@ class Store(TensorFolder):
 
 
 def is_model_id(text: str) -> bool:
-    """Whether a text could be a model id or a prefix of one."""
+    """True if a text could be a model id or a prefix of one."""
     return SHORTEST_PREFIX <= len(text) <= 64 and all(c in "0123456789abcdefABCDEF" for c in text)
 
 

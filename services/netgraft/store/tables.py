@@ -44,7 +44,7 @@ class SharedRow(Table):
 
 
 class OwnerRow(Table):
-    """Who owns what. Ids are content hashes, so one thing may have several owners."""
+    """An owner of a thing. Ids are content hashes, so one thing may have several owners."""
 
     __tablename__ = "owners"
     __table_args__ = (Index("owners_by_thing", "kind", "id"),)
@@ -90,7 +90,7 @@ class JobEventRow(Table):
 
 
 class ConversationRow(Table):
-    """What a conversation is about now."""
+    """The present subject of a conversation."""
 
     __tablename__ = "conversations"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
@@ -123,7 +123,7 @@ class TurnRow(Table):
 
 
 class ConsentRow(Table):
-    """Leave for one plan in one conversation. The token itself is not stored."""
+    """Consent to one plan in one conversation. The token itself is not stored."""
 
     __tablename__ = "consents"
     token_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.anatomy import Anatomies, measure, traced
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue
 from netgraft.language import Message
@@ -29,7 +29,7 @@ ROLES = ("main", "auxiliary")
 
 @dataclass(frozen=True)
 class Dropped(Facts):
-    """What is known of dropout before heads."""
+    """The facts of an edit that puts dropout before heads."""
 
     edit: Dropout
 
@@ -52,7 +52,7 @@ def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Edited:
     edit = _planned(recipe, p, module, before)
     module = edit.restructure(module)
     edited = recipe.with_edit(edit)
-    after = look(edited, module)
+    after = traced(edited, module)
     if moved(before, after):
         raise _failed(recipe, p, Message("its outputs would change."))
     put_recipe(anatomies.store, edited)
@@ -61,14 +61,14 @@ def set_dropout(recipe: Recipe, p: float, anatomies: Anatomies) -> Edited:
 
 
 def _planned(recipe: Recipe, p: float, module: nn.Module, seen: Trace) -> Dropout:
-    """Where dropout goes. Raises EditFailed."""
+    """Plan where dropout goes. Raises EditFailed."""
     heads = {
         h.path: module.get_submodule(h.path) for h in seen.heads if h.classes and h.role in ROLES
     }
     if not heads:
         raise _failed(recipe, p, Message("none of its layers tells classes apart."))
     with _watched(module, heads) as passed:
-        look(recipe, module)
+        traced(recipe, module)
     for path, layer in heads.items():
         if path not in passed.into:
             problem = Message("its head {path} is not called as a layer.", path=path)
@@ -90,7 +90,7 @@ def _failed(recipe: Recipe, p: float, problem: Message) -> EditFailed:
 
 @dataclass
 class _Passed:
-    """What a forward pass handed from dropouts to heads."""
+    """A record of what a forward pass hands from dropouts to heads."""
 
     into: set[str] = field(default_factory=set)
     """Heads that were called."""

@@ -1,4 +1,4 @@
-"""What an operation hands back: the new recipe, its last edit, and what it found out on its way."""
+"""The result of an operation: the new recipe, its last edit, and the facts about it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What an operation found out about its edit, so that nobody works it out again."""
+    """The facts that an operation found out about its edit, so that nobody works them out again."""
 
     edit: Edit
 
@@ -28,7 +28,7 @@ class Facts:
         return ()
 
     def sentences(self, messages: "Messages") -> Sequence[str]:
-        """What people are shown of the edit, without full stops."""
+        """Sentences for people about the edit, without full stops."""
         return [messages.described(self.edit.describe())]
 
 

@@ -1,4 +1,4 @@
-"""What trains: from words and module paths to the paths of a Freeze edit."""
+"""Turn words and module paths into the paths of a Freeze edit."""
 
 import fnmatch
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ LONGEST_LAYER = 1_000
 
 @dataclass(frozen=True)
 class Trains:
-    """How much of a model trains."""
+    """The share of a model that trains."""
 
     parameters: int
     of: int
@@ -46,7 +46,7 @@ class Trains:
 
 @dataclass(frozen=True)
 class Frozen(Facts):
-    """What is known of layers that were frozen, or train again."""
+    """The facts of an edit that freezes layers, or trains them again."""
 
     edit: Freeze
     layers: tuple[str, ...]

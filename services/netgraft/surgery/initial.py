@@ -18,7 +18,7 @@ SEED_DIGITS = 32
 
 
 def draw_heads(trial: Trial, edit: Retarget, parent: Recipe, without: Container[str]) -> Draw:
-    """How the edited model's heads start, except the tensors in `without`.
+    """The draw of the edited model's heads, except the tensors in `without`.
 
     With `init` "zeros" they are 0. Else their values are spread as those that
     `reset_parameters` of nn.Linear and nn.Conv2d draws: ±1/√fan_in. The seed follows from the

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.anatomy import Anatomies, measure, traced
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, InvalidValue, SurgeryFailed
 from netgraft.language import Message
@@ -38,7 +38,7 @@ ALPHA_PER_RANK = 2
 
 @dataclass(frozen=True)
 class Adapted(Facts):
-    """What is known of adapters beside layers."""
+    """The facts of an edit that puts adapters beside layers."""
 
     edit: Lora
     now: Trains
@@ -101,7 +101,7 @@ def _put(recipe: Recipe, edit: Lora, module: nn.Module, before: Trace) -> tuple[
     """The module with the adapters, and its trace. Raises EditFailed."""
     module = edit.restructure(module)
     try:
-        after = look(recipe, module)
+        after = traced(recipe, module)
     except SurgeryFailed as error:
         raise _failed(recipe, edit.rank, error.values["problem"]) from error
     if moved(before, after) or before.heads != after.heads:
@@ -114,7 +114,7 @@ def _layers(
 ) -> tuple[str, ...]:
     """Paths of the layers that get an adapter. Raises UnknownModule and EditFailed."""
     with _called(module) as called:
-        look(recipe, module)
+        traced(recipe, module)
     heads = {head.path for head in seen.heads}
     fit = [
         path

@@ -1,4 +1,4 @@
-"""What people read of an edit, in their language."""
+"""Sentences about edits, in the reader's language."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -41,14 +41,14 @@ class Messages:
         return line.say(self.say.language)
 
     def background(self, classes: int) -> str:
-        """That a detector tells one more class apart than were asked for."""
+        """Say that a detector has one class more than were asked for, the background."""
         return self.say(
             plural("{count:,} class and the background", "{count:,} classes and the background"),
             count=classes,
         )
 
     def kept(self, kept: Sequence[tuple[str, str]], classes: int, warm: "Warm") -> list[str]:
-        """Which of the new classes keep their weights, as pairs of name now and before."""
+        """Say which of the new classes keep their weights, as pairs of name now and before."""
         said = []
         if kept:
             names = [self._class(new, old) for new, old in kept]
@@ -79,7 +79,7 @@ class Messages:
     def trainable(
         self, layers: Sequence[str], trainable: bool, trains: int, of: int, norms: int
     ) -> list[str]:
-        """What was frozen or freed, what trains now, and which batch norms stand still."""
+        """Say what was frozen or unfrozen, what trains, and which norms keep their statistics."""
         named = ", ".join(layers)
         if trainable:
             change = self.say("Trains again: {layers}", layers=named)
@@ -102,22 +102,22 @@ class Messages:
         ]
 
     def loss(self, name: str, says: Message) -> str:
-        """What training minimises from now on."""
+        """Say what training minimises from now on."""
         return self.say("Loss: {name} ({formula})", name=name, formula=says)
 
     def undone(self, title: str) -> str:
-        """Which model is the current one again."""
+        """Say which model is the current one again."""
         return self.say("Back to {title}", title=title)
 
     def replaced(self, edit: "Replace", old: str) -> str:
-        """Which layer stands where another stood."""
+        """Say which layer took the place of which."""
         change = f"{edit.path}: {old} → {edit.layer}"
         if edit.tensors or edit.draw:
             return self.say("{change}; its weights are new", change=change)
         return change
 
     def adapted(self, edit: "Lora", trains: int, of: int, norms: int) -> list[str]:
-        """Where adapters stand now, what trains, and which batch norms stand still."""
+        """Say where adapters are now, what trains, and which batch norms keep their statistics."""
         return [
             self.say(
                 plural(
@@ -134,7 +134,7 @@ class Messages:
         ]
 
     def dropped(self, edit: "Dropout") -> list[str]:
-        """Where dropout stands now, in one sentence for what is new and one for what was there."""
+        """Say where dropout is now, in one sentence for new ones and one for those there before."""
         said = []
         if edit.layers:
             said.append(

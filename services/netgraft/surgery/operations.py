@@ -1,6 +1,6 @@
 """The operations of surgery: each makes the edits of one kind, and is found by their name.
 
-The operation of the edits that are called `op` stands in this room's file `op.py`. Packages
+The operation of the edits that are called `op` is in the file `op.py` of this package. Packages
 outside register theirs in the module that defines their edit (see `models.edits`).
 """
 

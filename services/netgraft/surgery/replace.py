@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from netgraft.anatomy.anatomy import FORWARD_ERRORS, Anatomies, first_line, look, measure
+from netgraft.anatomy.anatomy import FORWARD_ERRORS, Anatomies, first_line, measure, traced
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import EditFailed, SurgeryFailed, UnknownModule
 from netgraft.language import Message, quoted
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Replaced(Facts):
-    """What is known of a layer that took the place of another module."""
+    """The facts of an edit that puts a layer in the place of a module."""
 
     edit: Replace
     old: str
@@ -89,12 +89,12 @@ def _tried(
             model=recipe.title, what=what, problem=quoted(first_line(error))
         ) from error
     try:
-        after = look(recipe, module)
+        after = traced(recipe, module)
     except SurgeryFailed as error:
         problem = error.values["problem"]
         raise EditFailed(model=recipe.title, what=what, problem=problem) from error
     if changes := moved(before, after):
-        told = [
+        lines = [
             Message(
                 "output {output} changes from {before} to {after}",
                 output=key or "logits",
@@ -103,13 +103,13 @@ def _tried(
             )
             for key, was, now in changes
         ]
-        problem = Message("{changes}.", changes=told)
+        problem = Message("{changes}.", changes=lines)
         raise EditFailed(model=recipe.title, what=what, problem=problem)
     return module, after
 
 
 def _draw(recipe: Recipe, edit: Replace, layer: nn.Module) -> Draw | None:
-    """How the new layer's parameters and buffers start. Raises TooLarge and EditFailed."""
+    """The draw of the new layer's parameters and buffers. Raises TooLarge and EditFailed."""
     wanted = layer.state_dict()
     try:
         tensors = tuple(

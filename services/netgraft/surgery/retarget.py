@@ -31,11 +31,11 @@ DEFAULT = Start()
 
 @dataclass(frozen=True)
 class Grafted(Facts):
-    """What is known of new heads."""
+    """The facts of an edit that makes new heads."""
 
     edit: Retarget
     background: bool
-    """Whether the model is a detector, which tells the background apart besides the classes."""
+    """Whether the model is a detector, with a background besides the classes."""
     warm: Warm
     """Which classes keep their weights, and why others do not."""
 
@@ -113,7 +113,7 @@ def checked_names(class_names: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked_classes(classes: int, names: Sequence[str]) -> int:
-    """How many classes are asked for. Raises InvalidClasses and InvalidValue."""
+    """The number of classes that is asked for. Raises InvalidClasses and InvalidValue."""
     count = classes or len(names)
     if not 1 <= count <= MOST_CLASSES:
         raise InvalidClasses(classes=f"{count:,}")

@@ -1,4 +1,4 @@
-"""Protobuf at the edge of the surgery slice: the Surgery service, in-process or served."""
+"""The Surgery service, in-process or served: protobuf in and out."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Chosen(Facts):
-    """What is known of a loss that was chosen."""
+    """The facts of an edit that chooses a loss."""
 
     edit: SetLoss
 

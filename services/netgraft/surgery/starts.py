@@ -20,7 +20,7 @@ CONSTANTS = {"aten::zero_": 0.0, "aten::zeros": 0.0, "aten::ones": 1.0}
 
 
 def starts(make: Callable[[], nn.Module]) -> list[DrawnTensor]:
-    """How each tensor in the state dict of the layer that `make` makes starts.
+    """The initial values of each tensor in the state dict of the layer that `make` makes.
 
     What torch draws from a normal distribution is drawn from the uniform one of the same
     deviation. Raises ValueError where a tensor starts in another way, and what the
@@ -45,7 +45,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive: list[Tensor] = []  # so that no storage comes twice by the same address
 
     def start(self, name: str, value: Tensor) -> DrawnTensor:
-        """How a tensor starts. Raises ValueError."""
+        """The start of a tensor. Raises ValueError."""
         found = self._seen.get(_storage(value))
         if found is None or found.shape != tuple(value.shape):
             raise ValueError(f"how torch starts {name} is not known")
@@ -75,7 +75,7 @@ def _storage(value: Tensor) -> int:
 
 
 def _start(name: str, shape: tuple[int, ...], args: tuple[Any, ...]) -> DrawnTensor | None:
-    """How a tensor starts that an operator wrote; None where that is not understood."""
+    """The start of a tensor that an operator wrote; None where that is not understood."""
     if name in CONSTANTS:
         return DrawnTensor("", shape, "", "constant", CONSTANTS[name])
     if name == "aten::fill_" and isinstance(args[1], int | float):

@@ -7,7 +7,7 @@ takes the same way through the model, so its trial is known without running anyt
 retarget then costs what its head costs, however large the model is. Counts that break a
 guard, and models whose code PyTorch cannot follow so, are tried on their own (`trial`).
 
-Knows what such a run told, and reads it without torch; the run itself is in `symbols`.
+Keeps the results of such a run and reads them without torch; the run itself is in `symbols`.
 """
 
 import json
@@ -65,7 +65,7 @@ class Symbolic:
 
 
 def foretold(recipe: Recipe, classes: int, anatomies: Anatomies) -> Trial | None:
-    """What a retarget to `classes` classes does; None where no run with a symbol says so."""
+    """The trial of a retarget to `classes` classes; None where no symbolic run covers it."""
     # The root's outputs are this recipe's. Asked for its own anatomy, each of a long line of
     # retargets would first ask for its parent's.
     root = _root(recipe)
@@ -86,7 +86,7 @@ def tried_alone(recipe: Recipe, edit: Retarget, anatomies: Anatomies) -> Trial:
 
 
 class Foresight(Anatomies):
-    """Anatomies that knows a retargeted model's from the run with a symbol, without a look."""
+    """Anatomies that takes a retargeted model's from the symbolic run, without a trace."""
 
     def of(self, recipe: Recipe) -> Anatomy:
         if not self.remembers(recipe) and (found := self._foretold(recipe)):
@@ -110,7 +110,7 @@ def _root(recipe: Recipe) -> Recipe:
 
 
 def _known(recipe: Recipe, hint: int, anatomies: Anatomies) -> Symbolic | None:
-    """What is known of all counts that are like `hint`; found out when nobody did so before."""
+    """The symbolic trial for counts like `hint`, run when it is not remembered."""
 
     def make() -> Symbolic | None:
         wait_for_torch()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from netgraft.anatomy.anatomy import FORWARD_ERRORS, TASKS, Anatomy, first_line, look, measure
+from netgraft.anatomy.anatomy import FORWARD_ERRORS, TASKS, Anatomy, first_line, measure, traced
 from netgraft.anatomy.traces import Trace
 from netgraft.errors import SurgeryFailed
 from netgraft.language import Message, quoted
@@ -42,7 +42,7 @@ class Blank:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a retarget does that did what it should."""
+    """The results of a retarget that passed verification."""
 
     patches: tuple[OwnerPatch, ...]
     """Class counts in the model's own attributes that follow."""
@@ -153,9 +153,9 @@ def _applied(recipe: Recipe, edit: Retarget, module: "nn.Module") -> "nn.Module"
 def _verified(
     recipe: Recipe, edit: Retarget, module: "nn.Module", before: Trace
 ) -> tuple[object, Trace | None]:
-    """What is wrong with the edited module ("" for nothing), and its trace."""
+    """The problem of the edited module ("" for none), and its trace."""
     try:
-        after = look(recipe, module)
+        after = traced(recipe, module)
     except SurgeryFailed as error:
         return error.values["problem"], None
     return breach(before, after, edit.heads, total_classes(edit.classes, before)), after

@@ -1,4 +1,4 @@
-"""Whether an edit changed the class dimensions of a model's outputs and nothing else."""
+"""Check that an edit changed the class dimensions of a model's outputs and nothing else."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,7 +10,7 @@ from netgraft.models.recipe import HeadEdit
 
 
 def breach(before: Trace, after: Trace, edits: Iterable[HeadEdit], classes: int) -> str:
-    """What an edit broke, in words; "" when it did what it should.
+    """The problem that an edit caused, in words; "" when it did what it should.
 
     `before` and `after` are traces of the model around the edit, `classes` is what
     the heads tell apart now, background included.
@@ -79,7 +79,7 @@ def _all_outputs(before: Trace, after: Trace, classes: int) -> str:
 
 
 def _fits(trace: Trace, was: Output, now: Output, old: int, new: int) -> bool:
-    """Whether one class dimension changed where there is one, and nothing else."""
+    """True if one class dimension changed where there is one, and nothing else."""
     if trace.detector:  # how many boxes there are is no part of the shape
         return was.shape[1:] == now.shape[1:]
     if len(was.shape) != len(now.shape):

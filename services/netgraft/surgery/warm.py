@@ -27,7 +27,7 @@ Reason = Literal["", "untrained", "unnamed", "unlike"]
 
 @dataclass(frozen=True)
 class Start:
-    """How the rows of a new head start."""
+    """The initial values of a new head's rows."""
 
     init: str = "library"
     """ "library": rows of classes that are not kept as torch resets a layer; "zeros": these
@@ -139,7 +139,7 @@ def _place(old: str, known: Labels, recipe: Recipe, classes: int) -> int:
 
 
 def has_heads(recipe: Recipe, before: Trace, store: Store, warm: Warm) -> bool:
-    """Whether the model has the values of all heads whose rows would be kept.
+    """True if the model has the values of all heads whose rows would be kept.
 
     Raises WeightsUnavailable and FileNotFoundError.
     """
@@ -153,7 +153,7 @@ def has_heads(recipe: Recipe, before: Trace, store: Store, warm: Warm) -> bool:
 
 
 def copies(warm: Warm, before: Trace, after: Trace) -> Copies | None:
-    """Where the rows of the kept classes are; a detector's background, class 0, is kept too."""
+    """The places of the kept classes' rows; a detector's background, class 0, is kept too."""
     if not warm.kept:
         return None
     first = 1 if after.detector else 0

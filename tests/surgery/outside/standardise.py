@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from netgraft.anatomy.anatomy import Anatomies, look, measure
+from netgraft.anatomy.anatomy import Anatomies, measure, traced
 from netgraft.language import Message
 from netgraft.models.build import build
 from netgraft.models.edits.edit import Changes, Code, Edit
@@ -71,6 +71,6 @@ def standardise(recipe: Recipe, paths: Sequence[str], anatomies: Anatomies) -> E
     edit = Standardise(tuple(paths))
     edited = recipe.with_edit(edit)
     module = build(edited, anatomies.store, device="meta")
-    anatomies.remember(edited, measure(module, look(edited, module)))
+    anatomies.remember(edited, measure(module, traced(edited, module)))
     put_recipe(anatomies.store, edited)
     return Edited(edited, Facts(edit))

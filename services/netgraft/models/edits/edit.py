@@ -1,4 +1,4 @@
-"""What every edit answers, and how edits are found. Knows no single edit, and imports no torch."""
+"""The base class of edits, and how edits are found. Knows no single edit, and imports no torch."""
 
 import pkgutil
 from abc import ABC, abstractmethod
@@ -36,9 +36,9 @@ class Training:
 
 @dataclass(frozen=True)
 class Changes:
-    """What an edit changes of a model, as far as others ask.
+    """The changes that an edit makes to a model, as far as others ask.
 
-    The defaults are those of an edit of which nothing is known: the model is looked at again.
+    The defaults are those of an edit of which nothing is known: the model is traced again.
     None means that a thing stays as it was before the edit.
     """
 
@@ -107,7 +107,7 @@ class Edit(ABC):
     @property
     @abstractmethod
     def changes(self) -> Changes:
-        """What it changes of a model."""
+        """The changes that it makes to a model."""
 
     @abstractmethod
     def describe(self) -> Message:

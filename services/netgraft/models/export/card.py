@@ -91,7 +91,7 @@ def _began(base: Base) -> str:
 
 
 def _written(said: object) -> object:
-    """What is said of an edit, in Markdown: the names in it as code."""
+    """An edit's description in Markdown: the names in it as code."""
     if isinstance(said, Message):
         return said.template.format(**{key: _written(part) for key, part in said.values.items()})
     if isinstance(said, Names):
@@ -109,7 +109,7 @@ def _task(recipe: Recipe) -> str:
 
 
 def _names(recipe: Recipe) -> tuple[str, ...]:
-    """Names of the classes, as far as they are still those that the model tells apart."""
+    """Names of the classes, as far as they are still those that the model distinguishes."""
     own = () if recipe.has_new_classes else bases.class_names(recipe.base)
     return recipe.class_names or own
 

@@ -55,7 +55,7 @@ def _classes(recipe: Recipe) -> str:
 
 
 def _imports(base: Plain, code: str) -> str:
-    """What the code needs, in the order in which people write it."""
+    """The imports that the code needs, in the order in which people write them."""
     standard = [line for line in base.imports if line.startswith("from unittest")]
     others = {line for line in base.imports if line not in standard}
     others.add("import torch")
@@ -67,7 +67,7 @@ def _imports(base: Plain, code: str) -> str:
 
 
 def _changes(recipe: Recipe, store: Store) -> tuple[list[str], list[str]]:
-    """What is done to the base, a statement a line, and the definitions that it needs."""
+    """The edits as statements, one a line, and the definitions that they need."""
     model, edits = _start(recipe, store)
     lines: list[str] = []
     definitions: dict[str, str] = {}
@@ -81,7 +81,7 @@ def _changes(recipe: Recipe, store: Store) -> tuple[list[str], list[str]]:
 
 
 def _start(recipe: Recipe, store: Store) -> tuple[nn.Module, Iterable[Edit]]:
-    """What the base's code makes, on meta, and the edits from there to the recipe's model."""
+    """The module that the base's code makes, on meta, and the edits that follow."""
     if recipe.base.file and recipe.base.file.heads:
         # Heads in which a user's file differs from the library's structure.
         model = base_module(replace(recipe.base, file=None), device="meta", store=store)
@@ -91,7 +91,7 @@ def _start(recipe: Recipe, store: Store) -> tuple[nn.Module, Iterable[Edit]]:
 
 
 def _add(lines: list[str], line: str) -> None:
-    """Add a statement, and drop those just before it that it makes vain."""
+    """Add a statement, and drop those just before it that it overwrites."""
     if isinstance(line, Assignment):
         plain = (n for n in range(len(lines), 0, -1) if not isinstance(lines[n - 1], Assignment))
         after = next(plain, 0)

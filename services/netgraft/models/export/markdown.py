@@ -8,7 +8,7 @@ MEANT = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$@:])")
 CommonMark lets a backslash stand before any ASCII punctuation.
 """
 UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
-"""Control and direction characters: they end lines, or turn them round."""
+"""Control and direction characters: they end lines, or reverse them."""
 
 
 def escaped(text: str) -> str:

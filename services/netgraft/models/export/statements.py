@@ -1,7 +1,7 @@
 """Modules as a person writes them: `model.classifier[1]`, `nn.Linear(1280, 10)`.
 
 Only what means the same is written so: where an expression would name another module, or a
-call make another layer, there is none, and `code` takes a way that always holds.
+call make another layer, nothing is returned, and `code` takes a way that always works.
 """
 
 import json
@@ -118,7 +118,7 @@ class Made:
 
 
 def layer(model: nn.Module, path: str) -> Made | None:
-    """How a layer like the one at a path is made; None where no plain call makes one."""
+    """The call that makes a layer like the one at a path; None where no plain call does."""
     found = model.get_submodule(path)
     if type(found) not in _LAYERS or _is_shared(model, found):
         return None
@@ -136,7 +136,7 @@ def layer(model: nn.Module, path: str) -> Made | None:
 
 
 def is_name(text: str) -> bool:
-    """Whether a text may stand behind a dot, and means itself there."""
+    """True if a text may stand behind a dot, and means itself there."""
     return bool(_NAME.fullmatch(text)) and not keyword.iskeyword(text)
 
 
@@ -176,7 +176,7 @@ def _short(value: Any) -> Any:
 
 
 def _is_like(found: nn.Module, made: nn.Module, extra: dict[str, Any]) -> bool:
-    """Whether a layer has nothing but `extra` that a newly made one lacks; values of tensors
+    """True if a layer has nothing but `extra` that a newly made one lacks; values of tensors
     aside."""
     return (
         _attributes(found) == _attributes(made) | extra
@@ -195,7 +195,7 @@ def _parameters(module: nn.Module) -> list[tuple[str, torch.Size, torch.dtype, b
 
 
 def _is_shared(model: nn.Module, found: nn.Module) -> bool:
-    """Whether more than one place in a model holds a module: putting another into one of
+    """True if more than one place in a model holds a module: putting another into one of
     them would leave the others as they are."""
     return sum(held is found for held in _held(model)) > 1
 

@@ -32,7 +32,7 @@ class Present:
 
 
 def holds(file: str) -> bool:
-    """Whether one file of weights is here, as the catalogue spells it and the libraries look."""
+    """True if one file of weights is here, as the catalogue spells it and the libraries look."""
     if not file.startswith(HUB):
         return bool(file) and (torch_checkpoints() / file).is_file()
     folder = hugging_face_cache() / f"models--{file.removeprefix(HUB).replace('/', '--')}"

@@ -182,7 +182,7 @@ def _answer(url: str, arrived: _Partial) -> http.client.HTTPResponse:
         if arrived.etag.startswith('"'):
             headers["If-Range"] = arrived.etag
     request = urllib.request.Request(url, headers=headers)  # noqa: S310  # a library's own URL
-    # An opener of its own: the one behind `urlopen` keeps the proxies of the first call for ever.
+    # An opener of its own: the one behind `urlopen` keeps the proxies of its first call.
     opener = urllib.request.build_opener()
     try:
         answer: http.client.HTTPResponse = opener.open(request, timeout=SECONDS)
@@ -195,6 +195,6 @@ def _answer(url: str, arrived: _Partial) -> http.client.HTTPResponse:
 
 
 def _fits(out: BufferedRandom, sha256: str) -> bool:
-    """Whether the file's SHA-256 begins with the given digits."""
+    """True if the file's SHA-256 begins with the given digits."""
     out.seek(0)
     return hashlib.file_digest(out, "sha256").hexdigest().startswith(sha256)

@@ -70,7 +70,7 @@ def get(id_: str, revision: str, name: str, reports: Reports, limit: Limit | Non
         """A progress bar that draws nothing and reports instead."""
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            kwargs.pop("name", None)  # a word of huggingface_hub's own bars
+            kwargs.pop("name", None)  # an argument of huggingface_hub's own bars
             super().__init__(*args, **kwargs | {"disable": False, "file": io.StringIO()})
             if limit and (self.total or 0) > limit.bytes:
                 raise limit.error(f"{id_}/{name}")

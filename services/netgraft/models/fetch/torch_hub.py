@@ -73,7 +73,7 @@ def read(file: Path, model: str) -> dict[str, Tensor]:
     """The state dict of a file, on the CPU. Only tensors are unpickled.
 
     Where torch wrote a zip archive, a tensor's bytes are read when they are first used, so
-    that a few tensors cost what they hold. Files of before torch 1.6 are read whole.
+    that a few tensors cost what they hold. Files from before torch 1.6 are read whole.
 
     Raises WeightsUnavailable when the file is damaged or holds more than tensors.
     """

@@ -26,7 +26,7 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Found:
-    """What a file holds."""
+    """The contents of a file."""
 
     kind: str
     """A key of `formats.FORMATS`, or a suffix that Netron knows."""
@@ -58,7 +58,7 @@ class Found:
 
 
 def inspect(copy: Path, name: str) -> Found:
-    """What a file holds. Raises UnsupportedFile, UnsafeFile and TooLarge."""
+    """Find out what a file holds. Raises UnsupportedFile, UnsafeFile and TooLarge."""
     with copy.open("rb") as file:
         kind = kind_of(file, copy.stat().st_size, name)
         file.seek(0)

@@ -68,7 +68,7 @@ def _opened_as(found: Found, digest: str, name: str) -> Resolved:
 
 
 def facts(base: Base, store: Store) -> Found:
-    """What is known of a base's file. Raises FileNotFoundError when the store lost it."""
+    """The facts known of a base's file. Raises FileNotFoundError when the store lost it."""
     file = file_of(base)
     if found := _remembered(store, file.sha256, file.name):
         return found
@@ -98,7 +98,7 @@ def _copied(path: Path, name: str) -> Iterator[Path]:
     """A copy that cannot change while it is looked at. Raises UnsupportedFile and TooLarge."""
     roots = settings().roots
     with tempfile.NamedTemporaryFile() as out, safe_open.opened(path, name, roots) as source:
-        with safe_open.room():
+        with safe_open.full_disk_is_reported():
             size, _ = safe_open.copy(source, out, name, safe_open.of_files())
         if size == 0:
             raise UnsupportedFile(path=name, problem=Message("it is empty."))

@@ -31,10 +31,10 @@ def must_have_peft() -> None:
 
 
 def can_adapt(layer: nn.Module) -> bool:
-    """Whether a layer can have an adapter: a plain Linear, or a convolution in one group.
+    """True if a layer can have an adapter: a plain Linear, or a convolution in one group.
 
     PEFT gives the adapter of a convolution its kernel, stride and zeros around the input, but
-    neither its dilation nor another padding: such a layer would answer and merge differently.
+    neither its dilation nor another padding: such a layer would compute and merge differently.
     """
     if type(layer) is nn.Conv2d:
         plain = layer.padding_mode == "zeros" and set(layer.dilation) == {1}
@@ -43,7 +43,7 @@ def can_adapt(layer: nn.Module) -> bool:
 
 
 def is_adapters(name: str) -> bool:
-    """Whether a tensor is an adapter's, by its name."""
+    """True if a tensor is an adapter's, by its name."""
     return any(part in name for part in PARTS)
 
 

@@ -64,7 +64,7 @@ WITH_DROPOUT: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def can_drop(layer: nn.Module) -> bool:
-    """Whether a layer is of a class that can take a dropout, or has one already."""
+    """True if a layer is of a class that can take a dropout, or has one already."""
     return type(layer) in WITH_DROPOUT or type(layer) in WITH_DROPOUT.values()
 
 

@@ -26,7 +26,7 @@ MODULE = "module"
 
 
 def names_file(reference: str) -> bool:
-    """Whether a reference is a path: it looks like one, and no name of the zoo is so called."""
+    """True if a reference is a path: it looks like one, and no name of the zoo is so called."""
     return looks_like_path(reference) and find(reference.partition("@")[0]) is None
 
 

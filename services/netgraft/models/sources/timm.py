@@ -24,7 +24,7 @@ NAME = "timm"
 IMAGENET_CLASSES = 1000
 
 UNKNOWN_LICENCE = "unknown"
-"""What timm writes where it does not know."""
+"""Written by timm where it does not know."""
 
 
 class TimmSource(Library):
@@ -167,7 +167,7 @@ def _config(base: Base) -> Any:
 
 
 def _file(base: Base) -> str:
-    """Where the weights lie, as `cached` reads it; "" when the library names no place."""
+    """The place of the weights, as `cached` reads it; "" when the library names none."""
     from netgraft.models.fetch import torch_hub
 
     config = _config(base)

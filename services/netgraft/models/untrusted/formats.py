@@ -175,7 +175,7 @@ def display_name(name: str) -> str:
 
 
 def looks_like_path(text: str) -> bool:
-    """Whether a reference looks like a path."""
+    """True if a reference looks like a path."""
     paths = ("/", "./", "../", "~", ".\\", "\\")
     return text.startswith(paths) or text.lower().endswith(PATH_SUFFIXES)
 

@@ -62,7 +62,7 @@ def members(file: BinaryIO, name: str) -> list[str]:
 
 
 def _check_directory(file: BinaryIO, name: str) -> None:
-    """zipfile reads the directory whole: first see that it is of a bearable size."""
+    """Check the directory's size first, because zipfile reads all of it."""
     file.seek(0, 2)
     size = file.tell()
     file.seek(max(0, size - END_BYTES - LONGEST_COMMENT - 128))
@@ -108,7 +108,7 @@ class OnnxSize:
 
 
 def is_onnx(file: BinaryIO) -> bool:
-    """Whether a file is a ModelProto with a graph, as far as its outermost fields go."""
+    """True if a file is a ModelProto with a graph, as far as its outermost fields go."""
     with _mapped(file) as data:
         try:
             found: list[int] = []

@@ -26,7 +26,7 @@ def inside(reference: str, roots: tuple[Path, ...], missing: type[NotFound] = Da
 
 
 def is_inside(path: Path, roots: tuple[Path, ...]) -> bool:
-    """Whether a resolved path lies in one of the resolved roots."""
+    """True if a resolved path lies in one of the resolved roots."""
     return any(path.is_relative_to(root) for root in roots)
 
 

@@ -48,7 +48,7 @@ def of_hugging_face() -> Limit:
 
 
 @contextmanager
-def room() -> Iterator[None]:
+def full_disk_is_reported() -> Iterator[None]:
     """Within it, a full disk under the folder of temporary files is raised as DiskFull."""
     try:
         yield

@@ -77,7 +77,7 @@ _one_at_a_time = threading.Lock()
 
 
 def load(file: BinaryIO, name: str, device: str = "cpu") -> Any:
-    """What torch.save wrote; tensors on the device ("meta": their values are not kept).
+    """Load what torch.save wrote; tensors on the device ("meta": their values are not kept).
 
     Raises UnsafeFile, naming every class that is not allowed, UnsupportedFile and TooLarge.
     """

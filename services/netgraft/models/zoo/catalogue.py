@@ -52,7 +52,7 @@ def find(name: str) -> Entry | None:
 
 @dataclass(frozen=True)
 class Query:
-    """What `search` looks for. Zeros and empty texts set no condition."""
+    """The conditions of a `search`. Zeros and empty texts set none."""
 
     words: str = ""
     task: str = ""
@@ -93,7 +93,7 @@ class Query:
 
 
 def _at_most(value: int, bound: int) -> bool:
-    """Whether a value is within a bound, where there is one; 0, the unknown, is within none."""
+    """True if a value is within a bound, where there is one; 0, the unknown, is within none."""
     return not bound or 0 < value <= bound
 
 

@@ -6,11 +6,11 @@ The number of a head's classes decides which list of ImageNet it follows: timm's
 
 from functools import cache
 
-Words = tuple[str, ...]
+Synonyms = tuple[str, ...]
 
 
 @cache
-def words(classes: int) -> tuple[Words, ...]:
+def words(classes: int) -> tuple[Synonyms, ...]:
     """For each class its words, such as ("tabby", "tabby cat"); () when no list is so long."""
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
@@ -20,6 +20,6 @@ def words(classes: int) -> tuple[Words, ...]:
     return tuple(spoken(line) for line in ImageNetInfo(subset).label_descriptions())
 
 
-def spoken(line: str) -> Words:
+def spoken(line: str) -> Synonyms:
     """The words that a line lists, separated by commas."""
     return tuple(word.strip() for word in line.split(","))

@@ -40,7 +40,7 @@ class Labels:
     """Whether the names are a library's own, which may be short for ImageNet's words."""
 
     def meant(self, name: str) -> frozenset[int]:
-        """Indices of the classes that a name means. Names go before other words for a class.
+        """Indices of the classes that a name means. Names come before synonyms.
 
         A name such as "tabby, tabby cat" is looked for whole, then by its parts.
         """
@@ -54,7 +54,7 @@ class Labels:
     def nearest(self, name: str) -> list[str]:
         """The known names that are most like another one."""
         known = {normal(word): word for word in self.names if self._counts(word)}
-        # By words, so that "fox" finds "red fox", and a slip of the finger its own word.
+        # By words, so that "fox" finds "red fox", and a typing error its own word.
         best = nearest(normal(name), known, scorer=fuzz.token_ratio)
         return [known[match] for match in best]
 
@@ -95,7 +95,7 @@ def labels(recipe: Recipe, classes: int, *, detector: bool) -> Labels:
     return Labels(names, detector, of_library=not edited)
 
 
-def _imagenets(names: tuple[str, ...]) -> tuple[imagenet.Words, ...]:
+def _imagenets(names: tuple[str, ...]) -> tuple[imagenet.Synonyms, ...]:
     """ImageNet's words for each class where the names are short for them, else ()."""
     words = imagenet.words(len(names))
     pairs = zip(names, words, strict=True) if words else ()

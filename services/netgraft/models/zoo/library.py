@@ -45,7 +45,7 @@ class Library(Source):
         raise KeyError(base.name)
 
     def has_file(self, base: Base) -> bool:
-        """Whether the library itself finds the weights on this machine."""
+        """True if the library itself finds the weights on this machine."""
         return False
 
     def variants(self, entry: Entry) -> tuple[str, ...]:

@@ -152,8 +152,8 @@ def _apart(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
 
 
 def _misfit(name: str, problem: Message) -> UnsupportedFile:
-    told = Message("its config.json does not fit its weights: {problem}.", problem=problem)
-    return UnsupportedFile(path=name, problem=told)
+    mismatch = Message("its config.json does not fit its weights: {problem}.", problem=problem)
+    return UnsupportedFile(path=name, problem=mismatch)
 
 
 @contextmanager

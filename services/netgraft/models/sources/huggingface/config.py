@@ -97,12 +97,12 @@ def document(base: Base) -> dict[str, Any]:
 
 
 def channels(config: dict[str, Any]) -> int:
-    """How many channels pictures have."""
+    """The number of channels that pictures have."""
     return int(config.get("num_channels") or RGB)
 
 
 def frames(config: dict[str, Any]) -> int:
-    """How many pictures a video has."""
+    """The number of frames that a video has."""
     return int(config.get("num_frames") or config.get("frames_per_clip") or FRAMES)
 
 
@@ -234,5 +234,5 @@ def _part(part: str, name: str) -> Message:
 
 
 def _unfit(name: str, file: str, problem: Message) -> UnsupportedFile:
-    told = Message("its {file} {problem}.", file=file, problem=problem)
-    return UnsupportedFile(path=name, problem=told)
+    mismatch = Message("its {file} {problem}.", file=file, problem=problem)
+    return UnsupportedFile(path=name, problem=mismatch)

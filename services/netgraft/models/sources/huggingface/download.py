@@ -52,7 +52,7 @@ def _unavailable(name: str, *, error: Exception) -> WeightsUnavailable:
 
 
 def _model(name: str, revision: str, reports: Reports) -> list[Path]:
-    """What `save_pretrained` writes. Raises TooLarge, and what huggingface_hub does (OSError)."""
+    """Bring the files of a model. Raises TooLarge, and as huggingface_hub (OSError)."""
     from huggingface_hub.errors import EntryNotFoundError
 
     limit = of_hugging_face()

@@ -36,7 +36,7 @@ class Copy:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether all of a model's files seem to be in a folder."""
+    """True if all of a model's files seem to be in a folder."""
     if (folder / WHOLE).exists():
         return True
     index = folder / INDEX
@@ -96,7 +96,7 @@ def _copy(file: Path, copy: Path, within: Path, name: str, before: int) -> tuple
         raise UnsupportedFile(path=name, problem=problem)
     shown = f"{name}/{file.name}"
     with (
-        safe_open.room(),
+        safe_open.full_disk_is_reported(),
         copy.open("wb") as out,
         safe_open.opened(place, shown, (within,)) as data,
     ):

@@ -1,4 +1,4 @@
-"""What references to models of the Hugging Face hub look like: hf/ORG/NAME, or with @REVISION."""
+"""References to models of the Hugging Face hub: hf/ORG/NAME, or with @REVISION."""
 
 import re
 
@@ -23,6 +23,6 @@ def parts(reference: str) -> tuple[str, str | None]:
 
 
 def title(reference: str) -> str:
-    """How a reference to the hub is shown. Raises UnsupportedFile."""
+    """A reference to the hub as it is shown. Raises UnsupportedFile."""
     name, revision = parts(reference)
     return shown(NAME, name) + (f"@{revision}" if revision else "")

@@ -47,7 +47,7 @@ def open_reference(reference: str, store: "Store") -> Resolved:
 
 
 def _snapshot(name: str, revision: str | None) -> Path | None:
-    """Where the hub's cache has a commit, or a part of it."""
+    """The folder in which the hub's cache has a commit, or a part of it."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 

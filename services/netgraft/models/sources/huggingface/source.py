@@ -37,7 +37,7 @@ class HFSource(Source):
         return reference.lower().startswith(PREFIX)
 
     def open(self, reference: str, policy: Policy, store: "Store") -> Resolved:
-        """What is missing is downloaded under every policy: the weights say what model it is."""
+        """Download what is missing, under every policy: the weights say what model it is."""
         from netgraft.models.sources.huggingface.reference import open_reference
 
         return open_reference(reference, store)

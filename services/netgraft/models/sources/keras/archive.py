@@ -54,7 +54,7 @@ def must_have_keras() -> None:
 
 
 def is_buildable(config: bytes) -> bool:
-    """Whether a configuration is a model of Keras's own layers that run no code of the file's."""
+    """True if a configuration is a model of Keras's own layers that run no code of the file's."""
     try:
         document = json.loads(config)
         kind = document.get("class_name") if isinstance(document, dict) else None
@@ -65,7 +65,7 @@ def is_buildable(config: bytes) -> bool:
 
 
 def has_weights(file: BinaryIO) -> bool:
-    """Whether the archive holds weights; Netron draws those without, too."""
+    """True if the archive holds weights; Netron draws those without, too."""
     with zipfile.ZipFile(file) as archive:
         return WEIGHTS in archive.namelist()
 

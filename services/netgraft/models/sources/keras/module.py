@@ -78,7 +78,7 @@ def input_shape(module: nn.Module, default: int = 224) -> tuple[int, ...]:
 
 
 def rescales(module: nn.Module) -> bool:
-    """Whether the model itself brings the values of pixels, 0 to 255, to its own range.
+    """True if the model itself brings the values of pixels, 0 to 255, to its own range.
 
     Keras keeps how pictures are prepared in the model, or leaves it to the program around it.
     """
@@ -105,7 +105,7 @@ def _archived(parts: dict[str, bytes]) -> Iterator[str]:
 
 
 class _Misfit(Exception):
-    """What netgraft itself finds wrong, as a Message."""
+    """A problem that netgraft itself finds, as a Message."""
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _refused_by_keras(name: str) -> Iterator[None]:
 
 
 def _elements(data: bytes, name: str) -> int:
-    """How many numbers the weights hold. Raises UnsafeFile where they refer to other files."""
+    """The number of elements in the weights. Raises UnsafeFile where they refer to other files."""
     import h5py
 
     total = 0

@@ -29,7 +29,7 @@ PLACES = (
     f"{MODELS}.quantization",
 )
 
-Look = list[tuple[object, ...]]
+Structure = list[tuple[object, ...]]
 
 HELD_STILL_NEEDS = (
     "from unittest import mock",
@@ -47,7 +47,7 @@ HELD_STILL = (
 
 def plain(base: Base, construct: Callable[[Base], nn.Module], side: int) -> Plain:
     """The code for a base; `construct` makes its structure, for pictures of `side` pixels."""
-    wanted = _look(construct_weightless(lambda: construct(base)))
+    wanted = _fingerprint(construct_weightless(lambda: construct(base)))
     for options in _options(base.name, side):
         if _structure(base.name, options) == wanted:
             return Plain(("import torchvision",), (_call(base.name, {"weights": None, **options}),))
@@ -55,7 +55,7 @@ def plain(base: Base, construct: Callable[[Base], nn.Module], side: int) -> Plai
     return Plain(HELD_STILL_NEEDS, (*HELD_STILL, indent(_call(base.name, named), "    ")))
 
 
-def _structure(name: str, options: dict[str, Any]) -> Look | None:
+def _structure(name: str, options: dict[str, Any]) -> Structure | None:
     """The structure that a name has with these options; None when it does not know them."""
 
     def construct() -> nn.Module:
@@ -63,13 +63,13 @@ def _structure(name: str, options: dict[str, Any]) -> Look | None:
         return made
 
     try:
-        return _look(construct_weightless(construct))
+        return _fingerprint(construct_weightless(construct))
     except (TypeError, ValueError):
         return None
 
 
 def _options(name: str, side: int) -> Iterator[dict[str, Any]]:
-    """What the builders do when weights are named, as options; the usual first."""
+    """The options that stand for what builders do when weights are named; the usual first."""
     if backbone := _no_backbone(name):
         yield backbone
         yield backbone | {"aux_loss": True}
@@ -99,15 +99,15 @@ def _argument(value: object) -> str:
 
 
 def _place(name: str) -> str:
-    """Where people find a builder, such as "torchvision.models.resnet50"."""
+    """The full name of a builder, such as "torchvision.models.resnet50"."""
     builder = torchvision.models.get_model_builder(name)
     own = builder.__name__  # of "quantized_resnet50" it is "resnet50"
     return next(f"{p}.{own}" for p in PLACES if getattr(resolve_name(p), own, None) is builder)
 
 
-def _look(module: nn.Module) -> Look:
+def _fingerprint(module: nn.Module) -> Structure:
     """All in which two structures can differ, except the values of tensors."""
-    parts: Look = []
+    parts: Structure = []
     for path, part in module.named_modules():
         plain = {key: value for key, value in vars(part).items() if _is_plain(key, value)}
         parts.append((path, type(part), sorted(plain.items()), part.extra_repr()))
