@@ -120,6 +120,7 @@ def test_every_tracked_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
         "netgraft/graph/viewer/compare.js",
         "netgraft/graph/viewer/lens.js",
         "netgraft/graph/viewer/netgraft.js",
+        "netgraft/graph/viewer/nodes.js",
         "netgraft/ui/attach.js",
         "netgraft/ui/style.css",
         "netgraft/v1/agent.proto",
