@@ -1,4 +1,4 @@
-"""Imports run one way: down the floors, into no other slice, and in no circle."""
+"""Imports go one way: down the floors, into no package beside, and in no circle."""
 
 import ast
 import subprocess
@@ -20,13 +20,13 @@ FLOORS = (
     ("serving", "client", "sending", "codes", "running", "app"),
     ("nn", "cli"),
 )
-"""Rooms from the ground up: one imports what stands below it, and itself."""
+"""Packages from the ground up: each imports only itself and those below it."""
 GROUND, SLICES = FLOORS[0], FLOORS[4]
 TENSORS = ("store", "models", "anatomy", "library", "graph", "surgery", "tuning", "nn")
-"""Rooms that may import torch."""
+"""Packages that may import torch."""
 EDGES = ("servicer", "deployment")
 LENGTH = 400
-"""Lines of the longest file that is read from top to bottom."""
+"""Most lines that a file may have."""
 
 MAY_IMPORT_RAY = {
     "netgraft.app",
@@ -69,23 +69,23 @@ def within(name: str, packages: set[str]) -> bool:
 
 
 def room(module: str) -> str:
-    """The part of the house that a module of ours stands in, such as "graph" or "errors"."""
+    """The part of netgraft that a module of ours belongs to, such as "graph" or "errors"."""
     return module.split(".")[1] if module.startswith("netgraft.") else ""
 
 
 def layer(name: str) -> str:
-    """What a name of ours is imported from inside its room, such as "servicer" or "store"."""
+    """The module within its package that a name belongs to, such as "servicer" or "store"."""
     parts = name.split(".")
     return parts[2] if parts[0] == "netgraft" and len(parts) > 2 else ""
 
 
 def floor(room: str) -> int:
-    """How far up a room stands; -1 where it is none of FLOORS."""
+    """The floor of a package, from the ground up; -1 if it is not in FLOORS."""
     return next((level for level, rooms in enumerate(FLOORS) if room in rooms), -1)
 
 
 def allowed_rooms(module: str) -> set[str]:
-    """Rooms that a module may import from, its own left aside."""
+    """Packages that a module may import from, apart from its own."""
     here = room(module)
     at_edge = module.rpartition(".")[2] in EDGES
     below = {name for rooms in FLOORS[: max(floor(here), 0)] for name in rooms}
@@ -111,7 +111,7 @@ def allowed_rooms(module: str) -> set[str]:
 
 
 def breaches(module: str, source: str) -> list[Breach]:
-    """What a module imports against the rules, one sentence each."""
+    """The imports of a module that break the rules, one sentence each."""
     here = room(module)
     at_edge = module.rpartition(".")[2] in EDGES
     found = []
@@ -212,7 +212,7 @@ def circles(imported: dict[str, set[str]]) -> list[list[str]]:
 
 
 def file_of(name: str, files: set[str]) -> str:
-    """The module that an imported name stands in; "" where it is none of ours."""
+    """The module that an imported name belongs to; "" if it is not ours."""
     while name and name not in files:
         name = name.rpartition(".")[0]
     return name

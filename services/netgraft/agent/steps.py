@@ -17,7 +17,7 @@ Value = str | int | float | tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One action of a plan. A field that was not given is None, or () if it is a list.
+    """One action of a plan. Fields that were not given are None, or () for lists.
 
     `model`, `a` and `b` hold a model reference, "$N" for the model that step N of the plan
     makes (from 1), or None for the conversation's current model.

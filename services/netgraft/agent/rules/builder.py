@@ -25,7 +25,7 @@ class Builder:
         self.mentioned = list(mentioned)
         """Models that were named, those of the last plan first."""
         self.root = mentioned[0] if len(mentioned) == 1 else None
-        """The model that "the original" means; before a step names one, the last plan's only one."""
+        """The model that "the original" means; until a step names one, that of the last plan."""
         self.data: str | None = None
         """The data set that was trained on last."""
         self._made: dict[str, str] = {}
