@@ -26,9 +26,9 @@ def run(system: System, folder: Path, *words: str) -> subprocess.CompletedProces
 
 def test_what_runs_is_announced_for_its_owner_only(system: System) -> None:
     file = system.state / "server.json"
-    running = json.loads(file.read_text())
-    assert (running["address"], told["web"], told["pid"]) == (system.grpc, system.web, system.pid)
-    assert running["roots"] == [str(system.data.resolve())]
+    found = json.loads(file.read_text())
+    assert (found["address"], found["web"], found["pid"]) == (system.grpc, system.web, system.pid)
+    assert found["roots"] == [str(system.data.resolve())]
     assert file.stat().st_mode & 0o777 == 0o600
     assert system.token not in file.read_text()
 
