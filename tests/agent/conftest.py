@@ -1,4 +1,4 @@
-"""What the agent's tests share: the planner over the real catalogue, and a store of their own."""
+"""Fixtures of the agent's tests: the planner over the real catalogue, and a fresh store."""
 
 from pathlib import Path
 

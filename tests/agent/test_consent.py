@@ -1,4 +1,4 @@
-"""Plans that need consent: without a fitting token nothing of them runs."""
+"""Plans that need consent: without a valid token no step of them runs."""
 
 import ast
 import sqlite3
@@ -35,7 +35,7 @@ def leave(agent: AgentServicer, steps: list[dict[str, Any]], talk: str = "t") ->
 
 @pytest.fixture
 def agent(store: Store, state: Path) -> AgentServicer:
-    # Nothing listens there: a step that did run would fail in another way.
+    # Nothing listens there: a step that ran would fail with another error.
     return AgentServicer(store, address="127.0.0.1:9")
 
 

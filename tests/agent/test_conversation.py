@@ -36,7 +36,7 @@ def test_the_answer_to_a_question_completes_the_plan_after_a_restart(store: Stor
 
 
 class Counting:
-    """The rules, and how many sentences they were given."""
+    """The rules, counting the sentences that they were given."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -47,7 +47,7 @@ class Counting:
 
 
 def change(store: Store, **values: Any) -> None:
-    """Change what is stored of every turn."""
+    """Change the stored form of every turn."""
     with store.session() as session:
         session.execute(update(TurnRow).values(**values))
 

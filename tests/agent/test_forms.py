@@ -1,4 +1,4 @@
-"""The contract's JSON, and plans from outside that are checked before they are believed."""
+"""The contract's JSON, and plans from outside, which are checked before they are used."""
 
 import json
 from typing import Any

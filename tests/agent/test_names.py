@@ -1,4 +1,4 @@
-"""Model names as people write them: accepted when exact or unique, never mended."""
+"""Model names as people write them: accepted if exact or unique, never corrected."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Texts that are no requests, or mean harm: each gets a sane kind of reply, never an exception."""
+"""Texts that are no requests, or malicious: each gets a fitting kind of reply, no exception."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What may not change a plan: case, padding, politeness, punctuation, fullwidth forms."""
+"""Properties that must not change a plan: case, padding, politeness, punctuation, width."""
 
 import json
 import unicodedata
@@ -135,7 +135,7 @@ def test_any_plan_made_of_known_words_can_be_run_in_order(words: list[str]) -> N
 @given(st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=8), min_size=2, max_size=3))
 @settings(deadline=None, max_examples=300)
 def test_turns_made_of_known_words_get_plans_that_can_be_run(turns: list[list[str]]) -> None:
-    """Also where the question in between was stored, and read back, as JSON."""
+    """Also if the question in between was stored and read back as JSON."""
     planner, context = default_planner(), Context()
     for words in turns:
         text = " ".join(words)

@@ -1,4 +1,4 @@
-"""Another planner in the rules' place: a table of regular expressions, served over gRPC."""
+"""Another planner in place of the rules: a table of regular expressions, served over gRPC."""
 
 import ast
 import json
@@ -35,7 +35,7 @@ TABLE = (
 
 
 class TablePlanner:
-    """Understands what stands in its table, and asks for what a "look" lacks."""
+    """Understands the sentences in its table, and asks for what a "look" lacks."""
 
     def plan(self, text: str, context: Context) -> tuple[Reply, Context]:
         if context.question and "look" in context.question:
@@ -97,7 +97,7 @@ async def test_it_is_given_the_last_plan(client: AsyncClient) -> None:
 
 
 def test_the_rules_go_on_where_another_planner_asked(store: Store) -> None:
-    """Its question says nothing to them: none is open."""
+    """Its question means nothing to them: none is open."""
     AgentServicer(store, TablePlanner()).Plan(said("resnet18 for 3 kinds, taught by digits"))
     AgentServicer(store, TablePlanner()).Plan(said("look"))
     steps = AgentServicer(store).Plan(said("no, 5 classes")).steps
@@ -127,7 +127,7 @@ def test_a_question_of_the_rules_survives_as_json() -> None:
 
 
 def test_a_planner_needs_no_protobuf_and_no_database() -> None:
-    """What the protocol and the rules import, as far as it is ours or theirs."""
+    """Loads the protocol and the rules in a fresh process and checks what they import."""
     files = [PLANNER, PLANNER.with_name("steps.py"), *PLANNER.with_name("rules").glob("*.py")]
     assert len(files) > 10
     for file in files:

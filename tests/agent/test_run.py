@@ -83,8 +83,12 @@ async def test_a_conversation_is_told_of_a_models_weights_once(agent: AgentServi
         [{"retarget": {"classes": 3}}],
         [{"show": {"model": "squeezenet1_1"}}],
     ]
-    told = [(await run(agent, plan))[-1].finished.summary for plan in plans]
-    assert ["starts from random weights" in summary for summary in told] == [True, False, False]
+    texts = [(await run(agent, plan))[-1].finished.summary for plan in plans]
+    assert ["starts from random weights" in text for text in texts] == [
+        True,
+        False,
+        False,
+    ]
     elsewhere = (await run(agent, plans[0], "another"))[-1].finished.summary
     assert "starts from random weights" in elsewhere
 

@@ -1,4 +1,4 @@
-"""Bytecode lies ready for what is imported, also where PYTHONDONTWRITEBYTECODE is set."""
+"""Imported modules have their bytecode, even where PYTHONDONTWRITEBYTECODE is set."""
 
 import os
 import py_compile

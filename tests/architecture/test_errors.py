@@ -77,7 +77,7 @@ def test_the_drawn_tree_is_the_real_one() -> None:
 
 
 def test_only_the_client_adds_a_class_from_outside() -> None:
-    """A leaf that lives elsewhere has no place in the drawing and the table."""
+    """A leaf defined elsewhere would be missing from the drawing and the table."""
     code = (
         "import netgraft.client, netgraft.errors as e;"
         "print(*{f'{k.__module__}.{k.__name__}' for k in e.every_error()"

@@ -1,4 +1,4 @@
-"""Imports run one way: down the floors, into no other slice, and in no circle."""
+"""Imports go one way: down the floors, into no package beside, and in no circle."""
 
 import ast
 import subprocess
@@ -20,18 +20,18 @@ FLOORS = (
     ("serving", "client", "sending", "codes", "running", "app"),
     ("nn", "cli"),
 )
-"""Rooms from the ground up: one imports what stands below it, and itself."""
+"""Packages from the ground up: each imports only itself and those below it."""
 GROUND, SLICES = FLOORS[0], FLOORS[4]
 TENSORS = ("store", "models", "anatomy", "library", "graph", "surgery", "tuning", "nn")
-"""Rooms that may import torch."""
+"""Packages that may import torch."""
 EDGES = ("servicer", "deployment")
 LENGTH = 400
-"""Lines of the longest file that is read from top to bottom."""
+"""Most lines that a file may have."""
 
 MAY_IMPORT_RAY = {
     "netgraft.app",
     "netgraft.serving.ray_patches",
-    *(f"netgraft.{room}.deployment" for room in SLICES),
+    *(f"netgraft.{part}.deployment" for part in SLICES),
     "netgraft.tuning.workers.launch",  # submits and stops Ray jobs
     "netgraft.tuning.workers.entry",  # is one
     "netgraft.tuning.workers.distribute",  # lays Ray Train around the single-device step
@@ -68,27 +68,27 @@ def within(name: str, packages: set[str]) -> bool:
     return any(name == package or name.startswith(package + ".") for package in packages)
 
 
-def room(module: str) -> str:
-    """The part of the house that a module of ours stands in, such as "graph" or "errors"."""
+def part(module: str) -> str:
+    """The part of netgraft that a module of ours belongs to, such as "graph" or "errors"."""
     return module.split(".")[1] if module.startswith("netgraft.") else ""
 
 
 def layer(name: str) -> str:
-    """What a name of ours is imported from inside its room, such as "servicer" or "store"."""
+    """The module within its package that a name belongs to, such as "servicer" or "store"."""
     parts = name.split(".")
     return parts[2] if parts[0] == "netgraft" and len(parts) > 2 else ""
 
 
-def floor(room: str) -> int:
-    """How far up a room stands; -1 where it is none of FLOORS."""
-    return next((level for level, rooms in enumerate(FLOORS) if room in rooms), -1)
+def floor(part: str) -> int:
+    """The floor of a package, from the ground up; -1 if it is not in FLOORS."""
+    return next((level for level, parts in enumerate(FLOORS) if part in parts), -1)
 
 
-def allowed_rooms(module: str) -> set[str]:
-    """Rooms that a module may import from, its own left aside."""
-    here = room(module)
+def allowed_parts(module: str) -> set[str]:
+    """Packages that a module may import from, apart from its own."""
+    here = part(module)
     at_edge = module.rpartition(".")[2] in EDGES
-    below = {name for rooms in FLOORS[: max(floor(here), 0)] for name in rooms}
+    below = {name for parts in FLOORS[: max(floor(here), 0)] for name in parts}
     if here == "agent":  # It carries plans out over gRPC, so it holds messages and the client.
         return below | {"client", "v1", "serving"}
     if here in SLICES:
@@ -111,8 +111,8 @@ def allowed_rooms(module: str) -> set[str]:
 
 
 def breaches(module: str, source: str) -> list[Breach]:
-    """What a module imports against the rules, one sentence each."""
-    here = room(module)
+    """The imports of a module that break the rules, one sentence each."""
+    here = part(module)
     at_edge = module.rpartition(".")[2] in EDGES
     found = []
     for name in imports(module, source):
@@ -128,8 +128,8 @@ def breaches(module: str, source: str) -> list[Breach]:
             found.append(f"{module} imports {name}: only app binds deployments, by their names")
         if layer(name) == "servicer" and not (at_edge or here in ("cli", "agent")):
             found.append(f"{module} imports {name}: what is inside knows no servicer")
-        if name.startswith("netgraft.") and room(name) not in {here, *allowed_rooms(module)}:
-            found.append(f"{module} imports {name}: {here} knows nothing of {room(name)}")
+        if name.startswith("netgraft.") and part(name) not in {here, *allowed_parts(module)}:
+            found.append(f"{module} imports {name}: {here} knows nothing of {part(name)}")
     return found
 
 
@@ -139,8 +139,8 @@ def test_no_module_breaks_the_import_rules() -> None:
 
 
 def test_every_room_is_looked_at() -> None:
-    rooms = {room(name) for name, _ in modules()}
-    assert rooms >= {"store", "models", "anatomy", *SLICES, "serving", "app", "client", "cli", "ui"}
+    parts = {part(name) for name, _ in modules()}
+    assert parts >= {"store", "models", "anatomy", *SLICES, "serving", "app", "client", "cli", "ui"}
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def circles(imported: dict[str, set[str]]) -> list[list[str]]:
 
 
 def file_of(name: str, files: set[str]) -> str:
-    """The module that an imported name stands in; "" where it is none of ours."""
+    """The module that an imported name belongs to; "" if it is not ours."""
     while name and name not in files:
         name = name.rpartition(".")[0]
     return name

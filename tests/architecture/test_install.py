@@ -33,7 +33,7 @@ def write_old_python(program: Path, version: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What `make install` reads of this repository, without a virtual environment."""
+    """The files of this repository that `make install` reads, without a virtual environment."""
     folder = tmp_path / "netgraft"
     shutil.copytree(ROOT / ".ci", folder / ".ci")
     for name in ("Makefile", "pyproject.toml", "constraints.txt"):
@@ -42,7 +42,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def make(checkout: Path, *words: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """With uv and no packages: what gets that far has found its Python good enough."""
+    """With uv and no packages: an install that gets that far has accepted its Python."""
     places = [*([path] if path else []), Path(sys.executable).parent, os.environ["PATH"]]
     nothing = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(checkout / "cache"), "UV_FIND_LINKS": ""}
     return subprocess.run(

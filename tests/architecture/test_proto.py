@@ -38,7 +38,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[FileDescriptorProto]
 
 
 def uncommented(file: FileDescriptorProto) -> list[str]:
-    """Names of services, rpcs, messages, enums and fields that no comment tells about."""
+    """Names of services, rpcs, messages, enums and fields without a comment."""
     said = {tuple(place.path) for place in file.source_code_info.location if place.leading_comments}
     return [name for path, name in named(file) if path not in said]
 
@@ -62,7 +62,7 @@ def in_message(
         return
     yield path, name
     for i, field in enumerate(message.field):
-        # A message in a oneof is told about where it is defined.
+        # A message in a oneof is described where it is defined.
         if not (in_oneof(field) and field.type == field.TYPE_MESSAGE):
             yield (*path, FIELDS, i), f"{name}.{field.name}"
     for i, nested in enumerate(message.nested_type):

@@ -2,8 +2,8 @@
 
     python tests/bench/bare_serve.py APPS
 
-Prints "answered" then, and ends. The peer of bench_start.py: less than this nobody who builds
-on Ray Serve can start in. No dashboard, no gRPC, no netgraft.
+Prints "answered" then, and ends. The peer of bench_start.py: nothing built on Ray Serve can
+start faster. No dashboard, no gRPC, no netgraft.
 """
 
 import contextlib

@@ -82,8 +82,8 @@ def relay(graphs: GraphsServicer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             _, _, model_id, path = urlsplit(self.path).path.split("/", 3)
-            wish = graph_pb2.GetViewerFileRequest(model_id=model_id, path=path)
-            file = KEPT.get(path) or graphs.GetViewerFile(wish)
+            request = graph_pb2.GetViewerFileRequest(model_id=model_id, path=path)
+            file = KEPT.get(path) or graphs.GetViewerFile(request)
             if file.immutable:
                 KEPT[path] = file
             self.send_response(200)

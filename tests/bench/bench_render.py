@@ -27,8 +27,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as folder:
         graphs = GraphsServicer(Store(f"{folder}/store", f"sqlite:///{folder}/db"))
-        wish = graph_pb2.DrawGraphRequest(model=f"{options.model}@none")
-        model_id = graphs.DrawGraph(wish).model_id
+        drawing = graph_pb2.DrawGraphRequest(model=f"{options.model}@none")
+        model_id = graphs.DrawGraph(drawing).model_id
 
         def file(path: str, query: str = "") -> tuple[bytes, float]:
             request = graph_pb2.GetViewerFileRequest(model_id=model_id, path=path, query=query)

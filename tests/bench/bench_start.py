@@ -55,7 +55,7 @@ IMPORT, SERVE, FIVE = (
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table."""
+    """A row of the table."""
 
     name: str
     unit: str = "s"
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass
 class Table:
-    """What was measured, by row and side, in the order in which the rows came."""
+    """The measurements, by row and side, in the order in which the rows came."""
 
     samples: dict[Row, dict[str, list[float]]] = field(default_factory=dict)
 
@@ -184,7 +184,7 @@ class Bench:
         made = measure(
             "retarget resnet50", "retarget", MODEL, "--classes", count, "--json", goal=goal
         )
-        model = starting.told(made)["model"]["id"]
+        model = starting.reply_of(made)["model"]["id"]
         measure("inspect", "inspect", model)
         measure("show, first", "show", model, goal=target or "≤ 1 s more than cached")
         measure("show, cached", "show", model, goal=goal)

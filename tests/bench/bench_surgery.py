@@ -1,4 +1,4 @@
-"""What a retarget costs against the size of the model, beside building the model. Run by hand:
+"""The cost of a retarget against the size of the model, beside building the model. Run by hand:
 
     .venv/bin/python tests/bench/bench_surgery.py
 
@@ -6,8 +6,8 @@ For each model, with random weights and its trace in the cache: RetargetModel of
 service in this process, to counts of classes that differ each time; the bytes that it stores (0: a
 new head is a formula); how long the largest head takes to be drawn, and how far the process grows
 meanwhile. The peer is what people write instead, in the same run: make the model, then its new head
-(torchvision: a new nn.Linear; timm: `reset_classifier`); it has no cache, for a program that is
-started anew has none.
+(torchvision: a new nn.Linear; timm: `reset_classifier`); it has no cache, because a newly
+started program has none.
 `--server ADDRESS` measures the same over gRPC.
 """
 
@@ -41,7 +41,7 @@ MODELS = (
 COUNTS = range(2, 102)
 LARGE = 20_000
 MOST_PEER = 700_000_000
-"""Parameters above which the peer, who makes them all, is left out."""
+"""Parameters above which the peer, which makes them all, is left out."""
 
 
 def main() -> None:
@@ -129,7 +129,7 @@ def timed(call: Callable[[], object]) -> float:
 
 @contextmanager
 def growing() -> Iterator[list[int]]:
-    """Within it, watches by how many bytes this process grows at most; told at the end."""
+    """Measures the largest growth of this process within the block, in bytes, known at its end."""
     process, grown, done = psutil.Process(), [0], threading.Event()
     before = process.memory_info().rss
 

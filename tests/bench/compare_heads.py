@@ -4,14 +4,14 @@
     … the same for --way timm, torchvision and fastai; then  … --table FILE FILE FILE FILE
 
 Each way gives a model of the zoo CLASSES classes as its documentation says; then the model is
-run on meta tensors in evaluation and in training mode, and each output whose size is the class
-count is looked at. A model is right when all of these have the new count, and a head when the
+run on meta tensors in evaluation and in training mode, and each output whose size is the
+class count is examined. A model is right when all of these have the new count, and a head when the
 layer that netgraft's trace names has it. fastai is no part of this project: put it beside its
 packages with `PYTHONPATH`, and take a way out of the run where it is not installed.
 
 - netgraft: the surgery service.
 - timm: `create_model(name).reset_classifier(CLASSES)`.
-- torchvision: what its tutorials tell to write, by the first of the names fc, classifier, heads,
+- torchvision: the code of its tutorials, by the first of the names fc, classifier, heads,
   head that the model has: a Linear is replaced, and in a Sequential the last Linear or Conv2d;
   the same for the auxiliary heads that they name (AuxLogits.fc, aux_classifier), and
   FastRCNNPredictor and MaskRCNNPredictor in a detector.
@@ -68,14 +68,14 @@ def main() -> None:
 
 
 def names() -> Iterator[Entry]:
-    """All of torchvision's names that tell classes apart, and every n-th of timm's."""
+    """All of torchvision's names that classify, and every n-th of timm's."""
     known = [entry for entry in entries() if entry.task in TASKS]
     yield from (entry for entry in known if entry.source == "torchvision")
     yield from [entry for entry in known if entry.source == "timm"][::EVERY_NTH_OF_TIMM]
 
 
 def tried(way: str, entry: Entry) -> dict[str, object]:
-    """What one way makes of one name."""
+    """The result of one way for one name."""
     with tempfile.TemporaryDirectory() as folder:
         anatomies = Anatomies(Store(folder, f"sqlite:///{folder}/db"))
         recipe = resolve(entry.name, "pretrained", anatomies.store).recipe
@@ -116,7 +116,7 @@ def width(module: nn.Module, path: str) -> int:
 
 
 def wrong(module: nn.Module, seen: Trace, inputs: Callable[[], Any]) -> str:
-    """Which output has not the new count; "" when all have."""
+    """The first output without the new count; "" if all have it."""
     if seen.detector:
         with StandIn(keep=FEW):
             call(module.eval(), inputs())

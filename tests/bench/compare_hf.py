@@ -6,7 +6,7 @@ Its way is `num_labels`: the class is made with it, here with the default config
 (and SAID), as `from_pretrained(…, num_labels=7, ignore_mismatched_sizes=True)` makes it before it
 reads weights. A model is right when it runs in evaluation mode (on meta tensors, except those of
 REAL) and its logits count the classes. Inputs are pictures or clips of the size that the
-configuration names; models of OTHER_INPUTS take something else, and their heads are looked at
+configuration names; models of OTHER_INPUTS take something else, and their heads are examined
 instead. What netgraft does with the same classes is counted by coverage_hf.py.
 """
 
@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from transformers import CONFIG_MAPPING
 
 REAL = ("PerceiverForImageClassificationLearned",)
-"""Look at values, which tensors on the meta device do not have."""
+"""These read values, which tensors on the meta device do not have."""
 OTHER_INPUTS = ("ImageGPT", "Siglip2", "ShieldGemma2")
 """Of tokens, or of patches beside a mask."""
 SIDE, CHANNELS, FRAMES = 224, 3, 16
-"""Where a configuration says nothing."""
+"""Used if a configuration has no value."""
 
 
 def main() -> None:
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def examined(task: str, model_type: str, kind: str) -> tuple[str, str]:
-    """What happens with one class: "right" or "failed", and why it failed."""
+    """The result for one class: "right" or "failed", and why it failed."""
     try:
         config = CONFIG_MAPPING[model_type](num_labels=CLASSES, **SAID.get(kind, {}))
         device = torch.device("cpu" if kind in REAL else "meta")
@@ -80,7 +80,7 @@ def logits(model: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
         try:
             answer = model(pixel_values=x)
-        except TypeError:  # vjepa2 and perceiver call it otherwise
+        except TypeError:  # vjepa2 and perceiver use another name
             answer = model(x)
     found = answer[0]  # without labels there is no loss before them; PPLCNet has another name
     assert isinstance(found, Tensor)

@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def examine(entry: Entry) -> zoo_run.Result:
-    """What the picture of one name holds; nothing is kept."""
+    """The facts about the picture of one name; nothing is kept."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder, f"sqlite:///{folder}/db")
         try:
@@ -81,7 +81,7 @@ def examine(entry: Entry) -> zoo_run.Result:
 
 
 def torchs_flops(recipe: Recipe, store: Store) -> int:
-    """What `torch.utils.flop_counter` counts; 0 where it cannot."""
+    """The count of `torch.utils.flop_counter`; 0 if it cannot count."""
     try:
         return flops(recipe, store)
     except (NetgraftError, RuntimeError, TypeError, ValueError):
@@ -95,7 +95,7 @@ def weights(recording: Recording) -> Iterator[Weight]:
 
 
 def joined(output: Argument, recording: Recording) -> bool:
-    """Whether a way leads back from an output to an input of the model."""
+    """True if a path leads back from an output to an input of the model."""
     makers: dict[Value, Step] = {value: s for s in recording.steps for value in s.outputs}
     seen: set[Value] = set()
     waiting = [output] if isinstance(output, Value) else []

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 .venv/bin/python tests/bench/coverage_heads.py --shard 1/4 -o FILE
 
-Every name is looked at and retargeted on meta tensors, which needs no weights; the
+Every name is examined and retargeted on meta tensors, which needs no weights; the
 retarget verifies the shapes of all outputs in evaluation and in training mode. Then one
 training step is run: on real tensors with random weights where that takes at most
 REAL_FLOPS operations, on meta tensors (shapes and gradients without values) above.
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def examine(entry: Entry) -> zoo_run.Result:
-    """What happens when one name is retargeted, in a store of its own."""
+    """The result of retargeting one name, in a store of its own."""
     result: zoo_run.Result = {}
     with tempfile.TemporaryDirectory() as folder:
         anatomies = Anatomies(Store(folder, f"sqlite:///{folder}/db"))

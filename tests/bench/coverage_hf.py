@@ -71,7 +71,7 @@ def classes() -> Iterator[tuple[str, str, str]]:
 
 
 def examined(model_type: str, kind: str) -> dict[str, Any]:
-    """What happens with one class, in a store of its own."""
+    """The result for one class, in a store of its own."""
     with tempfile.TemporaryDirectory() as folder:
         anatomies = Anatomies(Store(folder, f"sqlite:///{folder}/db"))
         try:

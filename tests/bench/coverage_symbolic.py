@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 .venv/bin/python tests/bench/coverage_symbolic.py --shard 1/2 -o FILE
 
 Every name is retargeted to a few counts, as the surgery service does it; what is known of
-each without a run (`netgraft.surgery.symbolic`) is compared with a look at that very model,
-built and run on meta tensors. A name is "proven" where the counts beyond the first took no
+each without a run (`netgraft.surgery.symbolic`) is compared with that very model, built and
+run on meta tensors. A name is "proven" where the counts beyond the first took no
 run of the model, "tried" where each takes one of its own, and "wrong" where the two differ.
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def examine(entry: Entry) -> zoo_run.Result:
-    """What happens when one name is retargeted, in a store of its own."""
+    """The result of retargeting one name, in a store of its own."""
     with tempfile.TemporaryDirectory() as folder:
         anatomies = Anatomies(Store(folder, f"sqlite:///{folder}/db"))
         try:

@@ -32,7 +32,7 @@ END_SECONDS = 90
 
 
 class Failed(Exception):
-    """What was to be measured did not do its work; says what it printed."""
+    """The measured program did not do its work; the text says what it printed."""
 
 
 def free_port() -> int:
@@ -185,7 +185,7 @@ def up(checkout: Checkout) -> Iterator[Up]:
 
 
 def grpc_answers(client: Client) -> bool:
-    """Whether a call gets through the proxy to a service and back."""
+    """True if a call gets through the proxy to a service and back."""
     request = models_pb2.ResolveModelRequest(model="resnet50@none")
     with contextlib.suppress(NetgraftError):
         client.models.ResolveModel(request, timeout=5)
@@ -194,7 +194,7 @@ def grpc_answers(client: Client) -> bool:
 
 
 def page_answers(port: int) -> bool:
-    """Whether the web gateway gives a page: to us, who have no cookie, the one to log in."""
+    """True if the web gateway serves a page: the login page, because we have no cookie."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         opener.open(f"http://127.0.0.1:{port}/", timeout=5).close()
@@ -206,7 +206,7 @@ def page_answers(port: int) -> bool:
 
 
 def end(process: "subprocess.Popen[Any]") -> None:
-    """SIGTERM, time to leave in order, then the process and its session are killed."""
+    """SIGTERM, time for a clean exit, then the process and its session are killed."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=END_SECONDS)
@@ -215,14 +215,14 @@ def end(process: "subprocess.Popen[Any]") -> None:
     process.wait()
 
 
-def told(text: str) -> dict[str, Any]:
+def reply_of(text: str) -> dict[str, Any]:
     """The JSON that a command printed."""
     return dict(json.loads(text))
 
 
 @contextmanager
 def fresh_clone(checkout: Checkout, folder: Path) -> Iterator[Path]:
-    """What is committed in a checkout, without its .venv; removed when the block ends."""
+    """A clone of the commits of a checkout, without its .venv; removed when the block ends."""
     clone = folder / f"clone-{checkout.side}"
     subprocess.run(["git", "clone", "--quiet", checkout.root, clone], check=True, timeout=LONGEST)
     try:

@@ -1,4 +1,4 @@
-"""What the coverage runs over the zoo share: choose names, remember what was done, go on.
+"""Shared by the coverage runs over the zoo: choose names, record results, resume.
 
 The output (JSON lines) is the memory: a second run goes on where the first stopped.
 """

@@ -71,7 +71,7 @@ def free_port() -> int:
 
 @contextmanager
 def container(engine: str, image: str, *options: str, **environment: object) -> Iterator[str]:
-    """A running container's name. Its log is printed, and it is taken away, at the end."""
+    """A running container's name. At the end its log is printed and it is removed."""
     name = f"netgraft-test-{uuid.uuid4().hex[:8]}"
     values = [f"--env={key}={value}" for key, value in environment.items()]
     run(engine, "run", "--detach", f"--name={name}", *HARDENED, *options, *values, image)

@@ -24,7 +24,7 @@ def tool(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def stages() -> dict[str, list[tuple[str, str]]]:
-    """Stage → its instructions and those of the stages of this file that it stands on."""
+    """Stage → its instructions and those of the stages of this file that it builds on."""
     text = re.sub(r"\\\n\s*", "", DOCKERFILE.read_text())
     found: dict[str, list[tuple[str, str]]] = {}
     name = ""

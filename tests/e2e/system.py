@@ -54,7 +54,7 @@ def free_port() -> int:
 
 
 def environment(state: Path, torch_home: Path) -> dict[str, str]:
-    """What a system of the tests runs in: its own ports, state and weights."""
+    """The environment of a system under test: its own ports, state and weights."""
     return {
         **{k: v for k, v in os.environ.items() if not k.startswith("NETGRAFT_")},
         "NETGRAFT_STATE": str(state),

@@ -75,9 +75,9 @@ def test_a_page_without_the_token_shows_only_the_login(browser: Browser, system:
 def test_the_link_that_up_prints_logs_in_once_and_the_token_is_not_in_its_output(
     browser: Browser, system: System
 ) -> None:
-    told = (system.state.parent / "up.log").read_text()
-    assert system.token not in told
-    [link] = re.findall(rf"{system.web}/\?code=\S+", told)
+    log = (system.state.parent / "up.log").read_text()
+    assert system.token not in log
+    [link] = re.findall(rf"{system.web}/\?code=\S+", log)
     for first in (True, False):
         context = browser.new_context(locale="en-US")
         page = context.new_page()

@@ -1,4 +1,4 @@
-"""What the README promises: one command, one sentence, a trained model."""
+"""The README's promise: one command, one sentence, a trained model."""
 
 import re
 import subprocess

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 
 
 def run(system: System, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A command that is told of no server."""
+    """A command that is given no server."""
     return subprocess.run(
         [NETGRAFT, *words],
         env=system.environment,
@@ -26,9 +26,9 @@ def run(system: System, folder: Path, *words: str) -> subprocess.CompletedProces
 
 def test_what_runs_is_announced_for_its_owner_only(system: System) -> None:
     file = system.state / "server.json"
-    told = json.loads(file.read_text())
-    assert (told["address"], told["web"], told["pid"]) == (system.grpc, system.web, system.pid)
-    assert told["roots"] == [str(system.data.resolve())]
+    found = json.loads(file.read_text())
+    assert (found["address"], found["web"], found["pid"]) == (system.grpc, system.web, system.pid)
+    assert found["roots"] == [str(system.data.resolve())]
     assert file.stat().st_mode & 0o777 == 0o600
     assert system.token not in file.read_text()
 

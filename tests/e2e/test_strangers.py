@@ -1,4 +1,4 @@
-"""What the running netgraft answers those who have no token, and calls that make no sense.
+"""A running netgraft's answers to callers without a token, and to malformed calls.
 
 Every rpc before real Ray Serve; tests/serving/test_guard.py has the finer points.
 """
@@ -170,7 +170,7 @@ def session(system: System) -> Path:
 
 
 def serve_http_port(system: System) -> int:
-    """Where Serve's HTTP proxy listens."""
+    """The port of Serve's HTTP proxy."""
     for process in psutil.Process(system.pid).children(recursive=True):
         if process.name().startswith("ray::ProxyActor"):
             listening = [c for c in process.net_connections("tcp") if c.status == "LISTEN"]

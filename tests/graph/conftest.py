@@ -1,4 +1,4 @@
-"""Small models, and what a well-formed document is."""
+"""Small models, and a check that a document is well-formed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,7 +108,7 @@ def notes(node: NodeProto) -> dict[str, str]:
 
 
 def assert_connected(model: ModelProto) -> None:
-    """Every edge leads from somewhere to somewhere, and is typed; every box has an edge."""
+    """Check that every edge has a source, a target and a type, and every box has an edge."""
     for graph in every_graph(model.graph):
         known = {value.name for value in graph.input}
         known |= {tensor.name for tensor in graph.initializer}

@@ -44,9 +44,9 @@ class Site:
         other_id = ""
         if model_id == "compare":
             model_id, other_id, path = path.split("/", 2)
-        wish = graph_pb2.GetViewerFileRequest(model_id=model_id, other_id=other_id, path=path)
+        asked_for = graph_pb2.GetViewerFileRequest(model_id=model_id, other_id=other_id, path=path)
         try:
-            file = self.graphs.GetViewerFile(wish)
+            file = self.graphs.GetViewerFile(asked_for)
         except NetgraftError:
             self.missing.append(request.path)
             request.send_error(404)
@@ -60,7 +60,7 @@ class Site:
 
 @contextmanager
 def watched(browser: Browser, site: Site, **context_options: Any) -> Iterator[Page]:
-    """A page that fails the test when anything leaves the origin or goes wrong in it."""
+    """A page that fails the test if a request leaves the origin or an error occurs."""
     context = browser.new_context(**context_options)
     page = context.new_page()
     elsewhere: list[str] = []

@@ -1,4 +1,4 @@
-"""The viewer in a real Chromium: Netron really draws, and talks to nobody else."""
+"""The viewer in a real Chromium: Netron really draws, and contacts no other host."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_netron_draws_resnet50_as_eleven_boxes(page: Page, site: Site, tmp_path:
 
 
 def parameters(page: Page) -> str:
-    """What Netron's sidebar says of the graph, or of the model, whose properties it shows."""
+    """The parameter count in Netron's sidebar, of the graph or of the model shown there."""
     entry = page.locator("#sidebar .sidebar-item").filter(
         has=page.locator("input[value=parameters]")
     )
@@ -157,7 +157,7 @@ def test_a_lens_is_chosen_on_the_page_and_the_address_remembers_all(page: Page, 
     page.get_by_text("+", exact=True).first.click()
     expect(page.locator(".node-block")).to_have_count(1)
     pool = page.locator("[id='node-name-maxpool']")
-    expect(pool).to_have_count(1)  # while it opens a module, Netron holds two pictures
+    expect(pool).to_have_count(1)  # while it opens a module, Netron has two pictures
     pool.click()
     expect(page.locator("#canvas .graph-node.select")).to_have_count(1)
     painted = fills(page)
@@ -175,11 +175,11 @@ def test_a_lens_is_chosen_on_the_page_and_the_address_remembers_all(page: Page, 
 
 def test_the_page_as_one_file_opens_offline(browser: Browser, site: Site, tmp_path: Path) -> None:
     graph = site.graphs.DrawGraph(graph_pb2.DrawGraphRequest(model="resnet18"))
-    wish = graph_pb2.GetViewerFileRequest(
+    request = graph_pb2.GetViewerFileRequest(
         model_id=graph.model_id, path="graph.html", query="lens=parameters&open=layer4"
     )
     file = tmp_path / "resnet18.html"
-    file.write_bytes(site.graphs.GetViewerFile(wish).data)
+    file.write_bytes(site.graphs.GetViewerFile(request).data)
     context = browser.new_context(offline=True)
     page = context.new_page()
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""What is recorded of a forward, by both ways."""
+"""Recordings of a forward, in both ways."""
 
 import threading
 

@@ -59,7 +59,7 @@ def box(view: FrameLocator, name: str) -> str:
 
 
 def scrolled(page: Page, side: str) -> tuple[float, float]:
-    """How far down a view is, and its zoom."""
+    """The scroll position of a view, and its zoom."""
     place: list[float] = page.locator(f"#{side}").evaluate(
         """frame => [frame.contentDocument.getElementById('target').scrollTop,
                      frame.contentWindow.netgraft.zoom]"""
@@ -175,8 +175,8 @@ def test_a_deeper_model_has_blocks_that_only_its_view_shows(page: Page, site: Si
 
 def test_behind_an_appended_head_both_views_still_go_together(page: Page, site: Site) -> None:
     name = "timm/eva02_tiny_patch14_224@none"
-    wish = surgery_pb2.RetargetModelRequest(model=name, classes=7)
-    edit = SurgeryServicer(site.graphs.store).RetargetModel(wish)
+    request = surgery_pb2.RetargetModelRequest(model=name, classes=7)
+    edit = SurgeryServicer(site.graphs.store).RetargetModel(request)
     compare(page, site, name, edit.model.id)
     a, b = views(page)
     expect(page.locator("tbody tr")).to_have_count(1)

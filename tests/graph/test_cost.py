@@ -1,4 +1,4 @@
-"""Operations and bytes, counted from shapes: what torch counts, and what `inspect` says."""
+"""Operations and bytes, counted from shapes, agree with torch and with `inspect`."""
 
 import pytest
 import torch
@@ -56,7 +56,7 @@ def test_a_transposed_convolution_and_a_grouped_one_count_as_torch_counts_them()
 
 
 def test_the_picture_of_a_detector_counts_the_forward_that_it_shows(store: Store) -> None:
-    """On real values, for how many boxes are kept depends on them."""
+    """On real values, because they determine how many boxes are kept."""
     recipe = resolve("ssdlite320_mobilenet_v3_large", "none", store).recipe
     module = RecipeSubject(recipe, store).module("cpu")
     inputs = example_inputs(recipe.base, 1, "cpu")
@@ -90,7 +90,7 @@ def test_products_that_torch_does_not_count_are_the_same_in_a_picture_and_a_forw
 
 
 def test_shapes_that_do_not_fit_each_other_count_nothing() -> None:
-    """Sizes that depend on data are not known, and stand for 1."""
+    """Sizes that depend on data are unknown and count as 1."""
     left, right = operations.Shaped((2, 3), "float32"), operations.Shaped((1, 5), "float32")
     arguments = {"self": left, "mat2": right}
     assert operations.of_operator("aten.mm.default", arguments) == 0

@@ -1,4 +1,4 @@
-"""How two models differ: exactly what was changed, told where it is."""
+"""Differences of two models: exactly what was changed, reported where it is."""
 
 import torch
 import torchvision

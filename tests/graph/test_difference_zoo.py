@@ -1,6 +1,7 @@
 """On real architectures the differences are exactly what the recipes' edits say, no more, no less.
 
-What an edit does is read here off the recipe and the library's own model, not off `difference`.
+The expected effect of an edit comes from the recipe and the library's own model, not from
+`difference`.
 """
 
 from pathlib import Path
@@ -69,8 +70,8 @@ def surgery(store: Store) -> SurgeryServicer:
 
 def edited(surgery: SurgeryServicer, name: str) -> Recipe:
     """The model for 7 classes, with a part of it frozen and another loss."""
-    wish = surgery_pb2.RetargetModelRequest(model=f"{name}@none", classes=7)
-    model = surgery.RetargetModel(wish).model.id
+    request = surgery_pb2.RetargetModelRequest(model=f"{name}@none", classes=7)
+    model = surgery.RetargetModel(request).model.id
     layers = FROZEN[name]
     freeze = surgery_pb2.FreezeLayersRequest(model=model, layers=layers)
     model = surgery.FreezeLayers(freeze).model.id
@@ -91,7 +92,7 @@ def owners(module: nn.Module, paths: tuple[str, ...]) -> set[str]:
 
 
 def real_difference(base: Recipe, recipe: Recipe, store: Store) -> list[str]:
-    """Paths, "" once for the loss and once for parameters of the model's very own."""
+    """Paths, "" once for the loss and once for parameters of the model itself."""
     retarget, freeze = recipe.edits[0], recipe.edits[1]
     assert isinstance(retarget, Retarget)
     assert isinstance(freeze, Freeze)

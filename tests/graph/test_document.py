@@ -1,4 +1,4 @@
-"""The documents of real models: well-formed, connected, named in ONNX's words."""
+"""The documents of real models: well-formed, connected, with ONNX's names."""
 
 import os
 from functools import lru_cache

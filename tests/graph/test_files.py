@@ -1,4 +1,4 @@
-"""Files as users have them, drawn: by us where they can be built, by Netron as they are else."""
+"""Users' files, drawn by us if they can be built, else by Netron as they are."""
 
 import io
 import json
@@ -47,8 +47,8 @@ def draw(graphs: GraphsServicer, model: str) -> graph_pb2.Graph:
 
 
 def get(graphs: GraphsServicer, graph: graph_pb2.Graph, path: str) -> bytes:
-    wish = graph_pb2.GetViewerFileRequest(model_id=graph.model_id, path=path)
-    return graphs.GetViewerFile(wish).data
+    request = graph_pb2.GetViewerFileRequest(model_id=graph.model_id, path=path)
+    return graphs.GetViewerFile(request).data
 
 
 def operators(nodes: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

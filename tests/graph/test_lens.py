@@ -1,4 +1,4 @@
-"""What each box is about: parameters, what trains, operations, memory, change."""
+"""The numbers of each box: parameters, trainable ones, operations, memory, change."""
 
 import json
 from typing import Any
@@ -82,8 +82,8 @@ def test_after_a_training_the_lens_shows_how_far_each_layer_moved(store: Store) 
     tuned = Recipe(recipe.base, (Tuned("tune-1", delta),))
     put_recipe(store, tuned)
     graphs = GraphsServicer(store)
-    wish = graph_pb2.GetViewerFileRequest(model_id=tuned.id, path="lens.json")
-    document = json.loads(graphs.GetViewerFile(wish).data)
+    request = graph_pb2.GetViewerFileRequest(model_id=tuned.id, path="lens.json")
+    document = json.loads(graphs.GetViewerFile(request).data)
     assert "change" in document["lenses"]
     changes = {name: box["change"] for name, box in document["boxes"].items() if "change" in box}
     bias = dict(base_module(recipe.base).named_parameters())["fc.bias"].detach()
@@ -95,5 +95,5 @@ def test_after_a_training_the_lens_shows_how_far_each_layer_moved(store: Store) 
 def test_an_untrained_model_has_no_lens_of_change(store: Store) -> None:
     recipe = resolve("squeezenet1_1", "none", store).recipe
     graphs = GraphsServicer(store)
-    wish = graph_pb2.GetViewerFileRequest(model_id=recipe.id, path="lens.json")
-    assert "change" not in json.loads(graphs.GetViewerFile(wish).data)["lenses"]
+    request = graph_pb2.GetViewerFileRequest(model_id=recipe.id, path="lens.json")
+    assert "change" not in json.loads(graphs.GetViewerFile(request).data)["lenses"]

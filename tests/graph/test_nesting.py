@@ -1,4 +1,4 @@
-"""How a recording becomes modules within modules."""
+"""A recording becomes modules within modules."""
 
 import torch
 from tests.graph.conftest import Block, Residual, graph_of
@@ -8,7 +8,7 @@ from netgraft.graph.nesting import Graph, Group, Node, Operation
 
 
 def outline(graph: Graph) -> list[object]:
-    """Names, with a list for what lies in a group."""
+    """Names, with a list for the nodes in a group."""
 
     def lines(nodes: tuple[Node, ...]) -> list[object]:
         return [

@@ -1,4 +1,4 @@
-"""What operators are called."""
+"""The names of operators in the picture."""
 
 import pytest
 import torch

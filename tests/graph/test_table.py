@@ -16,8 +16,8 @@ def graphs(store: Store) -> GraphsServicer:
     return GraphsServicer(store)
 
 
-def table(graphs: GraphsServicer, model: str, **wish: int) -> dict[str, graph_pb2.ModuleRow]:
-    reply = graphs.ListModules(graph_pb2.ListModulesRequest(model=model, **wish))
+def table(graphs: GraphsServicer, model: str, **options: int) -> dict[str, graph_pb2.ModuleRow]:
+    reply = graphs.ListModules(graph_pb2.ListModulesRequest(model=model, **options))
     return {row.path: row for row in reply.rows}
 
 

@@ -1,4 +1,4 @@
-"""Permalinks: what is seen, as a query, and back."""
+"""Permalinks: a view as a query, and back."""
 
 import pytest
 

@@ -1,6 +1,6 @@
-"""What is put together from parts is Chinese in every part: summaries, replies, cards, tables.
+"""Texts put together from parts are Chinese in every part: summaries, replies, cards, tables.
 
-The values are no words (m1, a·b), so that every English word in a text is one of ours.
+The values are not words (m1, a·b), so every English word in a text is one of ours.
 """
 
 import io
@@ -44,7 +44,7 @@ KINDS = [field.name for field in agent_pb2.Step.DESCRIPTOR.oneofs_by_name["step"
 
 
 def words(text: str) -> list[str]:
-    """The English words in a text; code, markup and names are none."""
+    """The English words in a text, apart from code, markup and names."""
     return WORD.findall(NAMES.sub("", CODE.sub("", text)))
 
 

@@ -1,4 +1,4 @@
-"""The catalogues: every sentence has its Chinese, whole, with the same values, and no other."""
+"""The catalogues: every sentence has its complete Chinese, with exactly the same values."""
 
 import re
 
@@ -15,10 +15,10 @@ OURS = [kind for kind in every_error() if kind.__module__.startswith("netgraft.e
 CODE = re.compile(r"`[^`]*`")
 PHRASE = re.compile(r"[A-Za-z][A-Za-z'’-]*(?:[ ,;]+[A-Za-z][A-Za-z'’-]*)+")
 TERMS = {"Hugging Face", "Ray Serve", "Ray Train"}
-"""Names of more than one word that Chinese sentences hold as they are."""
+"""Names of more than one word that stay English in Chinese sentences."""
 HAN = re.compile(r"[\u4e00-\u9fff]")
 LANGUAGE_FREE = {"{text}"}
-"""Templates that are nothing but a value."""
+"""Templates that consist of a value only."""
 
 
 class Shown:
@@ -32,7 +32,7 @@ class Shown:
 
 
 def fragments(sentence: str) -> list[str]:
-    """English phrases in a Chinese sentence; code in backticks and names are none."""
+    """English phrases in a Chinese sentence, apart from code in backticks and names."""
     return [found for found in PHRASE.findall(CODE.sub("⟨⟩", sentence)) if found not in TERMS]
 
 

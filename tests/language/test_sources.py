@@ -14,9 +14,9 @@ ERRORS = {kind.__name__ for kind in every_error()} - {"RemoteError"}
 NAMES = {"name", "path", "variable", "package", "extra", "format", "facts"}
 """Values that are names and never words."""
 SAYS = {"Message", "mark", "quoted"}
-"""What makes a value that every language can say."""
+"""Calls that make a value which exists in every language."""
 WORDS = {"str", "join", "format", "strip", "rstrip", "removeprefix", "splitlines", "split"}
-"""Calls whose result holds the words that they are given."""
+"""Calls whose result contains the text of their arguments."""
 WORD = re.compile(r"(?<![\w./`-])[a-z]{2,}(?![\w./`-])")
 LITERAL = {"python", "data", "dropout", "cpu", "gpu", "px"}
 """Words that a person types as they are, and units."""
@@ -38,7 +38,7 @@ def called(node: ast.expr) -> str:
 
 
 def assigned(name: str, scope: Scope) -> list[ast.expr]:
-    """What a scope assigns to a name, anywhere in it."""
+    """The values that a scope assigns to a name, anywhere in it."""
     found: list[ast.expr] = []
     for node in ast.walk(scope):
         targets = node.targets if isinstance(node, ast.Assign) else []

@@ -1,4 +1,4 @@
-"""What the pages print is true: links lead somewhere, commands parse, settings are all there."""
+"""What the pages say is true: links lead somewhere, commands parse, settings are all there."""
 
 import re
 import shlex
@@ -68,7 +68,7 @@ def test_links_lead_to_files_and_headings_that_are_there(page: str) -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    """What a link may name in a page: its headings, as GitHub spells them."""
+    """The anchors to which links in a page may point: its headings, as GitHub spells them."""
     headings = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
     return {
         re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
@@ -85,7 +85,7 @@ def test_the_index_lists_every_page_of_the_documentation() -> None:
 
 
 def commands(page: str) -> list[str]:
-    """Lines that a page tells the reader to type, without their comments."""
+    """Lines that a page asks the reader to type, without their comments."""
     lines = (line for kind, code in FENCE.findall(text(page)) if kind == "console"
              for line in code.replace("\\\n", " ").splitlines())  # fmt: skip
     return [COMMENT.sub("", line).strip() for line in lines]
@@ -100,7 +100,7 @@ def netgraft_commands() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that holds the files which the pages take for granted."""
+    """A folder with the files that the pages assume."""
     for name in ("plan.yaml", "sentences.jsonl", "net.pth", "net.onnx"):
         (tmp_path / name).touch()
     monkeypatch.chdir(tmp_path)

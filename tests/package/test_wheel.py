@@ -72,7 +72,7 @@ def run(base: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def said(base: Path, *words: str) -> str:
-    """What a command that succeeds prints."""
+    """The output of a command that must succeed."""
     done = run(base, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -89,7 +89,7 @@ def metadata(wheel: Path) -> Message:
         return message_from_bytes(archive.read(name))
 
 
-# What is in it
+# Contents
 
 
 def test_every_tracked_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
@@ -120,6 +120,7 @@ def test_every_tracked_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
         "netgraft/graph/viewer/compare.js",
         "netgraft/graph/viewer/lens.js",
         "netgraft/graph/viewer/netgraft.js",
+        "netgraft/graph/viewer/nodes.js",
         "netgraft/ui/attach.js",
         "netgraft/ui/style.css",
         "netgraft/v1/agent.proto",
@@ -253,7 +254,7 @@ def test_the_doctor_calls_it_a_client(base: Path, scratch: Path) -> None:
 
 
 def mypy(base: Path, scratch: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """What mypy says of a program that uses the installed package, far from its sources."""
+    """mypy's output for a program that uses the installed package, far from its sources."""
     (scratch / "program.py").write_text(code)
     python = ("--python-executable", str(base / "python"))
     line = [sys.executable, "-m", "mypy", "--strict", *python, "--cache-dir", "cache", "program.py"]

@@ -37,7 +37,7 @@ EACH = [UNARY, SERVER_STREAM, CLIENT_STREAM]
 
 
 class Models:
-    """A servicer that notes what reaches it."""
+    """A servicer that records the calls that reach it."""
 
     reached: ClassVar[list[str]] = []
 
@@ -79,7 +79,7 @@ async def address(state: object) -> AsyncIterator[str]:
 
 
 def metadata(application: str | None = "models", token: str | None = "", **more: str) -> list[Any]:
-    """What a call carries. A token of "": the right one."""
+    """The metadata of a call. A token of "" means the right one."""
     found: list[Any] = list(more.items())
     if token is not None:
         found.append(("authorization", f"Bearer {token or settings().read_token()}"))

@@ -1,4 +1,4 @@
-"""The log of what others say: nothing of it on the terminal, bounded, its owner's only."""
+"""The log of other programs' output: not on the terminal, bounded, readable by its owner only."""
 
 import os
 import subprocess

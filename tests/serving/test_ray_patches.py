@@ -1,4 +1,4 @@
-"""What is changed in Ray, as far as it shows without a cluster (tests/e2e has one)."""
+"""The changes to Ray, as far as they show without a cluster (tests/e2e has one)."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Settings from the environment: what is taken, and what is said of what is not."""
+"""Settings from the environment: valid values are taken, others are reported."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""A small job, and a store of their own, for the tests of this room."""
+"""A small job, and a store of their own, for the tests of this folder."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def jobs(store: Store) -> Jobs:
 
 @pytest.fixture
 def resolved() -> ResolvedSpec:
-    """A resolved spec; nothing in it is looked at by what keeps jobs."""
+    """A resolved spec; the code that keeps jobs reads nothing in it."""
     spec = Spec(
         model="0" * 64,
         data="digits",

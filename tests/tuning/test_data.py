@@ -1,4 +1,4 @@
-"""Data sets: what they hold, and what is refused before anything is spent."""
+"""Data sets: their contents, and what is refused before training starts."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from netgraft.tuning.data.split import hold_out
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A data root with a folder outside it beside."""
+    """A data root, and beside it a folder outside of it."""
     root = tmp_path / "root"
     root.mkdir()
     monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(root))

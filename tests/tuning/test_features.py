@@ -49,7 +49,7 @@ def retargeted(store: Store, found: tuning_pb2.FeatureMeans, **said: Any) -> Any
 
 
 def accuracy(store: Store, model: str) -> float:
-    """On pictures that were not looked at."""
+    """On pictures that were not used for the means."""
     recipe = get_recipe(store, model)
     module, preprocessing = build(recipe, store).eval(), bases.preprocessing(recipe.base)
     data = open_data("digits")

@@ -48,7 +48,7 @@ def test_what_lies_in_a_file_is_trained(
     torch.save(make(), root / "net.pth")
     request = Request("./net.pth", "digits", epochs=1, image_size=16, batch_size=64, workers=1)
     job = jobs.create(planning.plan(request, Capacity(2, 0), store))
-    (root / "net.pth").unlink()  # the recipe needs it no more
+    (root / "net.pth").unlink()  # the recipe no longer needs it
     run(job.id, Group(0, 1, torch.device("cpu")), store)
     done = jobs.get(job.id)
     assert done.state is State.SUCCEEDED

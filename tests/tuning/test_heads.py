@@ -1,4 +1,4 @@
-"""What trains as the head is what tracing finds, where a guess by size would be wrong."""
+"""The head that trains is the one found by tracing, where a guess by size would be wrong."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_head_behind_the_whole_model_is_one(store: Store) -> None:
 
 
 def wide(root: Path, store: Store) -> Recipe:
-    """A model of ten classes with a later layer of ten outputs, which no answer comes from."""
+    """A model of ten classes with a later layer of ten outputs that does not give the answer."""
     module = resnet18(num_classes=10)
     module.projection = nn.Linear(512, 10)
     torch.save(module, root / "net.pth")

@@ -178,7 +178,7 @@ class Cluster:
 
 
 def reconciled(jobs: Jobs, cluster: Cluster, job: Job) -> Job:
-    """One look of a reconciler to whom every job has been silent for too long."""
+    """One check by a reconciler that takes every job for silent too long."""
     time.sleep(0.01)
     Reconciler(jobs, cluster, silent_seconds=0).check()
     return jobs.get(job.id)

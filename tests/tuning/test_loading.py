@@ -1,4 +1,4 @@
-"""Batches: every example has its turn, workers share alike, seeds repeat."""
+"""Batches: every example is used, workers get equal shares, seeds repeat."""
 
 import threading
 

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
 PATIENCE = 240
 """Seconds that a busy machine may take for what an idle one does in twenty."""
 SILENT_SECONDS = 10
-"""After which the reconciler takes a run for lost; its default is longer."""
+"""Seconds after which the reconciler takes a run for lost; its default is longer."""
 STEPS_PER_EPOCH = 22
 EPOCHS = 5
 
@@ -145,7 +145,7 @@ def leaves_no_process(state: Path) -> bool:
 
 
 def parameters(service: TuningServicer, job: str) -> dict[str, torch.Tensor]:
-    """What the run learnt, without the running statistics."""
+    """The parameters that the run learned, without the running statistics."""
     edit = get_recipe(service.store, service.jobs.get(job).result_model).edits[-1]
     assert isinstance(edit, Tuned)
     tensors = service.store.get_tensors(edit.tensors)

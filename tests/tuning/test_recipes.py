@@ -1,4 +1,4 @@
-"""What is chosen when it was not said, and that it works."""
+"""The values chosen where the request has none, and that they work."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One worker's whole way through a job, in-process, with tiny real models on the real digits."""
+"""One worker's whole work on a job, in-process, with tiny real models on the real digits."""
 
 import threading
 import time
@@ -37,7 +37,7 @@ ALONE = Group(0, 1, torch.device("cpu"))
 
 @pytest.fixture(autouse=True)
 def one_thread(state: Path) -> None:
-    """No more threads than the machine of the tests bears; a state folder of its own."""
+    """Few threads, because tests run side by side; a state folder of its own."""
     torch.set_num_threads(1)
 
 
@@ -93,7 +93,7 @@ def test_a_run_of_a_model_with_adapters_keeps_these_and_the_head_and_nothing_els
 
 
 def measured(store: Store, recipe: Recipe, side: int) -> float:
-    """Accuracy on what was held out, by means that the run does not share."""
+    """Accuracy on the held-out examples, computed independently of the run."""
     from netgraft.models import bases
 
     preprocessing = bases.preprocessing(recipe.base)

@@ -1,4 +1,4 @@
-"""The Tuning service in-process: what it refuses before spending, and what it promises."""
+"""The Tuning service in-process: what it refuses before training, and what it promises."""
 
 import asyncio
 from pathlib import Path

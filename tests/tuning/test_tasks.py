@@ -34,7 +34,7 @@ from netgraft.tuning.workers.run import run
 
 CPU = torch.device("cpu")
 TOY = Path(__file__).with_name("toy_tasks")
-ROOM = Path(tasks.__file__).parents[1]
+PACKAGE = Path(tasks.__file__).parents[1]
 
 
 @pytest.fixture
@@ -144,9 +144,9 @@ ORDER = ("data", "train", "tasks", "jobs", "results", "workers")
 
 def test_the_rooms_of_tuning_know_those_before_them_and_none_behind() -> None:
     found = []
-    for place, room in enumerate(ORDER):
-        behind = ORDER[place + 1 :] + (("data",) if room in ("train", "tasks") else ())
-        for file in sorted((ROOM / room).rglob("*.py")):
+    for place, part in enumerate(ORDER):
+        behind = ORDER[place + 1 :] + (("data",) if part in ("train", "tasks") else ())
+        for file in sorted((PACKAGE / part).rglob("*.py")):
             imported = re.findall(r"(?:from|import) netgraft\.tuning\.(\w+)", file.read_text())
             found += [(file.name, other) for other in imported if other in behind]
     assert found == []

@@ -4,7 +4,7 @@ A `planner` (such as `rules`) makes typed `steps`, `validation` checks them, `fo
 into JSON and protobuf and back, `consent` guards those that need it, `run` carries them out with
 `handlers`, and `conversation` and `record` keep what was said and done.
 
-Knows nothing of torch, Ray and the other slices' insides: it can do nothing that
+Knows nothing of torch, Ray and the internals of the other packages: it can do nothing that
 its caller could not do by calling the other services.
 """
 

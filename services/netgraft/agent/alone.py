@@ -8,11 +8,11 @@ from netgraft.language import Message
 from netgraft.v1 import agent_pb2
 
 MAX_TEXT = 100_000
-"""Bytes of a text to plan."""
+"""Most bytes of a text to plan."""
 
 
 def plan(request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
-    """The reply to a text before which nothing was said.
+    """The reply to a text without a conversation.
 
     Raises TooLarge; ModuleNotFoundError where the request names a conversation.
     """
@@ -24,7 +24,7 @@ def plan(request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
 
 
 def check_size(text: str) -> None:
-    """Raises TooLarge where a text has more than MAX_TEXT bytes."""
+    """Raise TooLarge if a text has more than MAX_TEXT bytes."""
     if len(text.encode()) > MAX_TEXT:
         limit = Message("{most:,} bytes", most=MAX_TEXT)
         raise TooLarge(what=Message("the text"), limit=limit)

@@ -12,7 +12,7 @@ from netgraft.language import Message
 
 
 def plan_batch(turns: Iterable[str], planner: Planner | None = None) -> dict[str, Any]:
-    """The JSON of the reply to the last of some turns; earlier ones are context.
+    """The JSON of the reply to the last of the turns; earlier ones are context.
 
     The plans of earlier turns are taken as accepted and run; nothing is executed.
     """

@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What a call returns that would hold up the event loop.
+    """Run a blocking call in a thread and return its result.
 
-    A call that has begun comes to its end: whoever is cancelled meanwhile waits for it, so that
-    nothing goes on in a thread behind the back of what cleans up.
+    A call that has begun is completed: a caller that is cancelled meanwhile waits for it, so
+    that no thread is still at work during the caller's cleanup.
     """
     task = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
     try:

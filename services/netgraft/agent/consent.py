@@ -1,4 +1,4 @@
-"""Consent to a plan: a token that fits this plan in one conversation, once, for a while.
+"""Consent to a plan: a token for this plan in one conversation, valid once and for a limited time.
 
 The token is handed out once and stored as its SHA-256 only. Spending it is one
 conditional UPDATE, so two runs that race with one token cannot both win.

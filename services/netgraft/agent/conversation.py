@@ -23,7 +23,7 @@ from netgraft.v1 import agent_pb2
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 REMEMBERED = 8
-"""Turns among which the last plan is looked for."""
+"""Number of turns in which the last plan is sought."""
 TRIES = 5
 
 
@@ -39,7 +39,7 @@ class StoredTurn:
     language: str | None = None
     """The language that was spoken; None in a turn that an older version stored."""
     question: Question | None = None
-    """What the planner kept of its question, while that is open."""
+    """The planner's record of its question, while that is open."""
 
 
 class Conversations:
@@ -76,7 +76,7 @@ class Conversations:
             row.updated = time.time()
 
     def turns(self, conversation_id: str, last: int | None = None) -> list[StoredTurn]:
-        """Everything said, oldest first; only the `last` so many when given."""
+        """All turns, oldest first; only the newest `last` of them if given."""
         query = select(TurnRow).where(TurnRow.conversation_id == conversation_id)
         query = query.order_by(TurnRow.position.desc()).limit(last)
         with Session(self.store.engine) as session:
@@ -84,7 +84,7 @@ class Conversations:
         return [_stored(row) for row in reversed(rows)]
 
     def notices(self, conversation_id: str) -> set[str]:
-        """The notices that were said before: lines of summaries below their first."""
+        """The notices shown before: all lines of summaries except the first."""
         events = (event for turn in self.turns(conversation_id) for event in turn.events)
         summaries = (event.get("finished", {}).get("summary", "") for event in events)
         return {line for summary in summaries for line in summary.split("\n")[1:]}
@@ -130,7 +130,7 @@ class Conversations:
             row.events = json.dumps([*json.loads(row.events), event], ensure_ascii=False)
 
     def turn_of(self, conversation_id: str, steps: Sequence[Json]) -> int:
-        """Position of the turn whose plan is being run; a new one when it was never said."""
+        """Position of the turn whose plan is being run; a new one if no turn holds the plan."""
         last = self.turns(conversation_id, last=1)
         if last and last[0].reply.get("steps") == list(steps) and not last[0].events:
             return last[0].position
@@ -139,7 +139,7 @@ class Conversations:
         return self.say(conversation_id, "", reply, Context(language=language))
 
     def context(self, conversation_id: str, planner: Planner) -> Context:
-        """What the planner must know of the turns before."""
+        """The planner's context from the earlier turns."""
         turns = self.turns(conversation_id, last=REMEMBERED) if conversation_id else []
         if not turns:
             return Context()
@@ -160,7 +160,7 @@ class Conversations:
 
 
 def valid_id(conversation_id: str) -> str:
-    """The id, when it may be one or is empty. Raises InvalidValue."""
+    """The id if it is valid or empty. Raises InvalidValue."""
     if conversation_id and not _ID.fullmatch(conversation_id):
         expected = Message('1 to 64 letters, digits, "-" and "_"')
         raise InvalidValue(
@@ -170,7 +170,7 @@ def valid_id(conversation_id: str) -> str:
 
 
 def message(conversation_id: str, store: Conversations) -> agent_pb2.Conversation:
-    """A conversation as the contract has it; an unknown id is an empty conversation."""
+    """A conversation as a message; an unknown id is an empty conversation."""
     model_id, job_id = store.current(conversation_id)
     reply = agent_pb2.Conversation(id=conversation_id, model_id=model_id, job_id=job_id)
     for stored in store.turns(conversation_id):
@@ -198,7 +198,7 @@ def _dumped(question: Question | None) -> str | None:
 
 
 def _loaded(stored: str | None) -> Question | None:
-    """A stored question; None where there is none, or none that can be read."""
+    """A stored question; None if there is none or it cannot be read."""
     try:
         question = json.loads(stored or "null")
     except ValueError:

@@ -76,7 +76,7 @@ def fingerprint(steps: Iterable[Step]) -> str:
 
 
 def checked(reply: Reply) -> Reply:
-    """The reply, when it is one of the contract's. Raises InvalidRequest."""
+    """The reply if it keeps to the contract. Raises InvalidRequest."""
     if reply.kind not in KINDS:
         raise InvalidRequest(
             problem=Message("kind must be one of {kinds}, not {kind}.", kinds=", ".join(KINDS),
@@ -116,7 +116,7 @@ def reply_from_json(document: Mapping[str, Any]) -> Reply:
 
 
 _FIELD = "needs_consent"
-"""May stand in a reply's JSON, and is worked out from its steps in any case."""
+"""May appear in a reply's JSON, but is always worked out from its steps."""
 
 
 def reply_to_proto(reply: Reply) -> agent_pb2.PlannerReply:

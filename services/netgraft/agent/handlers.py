@@ -1,7 +1,7 @@
-"""How each step is carried out: a call of another service, one function for each type of step.
+"""Handlers of the steps: each calls another service; one function for each type of step.
 
-What must survive a lost connection is written before it is waited for: the
-conversation knows a job's id before its first event is watched.
+Whatever must survive a lost connection is stored before it is waited for: the conversation
+knows a job's id before its first event is watched.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -34,7 +34,7 @@ from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb
 Finished = agent_pb2.StepFinished
 Progress = agent_pb2.StepProgress
 Happenings = AsyncIterator[Progress | Finished]
-"""What a step yields: progress, and at its end Finished, without what every step has."""
+"""The events of a step: progress, and at its end Finished, without the fields every step has."""
 
 PICTURES = ("svg", "png")
 """Formats that the graph service draws; the others are exports of the model."""
@@ -49,7 +49,7 @@ def carry_out(step: Step, run: RunState) -> Happenings:
 @carry_out.register
 async def _show(step: Show, run: RunState) -> Happenings:
     model_id = await run.resolve(step.model)
-    if not step.focus:  # whoever watches can open the page while the graph is drawn
+    if not step.focus:  # the reader can open the page while the graph is drawn
         yield Progress(page=f"/viz/{model_id}/")
     request = graph_pb2.DrawGraphRequest(model=model_id, focus=step.focus or "")
     graph = await run.services.graphs.DrawGraph(request)
@@ -154,9 +154,9 @@ async def _resume(step: Resume, run: RunState) -> Happenings:
 
 
 async def _followed(run: RunState, job: tuning_pb2.Job) -> Happenings:
-    """Follow a job to its end. Raises Stopped when that is not a good one."""
+    """Follow a job to its end. Raises Stopped unless it succeeded."""
     await run.follow(job.id)
-    # From its newest event, "queued": whoever listens knows the job before it begins.
+    # From its newest event, "queued": the client knows the job before it begins.
     seen = max(0, job.last_event.seq - 1)
     watch = tuning_pb2.WatchJobRequest(id=job.id, after_seq=seen)
     async for event in run.services.tuning.WatchJob(watch):
@@ -185,7 +185,7 @@ async def _cancel(step: Cancel, run: RunState) -> Happenings:
     try:
         job = await run.services.tuning.CancelJob(tuning_pb2.CancelJobRequest(id=job_id))
     except NetgraftError:
-        # Where this step was begun before, it may have done so then.
+        # If this step was begun before, it may have done so then.
         job = await run.services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job_id))
         if not (run.again and job.state == tuning_pb2.JOB_STATE_CANCELLED):
             raise

@@ -1,4 +1,4 @@
-"""What a person reads while a plan runs: titles and summaries, in the reader's language."""
+"""The texts shown while a plan runs: titles and summaries, in the reader's language."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,9 +37,9 @@ _STATES: dict[int, str] = {
 _UNKNOWN = mark("unknown")
 
 SHORT = 12
-"""Digits of a model id that people are shown."""
+"""Digits of a model id that are shown to people."""
 MOST_MODELS = 10
-"""Models that a search names."""
+"""Models that the summary of a search names."""
 
 
 class Messages:

@@ -1,9 +1,9 @@
-"""What happened in a Run, kept under its request_id.
+"""The record of a Run, kept under its request_id.
 
-The same Run again carries no step out twice. One process at a time holds a record and
-carries the plan out; whoever asks again meanwhile reads what it writes. A holder says every
-few seconds that it lives. When it breaks off, the next one that asks takes the record over
-and goes on.
+A repeated Run carries no step out twice. One process at a time holds a record and
+carries the plan out; a process that asks meanwhile reads what it writes. A holder reports
+every few seconds that it lives. When it stops, the next process that asks takes the record
+over and goes on.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from netgraft.store.tables import RequestRow
 from netgraft.v1 import agent_pb2
 
 HOLD_SECONDS = 20.0
-"""After which a holder that has said nothing counts as lost."""
+"""Seconds of silence after which a holder counts as lost."""
 BEAT_SECONDS = 4.0
 
 
@@ -36,7 +36,7 @@ class Lost(Exception):
 
 @dataclass(frozen=True)
 class Start:
-    """Where a plan began: the conversation's turn, and what was current there."""
+    """The start of a plan: the conversation's turn, and the model and job current there."""
 
     turn: int = 0
     model_id: str = ""
@@ -96,7 +96,7 @@ class Record:
             return Found(Start(**json.loads(row.result)), happened, held)
 
     def beat(self) -> bool:
-        """Say that the holder lives; False when it holds the record no more."""
+        """Record that the holder lives; False if it no longer holds the record."""
         with self.store.session() as session:
             return self._hold(session, RequestRow.holder == self._name)
 
@@ -110,7 +110,7 @@ class Record:
             row.events = json.dumps(events, ensure_ascii=False)
 
     def leave(self) -> None:
-        """Hold the record no more: whoever asks next may go on at once."""
+        """Release the record: the next process that asks may go on at once."""
         with self.store.session() as session:
             self._hold(session, RequestRow.holder == self._name, leave=True)
 
@@ -133,7 +133,7 @@ class Record:
     def _hold(
         self, session: Session, *conditions: ColumnElement[bool], leave: bool = False
     ) -> bool:
-        """Hold the record under these conditions (or leave it); whether they held."""
+        """Hold the record under these conditions (or leave it); True if they were met."""
         rpc, who, identity = self.call.key
         name, until = ("", 0.0) if leave else (self._name, time.time() + HOLD_SECONDS)
         statement = (
@@ -152,6 +152,6 @@ def _free() -> tuple[ColumnElement[bool], ...]:
 
 
 def is_over(happened: Sequence[agent_pb2.RunEvent], steps: int) -> bool:
-    """Whether a plan of so many steps has come to its end, good or bad."""
+    """True if the events end a plan of this many steps, successfully or not."""
     finished = {event.finished.index for event in happened if event.HasField("finished")}
     return len(finished) == steps or any(event.HasField("failed") for event in happened)

@@ -23,10 +23,10 @@ class Run:
         self._begun: set[int] = set()
         """Steps that were begun before, and may have been carried out."""
         self._said: set[str] = set()
-        """Notices that this conversation has heard."""
+        """Notices that this conversation has already shown."""
 
     async def events(self, happened: Sequence[Event] = ()) -> AsyncGenerator[Event]:
-        """What happens, step by step, after what has happened before.
+        """Carry the steps out after those already finished, and yield the events.
 
         Ends after the first step that fails.
         """
@@ -48,7 +48,7 @@ class Run:
                 return
 
     def _recall(self, happened: Sequence[Event]) -> int:
-        """Stand where the steps that were finished before led to; returns their number."""
+        """Restore the state after the steps that were finished before; returns their number."""
         done = 0
         for event in happened:
             if event.HasField("started"):
@@ -80,7 +80,7 @@ class Run:
         return Event(started=started)
 
     def _finished(self, finished: Finished, seconds: float) -> Finished:
-        """The end of a step, with what every step has."""
+        """The end of a step, with the fields that every step has."""
         state = self.state
         state.made[state.index] = finished.model_id = state.model_id
         finished.seconds = seconds

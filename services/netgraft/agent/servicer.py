@@ -24,7 +24,7 @@ from netgraft.store.store import Store, default_store
 from netgraft.v1 import agent_pb2, models_pb2
 
 TAIL_SECONDS = 0.2
-"""How often a call looks whether the same call, which goes on elsewhere, has news."""
+"""Seconds between checks for news of the same call, while another process carries it out."""
 
 
 class AgentServicer:
@@ -116,7 +116,7 @@ class AgentServicer:
             self.conversations.happened(identity, turn, forms.event_to_json(event))
 
     def _others(self) -> AbstractAsyncContextManager[Services]:
-        """The services that carry a plan out, as the caller may use them."""
+        """The services that carry a plan out, with the caller's permissions."""
         if self.services:
             return self.services()
         who = caller()
@@ -127,7 +127,7 @@ class AgentServicer:
 
 
 def _call(request: agent_pb2.RunRequest) -> Asked:
-    """What identifies a Run; one without a request_id is like no other. Raises InvalidValue."""
+    """The identity of a Run; one without a request_id is unique. Raises InvalidValue."""
     call = asked("Run", named(request), caller().token)
     assert call is not None
     return call

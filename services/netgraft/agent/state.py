@@ -1,5 +1,5 @@
-"""What a run knows while a plan is carried out: the services, the current model and job, what
-the steps so far have made."""
+"""The state of a run while a plan is carried out: the services, the current model and job,
+and the results of the steps so far."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ class Stopped(Exception):
 
 
 class RunState:
-    """Where one plan in one conversation stands."""
+    """The state of one plan in one conversation."""
 
     def __init__(
         self,
@@ -50,18 +50,18 @@ class RunState:
         self.messages = Messages(services.language)
         self.model_id, self.job_id = start.model_id, start.job_id
         self.index = 0
-        """The number of the present step."""
+        """The number of the current step."""
         self.again = False
-        """Whether the present step was begun before, and may have been carried out."""
+        """Whether the current step was begun before, and may have been carried out."""
         self.made: dict[int, str] = {}
         """Step → id of the model that was current after it."""
         self.notices: list[str] = []
-        """Notices of the models that the present step met."""
+        """Notices about the models that the current step used."""
         self._call = call
 
     @property
     def request_id(self) -> str:
-        """The present step's own: the same each time the plan is run under the same id."""
+        """The current step's request_id: the same each time the plan is run under the same id."""
         return self._call.part(self.index)
 
     async def resolve(self, reference: str | None) -> str:

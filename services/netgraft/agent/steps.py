@@ -17,7 +17,7 @@ Value = str | int | float | tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing to do. A field that was not said is None, or () where it is a list.
+    """One action of a plan. Fields that were not given are None, or () for lists.
 
     `model`, `a` and `b` hold a model reference, "$N" for the model that step N of the plan
     makes (from 1), or None for the conversation's current model.
@@ -30,7 +30,7 @@ class Step:
     needs_consent: ClassVar[bool] = False
     """Whether it runs only with a person's consent. Nothing else decides this."""
     needs: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    """Fields without which it means nothing: of each group at least one."""
+    """Required fields: at least one of each group."""
 
     def __init_subclass__(cls, action: str = "") -> None:
         super().__init_subclass__()
@@ -39,14 +39,14 @@ class Step:
             STEPS[action] = cls
 
     def __post_init__(self) -> None:
-        """A whole number in a field of fractions is one too: 1 and 1.0 are one plan."""
+        """Make a whole number in a float field a float: 1 and 1.0 are the same plan."""
         for name, kind in types_of(self.action).items() if self.action else ():
             value = getattr(self, name)
             if kind is float and isinstance(value, int) and abs(value) <= LARGEST:
                 object.__setattr__(self, name, float(value))
 
     def said(self) -> dict[str, Value]:
-        """The fields that were said, in the contract's order."""
+        """The fields that were given, in the contract's order."""
         pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
         return {name: value for name, value in pairs if value is not None and value != ()}
 
@@ -61,7 +61,7 @@ Steps = tuple[Step, ...]
 STEPS: dict[str, type[Step]] = {}
 """The class of every action."""
 LARGEST = 2**53
-"""The largest number of a field, either way: beyond it readers of JSON lose digits."""
+"""The largest absolute value of a field: beyond it readers of JSON lose digits."""
 MODEL_FIELDS = ("model", "a", "b")
 """Fields that name a model."""
 
@@ -78,7 +78,7 @@ class _OfJob(Step):
 
 
 class _Edit:
-    """What edits and training share: they make a model."""
+    """The base of edits and training, which make a model."""
 
     makes_model: ClassVar[bool] = True
 
@@ -198,12 +198,12 @@ class ListModels(Step, action="list_models"):
 
 @dataclass(frozen=True, kw_only=True)
 class Inspect(_OfModel, action="inspect"):
-    """Say a model's heads, parameters, FLOPs and input."""
+    """Report a model's heads, parameters, FLOPs and input."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status(_OfJob, action="status"):
-    """Say how a tuning job is."""
+    """Report the state of a tuning job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +241,7 @@ def types_of(action: str) -> dict[str, type]:
 
 
 def _bare(hint: Any) -> type:
-    """The type itself of one that may be None, and tuple for a list of texts."""
+    """The type without None, and tuple for a list of texts."""
     if get_origin(hint) is tuple:
         return tuple
     bare: type = next(kind for kind in get_args(hint) if kind is not NoneType)

@@ -1,4 +1,4 @@
-"""The one check of a plan, whoever made it: a planner, a plan file, a client.
+"""The one check of a plan, wherever it comes from: a planner, a plan file, a client.
 
 A plan comes as JSON or as typed steps. What is wrong is one sentence that names the step.
 Whether a model, a data set or a loss exists is for the service that carries the step out.
@@ -55,8 +55,8 @@ def step_of(number: int, action: str, said: Mapping[str, object]) -> Step:
 def check(steps: Sequence[Step]) -> Steps:
     """The steps, when they can be run in order. Raises InvalidRequest.
 
-    Each says what it needs, its numbers are in range, and its "$N" points back, at a step that
-    makes a model.
+    Each has its required fields, its numbers are in range, and its "$N" refers to an earlier
+    step that makes a model.
     """
     _count(len(steps))
     for number, step in enumerate(steps, 1):
@@ -95,7 +95,7 @@ def _step(number: int, document: object) -> Step:
 
 
 def _value(number: int, field: str, kind: type, value: object) -> Value:
-    """A value as its field's type has it."""
+    """A value converted to its field's type."""
     if kind is tuple:
         if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
             texts = tuple(value)
@@ -114,7 +114,7 @@ def _value(number: int, field: str, kind: type, value: object) -> Value:
 
 
 def _number(value: object, kind: type) -> int | float | None:
-    """A number of a type, also where it is written as a text; None where it is none."""
+    """A number of a type, also if it is written as a text; None if the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if isinstance(value, int):

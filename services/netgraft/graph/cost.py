@@ -1,4 +1,4 @@
-"""The cost of a step: floating-point operations (`anatomy.operations`) and bytes of what it makes.
+"""The cost of a step: floating-point operations (`anatomy.operations`) and bytes of its results.
 
 Found from shapes alone, for a batch of any size.
 """
@@ -17,11 +17,11 @@ from netgraft.graph.capture.recording import BATCH, Argument, Dim, Step, Value, 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one forward pass."""
+    """The cost of one forward pass."""
 
     flops: int = 0
     bytes: int = 0
-    """Of the tensors that are made; views and writes in place make no tensor."""
+    """Bytes of the tensors that are made; views and writes in place make none."""
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(self.flops + other.flops, self.bytes + other.bytes)
@@ -47,7 +47,7 @@ BYTES = {
 
 
 def cost(step: Step, batch: int) -> Cost:
-    """The cost of a step for a batch of so many examples."""
+    """The cost of a step for a batch of the given size."""
     return Cost(_flops(step, batch), _bytes(step, batch))
 
 
@@ -59,7 +59,7 @@ def _bytes(step: Step, batch: int) -> int:
 
 
 def sizes(tensor: Value | Weight, batch: int) -> tuple[int, ...]:
-    """The shape of a tensor for a batch of so many examples."""
+    """The shape of a tensor for a batch of the given size."""
     return tuple(size if isinstance(size, int) else size_of(size, batch) for size in tensor.shape)
 
 
@@ -71,7 +71,7 @@ def _flops(step: Step, batch: int) -> int:
 
 
 def _sized(argument: Argument, batch: int) -> operations.Argument:
-    """An argument with numbers for the sizes of its tensors."""
+    """An argument whose tensors have numeric sizes."""
     if isinstance(argument, Value | Weight):
         return operations.Shaped(sizes(argument, batch), argument.dtype)
     if isinstance(argument, tuple):
@@ -99,7 +99,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 @lru_cache(maxsize=4096)
 def size_of(formula: Dim, batch: int) -> int:
-    """The number that a formula such as "12·N" is for a batch; 1 when it is of another kind."""
+    """The value of a formula such as "12·N" for a batch; 1 for any other kind of formula."""
     if isinstance(formula, int):
         return formula
     try:

@@ -1,8 +1,8 @@
 """Two models, module by module: what was added, removed, changed, frozen.
 
 Modules are matched by their path. Only those that hold something of their own are
-compared (no children, or parameters beside them), so a change is told once, where
-it is, and not again for every module around it.
+compared (no children, or parameters beside them), so a change is reported once, where it is,
+and not again for every module around it.
 """
 
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ class Kind(Enum):
     CHANGED = "changed"
     """Of another type, shape or setting."""
     TRAINABLE = "trainable"
-    """The same, but for what trains."""
+    """The same except for which parameters train."""
 
 
 @dataclass(frozen=True)
 class WeightDifference:
-    """One parameter of a module that is not shaped alike in both models."""
+    """One parameter of a module whose shape differs between the models."""
 
     name: str
     before: str
-    """Its shape, such as "1000×2048"; "()" of a single number; "" where there is none."""
+    """Its shape, such as "1000×2048"; "()" for a scalar; "" if it does not exist."""
     after: str
 
 
@@ -45,7 +45,7 @@ class ModuleDifference:
     parameters that lie in no module of it."""
     kind: Kind
     before: str
-    """What it was; a `Message` where that takes words."""
+    """A description of the module in a; a `Message` if it must be translated."""
     after: str
     parameters_before: int = 0
     parameters_after: int = 0
@@ -69,7 +69,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class _Leaf:
-    """What is compared of a module."""
+    """The properties of a module that are compared."""
 
     path: str
     text: str
@@ -85,7 +85,7 @@ class _Leaf:
         return Message("{some} of {all} parameters trainable", some=trained, all=len(self.trains))
 
     def beside(self, other: "_Leaf | None") -> str:
-        """The text, with what trains where the other does not train alike."""
+        """The text; says what trains if the other module differs in that."""
         usual = other.training if other and other.trains else "trainable"
         if not self.trains or self.training == usual:
             return self.text
@@ -97,8 +97,8 @@ _Key = tuple[bool, str]
 
 
 def compare(a: Recipe, b: Recipe, store: Store) -> Difference:
-    """How recipe b differs from recipe a; on meta tensors, so no weights are read."""
-    from netgraft.graph.capture import capture  # noqa: F401  # first, for the service may be warming up
+    """Return how recipe b differs from recipe a; on meta tensors, so no weights are read."""
+    from netgraft.graph.capture import capture  # noqa: F401  # first, as the service may be warming up
     from netgraft.models.build import build
 
     modules = [build(recipe, store, device="meta") for recipe in (a, b)]
@@ -129,7 +129,7 @@ def _roots(a: "nn.Module", b: "nn.Module") -> tuple[str, str]:
 
 
 def _order(before: dict[_Key, _Leaf], after: dict[_Key, _Leaf]) -> list[_Key]:
-    """a's order, and what only b has where b has it: after its neighbour."""
+    """Modules in a's order; those that only b has follow their neighbour in b."""
     behind: dict[_Key | None, list[_Key]] = {None: []}
     neighbour: _Key | None = None
     for key in after:

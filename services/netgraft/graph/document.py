@@ -51,7 +51,7 @@ def _write_root(proto: GraphProto, graph: Graph, title: str) -> None:
 
 
 class _Scope:
-    """One graph of the document. Names are local to it, as ONNX has it."""
+    """One graph of the document. Names are local to it, as in ONNX."""
 
     def __init__(self, proto: GraphProto, graph: Graph) -> None:
         self.proto = proto
@@ -134,7 +134,7 @@ class _Scope:
         return self._constant(slot, name) if slot else ""
 
     def weight(self, weight: Weight) -> str:
-        """The name of a weight, which this graph from now on holds."""
+        """The local name of a weight; declares it in this graph if needed."""
         if weight.name not in self.weights:
             self.weights.add(weight.name)
             self.taken.add(weight.name)
@@ -187,7 +187,7 @@ def _note(proto: NodeProto, key: str, value: str) -> None:
 
 
 def _short(path: str) -> str:
-    """The end of a module path, as one would write it: "layer1.0" is "layer1[0]"."""
+    """The end of a module path, as in Python code: "layer1.0" is "layer1[0]"."""
     owner, _, name = path.rpartition(".")
     return f"{_short(owner)}[{name}]" if name.isdigit() and owner else name
 

@@ -1,4 +1,4 @@
-"""Draw a recipe once and keep it for ever, by the model's id and the code that drew it.
+"""Draw a recipe once and keep it permanently, by the model's id and the code that drew it.
 
 So a better netgraft draws again.
 """
@@ -34,16 +34,16 @@ KIND = "graphs"
 VIEWS = "pictures"
 """Where it keeps pictures and tables: each view of a drawing is one, and views are endless."""
 MOST_VIEW_BYTES = 2**30
-"""The oldest go first. What has gone is drawn again, the same."""
+"""The oldest are dropped first; a dropped one is drawn again with the same result."""
 AS_IT_IS = "file"
 """The method of a drawing that is the user's own file."""
 CAPTURED = 8
-"""Captured graphs that are kept in memory."""
+"""Number of captured graphs kept in memory."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What is said of a drawing without opening it."""
+    """The facts about a drawing that are known without opening it."""
 
     method: str
     """ "export" or "modules"; see `capture`. "file": the user's own file, as it is."""
@@ -74,7 +74,7 @@ class Captured:
 
 @dataclass(frozen=True)
 class RecipeSubject:
-    """A recipe as `capture` wants it: without its weights' values."""
+    """A recipe in the form that `capture` takes: without its weights' values."""
 
     recipe: Recipe
     store: Store
@@ -102,7 +102,7 @@ class Drawings:
         self._captured = Recent[Captured](CAPTURED)
 
     def find(self, recipe: Recipe) -> Drawing | None:
-        """The drawing of a recipe when there is one."""
+        """The stored drawing of a recipe, or None."""
         return DRAWING.find(self.store, recipe.id)
 
     def draw(self, recipe: Recipe) -> Drawing:
@@ -165,7 +165,7 @@ class Drawings:
         return TABLE.get(self.store, f"{recipe.id}.{batch}", make)
 
     def document_name(self, recipe: Recipe) -> str:
-        """The name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""
+        """The file name by which Netron gets a drawing; see `viewer.page`. Raises CannotDraw."""
         own = own_document(recipe.base)
         return own if own and self.draw(recipe).summary.method == AS_IT_IS else DOCUMENT
 
@@ -209,7 +209,7 @@ def _summary(captured: Captured) -> Summary:
 
 
 def _properties(recipe: Recipe, graph: Graph) -> dict[str, str]:
-    """What Netron shows of the model as a whole."""
+    """The metadata that Netron shows for the model as a whole."""
     size = graph.size()
     return {
         "base": str(recipe.base),

@@ -1,4 +1,4 @@
-"""What each box of the picture is about, in numbers: the page colours boxes by them.
+"""The numbers of each box of the picture, by which the page colours the boxes.
 
 parameters   exact, of the weights that a box reads or a module holds
 trainable    those of them that train
@@ -31,14 +31,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Change:
-    """What the last training did to a parameter: squares, so that modules can be summed."""
+    """A parameter's change in the last training: squares, so that modules can be summed."""
 
     moved: float
     """‖ΔW‖²"""
     before: float
     """‖W‖²"""
     gradient: float | None = None
-    """‖∂loss/∂W‖² in the last step; None when it was not kept, as of what is frozen."""
+    """‖∂loss/∂W‖² in the last step; None if it was not kept, as for frozen parameters."""
 
 
 Parameters = Mapping[str, Parameter]
@@ -64,7 +64,7 @@ def _every(nodes: tuple[Node, ...]) -> Iterator[Node]:
 def _box(node: Node, graph: Graph, parameters: Parameters, changes: Changes) -> dict[str, object]:
     if isinstance(node, Group):
         ran = list(operations(node.nodes))
-        # A function's box, or a round's, is no module: what it reads is what it is about.
+        # The box of a function or a round is no module: it counts the parameters that it reads.
         held = [name for name in parameters if name.startswith(f"{node.module}.")] or [
             name for operation in ran for name in _read(operation.step, parameters)
         ]
@@ -103,7 +103,7 @@ def _costs(graph: Graph, ran: list[Operation]) -> dict[str, object]:
 
 
 def cost_of(graph: Graph, step: Step, batch: int) -> Cost:
-    """The cost of a step for a batch, whichever way it was recorded."""
+    """The cost of a step for a batch, however it was recorded."""
     if not graph.examples:
         return cost(step, batch)
     whole = cost(step, graph.examples)

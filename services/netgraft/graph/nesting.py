@@ -2,7 +2,7 @@
 
 Steps that one call of a module ran become a Group, groups lie within groups as the
 calls did. A module that holds a single operator is drawn as that operator, and a
-module that holds a single module as that module: a box within a box tells nothing.
+module that holds a single module as that module: a box around a single box says nothing new.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ IDENTITIES = frozenset(
     f"aten.{name}"
     for name in ("alias", "clone", "contiguous", "detach", "lift", "lift_fresh", "lift_fresh_copy")
 )
-"""Operators that change no number and no shape: not worth a box."""
+"""Operators that change neither numbers nor shapes: not worth a box."""
 
 CONTAINERS = frozenset({"Sequential", "ModuleList", "ModuleDict"})
-"""Classes that say nothing of what they hold."""
+"""Classes whose names say nothing about their contents."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many numbers a module holds in its parameters."""
+    """The number of parameters of a module, in all and trainable."""
 
     parameters: int = 0
     trainable: int = 0
@@ -120,7 +120,7 @@ def nest(recording: Recording, sizes: Mapping[str, Size] | None = None) -> Graph
 def _without_identities(
     recording: Recording,
 ) -> tuple[list[Step], tuple[tuple[str, Value | Weight], ...]]:
-    """The steps that do something, with the values renamed past those that do not."""
+    """The steps that do something; values that passed through the others are renamed."""
     same: dict[Value, Value | Weight] = {}
 
     def real(argument: object) -> object:
@@ -156,7 +156,7 @@ def _changes_nothing(step: Step, source: object) -> bool:
 def last_reads(
     steps: Sequence[Step], outputs: Sequence[tuple[str, Value | Weight]]
 ) -> dict[Value, int]:
-    """Where each value is read last; the model's outputs are read after the end."""
+    """Return the index of the step that reads each value last; outputs are read after the end."""
     reads = {value: index for index, step in enumerate(steps) for value in values_of(step)}
     return reads | {value: len(steps) for _, value in outputs if isinstance(value, Value)}
 
@@ -199,7 +199,7 @@ class _Nester:
         return children.pop() if len(children) == 1 else None
 
     def _boundary(self, start: int, end: int) -> tuple[tuple[Value, ...], tuple[Value, ...]]:
-        """What steps[start:end] read from outside, and what others read of them."""
+        """The values that steps[start:end] read from outside, and their own that others read."""
         inside = [value for step in self.steps[start:end] for value in step.outputs]
         made = set(inside)
         read = dict.fromkeys(
@@ -230,7 +230,7 @@ class _Nester:
         )
 
     def _outputs(self, step: Step) -> tuple[Value, ...]:
-        """The outputs up to the last that anything reads: none is shown that leads nowhere."""
+        """The outputs up to the last one that is read; unused ones at the end are not shown."""
         read = [index for index, value in enumerate(step.outputs) if value in self.reads]
         return step.outputs[: read[-1] + 1] if read else step.outputs[:1]
 

@@ -1,4 +1,4 @@
-"""Protobuf at the edge of the graph slice: the Graphs service, in-process or served."""
+"""The Graphs service: from protobuf to the graph package and back, in-process or served."""
 
 import time
 

@@ -27,18 +27,18 @@ class Row:
     depth: int
     """0 for the model itself."""
     shapes: tuple[tuple[Dim, ...], ...]
-    """Of what its first call returned."""
+    """Shapes that its first call returned."""
     parameters: int
     trainable: int
     flops: int
-    """Of one forward, all its calls together."""
+    """Operations of one forward, all its calls together."""
     activation_bytes: int
     calls: int
 
 
 @dataclass
 class _Seen:
-    """What was seen of one module while the forward ran."""
+    """The calls of one module that were recorded."""
 
     cost: Cost = field(default_factory=Cost)
     calls: dict[str, list[int]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class _Seen:
 
 
 def rows(graph: Graph, module: "nn.Module", parameters: Parameters, batch: int) -> tuple[Row, ...]:
-    """A row for every module, in the order of the model, for a batch of so many examples."""
+    """A row for every module, in the order of the model, for a batch of the given size."""
     steps = [operation.step for operation in graph.operations()]
     seen = _watch(graph, steps, batch)
     reads = last_reads(steps, graph.outputs)
@@ -69,7 +69,7 @@ def _watch(graph: Graph, steps: list[Step], batch: int) -> dict[str, _Seen]:
     seen: dict[str, _Seen] = {}
     for index, step in enumerate(steps):
         spent = cost_of(graph, step, batch)
-        # The model itself has a frame in every step but those that belong to no module.
+        # The model itself has a frame in every step except those that belong to no module.
         for path, key in {frame.path: frame.key for frame in step.frames}.items() or [("", "")]:
             found = seen.setdefault(path, _Seen())
             found.cost += spent
@@ -103,6 +103,6 @@ def _rows(
 
 
 def _made(call: list[Step], end: int, reads: dict[Value, int]) -> tuple[tuple[Dim, ...], ...]:
-    """Shapes of the values that a call leaves to others."""
+    """Shapes of the values of a call that are read after it."""
     left = [v for step in call for v in step.outputs if reads.get(v, -1) > end]
     return tuple(value.shape for value in left or (call[-1].outputs[:1] if call else ()))

@@ -1,12 +1,12 @@
 """Fine-tuning: data sets, tasks, the training step, durable jobs, and the processes that train.
 
-Each room knows those above it in this list and none below:
+Each package uses those above it in this list and none below:
 
 - `data/`: pictures with labels, in folders or embedded. No model, no task, no Ray.
 - `train/`: one training step of one model on one device. No data set, no task, no Ray.
 - `tasks/`: what a model is trained for: target, loss, figures, answer. No data set, no Ray.
 - `jobs/`: from a request to a resolved spec, and the durable life of a job. No Ray.
-- `results/`: what comes out: the tuned model, its figures and curves, means of features.
+- `results/`: the outcome: the tuned model, its figures and curves, means of features.
 - `workers/`: a rank's way through a job. Of its files only `distribute`, `launch` and `entry`
   know Ray.
 

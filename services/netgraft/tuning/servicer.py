@@ -1,4 +1,4 @@
-"""The Tuning service: from protobuf to the tuning slice and back, in-process or served."""
+"""The Tuning service: from protobuf to the tuning package and back, in-process or served."""
 
 import asyncio
 import time
@@ -153,7 +153,7 @@ def _state(value: int) -> State | None:
 
 
 def request_of(spec: tuning_pb2.TuningSpec) -> Request:
-    """What a message asks for; unset fields and empty texts are left to the service."""
+    """The request in a message; unset fields and empty texts are left to the service."""
     given = {field.name: value for field, value in spec.ListFields() if value != "" and field.name}
     return Request(**{"model": "", "data": "", **given})
 

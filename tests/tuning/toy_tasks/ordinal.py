@@ -15,7 +15,7 @@ from netgraft.tuning.train.strategies import Defaults, Facts
 
 
 class Distances:
-    """How many examples, and the sums of distances and of their squares."""
+    """Counts examples, and sums distances and their squares."""
 
     def __init__(self) -> None:
         self.values = [0.0, 0.0, 0.0]

@@ -1,4 +1,4 @@
-"""Every word accounted for: what an action takes, and what it must not swallow.
+"""Every word accounted for: what an action takes, and what it must not ignore.
 
 The rule that keeps a plan from doing other than what was said: an item is glue, a
 noun that goes with the action, or one of the action's slots. Anything else is asked about.

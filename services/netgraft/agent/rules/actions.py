@@ -1,4 +1,4 @@
-"""Which action a clause asks for, by its verb or else by what it is about."""
+"""The action that a clause asks for, by its verb or else by its object."""
 
 from collections.abc import Callable
 
@@ -138,7 +138,7 @@ _BY_OBJECT: tuple[tuple[str, Callable[[Clause], bool]], ...] = (
     ("finetune", _trains),
     ("use", lambda clause: bool(clause.having("use"))),
 )
-"""What a clause without a verb of its own may ask for; the first that fits."""
+"""Actions that a clause without a verb of its own may ask for; the first that fits is taken."""
 
 
 def _by_object(clause: Clause) -> str:

@@ -1,4 +1,4 @@
-"""What the planner raises inside itself where it must ask."""
+"""The planner's internal exception for a question to the user."""
 
 from dataclasses import dataclass, field
 from typing import Any

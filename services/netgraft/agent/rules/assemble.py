@@ -17,7 +17,7 @@ _ASSEMBLERS: dict[str, Callable[[Clause, Builder], None]] = {
         training.finetune, training.evaluate, training.predict,
     )
 }  # fmt: skip
-"""What makes steps of a clause, by the clause's action."""
+"""Functions that make a clause's steps, by the clause's action."""
 
 
 def assemble(found: Sequence[Clause], plan: Builder) -> None:

@@ -1,4 +1,4 @@
-"""The steps of one plan as they are put together, and what "it" is by now."""
+"""The steps of one plan as they are put together, and what "it" refers to so far."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,11 +21,11 @@ class Builder:
         self.file_names: list[str] = []
         """Names that were asked for an export; the download is named by the service."""
         self.latest: str | None = None
-        """The model that "it" means by now; None: the conversation's current one."""
+        """The model that "it" currently means; None: the conversation's current one."""
         self.mentioned = list(mentioned)
         """Models that were named, those of the last plan first."""
         self.root = mentioned[0] if len(mentioned) == 1 else None
-        """What "the original" is; before a step names a model, the only one of the last plan."""
+        """The model that "the original" means; until a step names one, that of the last plan."""
         self.data: str | None = None
         """The data set that was trained on last."""
         self._made: dict[str, str] = {}
@@ -53,7 +53,7 @@ class Builder:
             self.add(kind, model, **fields)
 
     def name(self, item: Token) -> str:
-        """The model name that an item says, or "". Raises Ask when it is not settled which."""
+        """The model name that an item gives, or "". Raises Ask if it is ambiguous."""
         word = {"word": item.text}
         if item.has("family"):
             raise Ask("model", word, item.value, "model", item, replaces=True)
@@ -68,7 +68,7 @@ class Builder:
         return str(item.value) if item.has("MODEL", "FROM_TORCHVISION") else ""
 
     def reference(self, item: Token) -> str | None:
-        """What to write for a model that an item means; None: the current model."""
+        """The reference to the model that an item means; None: the current model."""
         if item.has("original"):
             return self.root
         name = self.name(item)

@@ -37,7 +37,7 @@ def find(tokens: list[Token], text: str, *, asked: bool = False) -> list[Token]:
 
 
 def _list_start(tokens: list[Token], at: int) -> tuple[int | None, bool]:
-    """Where a list may start behind the token at `at`, and whether it was announced."""
+    """The index after the token at `at` where a list may start, and whether it was announced."""
     token = tokens[at]
     if token.has("classnames", "classes"):
         after = at + 1
@@ -89,7 +89,7 @@ def _element(tokens: list[Token], start: int, explicit: bool) -> int:
 
 
 def _between(tokens: list[Token], at: int) -> bool:
-    """Whether an ordinary word stands alone between two separators, as a name does."""
+    """True if an ordinary word stands alone between two separators, as a name does."""
     if tokens[at].has(*ENDS, *SEPARATORS, "num"):
         return False
     follows = at + 1 == len(tokens) or tokens[at + 1].has(*SEPARATORS, *ENDS)

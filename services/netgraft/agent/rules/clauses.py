@@ -1,4 +1,4 @@
-"""Items → clauses: one action each, with what was said of it, in the order meant."""
+"""Items → clauses: one action each, with everything said about it, in the order meant."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -68,7 +68,7 @@ def _parts(chunk: list[Token]) -> Iterable[list[Token]]:
 
 
 def _opens(chunk: list[Token], at: int) -> bool:
-    """Whether a soft verb has an object of its own, so that it is an action too."""
+    """True if a soft verb has an object of its own, so that it is an action too."""
     if not chunk[at].has(*SPLITTING):
         return False
     rest = chunk[at + 1 :]
@@ -120,7 +120,7 @@ def _objects(chunk: list[Token], start: int) -> list[Token]:
 
 
 def _left_edge(chunk: list[Token], start: int, verb: int) -> int:
-    """Where the clause of the verb at `verb` begins: Chinese puts objects in front of it."""
+    """The index where the clause of the verb at `verb` begins: in Chinese, objects precede it."""
     for position in range(start, verb):
         item = chunk[position]
         if item.has("before", "after") and has_han(item.text):
@@ -200,7 +200,7 @@ def _content(item: Token) -> bool:
 
 
 def _place(found: list[Clause], held: list[Token]) -> None:
-    """Items that no verb came for: what they imply, else the last clause's (which will ask)."""
+    """Place items without a verb in the clause they imply, else in the last (which will ask)."""
     has = Clause("", held).having
     if [item for item in has(*TRAINING) if found or not item.has("DATA")]:
         found.append(Clause("finetune", held))

@@ -1,4 +1,4 @@
-"""The question that is open: what was said, what is missing, and what an answer makes of it."""
+"""The question that is open: what was said, what is missing, and how an answer completes it."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from netgraft.agent.rules.numbers import Match
 from netgraft.agent.rules.tokens import Token
 
 VERSION = "rules/1"
-"""Who kept the question, and in which form."""
+"""The planner that kept the question, and its format."""
 
 _ANSWERING: dict[str, tuple[str, ...]] = {
     "model": ("MODEL", "FROM_TIMM", "FROM_TORCHVISION"),
@@ -25,7 +25,7 @@ _ANSWERING: dict[str, tuple[str, ...]] = {
 }
 _SLOTS = ("", "verb", *_ANSWERING)
 _NUMERIC = ("classes",)
-"""Slots that a number fills: there "2" is a value, not the second option."""
+"""Slots that take a number: for them "2" is a value, not the second option."""
 _MADE = {"classes": "CLASSES", "data": "DATA", "input": "INPUT"}
 _CONTENT = ("num", "unk", "family", "nomodel", "UNSUPPORTED", "params", "flops", "if", "or")
 _CHOICE = re.compile(
@@ -69,7 +69,7 @@ class Draft:
         return self.options[number - 1] if 1 <= number <= len(self.options) else text
 
     def complete(self, items: Sequence[Token]) -> list[Token] | None:
-        """The draft's items with an answer in the hole; None when this is no answer."""
+        """The draft's items with an answer in the hole; None if the text is no answer."""
         verbs = [item for item in items if item.has(*SPECIFIC, "show", "list", "inspect", "load")]
         before, after = self.items[: self.position], self.items[self.position + 1 :]
         middle = self.items[self.position : self.position + 1]
@@ -91,7 +91,7 @@ class Draft:
 
 
 def read(question: Question | None) -> Draft | None:
-    """The draft of an open question; None where there is none that these rules can read."""
+    """The draft of an open question; None if there is none that these rules can read."""
     if question is None or question.get("planner") != VERSION:
         return None
     try:

@@ -94,7 +94,7 @@ def _layer(item: Token, plan: Builder) -> str:
 
 
 def _head_was_spoken_of(plan: Builder) -> bool:
-    """Whether "the rest" is what remains beside the head."""
+    """True if "the rest" means everything except the head."""
     match plan.steps[-1:]:
         case [Retarget()]:
             return True
@@ -117,7 +117,7 @@ def undo(clause: Clause, plan: Builder) -> None:
 
 
 def _times(clause: Clause) -> int:
-    """How often to undo: "twice", "the last three edits"."""
+    """The number of edits to undo: "twice", "the last three edits"."""
     for item in clause.having("times"):
         said = item.reading("times")
         return min(int(said or item.value), MOST_UNDONE)

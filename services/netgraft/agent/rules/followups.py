@@ -1,4 +1,4 @@
-"""What is said in the light of the last plan: corrections, "the same for", "only those under"."""
+"""Follow-ups to the last plan: corrections, "the same for", "only those under"."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -52,7 +52,7 @@ _FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def edited(items: Sequence[Token], steps: Steps) -> Steps:
-    """The last plan, changed as a follow-up says; () when the text is no such follow-up."""
+    """The last plan, changed as a follow-up says; () if the text is no such follow-up."""
     if (
         not steps
         or not items
@@ -175,7 +175,7 @@ def _contrasts(items: Sequence[Token]) -> bool:
 
 
 def _swaps_model(items: Sequence[Token], steps: Steps) -> bool:
-    """ "Switch to resnet101": nothing but a model to take the place of the plan's."""
+    """ "Switch to resnet101": only a model, to replace the plan's."""
     swaps = any(item.has("change", "changeto", "use") for item in items)
     models = [item for item in items if item.has("MODEL")]
     others = [item for item in items if item.tag.isupper() and not item.has("MODEL")]
@@ -183,7 +183,7 @@ def _swaps_model(items: Sequence[Token], steps: Steps) -> bool:
 
 
 def _only_values(items: Sequence[Token], steps: Steps) -> bool:
-    """Whether a text without a verb says values that the last plan's steps already take."""
+    """True if a text without a verb gives only values that the last plan's steps already take."""
     slots = [item for item in items if _slot_fits(item)]
     generic = any(item.has("change", "changeto", "use", "want") for item in items)
     other = ("MODEL", "num", "job", "JOB", "DATA", "FORMAT", "INPUT") + (() if generic else ("it",))
@@ -241,7 +241,7 @@ def _set(plan: list[Step], item: Token) -> bool:
 
 
 def _value(item: Token, tag: str, name: str) -> Any:
-    """What a slot writes into a field."""
+    """The value that a slot gives a field."""
     if tag == "CLASS_NAMES":
         return tuple(item.value)
     if tag in LAYERS:

@@ -1,4 +1,4 @@
-"""Tokens → items: what is said in a few neighbouring words becomes a slot.
+"""Tokens → items: a few neighbouring words become a slot.
 
 Slots have upper-case tags named for the fields of PLAN.md (EPOCHS, LR, DATA…). Verbs,
 nouns and connectives stay as they are for `clauses`.

@@ -42,7 +42,7 @@ def _next(text: str, at: int) -> str:
 
 
 def _lists(text: str, names: ModelNames) -> bool:
-    """Whether a text is nothing but names that mean nothing else here."""
+    """True if a text consists only of names that have no other meaning here."""
     tokens = tokenise(text, names)
     allowed = (*PLAIN, *SEPARATORS, *ARTICLES)
     return any(t.tag in PLAIN for t in tokens) and all(t.tag in allowed for t in tokens)

@@ -1,9 +1,9 @@
 """Model names as people write them, matched against the catalogue.
 
-A name is accepted when it is the catalogue's own but for case and separators
+A name is accepted if it is the catalogue's own except for case and separators
 ("ResNet-50", "vit b/16"), or when only one name can be meant ("fcos"). Anything
-else that looks like a model is ambiguous or unknown, and the planner asks: a
-misspelt name is never mended.
+else that looks like a model is ambiguous or unknown, and the planner asks: a misspelt name is
+never corrected.
 """
 
 import re
@@ -34,11 +34,11 @@ OPTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class NameMatch:
-    """What a stretch of text means as a model name, and where it ends."""
+    """A stretch of text read as a model name, and where it ends."""
 
     end: int
     canonical: str = ""
-    """The catalogue's name; empty when it is not settled which."""
+    """The catalogue's name; empty if it is ambiguous."""
     options: tuple[str, ...] = ()
     """Up to three names that may have been meant."""
     family: bool = False

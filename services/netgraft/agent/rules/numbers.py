@@ -108,7 +108,7 @@ def _han(text: str, start: int) -> Match | None:
 
 
 def han_value(text: str) -> Number | None:
-    """The value of a Chinese numeral such as 一百二十, 两千五, 三点五; None when it is none."""
+    """The value of a Chinese numeral such as 一百二十, 两千五, 三点五; None for any other text."""
     whole, point, fraction = text.partition("点")
     if point:
         left = han_value(whole)

@@ -34,7 +34,7 @@ def _completes(one: Clause, other: Clause) -> bool:
 
 
 def ordered(found: list[Clause]) -> list[Clause]:
-    """The clauses, moved to where their "before" and "after" say."""
+    """The clauses in the order that their "before" and "after" give."""
     result: list[Clause] = []
     waiting = list(found)
     while waiting:
@@ -47,7 +47,7 @@ def ordered(found: list[Clause]) -> list[Clause]:
 
 
 def _lead(result: list[Clause], clause: Clause, first: Clause, found: list[Clause]) -> None:
-    """ "Before X, do Y": Y, then X; an X without anything of its own is only a time."""
+    """ "Before X, do Y": Y, then X; an X without content of its own only says when."""
     _lend_model(clause, first)
     if _empty(clause) and _elsewhere(found, clause):
         _insert_before(result, first, clause.action)
@@ -73,7 +73,7 @@ def _put(result: list[Clause], clause: Clause, found: list[Clause]) -> None:
 
 
 def _empty(clause: Clause) -> bool:
-    """Whether nothing was said but the action."""
+    """True if a clause consists only of its action."""
     return not any(item.tag.isupper() for item in clause.items)
 
 
@@ -97,7 +97,7 @@ def _insert_before(result: list[Clause], clause: Clause, action: str) -> None:
 
 
 def _leads(clause: Clause) -> bool:
-    """Whether the clause's link is its own opening (English) or close (Chinese)."""
+    """True if the clause's link is its own opening (English) or close (Chinese)."""
     links = clause.having("before", "after")
     first = clause.items[0]
     return any(link is first or has_han(link.text) for link in links)

@@ -17,7 +17,7 @@ Make = Callable[[list[Token]], list[Token] | None]
 
 @dataclass(frozen=True)
 class Rule:
-    """Where `pattern` matches, the tokens become those that `make` returns (None: leave them)."""
+    """Replaces tokens that match `pattern` by those that `make` returns (None: leave them)."""
 
     pattern: str
     make: Make
@@ -35,7 +35,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def encode(tokens: Iterable[Token]) -> str:
-    """Tokens as a string: tags between bars, tokens parted by blanks."""
+    """Tokens as a string: tags between bars, tokens separated by blanks."""
     return "".join(f"|{'|'.join(tag for tag, _ in token.readings)}| " for token in tokens)
 
 

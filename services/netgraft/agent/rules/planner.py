@@ -101,7 +101,7 @@ def _question(ask: Ask, language: str) -> Reply:
 
 
 def _is_too_large(token: Token) -> bool:
-    """Whether a token is a number that no field of a plan holds."""
+    """True if a token is a number too large for every field of a plan."""
     return isinstance(token.value, Match) and abs(token.value.value) > LARGEST
 
 
@@ -111,7 +111,7 @@ def _assumptions(steps: Steps, language: str) -> tuple[str, ...]:
 
 
 def _refusal(plain: str, tokens: Sequence[Token]) -> str:
-    """Which refusal a sentence earns; quoted text, names and paths say nothing here."""
+    """The refusal that a sentence gets; quoted text, names and paths do not count here."""
     low = plain.lower()
     if any(sign in low for sign in _DANGER):
         return "outside"
@@ -126,7 +126,7 @@ def _refusal(plain: str, tokens: Sequence[Token]) -> str:
 
 
 def _answer(tokens: Sequence[Token], items: Sequence[Token]) -> str:
-    """Which answer a sentence without a request gets."""
+    """The answer to a sentence without a request."""
     asked = [t for t in tokens if t.tag.startswith("ask_") or t.tag == "what_can"]
     if any(t.has("howto") for t in items):
         return "howto"

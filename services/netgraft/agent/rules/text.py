@@ -1,4 +1,4 @@
-"""What was typed, cleaned of what no reader sees, and the language to answer in."""
+"""The typed text without its invisible characters, and the language to answer in."""
 
 import re
 import unicodedata
@@ -107,12 +107,12 @@ def _visible(character: str) -> str:
 
 
 def has_han(text: str) -> bool:
-    """Whether a text holds a Chinese character."""
+    """True if a text contains a Chinese character."""
     return _HAN.search(text) is not None
 
 
 def language_of(text: str) -> str:
-    """ "zh" when Chinese carries the sentence, else "en". Quoted text does not count."""
+    """ "zh" if the sentence is mainly Chinese, else "en". Quoted text does not count."""
     bare = re.sub(r'"[^"]*"', "", text)
     han = len(_HAN.findall(bare))
     words = len([word for word in re.findall(r"[A-Za-z]{2,}", bare) if word.lower() in _COMMON])
@@ -161,7 +161,7 @@ _COMMON = frozenset(
 
 
 def foreign(text: str) -> bool:
-    """Whether a text is in a language other than English and Chinese, as far as its looks go."""
+    """True if a text appears to be in a language other than English and Chinese."""
     if len(_OTHER_SCRIPT.findall(text)) > 2:
         return True
     words = re.findall(r"[^\W\d_]+", text.lower())

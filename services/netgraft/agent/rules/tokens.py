@@ -1,4 +1,4 @@
-"""Text → tokens. Every visible character belongs to one; what nobody knows is `unk`."""
+"""Text → tokens. Every visible character belongs to one; unknown words are `unk`."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ class Token:
         return self.readings[0][0]
 
     def has(self, *tags: str) -> bool:
-        """Whether one of its readings has one of the tags."""
+        """True if one of its readings has one of the tags."""
         return any(tag in tags for tag, _ in self.readings)
 
     def reading(self, tag: str) -> str:
@@ -147,7 +147,7 @@ class _Scanner:
         return token or self._make(at, found.end(), "quoted", inner)
 
     def _classify(self, inner: str, at: int, end: int) -> Token | None:
-        """What quoted text is when it is a whole name or path; never a command."""
+        """The reading of quoted text as a whole name or path; never as a command."""
         named = self.names.match(inner, 0)
         if named and named.canonical and named.end == len(inner):
             return self._make(at, end, "model", named.canonical)
@@ -285,7 +285,7 @@ class _Scanner:
 
 
 def match_whole(word: str) -> bool:
-    """Whether a word is ordinary as a whole."""
+    """True if a word as a whole is in the lexicon."""
     known = match_english(word, 0)
     return known is not None and known[0] == len(word)
 

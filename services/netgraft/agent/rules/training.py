@@ -29,7 +29,7 @@ def finetune(clause: Clause, plan: Builder) -> None:
 
 
 def _strategy(clause: Clause, said: str | None) -> str | None:
-    """What trains: "probe" is the head alone, "full" the whole model."""
+    """The strategy: "probe" trains the head alone, "full" the whole model."""
     if clause.having("strategyname") and said is None:
         said = clause.having("strategyname")[-1].reading("strategyname")
     head = clause.having("head", "headinfo") and not clause.having("CLASSES", "CLASS_NAMES")

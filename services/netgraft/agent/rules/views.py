@@ -1,4 +1,4 @@
-"""Clauses that only look → steps: show, compare, inspect, export, list_models, and jobs."""
+"""Clauses that change nothing → steps: show, compare, inspect, export, list_models, and jobs."""
 
 from netgraft.agent.rules.ask import Ask
 from netgraft.agent.rules.builder import Builder, slot, unique
@@ -23,7 +23,7 @@ _FORMATS = {
     "png": "png",
     "py": "python",
 }
-"""What the ending of a file name asks for."""
+"""The format that a file name's suffix asks for."""
 _OFFERED = ("onnx", "pt2", "safetensors")
 
 

@@ -5,7 +5,7 @@
                 (as detection models do), on the CPU with random weights
 
 torch.export runs in its non-strict mode: strict (Dynamo) takes several times as
-long and took no torchvision model that non-strict did not.
+long and exports no torchvision model that non-strict does not.
 """
 
 import logging
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 RESISTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError,
            ValueError)  # fmt: skip
-"""What a model's code may raise on tensors without values."""
+"""Errors that a model's code may raise on tensors without values."""
 
 _one_at_a_time = threading.Lock()
-"""torch.export keeps state in the process."""
+"""torch.export keeps global state, so only one export may run at a time."""
 
 
 class Subject(Protocol):
@@ -38,10 +38,10 @@ class Subject(Protocol):
 
     @property
     def name(self) -> str:
-        """What an error calls it."""
+        """The name used in error messages."""
 
     def module(self, device: str) -> nn.Module:
-        """In evaluation mode; its weights may have any values."""
+        """The module in evaluation mode; its weights may have any values."""
 
     def inputs(self, device: str, batch: int) -> tuple[Any, ...]:
         """Arguments of one forward."""
@@ -63,7 +63,7 @@ def capture(subject: Subject) -> tuple[Recording, nn.Module]:
 
 
 def _without_values(module: nn.Module, inputs: tuple[Any, ...]) -> Recording:
-    if has_batch(inputs):  # else export would show nothing that a watched forward does not
+    if has_batch(inputs):  # else export would show nothing that watching a forward does not
         try:
             return export(module, inputs)
         except RESISTS as error:
@@ -72,14 +72,14 @@ def _without_values(module: nn.Module, inputs: tuple[Any, ...]) -> Recording:
 
 
 def warm() -> None:
-    """Draw something small, so that the first who asks does not wait for imports."""
+    """Draw something small, so that the first request does not wait for imports."""
     with _one_at_a_time:
         module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).to("meta").eval()
         export(module, (torch.zeros(EXAMPLE_BATCH, 3, 8, 8, device="meta"),))
 
 
 def _line(error: BaseException) -> str:
-    """The first line: what follows names files of the server."""
+    """The error's first line: the rest names files of the server."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 

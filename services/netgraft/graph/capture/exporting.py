@@ -31,13 +31,13 @@ from netgraft.graph.capture.recording import Dim as Size
 from netgraft.models.dtypes import short
 
 EXAMPLE_BATCH = 2
-"""torch.export takes 0 and 1 for constants, so the example holds two."""
+"""torch.export treats sizes 0 and 1 as constants, so the example batch holds two."""
 
 
 def export(module: nn.Module, inputs: tuple[Any, ...]) -> Recording:
     """Record `module(*inputs)`; every dimension 0 of size EXAMPLE_BATCH becomes the batch "N".
 
-    Raises whatever torch.export raises when the model's code resists it.
+    Raises whatever torch.export raises when it cannot export the model's code.
     """
     shapes = pytree.tree_map(_dynamic, inputs)
     with _quietly():
@@ -46,7 +46,7 @@ def export(module: nn.Module, inputs: tuple[Any, ...]) -> Recording:
 
 
 def has_batch(inputs: tuple[Any, ...]) -> bool:
-    """Whether some input has a batch that can be symbolic; lists of pictures have none."""
+    """True if some input has a batch that can be symbolic; lists of pictures have none."""
     return any(_dynamic(leaf) for leaf in pytree.tree_leaves(inputs))
 
 
@@ -137,7 +137,7 @@ class _Reader:
                 else None
                 for index, part in enumerate(result)
             )
-        else:  # a size, or a check without a result: part of no picture
+        else:  # a size, or a check without a result: not drawn
             self.known[node] = self._size(result)
             return
         self.steps.append(self._step(node))

@@ -1,4 +1,4 @@
-"""What one forward pass did, in plain values: the common tongue of both ways of capture.
+"""What one forward pass did, in plain values: the common format of both ways of capture.
 
 A recording is flat: steps in the order in which they ran. Each step carries the
 frames of the modules that were being called, outermost first.
@@ -20,7 +20,7 @@ class Value:
     name: str
     """Unique in its recording."""
     dtype: str
-    """As torch says it, without the "torch." in front: "float32"."""
+    """As torch names it, without the prefix "torch.": "float32"."""
     shape: tuple[Dim, ...]
 
 
@@ -47,7 +47,7 @@ class Frame:
     kind: str
     """Qualified class name."""
     key: str
-    """Tells one call of a module from another."""
+    """Distinguishes one call of a module from another."""
 
     @property
     def type(self) -> str:
@@ -62,7 +62,7 @@ class Step:
     target: str
     """Name with namespace and overload: "aten.conv2d.default"."""
     arguments: Mapping[str, Argument]
-    """By the names of the operator's schema; defaults are left out."""
+    """Keyed by the names in the operator's schema; defaults are left out."""
     outputs: tuple[Value, ...]
     frames: tuple[Frame, ...] = ()
 
@@ -80,10 +80,10 @@ class Recording:
     """ "export" or "modules"; see `capture`."""
     inputs: tuple[Value, ...]
     outputs: tuple[tuple[str, Value | Weight], ...]
-    """By the names under which the model returns them."""
+    """Keyed by the names under which the model returns them."""
     steps: tuple[Step, ...] = field(default=(), repr=False)
     examples: int = 0
-    """In the batch that ran, where shapes are plain numbers; 0 where they hold "N"."""
+    """Examples in the batch that ran, if shapes are plain numbers; 0 if they contain "N"."""
 
 
 def tensors(argument: Argument) -> Iterator[Value | Weight]:

@@ -1,4 +1,4 @@
-"""Loops in a model's own code, told from what they ran: each round becomes a frame.
+"""Loops in a model's own code, found by what they ran: each round becomes a frame.
 
 A forward that refines its result in a loop (optical flow does) runs the same operators
 and modules again and again in one module. torch.export unrolls the loop, and the picture
@@ -13,16 +13,16 @@ from itertools import groupby
 from netgraft.graph.capture.recording import Frame, Step
 
 LONG = 100
-"""Boxes at one level from which rounds are looked for: what fits a screen or two is left."""
+"""Fewest boxes at one level for which rounds are sought: fewer fit a screen or two."""
 LONGEST = 4000
-"""Above, the search would cost more than the picture: it grows with the square."""
+"""Most boxes that are searched: the cost is quadratic and would exceed that of drawing."""
 FEWEST_ROUNDS = 3
 SHORTEST_ROUND = 4
 KIND = "Round"
-"""Stands in a class's place."""
+"""Used in place of a class name."""
 
 _Child = tuple[object, ...]
-"""What one box at a level ran: equal for the same module, operators and shapes."""
+"""What one box at a level ran; equal if module, operators and shapes are the same."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _signature(child: Sequence[Step], depth: int) -> _Child:
 
 
 def _repeat(children: Sequence[_Child]) -> _Repeat | None:
-    """The repeat that takes in the most boxes; of equal ones that with the shortest rounds."""
+    """The repeat that covers the most boxes; among equals, the one with the shortest rounds."""
     if not LONG <= len(children) <= LONGEST:
         return None
     numbers: dict[_Child, int] = {}

@@ -1,8 +1,8 @@
 """A recording by watching one forward run: for models whose code `torch.export` cannot take.
 
 Hooks say which module is being called; a dispatch mode sees every operator, with
-the tensors that go in and come out. Nothing is inferred: an edge is there because
-that very tensor went along it. On meta tensors it costs no arithmetic; where the
+the tensors that go in and come out. Nothing is inferred: an edge means that this very tensor
+was passed along it. On meta tensors it costs no arithmetic; where the
 code reads values (detection models do) it must run on the CPU.
 """
 
@@ -24,14 +24,14 @@ from netgraft.graph.capture.recording import Argument, Frame, Recording, Step, V
 from netgraft.models.dtypes import short
 
 TORCH = f"{Path(torch.__file__).parent}/"
-"""Functions in here are operators' wrappers, not the model's code."""
+"""Functions in this folder wrap operators; they are not the model's code."""
 
 FUNCTION = "function"
-"""Stands in a class's place where a function is no module's forward."""
+"""Used in place of a class name for a function that is not a module's forward."""
 
 
 def trace(module: nn.Module, inputs: tuple[Any, ...], examples: int = 1) -> Recording:
-    """Record `module(*inputs)`, a batch of so many examples, on the device of both.
+    """Record `module(*inputs)`, a batch of `examples` examples, on the device of both.
 
     Raises whatever the forward raises.
     """
@@ -138,7 +138,7 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def argument(self, value: Any) -> Argument:
-        """What the picture knows of a Python value."""
+        """The value as a recording holds it."""
         if isinstance(value, Tensor):
             return self._tensor(value)
         if isinstance(value, list | tuple):
@@ -156,7 +156,7 @@ class _Watcher(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return known
 
     def new_value(self, tensor: Tensor, name: str) -> Value:
-        """A tensor that was just made or written: whoever reads it next reads this."""
+        """Register a tensor that was just made or written: later reads refer to the new value."""
         self.count += 1
         value = Value(name, _dtype(tensor), tuple(tensor.shape))
         self.known[tensor] = value

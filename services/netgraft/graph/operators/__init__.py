@@ -1,8 +1,8 @@
-"""PyTorch's operators in ONNX's words.
+"""PyTorch's operators under their ONNX names.
 
-A viewer colours, names and documents what it knows, so an operator that has an
-exact counterpart in ONNX is called by it, with its attributes and named inputs.
-What has none keeps its PyTorch name, in a domain of its own. The tables (`layers`,
+A viewer colours, names and documents the operators that it knows, so one with an exact
+counterpart in ONNX gets its name, with its attributes and named inputs.
+The others keep their PyTorch names, in a domain of their own. The tables (`layers`,
 `shapes`, `arithmetic`) know nothing of models, modules or files.
 """
 
@@ -16,7 +16,7 @@ _TABLES = (arithmetic, layers, shapes)  # imported so that their rules are in RU
 
 
 def translate(step: Step) -> Operator:
-    """What a step is called in the picture. No rule may lose an edge."""
+    """Return a step's operator in the picture. Every tensor that the step reads is an input."""
     rule = RULES.get(step.operator)
     found = rule(step) if rule else None
     return found if found and set(values_of(step)) <= set(found.inputs) else plain(step)

@@ -25,7 +25,7 @@ UNARY = {
     "Sign": "sign", "Sin": "sin", "Softsign": "softsign", "Sqrt": "sqrt", "Swish": "silu",
     "Tan": "tan", "Tanh": "tanh", "IsNaN": "isnan", "Selu": "selu",
 }  # fmt: skip
-"""ONNX operators of one input that are exactly an aten operator of one."""
+"""ONNX operators of one input with an exact counterpart in aten."""
 
 BINARY = {
     "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "Pow": "pow", "Max": "maximum",

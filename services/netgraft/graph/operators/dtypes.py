@@ -20,7 +20,7 @@ DTYPES = {
     "float8_e4m3fnuz": 18,
     "float8_e5m2": 19,
     "float8_e5m2fnuz": 20,
-    # Quantized types are their integers with a scale.
+    # Quantized types are shown as their integer types.
     "quint8": 2,
     "qint8": 3,
     "qint32": 6,

@@ -150,7 +150,7 @@ def _adaptive_max_pool(step: Step) -> Operator | None:
 
 
 def _adaptive(kind: str, step: Step, made: tuple[int | str, ...]) -> Operator | None:
-    """Exact where each window has the same size: to one pixel, or a whole part."""
+    """Exact if all windows have the same size: one output pixel, or a side that divides evenly."""
     sides = list(zip(shape(step, "self")[2:], made[2:], strict=False))
     if all(after == 1 for _, after in sides):
         return Operator(f"Global{kind}", (slot(step, "self"),))
@@ -166,7 +166,7 @@ def _adaptive(kind: str, step: Step, made: tuple[int | str, ...]) -> Operator | 
 
 @rule("dropout", "feature_dropout", "alpha_dropout")
 def _dropout(step: Step) -> Operator:
-    data = slot(step, "input") or slot(step, "self")  # the in-place form says "self"
+    data = slot(step, "input") or slot(step, "self")  # the in-place form names it "self"
     return Operator("Dropout", (data, Constant((number(step, "p"),), scalar=True)))
 
 

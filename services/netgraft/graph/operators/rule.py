@@ -1,4 +1,4 @@
-"""What a rule makes (an Operator), and the register that rules enter themselves in."""
+"""The result of a rule (an Operator), and the registry of all rules."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from netgraft.graph.capture.recording import Argument, Step, Value, Weight, tensors
 
 TORCH = "torch"
-"""Domain of what has no counterpart in ONNX."""
+"""Domain of operators without a counterpart in ONNX."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ Attribute = int | float | str | tuple[int, ...] | tuple[float, ...]
 
 @dataclass(frozen=True)
 class Operator:
-    """A step in the picture's words."""
+    """A step as the picture shows it."""
 
     type: str
     inputs: tuple[Slot, ...]
-    """In the order of the ONNX schema; None where an optional one is left out."""
+    """In the order of the ONNX schema; None for an optional input that is left out."""
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
     domain: str = ""
     """ "" is ONNX's own."""
@@ -44,7 +44,7 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(*operators: str) -> Callable[[Rule], Rule]:
-    """Enter a rule for aten operators. A rule returns None where no counterpart is exact."""
+    """Register a rule for aten operators. A rule returns None where no counterpart is exact."""
 
     def enter(function: Rule) -> Rule:
         RULES.update({f"aten.{name}": function for name in operators})
@@ -58,7 +58,7 @@ def enter(operators: Iterable[str], function: Rule) -> None:
 
 
 def plain(step: Step) -> Operator:
-    """A step under its own name, with everything that it was given."""
+    """A step under its PyTorch name, with all its arguments."""
     inputs: list[Slot] = []
     names: list[str] = []
     attributes: dict[str, Attribute] = {}
@@ -119,7 +119,7 @@ def wholes(step: Step, name: str, rank: int, default: int) -> tuple[int, ...]:
 
 
 def shape(step: Step, name: str) -> tuple[int | str, ...]:
-    """Shape of a tensor argument; () when it is none."""
+    """Shape of a tensor argument; () if it is not a tensor."""
     tensor = step.arguments.get(name)
     return tensor.shape if isinstance(tensor, Value | Weight) else ()
 

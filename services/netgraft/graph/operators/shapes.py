@@ -8,7 +8,7 @@ FAR = 2**62
 
 
 def _sizes(sizes: tuple[Dim, ...]) -> Constant | None:
-    """A shape for Reshape: one unknown size is −1, "what remains"; two cannot be said."""
+    """A shape for Reshape: one unknown size becomes −1, "the rest"; two cannot be expressed."""
     unknown = sum(isinstance(size, str) for size in sizes)
     if unknown > 1 or (unknown and -1 in sizes):
         return None

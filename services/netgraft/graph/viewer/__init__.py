@@ -1,1 +1,1 @@
-"""Netron's pages, our scripts beside them, SVG and PNG: all that knows Netron's quirks."""
+"""Netron's pages, our scripts beside them, SVG and PNG: all that depends on Netron's quirks."""

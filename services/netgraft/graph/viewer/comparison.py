@@ -1,6 +1,6 @@
 """The compare page: two pictures side by side, and the list of what differs between them.
 
-It stands at `/viz/compare/{a}/{b}/` and lays the pages of both models into frames;
+It is served at `/viz/compare/{a}/{b}/` and shows the pages of both models in frames;
 compare.js does the rest.
 """
 
@@ -72,7 +72,7 @@ def address(a: Recipe, b: Recipe) -> str:
 
 
 def page(a: Recipe, b: Recipe) -> pages.File:
-    """The page of a pair; it stands at a path that ends in "/"."""
+    """The page of a pair, to be served at a path that ends in "/"."""
     sides = "\n".join(
         SIDE.format(side=side, title=escape(recipe.title), page=f"{ROOT}{recipe.id}/")
         for side, recipe in (("a", a), ("b", b))
@@ -88,7 +88,7 @@ def page(a: Recipe, b: Recipe) -> pages.File:
 
 
 def differences(found: Difference) -> pages.File:
-    """What differs, as JSON."""
+    """The differences of a pair, as JSON."""
     document = {
         "a": {"parameters": found.a_parameters, "root": found.a_root},
         "b": {"parameters": found.b_parameters, "root": found.b_root},

@@ -1,27 +1,27 @@
-/* The one file that knows Netron's unofficial handles (Netron 9.3.3; a browser test holds it
- * to that). It runs after Netron's index.js and before Netron starts, and
+/* Adapts Netron through its unofficial handles (Netron 9.3.3; a browser test checks that they
+ * still work). It runs after Netron's index.js and nodes.js, before Netron starts, and
  *
  *   - takes scripts and assets from the folder that all models share;
- *   - keeps Netron from asking for consent, and so from asking anyone where the reader is;
- *   - inside another page takes the focus when it is pressed, and never by itself: somebody may
- *     be typing there;
- *   - has Netron say how many parameters the model and each module hold, all levels taken together;
+ *   - answers Netron's request for consent, so that it does not look up the reader's country;
+ *   - inside another page takes the focus only when clicked: somebody may be typing in that page;
+ *   - shows how many parameters the model and each module hold, all levels taken together;
  *   - opens the modules of ?open=PATH and those around ?focus=PATH, selects that and scrolls to it;
- *   - says so in <html data-netgraft>: "loading", "drawn", or "failed" (why: data-netgraft-error);
- *   - offers window.netgraft: the picture in plain words, to lens.js and to the compare page.
+ *   - reports its state in <html data-netgraft>: "loading", "drawn", or "failed" (why: data-netgraft-error);
+ *   - offers window.netgraft: the picture's interface for lens.js and the compare page.
  */
 (function () {
     'use strict';
     const html = document.documentElement;
-    // In the form of one file (onefile.py) what is needed lies in the page, as data: URLs.
+    const { count, find, graphOf, moduleOf, weightsOf } = window.netgraftNodes;
+    // In a one-file page (onefile.py) everything needed is in the page, as data: URLs.
     const held = document.getElementById('netgraft-files');
     const files = held ? JSON.parse(held.textContent) : null;
     const shared = files ? '' : new URL('.', document.currentScript.src).href;
-    const wish = document.querySelector('meta[name=view]');
-    const query = new URLSearchParams(window.location.search || (wish ? wish.content : ''));
+    const view = document.querySelector('meta[name=view]');
+    const query = new URLSearchParams(window.location.search || (view ? view.content : ''));
     html.dataset.netgraft = 'loading';
     // Netron puts a function that throws in eval's place, and tools that drive a browser need
-    // the real one. The page's policy forbids it to scripts as ever.
+    // the real one. The page's policy still forbids it to scripts.
     const real = window.eval;
     Object.defineProperty(window, 'eval', { get: () => real, set: () => undefined });
 
@@ -86,7 +86,7 @@
             };
             host.require = (id) => import(`netron/${id.replace('./', '')}.js`);
             const environment = host.environment;
-            host.environment = function (name) { // a worker would know no import map
+            host.environment = function (name) { // a worker has no import map
                 return name === 'serial' ? true : environment.call(this, name);
             };
         }
@@ -101,14 +101,14 @@
                 current = this;
                 count(this.model);
                 watch();
-                place(this).then(tell).then(() => say('drawn'), (error) => say('failed', error.message));
+                place(this).then(notifyDrawn).then(() => say('drawn'), (error) => say('failed', error.message));
             }
         };
         const refresh = view.refresh;
         view.refresh = async function (anchor) { // what the reader has opened or closed
             await refresh.call(this, anchor);
             if (html.dataset.netgraft === 'drawn') {
-                await tell();
+                await notifyDrawn();
                 if (anchor) {
                     setTimeout(moved, GLIDE, true);
                 }
@@ -135,45 +135,6 @@
         };
     }
 
-    /* Netron adds up the tensors that it sees at one level, buffers among them. The document says
-     * what the model holds, and each module. */
-    function count(model) {
-        const total = model.producer === 'netgraft' ? countOf(model) : null; // else the user's own file
-        if (total !== null) {
-            model.metrics = [metric(total)];
-            model.modules.forEach((graph) => countIn(graph, total));
-        }
-    }
-
-    function countIn(graph, total) {
-        graph.metrics = [metric(total)];
-        for (const node of graph.nodes) {
-            const inner = graphOf(node);
-            if (inner) {
-                countIn(inner, holdings(node).reduce((sum, [, number]) => sum + number, 0));
-            }
-        }
-    }
-
-    function metric(total) {
-        return { name: 'parameters', value: total.toLocaleString('en'), type: 'attribute' };
-    }
-
-    function countOf({ metadata }) {
-        const entry = metadata.find((entry) => entry.name === 'parameters');
-        return entry ? Number(entry.value.replaceAll(',', '')) : null;
-    }
-
-    /* What a box holds, by module. The round of a loop is no module: it holds what is in it, and
-     * a module that is called twice once. */
-    function holdings(node) {
-        const own = countOf(node);
-        if (own !== null || !graphOf(node)) {
-            return [[moduleOf(node), own || 0]];
-        }
-        return [...new Map(graphOf(node).nodes.flatMap(holdings))];
-    }
-
     async function place(view) {
         const nodes = view.activeTarget.nodes;
         const opened = query.getAll('open').map((path) => find(nodes, path));
@@ -189,70 +150,26 @@
         }
     }
 
-    /* Netron lets boxes glide from where they were. Here they stand at once, so that the window
-     * can be put where they are. */
+    /* Netron lets boxes glide from their old places. Here they are placed at once, so that the
+     * window can scroll to them. */
     async function redraw(view) {
         view._target.nodes.forEach((entry) => delete entry.label.x);
         await view.refresh();
     }
 
-    /* The nodes from the top down to the module at a path; where it has no box of its own, to
-     * the operator that reads its weights, or to the nearest module around it. */
-    function find(nodes, path) {
-        const around = nodes.find((node) => graphOf(node) && holds(moduleOf(node), path));
-        if (around) {
-            const inner = moduleOf(around) === path ? [] : find(graphOf(around).nodes, path);
-            return [around, ...inner];
-        }
-        const tests = [
-            (node) => node.name === path,
-            (node) => weightsOf(node).some((name) => holds(path, name)),
-            (node) => holds(path, moduleOf(node))
-        ];
-        for (const test of tests) {
-            const node = nodes.find(test);
-            if (node) {
-                return [node];
-            }
-        }
-        // What a loop calls lies in its rounds, which are no modules.
-        const ways = nodes.filter(graphOf).map((node) => [node, ...find(graphOf(node).nodes, path)]);
-        return ways.find((way) => way.length > 1) || [];
-    }
-
-    /* Also true of an operator of a module, such as "layer1.0/add". */
-    function holds(outer, inner) {
-        return inner === outer || inner.startsWith(`${outer}.`) || inner.startsWith(`${outer}/`);
-    }
-
-    function weightsOf(node) {
-        const values = node.inputs.flatMap((argument) => argument.value);
-        return values.filter((value) => value.initializer).map((value) => value.name);
-    }
-
-    function moduleOf(node) {
-        const entry = node.metadata.find((entry) => entry.name === 'module');
-        return entry ? entry.value : '';
-    }
-
-    function graphOf(node) {
-        const attribute = node.attributes.find((attribute) => attribute.type === 'graph');
-        return attribute ? attribute.value : null;
-    }
-
-    // What the picture is to other scripts.
+    // The interface for other scripts.
 
     let current = null;
     let selected = '';
     const listeners = { draw: [], select: [], move: [] };
 
-    async function tell() {
+    async function notifyDrawn() {
         for (const listener of listeners.draw) {
             await listener();
         }
     }
 
-    /* Every box that is drawn, with its element; boxes inside of open ones too. */
+    /* Every box that is drawn, with its element; including those inside open ones. */
     function* boxes(graph) {
         for (const [value, drawn] of graph._table) {
             if (value.metadata && value.attributes && drawn.element) {
@@ -274,10 +191,10 @@
         }
     }
 
-    // Where the window stands. `gone` is where `go` has put it: that is not the reader's doing.
+    // The window's position. `gone` is where `go` has put it, which is not a move by the reader.
 
     let gone = '';
-    const GLIDE = 500; // milliseconds in which the boxes come to stand, and some
+    const GLIDE = 500; // milliseconds until the boxes have stopped moving, with some to spare
 
     const position = () => [container().scrollLeft, container().scrollTop, current._target.zoom].join();
 
@@ -302,7 +219,7 @@
         return [left + container().clientWidth / 2, top + container().clientHeight / 2];
     }
 
-    /* The box next to a point, the inmost of those around it. */
+    /* The box nearest to a point; of several that contain it, the innermost. */
     function nearest(x, y, has) {
         let best = null;
         for (const [node, drawn] of boxes(current._target)) {
@@ -324,8 +241,8 @@
         query,
         /* Calls back when the reader has scrolled or zoomed. */
         onMove: (listener) => listeners.move.push(listener),
-        /* The window's middle in the picture's own units, from the corner of the box next to it
-         * of those whose name `has` is true of, or else from the picture's; and the zoom. */
+        /* The window's middle in the picture's own units, from the corner of the nearest
+         * box whose name satisfies `has`, or else of the picture; and the zoom. */
         where(has) {
             const [x, y] = middle();
             const box = nearest(x, y, has);
@@ -333,7 +250,7 @@
             const zoom = current._target.zoom;
             return { name: box ? box.name : '', x: (x - left) / zoom, y: (y - top) / zoom, zoom };
         },
-        /* Goes where another picture's `where` says. */
+        /* Moves the window to what another picture's `where` returned. */
         go({ name, x, y, zoom }) {
             const target = current._target;
             target.zoom = zoom;
@@ -344,11 +261,11 @@
             container().scrollBy({
                 left: left + x * target.zoom - middleX, top: top + y * target.zoom - middleY, behavior: 'instant'
             });
-            delete target._scrollLeft; // where Netron believes it to be
+            delete target._scrollLeft; // Netron's memory of the old position
             delete target._scrollTop;
             gone = position();
         },
-        /* Calls back when the picture was drawn, and again when it was drawn anew. */
+        /* Calls back each time the picture has been drawn. */
         onDraw: (listener) => listeners.draw.push(listener),
         onSelect: (listener) => listeners.select.push(listener),
         /* Names of all boxes that are drawn, with their module's path. */
@@ -357,7 +274,7 @@
         opened: () => [...boxes(current._target)].map(([node]) => node)
             .filter((node) => current._target.blocks.has(graphOf(node))).map((node) => node.name),
         selected: () => selected,
-        /* Whether the window shows something of the box of this name. */
+        /* True if the window shows any part of the box of this name. */
         inSight(name) {
             const frame = container().getBoundingClientRect();
             return [...boxes(current._target)].some(([node, { element }]) => {
@@ -366,7 +283,7 @@
                     && rect.top < frame.bottom && rect.bottom > frame.top;
             });
         },
-        /* Selects the box of a module; opens what is around it. Says whether there is one. */
+        /* Selects the box of a module; opens the boxes around it. Returns whether there is one. */
         async select(path, behavior) {
             const way = find(current.activeTarget.nodes, path);
             const closed = way.slice(0, -1).map(graphOf).filter((graph) => !current._target.blocks.has(graph));
@@ -399,12 +316,12 @@
          * data- attributes keep it in exported pictures. */
         paint(style) {
             for (const [node, drawn] of boxes(current._target)) {
-                const wish = style(node.name, moduleOf(node), weightsOf(node));
+                const painted = style(node.name, moduleOf(node), weightsOf(node));
                 for (const part of drawn.element.querySelectorAll(':scope > g.node-item')) {
-                    colour(part.querySelector('path'), wish && wish.fill);
-                    colour(part.querySelector('text'), wish && wish.text);
+                    colour(part.querySelector('path'), painted && painted.fill);
+                    colour(part.querySelector('text'), painted && painted.text);
                 }
-                label(drawn, wish);
+                label(drawn, painted);
             }
         },
         failed: say.bind(null, 'failed')
@@ -419,12 +336,12 @@
         }
     }
 
-    function label(drawn, wish) {
+    function label(drawn, painted) {
         const old = drawn.element.querySelector(':scope > text.netgraft-label');
         if (old) {
             old.remove();
         }
-        if (!wish || !wish.label) {
+        if (!painted || !painted.label) {
             return;
         }
         const text = document.createElementNS('http://www.w3.org/2000/svg', 'text');
@@ -432,20 +349,20 @@
         text.setAttribute('y', 14);
         text.style.fontSize = '10px';
         const title = drawn.element.querySelector(':scope > g.node-item > text');
-        const room = drawn.width - (title ? title.getBBox().width : 0) - 20;
-        const inside = room > 6 * wish.label.length;
-        const ink = inside && wish.text ? wish.text : wish.ink || '#8a8a8a';
+        const space = drawn.width - (title ? title.getBBox().width : 0) - 20;
+        const inside = space > 6 * painted.label.length;
+        const ink = inside && painted.text ? painted.text : painted.ink || '#8a8a8a';
         text.style.fill = text.dataset.fill = ink;
         if (inside) {
             text.setAttribute('x', drawn.width - 6);
             text.style.textAnchor = 'end';
         } else {
             text.setAttribute('x', drawn.width + 6);
-            text.style.paintOrder = 'stroke'; // a halo, for what lies beneath
+            text.style.paintOrder = 'stroke'; // a halo, so that it is legible over what lies beneath
             text.style.stroke = window.getComputedStyle(document.body).backgroundColor;
             text.style.strokeWidth = '3px';
         }
-        text.textContent = wish.label;
+        text.textContent = painted.label;
         drawn.element.appendChild(text);
     }
 })();

@@ -1,4 +1,4 @@
-"""The page as one file that opens offline: scripts, styles, document and numbers inside of it.
+"""The page as one file that opens offline: it contains scripts, styles, document and numbers.
 
 Netron's modules import each other by relative names, which a page without an origin cannot
 resolve; here each is a data: URL, and an import map gives the names.
@@ -22,16 +22,16 @@ POLICY = "; ".join(
         "form-action 'none'",
     )
 )
-"""Nothing is loaded from anywhere."""
+"""Content security policy of the file: nothing is loaded from anywhere."""
 
 METADATA = "onnx-metadata.json"
 
 PREFIX = "netron/"
-"""What an import map's name begins with."""
+"""The prefix of names in the import map."""
 
 
 def write(document: bytes, lens: bytes, title: str, query: str) -> bytes:
-    """The page of a document as one HTML file, seen as the query says. UTF-8."""
+    """The page of a document as one HTML file (UTF-8), in the view that the query describes."""
     files = pages.shared_files()
     modules = {name: data for name, data in files.items() if name.endswith(".js")}
     own = {name: modules.pop(name) for name in ("index.js", *pages.OWN)}
@@ -55,7 +55,7 @@ def write(document: bytes, lens: bytes, title: str, query: str) -> bytes:
 
 
 def _described(metadata: bytes, document: bytes) -> bytes:
-    """Netron's descriptions of just those operators that the document may hold."""
+    """Netron's descriptions of only those operators that the document may contain."""
     described = [item for item in json.loads(metadata) if item["name"].encode() in document]
     return json.dumps(described).encode()
 

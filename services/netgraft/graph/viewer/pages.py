@@ -1,8 +1,8 @@
 """Netron's own files, and the page around them.
 
-Only what is listed here is ever handed out. The files that all models share lie
-under a folder named by the hash of their contents, so that they may be kept for
-ever; the page and the document lie under the model's own prefix.
+Only files listed here are served. The files that all models share lie under a folder named by
+the hash of their contents, so that browsers may cache them for ever; the page and the document
+lie under the model's own prefix.
 """
 
 import hashlib
@@ -17,14 +17,15 @@ from netgraft.errors import NotFound
 from netgraft.language import Message
 
 STATIC = "static"
-"""The word that stands in a model id's place for the shared files."""
+"""Stands in place of a model id in the paths of the shared files."""
 DOCUMENT = "model.onnx"
 HIERARCHY = "model.json"
 LENS = "lens.json"
 PICTURES = ("graph.svg", "graph.png", "graph.html")
 """Files under a model's prefix, beside the page itself."""
 FILES = (DOCUMENT, HIERARCHY, LENS, *PICTURES)
-OWN = ("netgraft.js", "lens.js")
+OWN = ("nodes.js", "netgraft.js", "lens.js")
+"""Our scripts of a model's page, in the order in which they run."""
 COMPARE = ("compare.js", "compare.css")
 """Our files of the compare page."""
 NETRON_FILES = (
@@ -53,14 +54,14 @@ NETRON_FILES = (
     "xml.js",
     "zip.js",
 )
-"""What Netron loads to draw an ONNX document."""
+"""The files that Netron loads to draw an ONNX document."""
 EARLY = (
     *("base", "text", "flatbuffers", "flexbuffers", "zip", "tar", "python"),
     *("json", "xml", "protobuf", "hdf5", "grapher", "browser", "view", "onnx", "onnx-proto"),
 )
-"""Scripts that Netron asks for one wave after the other, each when the last has come."""
+"""Scripts that Netron would otherwise request in several rounds, one after another."""
 READERS = re.compile(r"[a-z0-9]+(-(proto|schema))?\.js|[a-z0-9]+-metadata\.json")
-"""Netron's own files for other formats; with these and ours, all that is served."""
+"""Netron's own files for other formats; nothing else is served."""
 
 CONTENT_TYPES = {
     ".js": "text/javascript; charset=utf-8",
@@ -103,7 +104,7 @@ class _Shared:
     """Path of the shared files under the static prefix: their hash."""
     files: dict[str, bytes]
     readers: dict[str, Path]
-    """What few pages need is read when it is asked for: together 20 MB."""
+    """Files that few pages need, read on request: together 20 MB."""
     index: str
     """Netron's own page."""
 
@@ -156,9 +157,9 @@ def model_file(name: str, data: bytes) -> File:
 
 
 def page(title: str, document: str = DOCUMENT) -> File:
-    """The page that shows a model; it stands at a path that ends in "/".
+    """The page that shows a model, to be served at a path that ends in "/".
 
-    `document` is the name of what Netron is to open; its suffix tells Netron how.
+    `document` is the name of what Netron is to open; its suffix determines how.
     """
     base = f"../{shared_folder()}"
     html = dressed(title, POLICY, document)
@@ -168,8 +169,8 @@ def page(title: str, document: str = DOCUMENT) -> File:
 
 
 def _early(base: str, document: str) -> str:
-    """Links that let the browser ask for all at once, the document first: the model is
-    drawn while Netron starts."""
+    """Links that let the browser request everything at once, the document first: it arrives
+    while Netron starts."""
     fetched = [document, *([f"{base}onnx-metadata.json"] if document == DOCUMENT else [])]
     lines = [f'<link rel="preload" as="fetch" crossorigin href="{escape(it)}">' for it in fetched]
     lines += [f'<link rel="modulepreload" href="{base}{name}.js">' for name in EARLY]
@@ -177,10 +178,10 @@ def _early(base: str, document: str) -> str:
 
 
 def dressed(title: str, policy: str, document: str = DOCUMENT) -> str:
-    """Netron's own page with our scripts beside its, and what it must be told."""
+    """Netron's own page with our scripts beside its own, and the metadata that Netron reads."""
     shared = _shared()
-    # Netron refuses to work when its date is half a year old, and without one takes today's: a
-    # page that was kept opens for ever, and equal pages are the same bytes. It reports to its
+    # Netron stops working when its date is half a year old, and without one takes today's: a
+    # page that was saved opens for ever, and equal pages are the same bytes. It reports to its
     # maker unless its version is 0.0.0 (netron 9.3.3, browser.js).
     metas = {
         "type": "netgraft",

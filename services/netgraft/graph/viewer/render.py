@@ -1,4 +1,4 @@
-"""SVG and PNG: the very picture of the page, drawn by Netron in a headless Chromium.
+"""SVG and PNG: exactly the picture of the page, drawn by Netron in a headless Chromium.
 
 Nothing listens on a port: the browser's requests are answered from memory, and any
 that is not for the viewer's own files fails. Needs the extra `render` and a Chromium,
@@ -44,7 +44,7 @@ EXPORT = """async (name) => {
     }
     return btoa(text);
 }"""
-"""Takes what Netron would download (its unofficial handles; see netgraft.js)."""
+"""Intercepts the file that Netron would download (through unofficial handles, as netgraft.js)."""
 
 
 def render(
@@ -55,9 +55,9 @@ def render(
     view: View,
     name: str = pages.DOCUMENT,
 ) -> bytes:
-    """The picture of a document as "svg" or "png". Raises CannotDraw.
+    """Return the picture of a document as "svg" or "png". Raises CannotDraw.
 
-    `lens` are the numbers that a lens colours by; see `lens`. `name` is the document's.
+    `lens` is the JSON by which boxes are coloured; see `lens.py`. `name` is the document's.
     """
     try:
         import playwright.sync_api  # noqa: F401
@@ -81,7 +81,7 @@ class _Studio:
         """Let `work` use the browser. Raises CannotDraw."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                # A daemon: when the process ends, so does the browser that hangs on it.
+                # A daemon: when the process ends, so does its browser.
                 self._thread = threading.Thread(target=self._serve, name="render", daemon=True)
                 self._thread.start()
         result: Future[bytes] = Future()
@@ -89,13 +89,13 @@ class _Studio:
         return result.result()
 
     def _serve(self) -> None:
-        """Take orders until the browser fails; the next order starts another."""
+        """Serve requests until the browser fails; the next request starts another."""
         from playwright.sync_api import Error, sync_playwright
 
         work, title, result = self._queue.get()
         try:
             with sync_playwright() as playwright:
-                # Chromium's sandbox does not work for root, as whom containers often run.
+                # Chromium's sandbox does not work for root, the user of many containers.
                 arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
                 found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
                 browser = playwright.chromium.launch(executable_path=found, args=arguments)

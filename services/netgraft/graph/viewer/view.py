@@ -1,4 +1,4 @@
-"""How a picture is seen: what is selected, open and coloured. The query of a permalink."""
+"""The view of a picture: what is selected, open and coloured. The query of a permalink."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -23,11 +23,11 @@ class View:
     open: tuple[str, ...] = ()
     """Paths of modules that are expanded."""
     batch: int = 1
-    """Examples that operations and activations are counted for."""
+    """Examples for which operations and activations are counted."""
 
     @classmethod
     def parse(cls, query: str) -> Self:
-        """Read a query; what is unknown in it is passed over. Raises InvalidValue."""
+        """Parse a query; unknown keys are ignored. Raises InvalidValue."""
         pairs = parse_qsl(query, max_num_fields=MOST_OPEN + 8) if query else []
         said = dict(pairs)
         opened = tuple(value for name, value in pairs if name == "open")
@@ -52,7 +52,7 @@ class View:
             raise InvalidValue(name="batch", value=self.batch, expected=expected)
 
     def query(self) -> str:
-        """The query that `parse` reads back; what is as usual is left out."""
+        """The query that `parse` reads back; default values are left out."""
         pairs = [("focus", self.focus), ("lens", self.lens)]
         pairs += [("open", path) for path in self.open]
         pairs += [("batch", str(self.batch) if self.batch != 1 else "")]

@@ -1,6 +1,6 @@
 """How large a picture may be, judged by its header before anything is decoded.
 
-A file of some kilobytes can stand for gigabytes of pixels. Pillow refuses such only above
+A file of some kilobytes can stand for gigabytes of pixels. Pillow refuses only those above
 179 megapixels, and decodes as many at once as there are threads.
 """
 
@@ -18,9 +18,9 @@ from netgraft.settings import settings
 
 MEGA = 1_000_000
 BYTES_PER_PIXEL = 8
-"""Of the largest uncompressed pictures (four channels of 16 bits)."""
+"""Bytes per pixel of the largest uncompressed pictures (four channels of 16 bits)."""
 SCALES = (1, 2, 4, 8)
-"""By which libjpeg can divide a picture's sides while it decodes."""
+"""The factors by which libjpeg can reduce a picture's sides while decoding."""
 
 WANTED_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF")
 TILE_WIDTH, TILE_LENGTH = 322, 323
@@ -28,7 +28,7 @@ TILE_WIDTH, TILE_LENGTH = 322, 323
 
 @lru_cache(maxsize=1)
 def formats() -> tuple[str, ...]:
-    """Formats that are opened: pictures, and not all that Pillow knows (EPS runs Ghostscript)."""
+    """Formats that are opened: pictures only, not all that Pillow knows (EPS runs Ghostscript)."""
     Image.init()
     return tuple(name for name in WANTED_FORMATS if name in Image.OPEN)
 
@@ -41,8 +41,8 @@ def check_file(path: Path) -> None:
 
 
 def prepare(opened: Image.Image, path: Path, side: int) -> int:
-    """Let an opened picture be decoded at least `side` pixels wide and high where it can be
-    reduced; returns how many pixels that takes memory for. Raises PictureTooLarge.
+    """Have an opened picture decoded reduced, if possible, but at least `side` pixels wide
+    and high; returns how many pixels that takes memory for. Raises PictureTooLarge.
 
     A JPEG above the limit is decoded at a half, a quarter or an eighth, also where that is
     less than `side`.
@@ -78,8 +78,9 @@ def _tile(opened: TiffImagePlugin.TiffImageFile) -> int:
 
 
 def _is_kept_whole(opened: JpegImagePlugin.JpegImageFile) -> bool:
-    """Whether libjpeg keeps the whole picture in memory at its full size, however it is reduced:
-    of several scans, as in a progressive JPEG (libjpeg's `has_multiple_scans`)."""
+    """True if libjpeg keeps the whole picture in memory at its full size, however it is
+    reduced: it has several scans, as a progressive JPEG does (libjpeg's
+    `has_multiple_scans`)."""
     if opened.info.get("progressive"):
         return True
     # Pillow has read the header of the first scan, which should name every component.
@@ -94,9 +95,9 @@ def _is_kept_whole(opened: JpegImagePlugin.JpegImageFile) -> bool:
 
 
 class Budget:
-    """Pixels that may be decoded at one time in this process: as many as one picture may have.
+    """Limits the pixels decoded at one time in this process to those of one largest picture.
 
-    One that takes all of it waits for the others, and they for it.
+    A picture that needs them all waits for the others, and they wait for it.
     """
 
     def __init__(self) -> None:
@@ -105,7 +106,7 @@ class Budget:
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """Hold so many pixels until the block ends; waits until they are free."""
+        """Hold the given number of pixels until the block ends; waits until they are free."""
         with self._changed:
             self._changed.wait_for(lambda: self._fits(pixels))
             self._used += pixels

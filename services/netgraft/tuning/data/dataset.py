@@ -17,17 +17,17 @@ class Examples(Protocol):
     def get(self, index: int, seed: int | None = None) -> "tuple[Tensor, int]":
         """One example: x_CHW (uint8, three channels, the side asked for) and its class index.
 
-        With a seed it is varied as suits the kind, and the same seed gives the same picture;
+        With a seed it is augmented as suits the kind, and the same seed gives the same picture;
         without a seed it is unchanged. Raises InvalidData when its file cannot be read.
         """
 
 
 class DataSet(Protocol):
-    """Pictures with classes, in a part to train on and a part that is held out."""
+    """Pictures with classes, in a training part and a held-out part."""
 
     @property
     def reference(self) -> str:
-        """What opens it again, from any folder and process: a name or an absolute path."""
+        """The reference that opens it again, from any folder or process: a name or a path."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -35,13 +35,13 @@ class DataSet(Protocol):
 
     @property
     def side(self) -> int | None:
-        """The side in pixels below which nothing is lost; None: use the model's own."""
+        """Side in pixels at which nothing is lost; None: use the model's own."""
 
     def size(self, part: Part) -> int:
-        """How many examples a part has."""
+        """Number of examples in a part."""
 
     def check(self) -> None:
-        """Look at every picture. Raises InvalidData, which names the damaged file."""
+        """Check every picture. Raises InvalidData, which names the damaged file."""
 
     def examples(self, part: Part, side: int) -> Examples:
         """A part as squares of `side` pixels."""
@@ -54,7 +54,7 @@ class Kind(Protocol):
     """Whether it accepts every reference, so that it is asked after all others."""
 
     def accepts(self, reference: str) -> bool:
-        """Whether a reference means this kind, judged by its spelling alone."""
+        """True if a reference means this kind, judged by its spelling alone."""
 
     def open(self, reference: str, roots: tuple[Path, ...]) -> DataSet:
         """Open it and find its classes.

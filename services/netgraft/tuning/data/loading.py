@@ -1,8 +1,8 @@
 """From examples to batches: order, prefetching, and pixels to numbers.
 
 Batches are made ahead by threads: decoding releases the interpreter lock, and a process
-that Ray and gloo have threads in must not be forked. What a label becomes is the caller's
-to say (`collate`): this room knows no task.
+that Ray and gloo have threads in must not be forked. The caller decides what a label becomes
+(`collate`): this package knows no task.
 """
 
 from collections import deque
@@ -29,8 +29,8 @@ def epoch_order(
 ) -> list[list[int]]:
     """This worker's batches of an epoch, as lists of indices.
 
-    Every worker shuffles alike and takes its own equal share of each batch. What does not
-    fill a batch is left for another epoch's shuffle, so that all steps weigh the same.
+    Every worker shuffles alike and takes its own equal share of each batch. Examples that do
+    not fill a batch are left out of this epoch, so that all steps weigh the same.
     """
     generator = torch.Generator().manual_seed(hash((seed, epoch)) % 2**63)
     order = torch.randperm(examples, generator=generator).tolist()
@@ -60,7 +60,7 @@ def load(
 ) -> Iterator[T]:
     """Batches in the given order.
 
-    With a seed each picture is varied by the seed and its index. Raises InvalidData.
+    With a seed each picture is augmented by the seed and its index. Raises InvalidData.
     """
 
     def made(indices: Sequence[int]) -> T:

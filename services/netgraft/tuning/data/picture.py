@@ -1,4 +1,4 @@
-"""Picture files: reading them whole, varying them for training.
+"""Picture files: reading them whole, augmenting them for training.
 
 Pictures are read upright (EXIF), as RGB, and kept decoded where memory allows.
 """
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MARGIN = 1.15
-"""Pictures are kept with their short side so much longer than asked, for cutting."""
+"""Factor by which a kept picture's short side exceeds the requested one, for cropping."""
 CACHE_BYTES = 2**30
 """Decoded pictures kept in memory by one process, at most."""
 SMALLEST_CUT = 0.5
-"""Share of a picture's area that a training cut keeps, at least."""
+"""Least share of a picture's area that a training crop keeps."""
 
 FAULTS = (OSError, SyntaxError, ValueError, struct.error, EOFError)
-"""What Pillow raises for files that are damaged, cut short or no pictures."""
+"""Errors that Pillow raises for files that are damaged, truncated or not pictures."""
 
 _BUDGET = bounds.Budget()
 
 
 def check_picture(path: Path, data: str) -> None:
-    """Decode a picture at the least size that shows its faults. Raises InvalidData."""
+    """Decode a picture at the smallest size that reveals damage. Raises InvalidData."""
     open_picture(path, data, side=1)
 
 
@@ -60,7 +60,7 @@ def open_picture(path: Path, data: str, side: int) -> Image.Image:
 def _opened(path: Path, side: int) -> Image.Image:
     bounds.check_file(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd metadata is no fault of the picture
+        warnings.simplefilter("ignore")  # odd metadata does not make the picture invalid
         with (
             Image.open(path, formats=bounds.formats()) as opened,
             _BUDGET.taken(bounds.prepare(opened, path, side)),
@@ -104,14 +104,14 @@ class PictureExamples:
 
 
 def middle(picture: Image.Image, side: int) -> Image.Image:
-    """The square in the middle, `side` pixels wide, most of the picture in it."""
+    """The largest square in the middle, scaled to `side` pixels."""
     return ImageOps.fit(
         picture, (side, side), Image.Resampling.BILINEAR, bleed=(1 - 1 / MARGIN) / 2
     )
 
 
 def varied(picture: Image.Image, side: int, seed: int) -> Image.Image:
-    """A random cut, mirrored half of the time (as in the Inception paper, arXiv:1409.4842)."""
+    """A random crop, mirrored half of the time (as in the Inception paper, arXiv:1409.4842)."""
     import random
 
     choose = random.Random(seed)  # noqa: S311  # nothing secret

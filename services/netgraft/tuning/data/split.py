@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 SHARE = 5
-"""One example in so many is held out."""
+"""One example in this many is held out."""
 
 
 def hold_out(names: Sequence[str], labels: Sequence[int]) -> tuple[list[int], list[int]]:

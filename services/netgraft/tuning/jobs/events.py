@@ -17,7 +17,7 @@ from netgraft.store.tables import JobEventRow
 
 
 class Kind(StrEnum):
-    """What an event is about, as in the contract."""
+    """The kinds of events, as in `tuning.proto`."""
 
     STATE = "state"
     STEP = "step"

@@ -7,7 +7,7 @@ from netgraft.store.store import Store
 
 
 def head_paths(recipe: Recipe, store: Store) -> tuple[str, ...]:
-    """Module paths of the layers that tell classes apart, auxiliary ones too.
+    """Module paths of the classifying layers, auxiliary ones included.
 
     () where no layer does, or where the model does not run on its example input.
     """

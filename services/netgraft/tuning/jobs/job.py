@@ -12,7 +12,7 @@ from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 
 
 class State(StrEnum):
-    """The states of a job, as in the contract."""
+    """The states of a job, as in `tuning.proto`."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -30,7 +30,7 @@ IN_WORDS = {
 }
 
 ALIVE = (State.QUEUED, State.RUNNING)
-"""Not over."""
+"""The states of a job that has not ended."""
 RESUMABLE = (State.FAILED, State.CANCELLED)
 
 
@@ -56,7 +56,7 @@ class Job:
 
     @property
     def spec(self) -> Spec:
-        """What is trained and how."""
+        """The resolved spec of the training."""
         return self.resolved.spec
 
 

@@ -6,8 +6,8 @@
       └──── resume ────────────────┘
 
 Every change of state is one transaction with the event that records it. A run holds the
-number of its attempt and writes only while that number is the job's: a run that was given
-up for dead, and lives, cannot write into the life of its successor.
+number of its attempt and writes only while that number is the job's: a run that was presumed
+dead but lives cannot write over its successor.
 """
 
 import json
@@ -149,7 +149,7 @@ class Jobs:
             transition.change(session, job.id, {"submission": None}, of_attempt=job.attempt)
 
     def unsubmitted_since(self, before: float) -> list[Job]:
-        """Queued jobs that Ray has not been given, though it was tried before a time."""
+        """Queued jobs whose submission to Ray was tried before a time and failed."""
         query = select(JobRow).where(JobRow.state == State.QUEUED, JobRow.submission.is_(None))
         with self.store.session() as session:
             rows = [row for row in session.scalars(query) if _sign_of_life(row) < before]
@@ -197,7 +197,7 @@ class Jobs:
         return True
 
     def starts(self, job_id: str) -> int:
-        """How often the job was queued since it was last requested."""
+        """Number of times the job was queued since it was last requested."""
         with self.store.session() as session:
             return transition.starts(session, job_id)
 
@@ -261,7 +261,7 @@ class Jobs:
 
 
 def _check_id(job_id: str) -> None:
-    """Raise UnknownJob for an id that PostgreSQL could not be asked for, such as one with NUL."""
+    """Raise UnknownJob for an id that PostgreSQL cannot look up, such as one with NUL."""
     if not job_id.isprintable():
         raise UnknownJob(job=job_id)
 

@@ -1,4 +1,4 @@
-"""What jobs need to have runs carried out. `workers/launch.py` does it on Ray."""
+"""The interface by which jobs start and stop runs. `workers/launch.py` implements it on Ray."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,13 +17,13 @@ class Capacity:
 
 
 class Launcher(Protocol):
-    """Where runs are carried out."""
+    """Starts and stops runs."""
 
     def capacity(self) -> Capacity:
-        """The processors that there are. Raises Unreachable when there is no answer."""
+        """All processors of the cluster. Raises Unreachable when there is no answer."""
 
     def submit(self, job_id: str, submission: str) -> None:
         """Start a run. Raises NoSubmission."""
 
     def stop(self, submission: str) -> None:
-        """End a run and its processes soon; do nothing when it is over. Raises NoSubmission."""
+        """End a run and its processes soon; does nothing if it has ended. Raises NoSubmission."""

@@ -1,4 +1,4 @@
-"""From a request to a resolved spec: everything that can be checked before anything is spent.
+"""From a request to a resolved spec: everything that can be checked before training starts.
 
 The model is built without its weights (on meta), so a check costs seconds at most.
 """
@@ -38,12 +38,12 @@ SIDES = (64, 96, 128, 160, 192, 224)
 """Tried in turn when a data set's own side is too small for a model."""
 
 REFUSALS = (RuntimeError, AssertionError, ValueError, IndexError, TypeError)
-"""What models raise for an input that they do not take."""
+"""Errors that models raise for an input that they do not accept."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is to be trained, on what, and for what."""
+    """The model to train, its data set and its task."""
 
     store: Store
     recipe: Recipe
@@ -179,7 +179,7 @@ def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, st
 
 
 def _takes(module: nn.Module, side: int, per_worker: int) -> bool:
-    """Whether the model trains on squares of that side; tried on meta, without numbers."""
+    """True if the model trains on squares of that side; tried on meta, without numbers."""
     x_NCHW = torch.zeros(min(2, per_worker), 3, side, side, device="meta")
     try:
         with torch.no_grad():

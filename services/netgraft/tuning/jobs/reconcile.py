@@ -1,4 +1,4 @@
-"""The reconciler: it starts a run again whose process was lost.
+"""The reconciler: it restarts runs whose process was lost.
 
 It judges life by the age of the heartbeat alone and does not ask Ray: for minutes after its
 head was restarted, Ray reports dead jobs as running.
@@ -19,15 +19,15 @@ from netgraft.tuning.jobs.launcher import Launcher, NoSubmission
 logger = logging.getLogger(__name__)
 
 MOST_STARTS = 3
-"""How many times a run is started for one request."""
+"""Most times that a run is started for one request."""
 SILENT_SECONDS = 30.0
-"""A driver beats every two seconds."""
+"""After which a run without a heartbeat is presumed dead; a driver sends one every two seconds."""
 START_PATIENCE = 4
-"""How many times longer a run that was only just submitted may be silent: Ray has to start
+"""Factor by which a run that was only just submitted may be silent for longer: Ray has to start
 a process for it, which on a loaded machine took more than half a minute."""
 CHECK_SECONDS = 5.0
 RETRY_SECONDS = 10.0
-"""After which a run that Ray could not take is submitted again; this counts as no start."""
+"""After which a run that Ray could not accept is submitted again, not counted as a start."""
 
 
 def submit(job: Job, jobs: Jobs, launcher: Launcher) -> None:
@@ -65,7 +65,7 @@ class Reconciler:
         threading.Thread(target=self._work, name="reconciler", daemon=True).start()
 
     def check(self) -> None:
-        """See to every job that was not taken, or has been silent for too long."""
+        """Handle every job that Ray did not accept or that has been silent for too long."""
         now = time.time()
         for job in self.jobs.unsubmitted_since(now - RETRY_SECONDS):
             submit(job, self.jobs, self.launcher)

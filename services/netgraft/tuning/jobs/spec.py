@@ -49,7 +49,7 @@ class Request:
     seed: int | None = None
 
     def check(self) -> None:
-        """Raise InvalidValue for the first value that cannot be."""
+        """Raise InvalidValue for the first invalid value."""
         for name, (least, greatest) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= greatest:
@@ -94,7 +94,7 @@ class Spec:
     seed: int
 
     def plain(self) -> dict[str, Any]:
-        """As JSON takes it."""
+        """The spec as plain values for JSON."""
         return asdict(self)
 
     @classmethod

@@ -23,7 +23,7 @@ def change(
     of_attempt: int | None = None,
     of_submission: str | None = None,
 ) -> bool:
-    """Change the row if it is in one of the states (and of that attempt); whether it was.
+    """Change the row if it is in one of the states (and of that attempt); True if it was.
 
     The first statement of each transaction that writes: it takes the lock.
     """
@@ -60,7 +60,7 @@ def append(session: Session, job_id: str, event: Event) -> None:
 
 
 def starts(session: Session, job_id: str) -> int:
-    """How often the job was queued since it was made or last resumed."""
+    """Number of times the job was queued since it was made or last resumed."""
     query = (
         select(JobEventRow)
         .where(JobEventRow.job_id == job_id, JobEventRow.body.contains('"kind": "state"'))

@@ -1,1 +1,1 @@
-"""What a run leaves: figures, curves, the tuned model; and what is measured of a model."""
+"""The results of a run (figures, curves, the tuned model), and measurements of a model."""

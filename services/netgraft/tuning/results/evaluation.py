@@ -1,4 +1,4 @@
-"""Measuring a model on what was held out of training, over all ranks."""
+"""Measuring a model on held-out examples, over all ranks."""
 
 from collections.abc import Callable, Iterable, Sequence
 

@@ -25,7 +25,7 @@ from netgraft.tuning.tasks.classification import TASK
 
 BATCH = 32
 MOST_EXAMPLES = 2_000
-"""Examples that are read where no number is given; more of them move a mean little."""
+"""Examples that are read if no number is given; more would change a mean little."""
 LARGEST = 20_000
 
 MEANS, SCALE = "means", "scale"
@@ -92,7 +92,7 @@ def _must_have(module: nn.Module, layer: str) -> None:
 
 
 class _Reached(Exception):
-    """The layer has been reached: what comes after it is not needed."""
+    """Raised when the layer has been reached, because the layers after it are not needed."""
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What a model can be tuned for, a file each: target, loss, figures, answer.
+"""The tasks for which a model can be tuned, a file each: target, loss, figures, answer.
 
 Knows no data set, no job and no Ray. To add a task, add a file here whose `TASK` fulfils
 `task.Task`: nothing else names it.

@@ -16,7 +16,7 @@ from netgraft.tuning.train.objective import Batch, Forward
 from netgraft.tuning.train.strategies import Defaults, Facts
 
 AUXILIARY_WEIGHT = 0.3
-"""Share of an auxiliary head's loss (GoogLeNet, arXiv:1409.4842, section 5)."""
+"""Weight of an auxiliary head's loss (GoogLeNet, arXiv:1409.4842, section 5)."""
 
 NOTHING_IGNORED = -100
 """No class has this index: a pixel may be of class "ignore", a whole picture may not."""
@@ -24,7 +24,7 @@ NOTHING_IGNORED = -100
 
 @dataclass
 class Tally:
-    """Examples, right answers among them, and the sum of their losses."""
+    """Counts examples and correct answers, and sums the losses."""
 
     examples: float = 0
     correct: float = 0
@@ -38,7 +38,7 @@ class Tally:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Share of right answers and mean loss."""
+        """Share of correct answers and mean loss."""
         count = max(1.0, self.examples)
         return {"accuracy": self.correct / count, "loss": self.loss / count}
 

@@ -10,7 +10,7 @@ from netgraft.tuning import tasks
 from netgraft.tuning.tasks.task import Task
 
 UNKNOWN = "unknown"
-"""The catalogue's task for a user's own model: its file does not say one."""
+"""The catalogue's task for a user's own model, whose file does not name one."""
 
 
 def every_task() -> Iterator[Task]:

@@ -1,4 +1,4 @@
-"""What a task answers, so that one training loop serves all of them.
+"""The protocol of tasks, so that one training loop serves all of them.
 
 Shapes: N batch, C channels, H and W pixels.
 """
@@ -28,10 +28,10 @@ class Task(Objective, Protocol):
         """Pairs of x_CHW (uint8) and label as a batch: labels become the target here."""
 
     def answer(self, output: Any) -> Any:
-        """What of a model's output is its answer, without auxiliary outputs."""
+        """The answer in a model's output, without auxiliary outputs."""
 
     def classes(self, output: Any) -> int:
-        """How many classes a model's output tells apart."""
+        """Number of classes in a model's output."""
 
     def defaults(self, facts: Facts, *, optimizer: str, strategy: str) -> Defaults:
-        """What is chosen where nothing was asked for; "" for what was left open."""
+        """The values chosen where the request has none; "" for those left open."""

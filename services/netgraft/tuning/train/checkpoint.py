@@ -1,8 +1,8 @@
 """Checkpoints: the whole state of a run, in files whose names hold a digest of their content.
 
 The store keeps them as `runs/JOB/STEP-DIGEST.ckpt`. A file is written under another name
-first, and read only when its SHA-256 begins with DIGEST: in the place of half a file the one
-before it is taken. Only tensors and plain values are unpickled.
+first, and read only when its SHA-256 begins with DIGEST: if the newest file is incomplete,
+the one before it is read. Only tensors and plain values are unpickled.
 """
 
 import hashlib

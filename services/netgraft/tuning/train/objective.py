@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 Batch = tuple[Any, Any]
-"""What a model is called with, and the target: tensors, or lists, tuples and dicts of them."""
+"""Inputs of a model and the target: tensors, or lists, tuples and dicts of them."""
 
 Forward = Callable[..., Any]
 """The model as it is called."""
@@ -19,10 +19,10 @@ class Tally(Protocol):
     """Sums over examples, so that batches add up, and so do the parts of several workers."""
 
     def sums(self) -> list[float]:
-        """All sums, as many on every rank."""
+        """All sums, the same number of them on every rank."""
 
     def replace(self, sums: Sequence[float]) -> None:
-        """Take these sums, such as those over all ranks, in the place of its own."""
+        """Take these sums, such as those over all ranks, in place of its own."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -30,13 +30,13 @@ class Tally(Protocol):
 
 
 class Objective(Protocol):
-    """What a model learns. The criterion is the loss module that the caller chose."""
+    """The loss and figures of a task. The criterion is the loss module that the caller chose."""
 
     def loss(self, criterion: nn.Module, forward: Forward, batch: Batch) -> Tensor:
         """The mean loss of a batch, as a scalar to minimise. The model is in training mode."""
 
     def tally(self) -> Tally:
-        """Sums of nothing yet."""
+        """An empty tally."""
 
     def measure(self, criterion: nn.Module, forward: Forward, batch: Batch, tally: Any) -> None:
         """Add a batch to the tally. The model is in eval mode; no gradient is kept."""

@@ -1,4 +1,4 @@
-"""Which number format trains faster here, by a stated rule.
+"""The number format that trains faster here, by a fixed rule.
 
 bf16 pays where the hardware multiplies it: CPUs with AMX (5 × fp32 measured on resnet50)
 and GPUs from Ampere on. A CPU without it emulates bf16, 10 to 70 times slower than fp32
@@ -32,7 +32,7 @@ def fastest(device: str) -> Choice:
 
 
 def channels_last_pays(precision: str) -> bool:
-    """Whether convolutions run faster in channels_last memory."""
+    """True if convolutions run faster in channels_last memory."""
     return precision != "fp32"
 
 
@@ -43,6 +43,6 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def _has_amx() -> bool:
-    # Private in torch since 2.4; where it is missing, AMX is not known of, so no bf16.
+    # Private in torch since 2.4; if it is missing, AMX is not detected, so bf16 is not used.
     asked = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return bool(asked and asked())

@@ -28,7 +28,7 @@ DECAYED_FROM = 2
 
 @dataclass(frozen=True)
 class StepConfig:
-    """How steps are taken."""
+    """The settings of training steps."""
 
     schedule: Schedule
     optimizer: str = "adamw"
@@ -40,7 +40,7 @@ class StepConfig:
     weight_decay: float = 0.01
     momentum: float = 0.9
     clip: float = 5.0
-    """Largest norm of the gradient; 0: unclipped."""
+    """Largest norm of the gradient; 0: no clipping."""
     seed: int = 0
 
 
@@ -109,7 +109,7 @@ class Learner:
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Batch]) -> Tally:
-        """The objective's figures over batches, of the module as it will be used: in eval mode."""
+        """The objective's figures over batches, with the module in eval mode as when used."""
         self.module.eval()
         tally = self.objective.tally()
         for batch in batches:
@@ -128,7 +128,7 @@ class Learner:
         }
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed run needs, tensors and plain values only."""
+        """Everything that a resumed run needs, as tensors and plain values only."""
         return {
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -168,7 +168,7 @@ class Learner:
 
 
 def train_only(module: nn.Module, paths: Collection[str]) -> None:
-    """Freeze all but the modules at `paths`. What is frozen there already stays frozen."""
+    """Freeze everything except the modules at `paths`. Parameters there that are frozen stay so."""
     for name, parameter in module.named_parameters():
         if not _below(name, paths):
             parameter.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""How to fine-tune where nothing was asked for: functions that return frozen defaults.
+"""Defaults for fine-tuning where the request has no value: functions return them frozen.
 
 tests/tuning/test_recipes.py holds them to this: mobilenet_v2 with its ImageNet weights
 classifies the held-out digits after two epochs, whatever the seed.
@@ -7,12 +7,12 @@ classifies the held-out digits after two epochs, whatever the seed.
 from dataclasses import dataclass, field
 
 FEW = 20
-"""Pictures per class below which training all layers mostly learns the pictures by heart."""
+"""Pictures per class below which training all layers mostly overfits."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the defaults depend on."""
+    """The facts on which the defaults depend."""
 
     examples: int
     """To train on."""
@@ -23,7 +23,7 @@ class Facts:
     gpu: bool
     workers: int
     adapters: bool = False
-    """Whether LoRA adapters train in the place of the layers, beside the heads."""
+    """Whether LoRA adapters train in place of the layers, beside the heads."""
 
 
 @dataclass(frozen=True)

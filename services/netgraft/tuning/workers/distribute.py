@@ -1,4 +1,4 @@
-"""Laying Ray Train around a function that trains: workers, process group, restarts.
+"""Running a function that trains under Ray Train: workers, process group, restarts.
 
 Knows no data set and no model. Ray Train v2's own checkpoints are not used: `report` waits
 for the controller's next poll, and ours hold the place inside an epoch.
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RESTARTS = 2
-"""How often workers are started again after one of them died."""
+"""Number of times that workers are restarted after one of them died."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How many workers, and what each gets."""
+    """The number of workers and the resources of each."""
 
     workers: int
     device: str
@@ -38,11 +38,11 @@ class Placement:
 
 
 class WorkersFailed(Exception):
-    """The workers failed more often than they are started again. Its text is one line: how."""
+    """The workers failed more often than they are restarted. Its text says how, in one line."""
 
 
 Work = Callable[[str, "Group"], None]
-"""What every worker does, given the run's name and its place in the group."""
+"""The function that every worker runs, given the run's name and its place in the group."""
 
 
 def fit(work: Work, placement: Placement, *, name: str, folder: str) -> None:

@@ -1,7 +1,7 @@
 """The driver of a tuning run: `python -m netgraft.tuning.workers.entry JOB RAY_ADDRESS`.
 
-It lives as long as the run: it beats in the database, starts the workers, and records how the
-run ended when they could not. Torch is first imported in the workers' processes.
+It lives as long as the run: it writes heartbeats to the database, starts the workers, and
+records how the run ended when they could not. Torch is first imported in the workers' processes.
 """
 
 import logging
@@ -72,7 +72,7 @@ def _as_error(line: str) -> TrainingFailed:
 
 
 def _show_life(jobs: Jobs, job: Job) -> None:
-    """Beat until the job is no longer ours, then see to it that no process stays."""
+    """Send heartbeats until the job is no longer ours, then make sure that no process stays."""
     while jobs.beat(job.id, job.submission):
         time.sleep(BEAT_SECONDS)
     time.sleep(GRACE_SECONDS)

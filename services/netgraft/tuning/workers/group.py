@@ -18,7 +18,7 @@ BUFFERS = (
     if "forward_sync_buffers" in signature(DistributedDataParallel).parameters
     else "broadcast_buffers"
 )
-"""What torch calls it: torch 2.15 gave the option another name."""
+"""torch's name of the option, which torch 2.15 renamed."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Group:
 
     @property
     def leads(self) -> bool:
-        """Whether this is rank 0, which writes and decides for all."""
+        """True if this is rank 0, which writes and decides for all."""
         return self.rank == 0
 
     def wrap(self, module: nn.Module) -> nn.Module:

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 NOT_PASSED_ON = {"token", "database"}
 """Settings that must not stand in a job's description, which Ray's dashboard shows. A worker
-has them from the environment of its node, if at all."""
+gets them from the environment of its node, if at all."""
 
 RUN_ENVIRONMENT = {
     # Without both a stopped job leaves a process behind.

@@ -1,4 +1,4 @@
-"""What a rank needs to train a job: its parts of the data, and a learner around the model."""
+"""Everything a rank needs to train a job: its parts of the data, and a learner."""
 
 import os
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Batches:
         self.normalise = Normaliser(preprocessing.mean, preprocessing.std, group.device)
 
     def to_train(self, epoch: int, taken: int) -> Iterator[Batch]:
-        """Those of an epoch, without as many as were taken already. Raises InvalidData."""
+        """Training batches of an epoch after those already taken. Raises InvalidData."""
         order = epoch_order(
             len(self.train),
             self.share * self.group.workers,
@@ -63,7 +63,7 @@ class Batches:
         return self._loaded(self.train, order[taken:], seed)
 
     def to_measure(self) -> Iterator[Batch]:
-        """This rank's part of what is held out. Raises InvalidData."""
+        """This rank's part of the held-out examples, in batches. Raises InvalidData."""
         group = self.group
         order = measured_order(len(self.held_out), 2 * self.share, group.rank, group.workers)
         return self._loaded(self.held_out, order, None)
@@ -98,7 +98,7 @@ def learner_for(
 
 
 def step_config(spec: Spec, total_steps: int) -> StepConfig:
-    """How a spec's steps are taken; a tenth of them, at most `LONGEST_WARMUP`, warm up."""
+    """The settings of a spec's steps; a tenth of them, at most `LONGEST_WARMUP`, warm up."""
     warmup = min(LONGEST_WARMUP, max(1, total_steps // 10))
     return StepConfig(
         schedule=Schedule(spec.lr, warmup, total_steps),

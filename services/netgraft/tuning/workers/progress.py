@@ -1,4 +1,4 @@
-"""What a run reports of itself, written beside the training by a thread of its own.
+"""A run's reports, written by a thread of their own while training goes on.
 
 The step loop hands events over and goes on at once. Progress that comes faster than it
 can be written is thinned out, the newest kept; nothing else is ever dropped.
@@ -19,14 +19,14 @@ from netgraft.tuning.results.tensorboard import Board
 logger = logging.getLogger(__name__)
 
 WRITE_SECONDS = 0.2
-"""Progress is written at most so often, so five times a second."""
+"""Least seconds between two writes of progress: at most five a second."""
 CHECK_SECONDS = 0.4
-"""With nothing to write, the database is asked so often whether to stop."""
+"""Seconds between queries whether to stop, while there is nothing to write."""
 
 
 @dataclass
 class Signals:
-    """What the thread found out, for the step loop to act on."""
+    """The thread's findings, for the step loop to act on."""
 
     cancel: bool = False
     superseded: bool = False
@@ -104,7 +104,7 @@ class ProgressWriter:
             self._written()
 
     def _next(self) -> list[Event] | None:
-        """What to write now, maybe nothing; None when the writer is closed."""
+        """The events to write now, possibly none; None when the writer is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._pending() or self._closing, CHECK_SECONDS)
             taken = [*self._waiting, *filter(None, [self._progress])]

@@ -1,6 +1,6 @@
-"""One rank's way through a job: prepare, train, measure, hand over the tuned model.
+"""One rank's work on a job: prepare, train, measure, store the tuned model.
 
-All ranks go through it alike; rank 0 also writes the progress, the checkpoints and the
+All ranks do the same; rank 0 also writes the progress, the checkpoints and the
 result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
@@ -32,7 +32,7 @@ GO_ON, SAVE, STOP, LEAVE = range(4)
 
 
 class Interrupted(Exception):
-    """The run was asked to stop and has saved what it had."""
+    """The run was asked to stop and has saved its state."""
 
 
 def run(job_id: str, group: Group, store: Store) -> None:
@@ -145,7 +145,7 @@ class Run:
             writer.write(self._event(Kind.EPOCH, loss=self.metrics["loss"], metrics=self.metrics))
         self._save(writer)
 
-    # What rank 0 commands
+    # Commands of rank 0
 
     def _obey(self, writer: ProgressWriter | None) -> None:
         """Do as rank 0 commands, on all ranks after the same step. Raises Interrupted."""
@@ -176,7 +176,7 @@ class Run:
             except Superseded:
                 return  # it was ended from outside while the checkpoint was written
 
-    # What is written
+    # Events and checkpoints
 
     def _progress(self, loss: Tensor, rate: float) -> Event:
         value = float(loss)

@@ -1,13 +1,13 @@
-"""How fast a run goes: when a report is due, when a check, and how long the rest will take."""
+"""A run's speed: when a report or a check is due, and how long the rest will take."""
 
 import time
 from collections import deque
 
 REPORT_SECONDS = 0.2
 CHECK_SECONDS = 0.3
-"""Between two checks of what rank 0 commands; each is a broadcast, so not after every step."""
+"""Seconds between two checks of rank 0's command; each is a broadcast, so not after every step."""
 MOST_STEPS = 200
-"""Between two checks, at most."""
+"""Most steps between two checks."""
 WINDOW = 30
 """Steps over which the speed is averaged."""
 
@@ -29,19 +29,19 @@ class Throughput:
         self._times.append(time.monotonic())
 
     def stepped(self) -> None:
-        """A step was taken."""
+        """Count a step."""
         self._times.append(time.monotonic())
         self._until_check -= 1
 
     def report_is_due(self) -> bool:
-        """Whether it is time to report progress; if so, it counts as reported."""
+        """True if it is time to report progress; if so, it counts as reported."""
         due = self._times[-1] - self._reported >= REPORT_SECONDS
         if due:
             self._reported = self._times[-1]
         return due
 
     def check_is_due(self) -> bool:
-        """Whether all ranks check rank 0's command after this step."""
+        """True if all ranks check rank 0's command after this step."""
         return self._until_check <= 0
 
     def check_after(self, steps: int) -> None:
@@ -49,7 +49,7 @@ class Throughput:
         self._until_check = steps
 
     def steps_to_next_check(self) -> int:
-        """How many steps this rank would go on before the next check."""
+        """Number of steps that this rank would take before the next check."""
         return max(1, min(MOST_STEPS, round(CHECK_SECONDS / max(1e-6, self._step_seconds))))
 
     @property

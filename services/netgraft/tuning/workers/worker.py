@@ -36,7 +36,7 @@ def carry_out(job_id: str, group: "Group") -> None:
 
 
 def as_final(failure: Exception) -> NetgraftError | None:
-    """An error that another attempt would meet again, as one of the tree; else None."""
+    """The NetgraftError for an error that would occur again in another attempt; else None."""
     if isinstance(failure, NetgraftError):
         return failure
     if isinstance(failure, OSError):

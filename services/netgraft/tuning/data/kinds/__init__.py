@@ -13,7 +13,7 @@ from netgraft.tuning.data.dataset import DataSet, Kind
 
 
 def every_kind() -> Iterator[Kind]:
-    """All kinds, by the names of their modules; those that take any reference come last."""
+    """All kinds, by the names of their modules; those that accept any reference come last."""
     modules = sorted(found.name for found in pkgutil.iter_modules(__path__))
     kinds: list[Kind] = [import_module(f"{__name__}.{name}").KIND for name in modules]
     yield from sorted(kinds, key=lambda kind: kind.takes_any)
@@ -22,7 +22,7 @@ def every_kind() -> Iterator[Kind]:
 def open_data(reference: str) -> DataSet:
     """The data set that a reference means: a name, or a path below the data roots.
 
-    Raises DataNotFound, OutsideDataRoots and InvalidData. Pictures are not looked at yet:
+    Raises DataNotFound, OutsideDataRoots and InvalidData. Pictures are not read yet:
     `DataSet.check` does that.
     """
     kind = next(kind for kind in every_kind() if kind.accepts(reference.strip()))

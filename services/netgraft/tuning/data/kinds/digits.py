@@ -34,7 +34,7 @@ class Digits:
     reference = "digits"
     class_names = tuple("0123456789")
     side = 48
-    """8 pixels hold little: enlarging them further costs time and, measured, no accuracy."""
+    """8 pixels hold little detail: larger sides cost time and, as measured, gain no accuracy."""
 
     @classmethod
     def accepts(cls, reference: str) -> bool:
@@ -50,7 +50,7 @@ class Digits:
         return len(self._indices(part))
 
     def check(self) -> None:
-        """The library ships them whole."""
+        """The library ships them complete."""
 
     def examples(self, part: Part, side: int) -> "DigitExamples":
         return DigitExamples(self._indices(part), side)
@@ -62,7 +62,7 @@ class Digits:
 class DigitExamples:
     """Digits enlarged once, as gray pictures in memory: 1,797 × side² bytes at most.
 
-    They are never varied: a mirrored or cut digit is another digit.
+    They are never augmented: a mirrored or cropped digit is another digit.
     """
 
     def __init__(self, indices: tuple[int, ...], side: int) -> None:

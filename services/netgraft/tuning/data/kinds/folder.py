@@ -4,7 +4,7 @@
     flowers/rose/2.jpg             flowers/val/rose/2.jpg
 
 The classes are the folders in alphabetical order. Without a `val` a fifth of each class
-is held out. Hidden files and files that are not pictures by their ending are passed over.
+is held out. Hidden files and files without a picture's suffix are ignored.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ HELD_OUT_FOLDERS = ("val", "valid", "validation", "test")
 CHECK_THREADS = 8
 
 _checked: set[str] = set()
-"""Fingerprints of the data sets that this process has checked and found whole."""
+"""Fingerprints of the data sets that this process has checked and found undamaged."""
 
 
 @dataclass(frozen=True)
