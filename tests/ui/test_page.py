@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from netgraft import codes
+from netgraft.models.recipes import get_recipe
 
 from .conftest import NAME, Server
 
@@ -80,7 +81,8 @@ def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
     expect(chat).to_contain_text("1/2 · Draw resnet50")
     frame = page.locator("#picture-frame")
     expect(frame).to_have_attribute("src", re.compile(r"^/viz/[0-9a-f]{64}/$"))
-    expect(chat).to_contain_text(f"model {(frame.get_attribute('src') or '')[5:17]}")
+    shown = (frame.get_attribute("src") or "").split("/")[2]
+    assert get_recipe(server.player.store, shown).classes == 100
     drawn = page.frame_locator("#picture-frame").locator("svg g.node")
     drawn.first.wait_for()  # by the page's own scripts
     assert drawn.count() >= 11
