@@ -87,7 +87,7 @@ def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
     drawn.first.wait_for()  # by the page's own scripts
     assert drawn.count() >= 11
     page.get_by_role("tab", name="Model").click()
-    expect(page.locator("#model-facts")).to_contain_text("8.18 G")
+    expect(page.locator("#model-facts")).to_contain_text("8.17 G")
 
     # a costly one waits for consent
     say(page, RETARGET)
