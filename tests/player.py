@@ -14,7 +14,7 @@ from netgraft.models.values import drawn_names
 from netgraft.store.store import default_store
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
-from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.jobs.launcher import Capacity
 
 STEPS = 20
 ACCURACY = 0.95

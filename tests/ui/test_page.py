@@ -133,7 +133,7 @@ def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
     with page.expect_download() as waiting:
         page.locator("#download-model [data-format=safetensors]").click()
     name = waiting.value.suggested_filename
-    assert name == f"squeezenet1_1-10-classes-{tuned[:12]}.safetensors"
+    assert name == f"squeezenet1_1-{tuned[:12]}.safetensors"
     assert {origin for origin in origins if origin.startswith("http")} == {site}
     context.close()
 
