@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,13 @@ CONTRACT = {
 
 
 @contextmanager
-def serving(*names: str, port: int = 0, **launched: Any) -> Iterator[str]:
-    """Serve these services at the address that is yielded. `launcher`: what runs tuning's jobs."""
+def serving(
+    *names: str, port: int = 0, before: Sequence[grpc.aio.ServerInterceptor] = (), **launched: Any
+) -> Iterator[str]:
+    """Serve these services at the address that is yielded. `launcher`: what runs tuning's jobs.
+
+    `before`: interceptors that meet every call before the Guard does.
+    """
     settings().make_token()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
@@ -43,7 +48,7 @@ def serving(*names: str, port: int = 0, **launched: Any) -> Iterator[str]:
     server: Any = None
     try:
         server, address = asyncio.run_coroutine_threadsafe(
-            _start(names, port, launched), loop
+            _start(names, port, before, launched), loop
         ).result(60)
         yield address
     finally:
@@ -74,8 +79,13 @@ def serving_apart(state: Path, folder: Path) -> Iterator[str]:
             process.communicate("")
 
 
-async def _start(names: tuple[str, ...], port: int, launched: dict[str, Any]) -> tuple[Any, str]:
-    server = grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)
+async def _start(
+    names: tuple[str, ...],
+    port: int,
+    before: Sequence[grpc.aio.ServerInterceptor],
+    launched: dict[str, Any],
+) -> tuple[Any, str]:
+    server = grpc.aio.server(interceptors=[*before, Guard()], options=RECEIVE_OPTIONS)
     address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
     for name in names:
         arguments = {"agent": {"address": address}, "tuning": launched}.get(name, {})

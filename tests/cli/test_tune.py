@@ -1,90 +1,36 @@
 """finetune, jobs, status, watch, cancel, resume: the real service over a real database.
 
-Only the training itself is played: a launcher that writes a job's life into the database
-in place of Ray's processes, which tests/e2e has.
+Only the training itself is played (tests/player.py); tests/e2e has Ray's processes.
 """
 
 import json
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.player import STEPS, Player
 
 from netgraft.cli import failure
-from netgraft.errors import TrainingFailed
 from netgraft.running import announced
 from netgraft.settings import settings
-from netgraft.store.store import default_store
-from netgraft.tuning.jobs.events import Event, Kind
-from netgraft.tuning.jobs.jobs import Job, Jobs, Superseded
-from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.jobs.job import Job
 
 from .conftest import Run
 from .server import serving
 
 NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
-STEPS = 20
-
-
-class Player:
-    """A launcher whose jobs live in a thread: they take steps until told how to end."""
-
-    def __init__(self) -> None:
-        self.jobs = Jobs(default_store())
-        self.may_end = threading.Event()
-        self.fails = False
-        self.is_full = False
-        """Whether jobs stay in the queue."""
-        self.threads: list[threading.Thread] = []
-
-    def capacity(self) -> Capacity:
-        return Capacity(cpus=2, gpus=0)
-
-    def submit(self, job_id: str, submission: str) -> None:
-        if self.is_full:
-            return
-        self.threads.append(threading.Thread(target=self._live, args=(job_id,)))
-        self.threads[-1].start()
-
-    def stop(self, submission: str) -> None:
-        self.may_end.set()
-
-    def _live(self, job_id: str) -> None:
-        attempt = self.jobs.begin(job_id)
-        known = {"attempt": attempt, "total_steps": STEPS, "total_epochs": 1, "epoch": 1}
-        for step in range(1, STEPS + 1):
-            told = Event(Kind.STEP, step=step, loss=1 / step, images_per_second=321.0, **known)
-            self.jobs.record(job_id, attempt, [told])
-        while not self.may_end.wait(0.02):
-            if self.jobs.record(job_id, attempt, []):  # somebody asked to cancel
-                self.jobs.stop(job_id, attempt)
-                return
-        self._end(job_id, attempt, Event(Kind.EPOCH, metrics={"accuracy": 0.95}, **known))
-
-    def _end(self, job_id: str, attempt: int, epoch: Event) -> None:
-        try:
-            if self.fails:
-                self.jobs.fail(job_id, attempt, TrainingFailed(problem="the loss is NaN."))
-                return
-            self.jobs.record(job_id, attempt, [epoch])
-            self.jobs.succeed(job_id, attempt, "c" * 64, {"accuracy": 0.95})
-        except Superseded:
-            return
 
 
 @pytest.fixture
 def player(state: Path) -> Iterator[Player]:
     played = Player()
     yield played
-    played.may_end.set()
-    for thread in played.threads:
-        thread.join(30)
+    played.finish()
 
 
 @pytest.fixture
@@ -156,10 +102,20 @@ def test_finetune_follows_the_job_to_its_end(run: Run, start: Start, player: Pla
     assert result.exit_code == 0, result.output
     assert f"step {STEPS}/{STEPS}  epoch 1/1  loss 0.0500  321 images/s" in result.stdout
     assert "epoch 1/1  accuracy 0.95" in result.stdout
-    assert "c" * 64 in result.stdout
+    assert newest(player).result_model in result.stdout
     as_json = run("finetune", model, "--data", "digits", "--json")
     job = json.loads(as_json.stdout)
-    assert (job["state"], job["result_model"]) == ("JOB_STATE_SUCCEEDED", "c" * 64)
+    assert (job["state"], job["result_model"]) == (
+        "JOB_STATE_SUCCEEDED",
+        newest(player).result_model,
+    )
+
+
+def newest(player: Player) -> Job:
+    """The job that was started last, which has left a model."""
+    [job] = player.jobs.newest(limit=1)
+    assert job.result_model
+    return job
 
 
 def test_a_job_that_fails_ends_with_1_and_says_why(run: Run, start: Start, player: Player) -> None:
@@ -213,7 +169,7 @@ def test_a_cancelled_job_is_resumed(run: Run, start: Start, player: Player) -> N
     player.may_end.set()
     resumed = run("resume", job, "--watch")
     assert resumed.exit_code == 0, resumed.output
-    assert "c" * 64 in resumed.stdout
+    assert player.jobs.get(job).result_model in resumed.stdout
 
 
 def test_a_job_that_is_cancelled_in_the_queue_took_no_time(

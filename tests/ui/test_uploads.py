@@ -4,6 +4,7 @@ import asyncio
 import functools
 import http.client
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -24,7 +25,8 @@ from netgraft.ui.gateway import application
 from netgraft.ui.places import AT_ONCE, EACH, Places
 from netgraft.ui.serve import Http
 
-TOKEN = "the-token-of-these-tests"
+from .conftest import TOKEN, Server, network
+
 SOON = 0.05
 """Seconds, where a test waits for time to be over."""
 
@@ -125,7 +127,9 @@ class ExitStackOf:
 
 
 @pytest.fixture
-async def quick(shared: Any, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+async def quick(
+    shared: Server, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[httpx.AsyncClient]:
     """A program at a gateway that has little time."""
     monkeypatch.setattr(guard, "timely", functools.partial(timely, seconds=SOON))
     app = application()
@@ -155,7 +159,7 @@ async def test_a_body_that_stops_is_answered_with_a_sentence(
 
 
 @pytest.fixture(scope="module")
-def port(shared: Any, start_gateway: Any, free_port: Callable[[], int]) -> int:
+def port(shared: Server, start_gateway: Any, free_port: Callable[[], int]) -> int:
     number = free_port()
     start_gateway(number, shared.port)
     return number
@@ -191,7 +195,7 @@ def ask(
 def test_uploads_that_hang_hold_up_no_other_session_and_their_own_is_answered(
     port: int, hanging: str
 ) -> None:
-    other = ask(port, "POST", "upload?name=b.pth", session(port), b"hello")
+    other = ask(port, "POST", "upload?name=b.pth", session(port), network(5))
     assert other.status == 200
     own = ask(port, "POST", "upload?name=b.pth", hanging, b"hello")
     assert (own.status, own.getheader("retry-after")) == (429, "5")
@@ -215,10 +219,10 @@ def test_the_page_waits_for_a_place_and_then_sends_the_file(port: int, browser: 
     page.route("**/upload?*", busy)
     with page.expect_file_chooser() as chosen:
         page.locator("#attach").click()
-    chosen.value.set_files({"name": "net.pth", "mimeType": "", "buffer": b"hello"})
+    chosen.value.set_files({"name": "net.pth", "mimeType": "", "buffer": network(5)})
     state = page.locator("#attach-state")
     expect(state).to_contain_text("net.pth: waiting until other uploads are done")
-    expect(page.locator("#chat")).to_contain_text("show aaaaaaaaaaaa", timeout=15_000)
+    expect(page.locator("#chat")).to_contain_text(re.compile("show [0-9a-f]{12}"), timeout=15_000)
     expect(state).to_be_hidden()
     page.close()
 
