@@ -8,7 +8,7 @@ import threading
 
 from netgraft.errors import TrainingFailed
 from netgraft.models.build import build
-from netgraft.models.recipe import Tuned
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.values import drawn_names
 from netgraft.store.store import default_store

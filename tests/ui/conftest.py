@@ -28,7 +28,8 @@ from tests.cli.server import CONTRACT, serving
 from tests.player import Player
 
 from netgraft.client import Client
-from netgraft.models.recipe import Base, Recipe, Replace
+from netgraft.models.edits.replace import Replace
+from netgraft.models.recipe import Base, Recipe
 from netgraft.models.recipes import put_recipe
 from netgraft.settings import settings
 from netgraft.v1 import graph_pb2

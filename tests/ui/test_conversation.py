@@ -263,6 +263,12 @@ async def test_an_unreachable_server_is_told_and_found_when_it_comes(
     await backend.close()
 
 
+async def test_a_text_that_cannot_be_planned_is_a_sentence(room: Room) -> None:
+    await said(room, "show resnet50 " * 10_000)
+    assert "text is too large: at most 100,000 bytes" in shown(room)
+    assert room.pending is None
+
+
 async def test_a_failed_step_is_a_sentence_and_ends_the_plan(room: Room) -> None:
     await said(room, f"show {NAME}, undo")
     assert "has no edit to undo" in shown(room)

@@ -20,7 +20,9 @@ from starlette.routing import Mount, Route
 from netgraft import codes
 from netgraft.settings import settings
 from netgraft.ui import session
+from netgraft.ui.download import _headers
 from netgraft.ui.gateway import application
+from netgraft.v1 import models_pb2
 
 from .conftest import BASE, OTHER, TOKEN, Server, network
 
@@ -445,6 +447,12 @@ async def test_an_export_is_a_download_of_exactly_the_file(friend: httpx.AsyncCl
     named = f"résnet 1-{sent.json()['id'][:12]}.safetensors"
     disposition = f"attachment; filename*=UTF-8''{quote(named)}"
     assert answer.headers["content-disposition"] == disposition
+
+
+@pytest.mark.parametrize("name", ["../résnet50.onnx", "..\\résnet50.onnx", "/etc/résnet50.onnx"])
+def test_a_download_has_no_folder_in_its_name(name: str) -> None:
+    disposition = _headers(models_pb2.FileChunk(name=name))["content-disposition"]
+    assert disposition == "attachment; filename*=UTF-8''r%C3%A9snet50.onnx"
 
 
 @pytest.mark.parametrize("path", ["resnet50/onnx", f"{BASE}/on.nx", f"{BASE}/ONNX", "../x/onnx"])
