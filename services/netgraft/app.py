@@ -79,7 +79,7 @@ START_SECONDS = 180
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where a running netgraft answers."""
+    """The addresses of a running netgraft."""
 
     grpc: str
     web: str
@@ -164,7 +164,7 @@ def check_ports(*, web: bool = True) -> None:
 
 
 def _export_environment() -> None:
-    """What Ray's processes and the gateway inherit. Set before Ray is imported."""
+    """Set the environment that Ray's processes and the gateway inherit, before Ray is imported."""
     roots = ":".join(str(root) for root in settings().roots)
     if settings().token_file:
         named = Path(settings().token_file).expanduser().absolute()
@@ -189,7 +189,7 @@ def _services(stop: threading.Event) -> Iterator[None]:
     import ray
 
     import_serve()
-    # Serve tells of each application; our user is told of the whole.
+    # Serve reports each application; our user hears of the whole.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     from ray import serve
     from ray.serve.config import HTTPOptions, gRPCOptions

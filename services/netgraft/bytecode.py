@@ -26,7 +26,7 @@ from types import CodeType
 OWN = "netgraft"
 WHOLE = (OWN, "ray.dashboard", "ray._private")
 """Packages of which every module counts: Ray runs modules of its own as processes."""
-LEFT_OUT = frozenset({"keras", "onnxruntime", "peft", "playwright", "transformers"})
+LEFT_OUT = frozenset({"keras", "onnxruntime", "peft", "playwright", "psycopg", "transformers"})
 """Libraries of extras that `netgraft[all]` lacks: large, and most people never use them."""
 CHUNK = 8
 """Modules that a process takes at a time."""

@@ -128,11 +128,11 @@ class RemoteError(NetgraftError):
         self, *, reason: str, sentence: str, code: str, facts: dict[str, str] | None = None
     ) -> None:
         self.reason = reason  # type: ignore[misc]  # the server's, not this class's
-        self.code, self.told, self.facts = code, sentence, facts or {}
+        self.code, self.said, self.facts = code, sentence, facts or {}
         super().__init__(reason=reason, sentence=sentence, code=code, facts=self.facts)
 
     def sentence(self, language: str = "en") -> str:
-        return self.told
+        return self.said
 
     @property
     def kind(self) -> type[NetgraftError]:
@@ -229,7 +229,7 @@ class _Service:
     def _error(
         self, failure: BaseException, patience: deadlines.Patience, seconds: float | None
     ) -> BaseException:
-        """What to raise for a call that ended badly."""
+        """Return the error to raise for a call that failed."""
         address = self._client.address
         if patience.given_up:
             waited = deadlines.SILENCE_SECONDS + deadlines.READ_SECONDS
@@ -285,7 +285,7 @@ class _SyncService(_Service):
                 call.cancel()  # closing a stream's generator ends the call on the server too
 
     def _answers(self) -> bool:
-        """Whether the server says anything at all."""
+        """Return whether the server says anything at all."""
         try:
             self._ask(self._question, **self._asking)
         except grpc.RpcError as failure:

@@ -45,7 +45,7 @@ def seconds(rpc: str) -> float | None:
 
 
 class Patience:
-    """What one call has let us hear, and whether it was given up."""
+    """The signs of life of one call, and whether it was given up."""
 
     def __init__(self) -> None:
         self.given_up = False
@@ -56,7 +56,7 @@ class Patience:
         self._heard = True
 
     def is_silent(self) -> bool:
-        """Whether nothing was heard since this was asked last."""
+        """Return whether nothing was heard since this was asked last."""
         silent, self._heard = not self._heard, False
         return silent
 

@@ -46,7 +46,7 @@ class Server:
     """What carries its services: "ray", "local"."""
 
     def reads(self, path: Path) -> bool:
-        """Whether a file or folder lies below its data roots."""
+        """Return whether a file or folder lies below its data roots."""
         resolved = path.resolve()
         return any(resolved.is_relative_to(root) for root in self.roots)
 
@@ -89,7 +89,7 @@ def own_version() -> str:
 
 
 def _is_near(address: str) -> bool:
-    """Whether an address is this machine's, or the one that the settings bind."""
+    """Return whether an address is this machine's, or the one that the settings bind."""
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         return False
@@ -115,7 +115,7 @@ def _write(file: Path, server: Server) -> None:
 
 
 def _read(file: Path) -> Server | None:
-    """What a file of our own says; None for a link, another user's, and one that is damaged."""
+    """Return the content of our own file; None for a link, a stranger's or a damaged file."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as data:
@@ -128,12 +128,12 @@ def _read(file: Path) -> Server | None:
         return None
 
 
-def _parse(told: dict[str, Any]) -> Server:
+def _parse(document: dict[str, Any]) -> Server:
     """Raises KeyError, TypeError and ValueError."""
-    words = {name: told[name] for name in ("address", "web", "started", "version", "engine")}
-    roots, pid = told["roots"], told["pid"]
+    words = {name: document[name] for name in ("address", "web", "started", "version", "engine")}
+    roots, pid = document["roots"], document["pid"]
     if not all(isinstance(word, str) for word in (*words.values(), *roots)) or pid < 1:
-        raise ValueError(told)
+        raise ValueError(document)
     return Server(pid=int(pid), roots=tuple(roots), **words)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK = 2**20
 TRIES = 4
-"""Times that an upload goes on after the connection broke, before that is told."""
+"""Times that an upload goes on after the connection broke, before that is reported."""
 PAUSE_SECONDS = 0.5
 
 Progress = Callable[[int, int], None]
@@ -73,6 +73,6 @@ def _messages(
 
 
 def _is(error: NetgraftError, *kinds: type[NetgraftError]) -> bool:
-    """Whether an error is of one of these kinds, raised here or told by a server."""
+    """Return whether an error is of one of these kinds, raised here or sent by a server."""
     kind = error.kind if isinstance(error, RemoteError) else type(error)
     return issubclass(kind, kinds)

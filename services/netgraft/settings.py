@@ -29,7 +29,7 @@ def _capitals(level: Any) -> Any:
 
 
 class Settings(BaseSettings):
-    """Where things are and who may use them."""
+    """All settings: addresses, folders, limits and the token."""
 
     model_config = SettingsConfigDict(env_prefix="NETGRAFT_", frozen=True)
 
@@ -169,14 +169,14 @@ def settings() -> Settings:
 
 
 def torch_checkpoints() -> Path:
-    """Where torch.hub keeps weights (torch/hub.py: _get_torch_home)."""
+    """Return the folder where torch.hub keeps weights (torch/hub.py: _get_torch_home)."""
     caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("TORCH_HOME", str(Path(caches) / "torch"))
     return Path(home).expanduser() / "hub" / "checkpoints"
 
 
 def hugging_face_cache() -> Path:
-    """Where huggingface_hub keeps repositories (huggingface_hub/constants.py)."""
+    """Return the folder where huggingface_hub keeps repositories (huggingface_hub/constants.py)."""
     caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = os.environ.get("HF_HOME", str(Path(caches) / "huggingface"))
     return Path(os.environ.get("HF_HUB_CACHE", str(Path(home) / "hub"))).expanduser()

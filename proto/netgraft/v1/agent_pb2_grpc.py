@@ -78,7 +78,7 @@ class AgentServicer:
 
     def Run(self, request, context):
         """Carries a plan out by calling the other services with the caller's own
-        token, and tells what happens. A job that it starts outlives the stream.
+        token, and reports what happens. A job that it starts outlives the stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

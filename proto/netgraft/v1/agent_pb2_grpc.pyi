@@ -46,7 +46,7 @@ class AgentStub:
     """
     Run: _grpc.UnaryStreamMultiCallable[_agent_pb2.RunRequest, _agent_pb2.RunEvent]
     """Carries a plan out by calling the other services with the caller's own
-    token, and tells what happens. A job that it starts outlives the stream.
+    token, and reports what happens. A job that it starts outlives the stream.
     """
     GetConversation: _grpc.UnaryUnaryMultiCallable[_agent_pb2.GetConversationRequest, _agent_pb2.Conversation]
     """The state of a conversation, so that a page can be shown again."""
@@ -64,7 +64,7 @@ class AgentAsyncStub(AgentStub):
     """
     Run: _aio.UnaryStreamMultiCallable[_agent_pb2.RunRequest, _agent_pb2.RunEvent]  # type: ignore[assignment]
     """Carries a plan out by calling the other services with the caller's own
-    token, and tells what happens. A job that it starts outlives the stream.
+    token, and reports what happens. A job that it starts outlives the stream.
     """
     GetConversation: _aio.UnaryUnaryMultiCallable[_agent_pb2.GetConversationRequest, _agent_pb2.Conversation]  # type: ignore[assignment]
     """The state of a conversation, so that a page can be shown again."""
@@ -97,7 +97,7 @@ class AgentServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agent_pb2.RunEvent], _abc.AsyncIterator[_agent_pb2.RunEvent]]:
         """Carries a plan out by calling the other services with the caller's own
-        token, and tells what happens. A job that it starts outlives the stream.
+        token, and reports what happens. A job that it starts outlives the stream.
         """
 
     @_abc_1.abstractmethod

@@ -412,7 +412,7 @@ class ModuleDifference(_message.Message):
         KIND_CHANGED: ModuleDifference._Kind.ValueType  # 3
         """In both, of another type, shape or setting."""
         KIND_TRAINABLE: ModuleDifference._Kind.ValueType  # 4
-        """The same, but for what trains."""
+        """The same except for what trains."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """In what way."""
@@ -426,7 +426,7 @@ class ModuleDifference(_message.Message):
     KIND_CHANGED: ModuleDifference.Kind.ValueType  # 3
     """In both, of another type, shape or setting."""
     KIND_TRAINABLE: ModuleDifference.Kind.ValueType  # 4
-    """The same, but for what trains."""
+    """The same except for what trains."""
 
     PATH_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int

@@ -178,7 +178,7 @@ class Model(_message.Message):
 
     @_builtins.property
     def notices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Facts that a user must be told once, such as "random weights: …"."""
+        """Facts that a user should see once, such as "random weights: …"."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

@@ -106,7 +106,7 @@ class ModelsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PrefetchWeights(self, request, context):
-        """Brings a zoo name's pretrained weights to the server's disk and tells how
+        """Brings a zoo name's pretrained weights to the server's disk and reports how
         it goes. A broken download goes on where it broke; hashes are checked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

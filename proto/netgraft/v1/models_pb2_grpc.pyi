@@ -56,7 +56,7 @@ class ModelsStub:
     ExportModel: _grpc.UnaryStreamMultiCallable[_models_pb2.ExportModelRequest, _models_pb2.FileChunk]
     """Writes the model in a portable format and streams the file."""
     PrefetchWeights: _grpc.UnaryStreamMultiCallable[_models_pb2.PrefetchWeightsRequest, _models_pb2.PrefetchProgress]
-    """Brings a zoo name's pretrained weights to the server's disk and tells how
+    """Brings a zoo name's pretrained weights to the server's disk and reports how
     it goes. A broken download goes on where it broke; hashes are checked.
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_models_pb2.GetUploadRequest, _models_pb2.Upload]
@@ -84,7 +84,7 @@ class ModelsAsyncStub(ModelsStub):
     ExportModel: _aio.UnaryStreamMultiCallable[_models_pb2.ExportModelRequest, _models_pb2.FileChunk]  # type: ignore[assignment]
     """Writes the model in a portable format and streams the file."""
     PrefetchWeights: _aio.UnaryStreamMultiCallable[_models_pb2.PrefetchWeightsRequest, _models_pb2.PrefetchProgress]  # type: ignore[assignment]
-    """Brings a zoo name's pretrained weights to the server's disk and tells how
+    """Brings a zoo name's pretrained weights to the server's disk and reports how
     it goes. A broken download goes on where it broke; hashes are checked.
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_models_pb2.GetUploadRequest, _models_pb2.Upload]  # type: ignore[assignment]
@@ -139,7 +139,7 @@ class ModelsServicer(metaclass=_abc_1.ABCMeta):
         request: _models_pb2.PrefetchWeightsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_models_pb2.PrefetchProgress], _abc.AsyncIterator[_models_pb2.PrefetchProgress]]:
-        """Brings a zoo name's pretrained weights to the server's disk and tells how
+        """Brings a zoo name's pretrained weights to the server's disk and reports how
         it goes. A broken download goes on where it broke; hashes are checked.
         """
 

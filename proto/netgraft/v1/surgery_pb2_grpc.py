@@ -94,7 +94,7 @@ class SurgeryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetargetModel(self, request, context):
-        """Replaces the head or heads so that the model tells `classes` classes apart.
+        """Replaces the head or heads so that the model distinguishes `classes` classes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,7 @@ class SurgeryStub:
     InspectModel: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.InspectModelRequest, _surgery_pb2.Inspection]
     """Says what a model is: heads, parameters, FLOPs, input."""
     RetargetModel: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.RetargetModelRequest, _surgery_pb2.EditReply]
-    """Replaces the head or heads so that the model tells `classes` classes apart."""
+    """Replaces the head or heads so that the model distinguishes `classes` classes."""
     FreezeLayers: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.FreezeLayersRequest, _surgery_pb2.EditReply]
     """Stops the named layers from training."""
     UnfreezeLayers: _grpc.UnaryUnaryMultiCallable[_surgery_pb2.UnfreezeLayersRequest, _surgery_pb2.EditReply]
@@ -68,7 +68,7 @@ class SurgeryAsyncStub(SurgeryStub):
     InspectModel: _aio.UnaryUnaryMultiCallable[_surgery_pb2.InspectModelRequest, _surgery_pb2.Inspection]  # type: ignore[assignment]
     """Says what a model is: heads, parameters, FLOPs, input."""
     RetargetModel: _aio.UnaryUnaryMultiCallable[_surgery_pb2.RetargetModelRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
-    """Replaces the head or heads so that the model tells `classes` classes apart."""
+    """Replaces the head or heads so that the model distinguishes `classes` classes."""
     FreezeLayers: _aio.UnaryUnaryMultiCallable[_surgery_pb2.FreezeLayersRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
     """Stops the named layers from training."""
     UnfreezeLayers: _aio.UnaryUnaryMultiCallable[_surgery_pb2.UnfreezeLayersRequest, _surgery_pb2.EditReply]  # type: ignore[assignment]
@@ -105,7 +105,7 @@ class SurgeryServicer(metaclass=_abc_1.ABCMeta):
         request: _surgery_pb2.RetargetModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_surgery_pb2.EditReply, _abc.Awaitable[_surgery_pb2.EditReply]]:
-        """Replaces the head or heads so that the model tells `classes` classes apart."""
+        """Replaces the head or heads so that the model distinguishes `classes` classes."""
 
     @_abc_1.abstractmethod
     def FreezeLayers(

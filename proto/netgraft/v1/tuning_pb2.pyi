@@ -443,7 +443,7 @@ class JobEvent(_message.Message):
         """A checkpoint can be resumed from."""
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
-        """What an event tells."""
+        """The kind of an event."""
 
     KIND_UNSPECIFIED: JobEvent.Kind.ValueType  # 0
     """Never sent."""
@@ -496,7 +496,7 @@ class JobEvent(_message.Message):
     seq: _builtins.int
     """1, 2, 3… without a gap within a job."""
     kind: Global___JobEvent.Kind.ValueType
-    """What it tells."""
+    """Its kind."""
     attempt: _builtins.int
     """Which start of the run wrote it."""
     state: Global___JobState.ValueType

@@ -122,8 +122,8 @@ class TuningServicer:
         raise NotImplementedError('Method not implemented!')
 
     def MeanFeatures(self, request, context):
-        """Runs a data set through a model and tells what a layer reads for each class
-        on average: where RetargetModel may let a new head start. Tells how it goes;
+        """Runs a data set through a model and returns what a layer reads for each class
+        on average: where RetargetModel may let a new head start. Reports its progress;
         the last message names the result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -55,8 +55,8 @@ class TuningStub:
     ResumeJob: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.ResumeJobRequest, _tuning_pb2.Job]
     """Goes on from the last checkpoint of a cancelled or failed job."""
     MeanFeatures: _grpc.UnaryStreamMultiCallable[_tuning_pb2.MeanFeaturesRequest, _tuning_pb2.FeatureMeans]
-    """Runs a data set through a model and tells what a layer reads for each class
-    on average: where RetargetModel may let a new head start. Tells how it goes;
+    """Runs a data set through a model and returns what a layer reads for each class
+    on average: where RetargetModel may let a new head start. Reports its progress;
     the last message names the result.
     """
 
@@ -83,8 +83,8 @@ class TuningAsyncStub(TuningStub):
     ResumeJob: _aio.UnaryUnaryMultiCallable[_tuning_pb2.ResumeJobRequest, _tuning_pb2.Job]  # type: ignore[assignment]
     """Goes on from the last checkpoint of a cancelled or failed job."""
     MeanFeatures: _aio.UnaryStreamMultiCallable[_tuning_pb2.MeanFeaturesRequest, _tuning_pb2.FeatureMeans]  # type: ignore[assignment]
-    """Runs a data set through a model and tells what a layer reads for each class
-    on average: where RetargetModel may let a new head start. Tells how it goes;
+    """Runs a data set through a model and returns what a layer reads for each class
+    on average: where RetargetModel may let a new head start. Reports its progress;
     the last message names the result.
     """
 
@@ -150,8 +150,8 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         request: _tuning_pb2.MeanFeaturesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tuning_pb2.FeatureMeans], _abc.AsyncIterator[_tuning_pb2.FeatureMeans]]:
-        """Runs a data set through a model and tells what a layer reads for each class
-        on average: where RetargetModel may let a new head start. Tells how it goes;
+        """Runs a data set through a model and returns what a layer reads for each class
+        on average: where RetargetModel may let a new head start. Reports its progress;
         the last message names the result.
         """
 

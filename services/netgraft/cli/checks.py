@@ -95,7 +95,7 @@ def torch(tried: dict[str, Any]) -> Finding:
 
 
 def gpu(tried: dict[str, Any]) -> Finding:
-    """What training can compute on."""
+    """Report the devices that training can use."""
     found = ", ".join(tried.get("gpus", ()))
     return Finding("gpu", "ok", found or tr("none; training uses the CPU"))
 
@@ -229,7 +229,7 @@ def port(variable: str, number: int, *, serves: bool) -> Finding:
 
 
 def weights(tried: dict[str, Any]) -> Finding:
-    """Where pretrained weights are looked for and kept."""
+    """Report the folders where pretrained weights are looked for and kept."""
     if "hub" not in tried:
         return Finding("weights", "warn", tr("there is no torch to keep them for"))
     folder = Path(tried["hub"]) / "checkpoints"

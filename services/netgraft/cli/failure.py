@@ -37,7 +37,7 @@ def exit_code(error: NetgraftError) -> int:
 
 
 def is_unreachable(error: NetgraftError) -> bool:
-    """Whether no server answered, found here or by a server that asked another."""
+    """Return whether no server answered, found here or by a server that asked another."""
     kinds = (Unreachable, NotRunning, OtherVersion, NoAnswer)
     return error.reason in {kind.reason for kind in kinds}
 
@@ -95,7 +95,7 @@ def report_unexpected(error: Exception, *, as_json: bool) -> int:
 
 
 def debugging() -> bool:
-    """Whether NETGRAFT_DEBUG asks for tracebacks."""
+    """Return whether NETGRAFT_DEBUG asks for tracebacks."""
     try:
         from netgraft.settings import settings
 

@@ -20,7 +20,7 @@ PAUSE = 1.0
 
 
 def ended(state: int) -> bool:
-    """Whether a job in this state takes no more steps."""
+    """Return whether a job in this state takes no more steps."""
     from netgraft.v1 import tuning_pb2
 
     return state in (

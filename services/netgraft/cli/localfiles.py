@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netgraft.cli.session import Session
-from netgraft.cli.terminal.output import tell
+from netgraft.cli.terminal.output import print_notices
 from netgraft.errors import DataNotFound
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def opened(session: Session, door: "Door", model: str) -> str:
     if near is door:
         return named
     found = near.models.ResolveModel(models_pb2.ResolveModelRequest(model=named))
-    tell(found.notices)
+    print_notices(found.notices)
     return found.id
 
 
@@ -46,7 +46,7 @@ def uploaded(session: Session, door: "Door", file: Path) -> "models_pb2.Upload":
 
     with transfer_bar(file.name, shown=not session.json) as show:
         done = send(door.models, file, progress=show)
-    tell(done.model.notices)
+    print_notices(done.model.notices)
     return done
 
 
@@ -73,7 +73,7 @@ def data_folder(session: Session, data: str) -> Path | None:
 
 
 def _is_sent(session: Session, path: Path) -> bool:
-    """Whether the services must be sent a file, because they cannot read it where it lies."""
+    """Return whether a file must be sent to the services, because they cannot read it."""
     if not session.address or not path.is_file():
         return False
     if not session.here:

@@ -36,6 +36,6 @@ def leave(done: SystemExit) -> None:
 
 
 def _works_on() -> bool:
-    """Whether there is a thread that Python would wait for."""
+    """Return whether there is a thread that Python would wait for."""
     others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
     return any(not thread.daemon for thread in others)

@@ -68,5 +68,5 @@ def _wrong(file: Path, expected: Message) -> InvalidValue:
 
 
 def _line(value: object) -> str:
-    """What somebody else wrote, on one line."""
+    """Return foreign text on one line."""
     return quoted(" ".join(str(value).split()))

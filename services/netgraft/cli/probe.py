@@ -47,7 +47,7 @@ class Probe:
         )
 
     def result(self) -> dict[str, Any]:
-        """What the code printed; {"error": …} with the last line of its complaint otherwise."""
+        """Return the JSON that the code printed, else {"error": …} with its last line."""
         try:
             printed, complaint = self._process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:

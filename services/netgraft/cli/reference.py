@@ -7,7 +7,7 @@ import click
 
 from netgraft.cli.localfiles import opened
 from netgraft.cli.session import Session
-from netgraft.cli.terminal.output import tell
+from netgraft.cli.terminal.output import print_notices
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -66,5 +66,5 @@ def resolve(session: Session, door: "Door", model: str, weights: str | None = No
     named = opened(session, door, model) if file else model
     request = models_pb2.ResolveModelRequest(model=named, weights=policy(weights))  # type: ignore[arg-type]
     found = door.models.ResolveModel(request)
-    tell(found.notices)
+    print_notices(found.notices)
     return found.id

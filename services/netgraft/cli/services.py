@@ -90,7 +90,7 @@ class _Edge:
 
 
 def _items(stream: Any) -> Iterator[Any]:
-    """What an asyncio stream yields, one by one. Ctrl-C ends it where it stands."""
+    """Yield the items of an asyncio stream one by one. Ctrl-C ends it at once."""
     loop, end = asyncio.new_event_loop(), object()
 
     async def following() -> Any:

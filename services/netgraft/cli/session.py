@@ -68,7 +68,7 @@ class Session:
 
     @cached_property
     def _other(self) -> "OtherVersion | None":
-        """What to say of a netgraft of another version; None where there is none such."""
+        """Return the error for a running netgraft of another version, or None."""
         if self.named or self._found is None:
             return None
         from netgraft import running
@@ -132,7 +132,7 @@ class Session:
 
     @property
     def here(self) -> bool:
-        """Whether the services read this machine's files."""
+        """Return whether the services read this machine's files."""
         return self.running is not None or self.address.rpartition(":")[0] in LOOPBACK
 
     def web(self, page: str) -> str:

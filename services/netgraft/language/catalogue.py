@@ -78,7 +78,7 @@ def placeholders(template: str) -> set[str]:
 
 
 def faults(catalogue: Catalog) -> list[str]:
-    """What is wrong with a catalogue: a line for each sentence without its own, or other values."""
+    """Return a line for each sentence without a translation, or with other values."""
     found = []
     for message in catalogue:
         here, there = _last(message.id), _last(message.string)

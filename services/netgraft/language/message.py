@@ -120,7 +120,7 @@ def say(text: str, language: str) -> str:
 
 
 def quoted(report: object) -> Message:
-    """What a library or the system reports in its own words, as the problem of a sentence.
+    """Return what a library or the system reports, quoted, as a part of a sentence.
 
     In English the words stand as they are; other languages say that they are quoted.
     """
@@ -143,7 +143,7 @@ def to_plain(value: object) -> object:
 
 
 def from_plain(value: object) -> object:
-    """What `to_plain` was given. Raises KeyError, TypeError on what it did not make."""
+    """Return the value that `to_plain` was given. Raises KeyError and TypeError on other input."""
     if isinstance(value, list):
         return [from_plain(each) for each in value]
     if isinstance(value, dict):

@@ -65,7 +65,7 @@ def token_of(metadata: Metadata) -> str:
 
 
 def is_known(token: str) -> bool:
-    """Whether this is the server's token. Never true while the server has none."""
+    """Return whether this is the server's token. Never true while the server has none."""
     try:
         expected = settings().read_token()
     except NoTokenInFile:  # its file has gone; whose it was is no business of a stranger's

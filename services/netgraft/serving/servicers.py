@@ -1,6 +1,6 @@
 """From a servicer to something that Ray Serve can route: identity, threads, errors.
 
-A servicer is a plain class whose methods bear the rpc names of one proto
+A servicer is a plain class whose methods have the rpc names of one proto
 service, take the request message and return the reply message (or yield them).
 It may be called as it is, in-process. `expose` lays around it what a network
 needs: the token is checked, blocking methods run in threads, and errors become
@@ -37,7 +37,7 @@ DRAIN_SECONDS = 10
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, and in which language they read."""
+    """The caller of an rpc: their token and language."""
 
     token: str
     language: str = "en"
@@ -110,10 +110,10 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
         except NetgraftError as error:
             fail(grpc_context, error, stream=True)
             raise
-        except Exception as unexpected:  # the boundary: logged here, never told outside
-            told = _unexpected(name)
-            fail(grpc_context, told, stream=True)
-            raise told from unexpected
+        except Exception as unexpected:  # the boundary: logged here, never sent outside
+            internal = _unexpected(name)
+            fail(grpc_context, internal, stream=True)
+            raise internal from unexpected
 
     async def unary(self: Any, request: Any, grpc_context: Any) -> Message:
         known = False
@@ -123,7 +123,7 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             return await _call(getattr(self.servicer, name), incoming(request))
         except NetgraftError as error:
             fail(grpc_context, error)
-        except Exception:  # noqa: BLE001  # the boundary: logged here, never told outside
+        except Exception:  # noqa: BLE001  # the boundary: logged here, never sent outside
             fail(grpc_context, _unexpected(name))
         if known:  # to a stranger nobody listens
             await discard(request)
@@ -144,7 +144,7 @@ async def _nothing(_: Message) -> None:
 
 
 async def _drained(messages: AsyncIterator[Message]) -> None:
-    """Let a client whose stream was refused come to its end: grpc's asyncio client tells of no
+    """Let a client whose stream was refused come to its end: grpc's asyncio client reports no
     status that comes while it sends."""
     with suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):

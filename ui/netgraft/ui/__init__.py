@@ -17,10 +17,10 @@
     messages    the labels, and the reader's language
     figures     numbers for people
     steps       a plan's steps in words and values
-    chat        a room as chat messages
+    chat        a conversation as chat messages
     plan_card   a plan that needs consent as a card to agree to
     panels      picture, training and model panels as HTML
-    page        the Gradio page, laid over a room
+    page        the Gradio page, laid over a conversation
     handlers    what happens on the page
     theme       how the page looks, with style.css
     gateway     the application that holds all of these

@@ -60,4 +60,4 @@ def _one_of(phrases: str) -> str:
 _YES = re.compile(f"{_one_of(AGREEING)}(?: {_one_of(AGREEING)})*")
 """Phrases may follow one another: "yes run it please"."""
 _NO = re.compile(f"(?:no )?{_one_of(DECLINING)}")
-"""They may not here: "don't" and "cancel" are both a no, "don't cancel" is none."""
+"""They may not here: "don't" and "cancel" are both a no, "don't cancel" is neither."""

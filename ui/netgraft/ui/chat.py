@@ -1,4 +1,4 @@
-"""A room as chat messages: everything said and done, in Gradio's form.
+"""A conversation as chat messages: everything said and done, in Gradio's form.
 
 Text that comes from elsewhere (names of files, classes, models) is never read as
 Markdown or HTML.
@@ -11,7 +11,7 @@ from gradio import ChatMessage
 from gradio.components.chatbot import MetadataDict, OptionDict
 
 from netgraft.language import Translator
-from netgraft.ui.conversation import Room
+from netgraft.ui.conversation import Conversation
 from netgraft.ui.exchange import NOT_RUN, Exchange, State
 from netgraft.ui.figures import count, share, short
 from netgraft.ui.job import JobView
@@ -32,15 +32,15 @@ def plain(text: str) -> str:
     return MARKUP.sub(r"\\\1", escaped)
 
 
-def messages(room: Room, say: Translator) -> list[ChatMessage]:
+def messages(conversation: Conversation, say: Translator) -> list[ChatMessage]:
     """The whole conversation, oldest first."""
     shown: list[ChatMessage] = []
-    for index, exchange in enumerate(room.exchanges):
+    for index, exchange in enumerate(conversation.exchanges):
         shown.append(ChatMessage(role="user", content=plain(exchange.text)))
-        is_last = index == len(room.exchanges) - 1
-        shown.extend(_answer(exchange, room, say, is_last))
-    if room.problem:
-        shown.append(_problem(room.problem))
+        is_last = index == len(conversation.exchanges) - 1
+        shown.extend(_answer(exchange, conversation, say, is_last))
+    if conversation.problem:
+        shown.append(_problem(conversation.problem))
     return shown
 
 
@@ -56,7 +56,7 @@ def state_word(state: "tuning_pb2.JobState.ValueType", say: Translator) -> str:
 
 
 def _answer(
-    exchange: Exchange, room: Room, say: Translator, is_last: bool
+    exchange: Exchange, conversation: Conversation, say: Translator, is_last: bool
 ) -> Iterator[ChatMessage]:
     reply = exchange.reply
     if exchange.state is State.PLANNING:
@@ -80,7 +80,7 @@ def _answer(
         if exchange.state in NOT_RUN:
             yield ChatMessage(content=_not_run(exchange.state, say))
         else:
-            yield from _steps(exchange, room, say)
+            yield from _steps(exchange, conversation, say)
     if exchange.problem:
         yield _problem(exchange.problem)
 
@@ -93,7 +93,9 @@ def _not_run(state: State, say: Translator) -> str:
     return say("This plan was not run.")
 
 
-def _steps(exchange: Exchange, room: Room, say: Translator) -> Iterator[ChatMessage]:
+def _steps(
+    exchange: Exchange, conversation: Conversation, say: Translator
+) -> Iterator[ChatMessage]:
     begun: agent_pb2.StepStarted | None = None
     for event in exchange.events:
         kind = event.WhichOneof("event")
@@ -108,13 +110,13 @@ def _steps(exchange: Exchange, room: Room, say: Translator) -> Iterator[ChatMess
             yield _failure(event.failed)
             begun = None
     if begun:
-        yield from _open_step(begun, exchange, room, say)
+        yield from _open_step(begun, exchange, conversation, say)
 
 
 def _open_step(
-    begun: agent_pb2.StepStarted, exchange: Exchange, room: Room, say: Translator
+    begun: agent_pb2.StepStarted, exchange: Exchange, conversation: Conversation, say: Translator
 ) -> Iterator[ChatMessage]:
-    view = room.jobs.view(exchange.job_id) if exchange.job_id else None
+    view = conversation.jobs.view(exchange.job_id) if exchange.job_id else None
     if view and not view.ended:
         yield _thought(_title(begun), _job_line(view, say), pending=True)
     elif view:
@@ -157,7 +159,7 @@ def _detail(event: RunEvent, begun: agent_pb2.StepStarted, say: Translator) -> s
 
 
 def _result(finished: agent_pb2.StepFinished, say: Translator) -> str:
-    """What a step brought, in view without opening anything."""
+    """Return the result of a step, visible without opening anything."""
     first, _, notices = finished.summary.partition("\n")
     kind = finished.WhichOneof("result")
     if kind == "edit":
@@ -177,7 +179,7 @@ def _result(finished: agent_pb2.StepFinished, say: Translator) -> str:
 
 
 def edit_lines(edit: surgery_pb2.EditReply, say: Translator) -> list[str]:
-    """What an edit did, with the parameters before and after said once."""
+    """Return lines about an edit, with the parameters before and after."""
     figures = say(
         "Parameters {before} → {after}",
         before=count(edit.parameters_before),

@@ -1,6 +1,6 @@
 """One conversation: what was said, planned, agreed to and done.
 
-A room carries plans out in tasks of its own, so that a reload, a second tab or a closed
+A conversation carries plans out in tasks of its own, so that a reload, a second tab or a closed
 page changes nothing; pages look at it and show what they find. What must outlive this
 process is kept by the agent and read from there. Knows nothing of Gradio.
 """
@@ -29,7 +29,7 @@ MOST_ROOMS = 200
 NO_JOB = mark("There is no training in this conversation yet.")
 
 
-class Room:
+class Conversation:
     """See the module. All methods belong to one event loop."""
 
     def __init__(self, name: str, backend: Backend, jobs: Jobs) -> None:
@@ -55,12 +55,12 @@ class Room:
 
     @property
     def is_busy(self) -> bool:
-        """Whether something other than training is going on."""
+        """Return whether something other than training is going on."""
         return any(not exchange.settled.is_set() for exchange in self.exchanges)
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing at all is going on, not even training that is waited for."""
+        """Return whether nothing at all is going on, not even training that is waited for."""
         return not self._tasks
 
     @property
@@ -78,7 +78,7 @@ class Room:
                 return
 
     def say(self, text: str, language: str) -> None:
-        """Take up something said. Returns at once; `version` tells when there is news.
+        """Take up something said. Returns at once; `version` grows when there is news.
 
         A yes or no to the pending plan does what its buttons do.
         """
@@ -309,28 +309,28 @@ class Room:
         self._bell = asyncio.Event()
 
 
-class Rooms:
-    """The rooms that were used lately."""
+class Conversations:
+    """The conversations that were used lately."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.jobs = Jobs(backend)
-        self._rooms: OrderedDict[str, Room] = OrderedDict()
+        self._rooms: OrderedDict[str, Conversation] = OrderedDict()
 
-    def open(self, name: str) -> Room:
-        """The room of this name; made when there is none."""
-        room = self._rooms.get(name) or Room(name, self.backend, self.jobs)
-        self._rooms[name] = room
+    def open(self, name: str) -> Conversation:
+        """The conversation of this name; made when there is none."""
+        conversation = self._rooms.get(name) or Conversation(name, self.backend, self.jobs)
+        self._rooms[name] = conversation
         self._rooms.move_to_end(name)
-        idle = [name for name, room in self._rooms.items() if room.is_idle]
+        idle = [name for name, conversation in self._rooms.items() if conversation.is_idle]
         for name_ in idle[:-MOST_ROOMS]:
             del self._rooms[name_]
-        return room
+        return conversation
 
     async def close(self) -> None:
         await self.jobs.close()
-        for room in self._rooms.values():
-            await room.close()
+        for conversation in self._rooms.values():
+            await conversation.close()
 
 
 def new_name() -> str:
@@ -339,5 +339,5 @@ def new_name() -> str:
 
 
 def is_name(name: object) -> bool:
-    """Whether this can be a conversation's name."""
+    """Return whether this can be a conversation's name."""
     return isinstance(name, str) and NAME.fullmatch(name) is not None

@@ -12,7 +12,7 @@ TRAINING = {"finetune", "resume"}
 
 
 class State(Enum):
-    """How far one exchange is."""
+    """The state of one exchange."""
 
     PLANNING = "planning"
     WAITING = "waiting"
@@ -48,18 +48,18 @@ class Exchange:
     problem: str = ""
     """The sentence of the error that ended it."""
     picture_before: str | None = None
-    """What the room showed before the picture that its step is drawing; None: it draws none."""
+    """The picture shown before the one that its step is drawing; None: it draws none."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the next thing said may be taken up: all done, or only training is left."""
 
     @property
     def needs_consent(self) -> bool:
-        """Whether its plan runs only once the person agrees."""
+        """Return whether its plan runs only once the person agrees."""
         return bool(self.reply and self.reply.needs_consent)
 
     @property
     def needs_job(self) -> bool:
-        """Whether its plan is about the conversation's job, and nothing else."""
+        """Return whether its plan is about the conversation's job, and nothing else."""
         steps = self.reply.steps if self.reply else []
         return bool(steps) and all(
             (step.HasField("cancel") and not step.cancel.job)
@@ -69,7 +69,7 @@ class Exchange:
 
     @property
     def has_trained(self) -> bool:
-        """Whether a step that trains was begun."""
+        """Return whether a step that trains was begun."""
         begun = [event.started.step.WhichOneof("step") for event in self.events]
         return any(step in TRAINING for step in begun)
 

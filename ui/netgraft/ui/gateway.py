@@ -14,7 +14,7 @@ from starlette.routing import Route
 from netgraft.settings import settings
 from netgraft.ui import page, theme
 from netgraft.ui.backend import Backend
-from netgraft.ui.conversation import Rooms
+from netgraft.ui.conversation import Conversations
 from netgraft.ui.download import Download
 from netgraft.ui.guard import HEALTH, LOGIN, Guard
 from netgraft.ui.login import login
@@ -25,13 +25,13 @@ from netgraft.ui.viewer import Viewer
 def application() -> Starlette:
     """The ASGI application. Connects to the gRPC server when it is first needed."""
     backend = Backend()
-    rooms = Rooms(backend)
+    conversations = Conversations(backend)
     viewer = Viewer(backend)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        await rooms.close()
+        await conversations.close()
         await backend.close()
 
     routes = [
@@ -45,19 +45,19 @@ def application() -> Starlette:
         Route("/upload", Upload().__call__, methods=["POST"]),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
-    _mount_page(app, rooms)
+    _mount_page(app, conversations)
     return app
 
 
 async def healthz(request: Request) -> Response:
-    """Whether this process answers. Says nothing of the gRPC server."""
+    """Return whether this process answers. Says nothing of the gRPC server."""
     return JSONResponse({"status": "ok"})
 
 
-def _mount_page(app: Any, rooms: Rooms) -> None:
+def _mount_page(app: Any, conversations: Conversations) -> None:
     gr.mount_gradio_app(
         app,
-        page.build(rooms),
+        page.build(conversations),
         "/",
         server_name=settings().host,
         server_port=settings().web_port,

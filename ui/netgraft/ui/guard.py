@@ -121,7 +121,7 @@ def _check_session(request: Request) -> Response | None:
 
 
 def is_known_host(host: str) -> bool:
-    """Whether a Host header names this server: loopback, the bound address, or a chosen name.
+    """Return whether a Host header names this server: loopback, its address or a chosen name.
 
     Bound to all interfaces, any bare IP address is accepted too: rebinding needs a name.
     """
@@ -143,7 +143,7 @@ def _is_address(name: str) -> bool:
 
 
 def is_own_origin(request: Request) -> bool:
-    """Whether the request comes from our own pages, or from no page at all."""
+    """Return whether the request comes from our own pages, or from no page at all."""
     origin = request.headers.get("origin")
     if origin is None:
         return True
@@ -154,7 +154,7 @@ def is_own_origin(request: Request) -> bool:
 
 
 def is_known_caller(request: Request) -> bool:
-    """Whether the request has a session cookie, or the token as a bearer header."""
+    """Return whether the request has a session cookie, or the token as a bearer header."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and is_token(token.strip()):
         return True
@@ -162,7 +162,7 @@ def is_known_caller(request: Request) -> bool:
 
 
 def session_of(request: Request) -> str:
-    """What callers are counted by: the session's cookie; "" for those with a bearer header."""
+    """Return the key that callers are counted by: the session's cookie, "" with a bearer header."""
     return request.cookies.get(cookie_name(), "")
 
 

@@ -1,4 +1,4 @@
-"""What happens on the page: each handler opens the room and shows what is there.
+"""What happens on the page: each handler opens the conversation and shows what is there.
 
 Only what changed is sent: the browser keeps a digest of each part, so a frame with a
 picture is not loaded again and a person's open folds stay open.
@@ -17,7 +17,7 @@ from gradio.components.chatbot import ExampleMessage
 from netgraft.language import Translator, mark
 from netgraft.ui import panels
 from netgraft.ui.chat import messages
-from netgraft.ui.conversation import Room, Rooms, is_name, new_name
+from netgraft.ui.conversation import Conversation, Conversations, is_name, new_name
 from netgraft.ui.messages import language_of
 from netgraft.ui.plan_card import plan_card
 
@@ -58,22 +58,22 @@ Seen = dict[str, str]
 
 
 class Handlers:
-    """What happens on the page. Each handler opens the room and shows what is there."""
+    """The handlers of the page. Each opens the conversation and shows what is there."""
 
-    def __init__(self, rooms: Rooms) -> None:
-        self.rooms = rooms
+    def __init__(self, conversations: Conversations) -> None:
+        self.conversations = conversations
 
     async def load(self, name: str, seen: Seen, request: gr.Request) -> list[Any]:
         language = language_of(request)
-        room = self._room(name)
-        await room.restore(language)
-        return show(room, {}, language, first=True)
+        conversation = self._conversation(name)
+        await conversation.restore(language)
+        return show(conversation, {}, language, first=True)
 
     async def look(self, name: str, seen: Seen, request: gr.Request) -> list[Any]:
         language = language_of(request)
-        room = self._room(name)
-        await room.refresh(language)
-        return show(room, seen, language)
+        conversation = self._conversation(name)
+        await conversation.refresh(language)
+        return show(conversation, seen, language)
 
     async def say(
         self, name: str, seen: Seen, text: str, request: gr.Request
@@ -81,9 +81,9 @@ class Handlers:
         if not text.strip():
             yield [gr.skip()] * len(PARTS)
             return
-        room = self._room(name)
-        room.say(text.strip(), language_of(request))
-        async for changes in follow(room, seen, language_of(request)):
+        conversation = self._conversation(name)
+        conversation.say(text.strip(), language_of(request))
+        async for changes in follow(conversation, seen, language_of(request)):
             yield changes
 
     async def choose(
@@ -91,47 +91,49 @@ class Handlers:
     ) -> AsyncIterator[list[Any]]:
         value = picked.value
         text = value.get("text", "") if isinstance(value, dict) else str(value)
-        room = self._room(name)
-        room.say(text, language_of(request))
-        async for changes in follow(room, seen, language_of(request)):
+        conversation = self._conversation(name)
+        conversation.say(text, language_of(request))
+        async for changes in follow(conversation, seen, language_of(request)):
             yield changes
 
     async def agree(self, name: str, seen: Seen, request: gr.Request) -> AsyncIterator[list[Any]]:
-        room = self._room(name)
-        room.agree(language_of(request))
-        async for changes in follow(room, seen, language_of(request)):
+        conversation = self._conversation(name)
+        conversation.agree(language_of(request))
+        async for changes in follow(conversation, seen, language_of(request)):
             yield changes
 
     def decline(self, name: str, seen: Seen, request: gr.Request) -> list[Any]:
-        room = self._room(name)
-        room.decline()
-        return show(room, seen, language_of(request))
+        conversation = self._conversation(name)
+        conversation.decline()
+        return show(conversation, seen, language_of(request))
 
     async def cancel(self, name: str, seen: Seen, request: gr.Request) -> list[Any]:
-        room = self._room(name)
-        await room.cancel_job(language_of(request))
-        return show(room, seen, language_of(request))
+        conversation = self._conversation(name)
+        await conversation.cancel_job(language_of(request))
+        return show(conversation, seen, language_of(request))
 
-    def _room(self, name: str) -> Room:
-        return self.rooms.open(name if is_name(name) else new_name())
+    def _conversation(self, name: str) -> Conversation:
+        return self.conversations.open(name if is_name(name) else new_name())
 
 
-async def follow(room: Room, seen: Seen, language: str) -> AsyncIterator[list[Any]]:
-    """Show the room again and again until nothing but training goes on in it."""
+async def follow(conversation: Conversation, seen: Seen, language: str) -> AsyncIterator[list[Any]]:
+    """Show the conversation again and again until nothing but training goes on in it."""
     while True:
-        version, busy = room.version, room.is_busy
-        shown = show(room, seen, language)
+        version, busy = conversation.version, conversation.is_busy
+        shown = show(conversation, seen, language)
         seen = shown[-1]
         yield shown
         if not busy:
             return
-        await room.change(version, timeout=15)
+        await conversation.change(version, timeout=15)
         await asyncio.sleep(FRAME_SECONDS)
 
 
-def show(room: Room, seen: Seen, language: str, *, first: bool = False) -> list[Any]:
+def show(
+    conversation: Conversation, seen: Seen, language: str, *, first: bool = False
+) -> list[Any]:
     """One value for each of PARTS; parts that the browser shows already are skipped."""
-    contents = describe(room, Translator(language))
+    contents = describe(conversation, Translator(language))
     known = {} if first else seen
     digests = {part: _digest(content) for part, content in contents.items()}
     updates = {
@@ -139,31 +141,31 @@ def show(room: Room, seen: Seen, language: str, *, first: bool = False) -> list[
         for part, content in contents.items()
         if digests[part] != known.get(part)
     }
-    tab = _tab_to_open(room, known)
+    tab = _tab_to_open(conversation, known)
     if tab:
         updates["tabs"] = gr.Tabs(selected=tab)
     if updates:
-        job = room.job_id if _is_live(room) else known.get("job", "")
-        updates["seen"] = {**digests, "job": job, "page": room.picture}
+        job = conversation.job_id if _is_live(conversation) else known.get("job", "")
+        updates["seen"] = {**digests, "job": job, "page": conversation.picture}
     return [updates.get(part, gr.skip()) for part in PARTS]
 
 
-def describe(room: Room, say: Translator) -> dict[str, Any]:
-    """What each part should show, as plain values."""
-    view = room.jobs.view(room.job_id) if room.job_id else None
-    pending, live = room.pending, _is_live(room)
+def describe(conversation: Conversation, say: Translator) -> dict[str, Any]:
+    """Return what each part should show, as plain values."""
+    view = conversation.jobs.view(conversation.job_id) if conversation.job_id else None
+    pending, live = conversation.pending, _is_live(conversation)
     return {
-        "chat": [asdict(message) for message in messages(room, say)],
+        "chat": [asdict(message) for message in messages(conversation, say)],
         "card": pending is not None,
         "card_text": plan_card(pending.reply, say) if pending and pending.reply else "",
-        "picture": panels.picture(room.picture, say),
+        "picture": panels.picture(conversation.picture, say),
         "state": panels.job_state(view, say),
         "progress": panels.progress(view, say),
         "curve": panels.curve(view, say),
         "cancel": live,
         "downloads": panels.downloads(view, say),
-        "model": panels.model(room, say),
-        "timer": LIVE_SECONDS if live or room.is_busy else CALM_SECONDS,
+        "model": panels.model(conversation, say),
+        "timer": LIVE_SECONDS if live or conversation.is_busy else CALM_SECONDS,
     }
 
 
@@ -187,21 +189,23 @@ def _update(part: str, content: Any, say: Translator, *, first: bool) -> Any:
     return content
 
 
-def _tab_to_open(room: Room, seen: Seen) -> str:
+def _tab_to_open(conversation: Conversation, seen: Seen) -> str:
     """The tab that news are on; "" when the person's own choice stands."""
-    if _is_live(room):
-        return "training" if seen.get("job") != room.job_id else ""
-    if not seen and room.exchanges and room.exchanges[-1].job_id:
+    if _is_live(conversation):
+        return "training" if seen.get("job") != conversation.job_id else ""
+    if not seen and conversation.exchanges and conversation.exchanges[-1].job_id:
         return "training"
-    if seen.get("page") == room.picture:
+    if seen.get("page") == conversation.picture:
         return ""
-    view = room.jobs.view(room.job_id) if room.job_id else None
-    just_tuned = view and view.result_model and view.result_model in room.picture
+    view = conversation.jobs.view(conversation.job_id) if conversation.job_id else None
+    just_tuned = view and view.result_model and view.result_model in conversation.picture
     return "" if just_tuned and seen else "picture"
 
 
-def _is_live(room: Room) -> bool:
-    return bool(room.job_id) and panels.can_cancel(room.jobs.view(room.job_id))
+def _is_live(conversation: Conversation) -> bool:
+    return bool(conversation.job_id) and panels.can_cancel(
+        conversation.jobs.view(conversation.job_id)
+    )
 
 
 def _digest(content: Any) -> str:

@@ -30,7 +30,7 @@ RETRY_SECONDS = 2.0
 
 @dataclass
 class JobView:
-    """What is known of one job."""
+    """The state of one job, gathered from its events."""
 
     id: str
     state: "tuning_pb2.JobState.ValueType" = tuning_pb2.JOB_STATE_UNSPECIFIED
@@ -54,7 +54,7 @@ class JobView:
 
     @property
     def share(self) -> float:
-        """How much of the job is done, 0 to 1."""
+        """Return the share of the job that is done, 0 to 1."""
         if self.state == tuning_pb2.JOB_STATE_SUCCEEDED:
             return 1.0
         total = self.progress.total_steps
@@ -98,7 +98,7 @@ class Jobs:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def view(self, job: str) -> JobView | None:
-        """What has been gathered so far; None when the job is not followed."""
+        """Return what has been gathered so far; None if the job is not followed."""
         return self._views.get(job)
 
     def follow(self, job: str, language: str) -> JobView:

@@ -30,7 +30,7 @@ LABELS = {
 
 
 class HasHeaders(Protocol):
-    """What Starlette's and Gradio's requests have in common."""
+    """The part that Starlette's and Gradio's requests have in common."""
 
     @property
     def headers(self) -> Mapping[str, str]: ...

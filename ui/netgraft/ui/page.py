@@ -1,4 +1,4 @@
-"""The chat page, laid over a room. Gradio's part of the gateway.
+"""The chat page, laid over a conversation. Gradio's part of the gateway.
 
 What tests and style sheets may rely on, by id:
 
@@ -23,7 +23,7 @@ What tests and style sheets may rely on, by id:
 Gradio mounts what is in a tab when the tab is first opened. The page opens "training" by
 itself when a job begins, and on a reload when the newest thing done was a job.
 
-The page holds nothing: every handler opens the room whose name the browser keeps, and
+The page holds nothing: every handler opens the conversation whose name the browser keeps, and
 shows what is there. A timer looks again, so a second tab and a reloaded page live too.
 """
 
@@ -35,7 +35,7 @@ import gradio as gr
 
 from netgraft.language import LANGUAGES
 from netgraft.ui import panels
-from netgraft.ui.conversation import Rooms
+from netgraft.ui.conversation import Conversations
 from netgraft.ui.handlers import LIVE_SECONDS, PARTS, Handlers
 from netgraft.ui.messages import for_browser
 
@@ -64,7 +64,7 @@ window.netgraft = (() => {
 })();
 </script>"""
 """The conversation's name is the browser's, and is there before the first event: with
-`gr.BrowserState` a sentence that was sent while the page loaded went to a room that
+`gr.BrowserState` a sentence that was sent while the page loaded went to a conversation that
 nobody found again.
 
 What is sent leaves the text field here as well, at once: emptied by the server, the field
@@ -83,7 +83,7 @@ FRESH = "(name, seen) => [netgraft.fresh(), seen]"
 SAID = "(name, seen) => [netgraft.name(), seen, netgraft.said()]"
 
 
-def build(rooms: Rooms) -> gr.Blocks:
+def build(conversations: Conversations) -> gr.Blocks:
     """The page. `i18n()` goes to where it is mounted."""
     label = i18n()
     page: gr.Blocks
@@ -103,7 +103,7 @@ def build(rooms: Rooms) -> gr.Blocks:
         chat, cancel = parts["chat"], parts["cancel"]
         out = [parts[part] for part in PARTS]
         here = [name, parts["seen"]]
-        handlers = Handlers(rooms)
+        handlers = Handlers(conversations)
         named: dict[str, Any] = {"js": "(name, seen) => [netgraft.name(), seen]", **PRIVATE}
         talking: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"}
         page.load(handlers.load, here, out, **named)

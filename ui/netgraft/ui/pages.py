@@ -60,7 +60,7 @@ def whole_page(request: Request, title: str, body: str, status: int = 200) -> Re
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a person reads the answer (a browser's address bar or frame), not a program."""
+    """Return whether a person reads the answer (in a browser), not a program."""
     return "text/html" in request.headers.get("accept", "")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from netgraft.language import LANGUAGES, Translator, in_context
 from netgraft.ui.chat import FORMATS, edit_lines, state_word
-from netgraft.ui.conversation import Room
+from netgraft.ui.conversation import Conversation
 from netgraft.ui.figures import count, duration, share, short, size
 from netgraft.ui.job import ENDED, JobView
 from netgraft.v1 import surgery_pb2, tuning_pb2
@@ -160,10 +160,10 @@ def can_cancel(view: JobView | None) -> bool:
     return view is not None and view.state not in ENDED and not view.error
 
 
-def model(room: Room, say: Translator) -> str:
+def model(conversation: Conversation, say: Translator) -> str:
     """Heads and figures of the current model, and what its last edit did."""
-    seen = room.inspection
-    if seen is None or seen.model.id != room.model_id:
+    seen = conversation.inspection
+    if seen is None or seen.model.id != conversation.model_id:
         return _empty(say("The model's heads and figures appear here."))
     identity = seen.model.id
     facts = [
@@ -174,7 +174,7 @@ def model(room: Room, say: Translator) -> str:
         (say("Input"), " × ".join(map(str, seen.input_shape))),
         (say("Weights"), size(seen.weight_bytes)),
         (say(in_context("function", "Loss")), escape(seen.model.loss)),
-        (say("Last edit"), _last_edit(room, say)),
+        (say("Last edit"), _last_edit(conversation, say)),
         (say("Id"), f'<code class="ng-id">{identity}</code>'),
     ]
     rows = "".join(f"<dt>{escape(name)}</dt><dd>{value}</dd>" for name, value in facts if value)
@@ -209,9 +209,9 @@ def _heads(seen: surgery_pb2.Inspection, say: Translator) -> str:
     )
 
 
-def _last_edit(room: Room, say: Translator) -> str:
-    edit = room.edit
-    if edit is None or edit.model.id != room.model_id:
+def _last_edit(conversation: Conversation, say: Translator) -> str:
+    edit = conversation.edit
+    if edit is None or edit.model.id != conversation.model_id:
         return ""
     return "<br>".join(escape(line) for line in edit_lines(edit, say))
 

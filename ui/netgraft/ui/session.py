@@ -24,7 +24,7 @@ def cookie_name() -> str:
 
 
 def is_token(candidate: str) -> bool:
-    """Whether this is the token; takes the same time for every wrong one."""
+    """Return whether this is the token; takes the same time for every wrong one."""
     token = settings().read_token()
     return bool(token) and hmac.compare_digest(candidate.encode(), token.encode())
 
@@ -37,7 +37,7 @@ def new_session(now: float | None = None) -> str:
 
 
 def is_session(value: str, now: float | None = None) -> bool:
-    """Whether `new_session` made this value under the present token, and it still holds."""
+    """Return whether `new_session` made this value under the present token, and it still holds."""
     body, _, seal = value.rpartition(".")
     expires = body.partition(".")[0]
     if not settings().read_token() or not expires.isascii() or not expires.isdigit():

@@ -65,13 +65,13 @@ FIELDS = {
 
 
 def verb(step: Step, say: Translator) -> str:
-    """What the step does, in a word or two."""
+    """Return the action of a step in a word or two."""
     kind = step.WhichOneof("step") or ""
     return say(STEPS.get(kind, kind))
 
 
 def values(step: Step, say: Translator) -> list[tuple[str, str]]:
-    """What was said for the step: name and value, in the order of the contract."""
+    """Yield the fields of a step, name and value, in the order of the contract."""
     kind = step.WhichOneof("step")
     body: Message = getattr(step, kind) if kind else step
     said = [(field.name, _text(value, say)) for field, value in body.ListFields()]

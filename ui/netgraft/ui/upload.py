@@ -77,9 +77,9 @@ async def _received(request: Request, name: str, language: str) -> models_pb2.Mo
 
 
 def _must_have_room(size: int) -> None:
-    """Raise OSError where temporary files have no room for one more of that size."""
+    """Raise OSError where temporary files have no conversation for one more of that size."""
     if shutil.disk_usage(tempfile.gettempdir()).free < size:
-        raise OSError(errno.ENOSPC, "no room")
+        raise OSError(errno.ENOSPC, "no conversation")
 
 
 def _sent(file: Path, name: str, language: str) -> models_pb2.Model:

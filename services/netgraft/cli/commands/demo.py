@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MODEL = "resnet18"
 SENTENCE = f"show {MODEL}, retarget to 10 classes, fine-tune on digits for 2 epochs with 1 worker"
-"""From random weights resnet18 tells 97 % of the held-out digits apart after two epochs, which
+"""From random weights resnet18 recognises 97 % of the held-out digits after two epochs, which
 mobilenet_v2 does not after four. A second worker takes longer to start than it saves."""
 LOG = "demo.log"
 
@@ -75,7 +75,7 @@ def _carry_out(session: Session, running: "Running", door: "Client", weights: st
     """As `netgraft do SENTENCE --yes --weights WEIGHTS` does."""
     from netgraft.cli.commands.plan import carried_out, consent, show_plan, understood
     from netgraft.cli.terminal.output import console
-    from netgraft.cli.terminal.story import PlainTelling, tell
+    from netgraft.cli.terminal.story import PlainTelling, show_events
 
     conversation = f"demo-{secrets.token_hex(6)}"
     click.echo(f"> {SENTENCE}")
@@ -83,7 +83,7 @@ def _carry_out(session: Session, running: "Running", door: "Client", weights: st
     show_plan(session, plan)
     token = consent(session, door, plan, conversation, yes=True)
     events = carried_out(door, plan, conversation, token, weights)
-    return tell(events, PlainTelling(console(), running.page))
+    return show_events(events, PlainTelling(console(), running.page))
 
 
 def weights_at_hand(door: "Door") -> str:

@@ -8,7 +8,7 @@ from netgraft.cli.command import Word
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
-from netgraft.cli.terminal.output import tell
+from netgraft.cli.terminal.output import print_notices
 from netgraft.errors import InvalidValue
 from netgraft.language import Message
 
@@ -22,10 +22,10 @@ def pair(text: str, option: str) -> tuple[str, str]:
     """The two sides of KEY=VALUE."""
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals and value):
-        told = tr(
+        problem = tr(
             "{option} takes two names with = between them, not {text!r}.", option=option, text=text
         )
-        raise click.UsageError(told)
+        raise click.UsageError(problem)
     return key, value
 
 
@@ -136,7 +136,7 @@ def replace_command(
 
 
 def _value(text: str) -> "Value":
-    """What a word means in JSON; a string where it is no JSON."""
+    """Return a word as JSON reads it, or as a string if it is not JSON."""
     import json
 
     from google.protobuf import json_format
@@ -233,7 +233,7 @@ def print_edited(session: Session, reply: "surgery_pb2.EditReply") -> None:
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import edit_view
 
-    tell(reply.model.notices)
+    print_notices(reply.model.notices)
     if session.json:
         emit(reply)
         return

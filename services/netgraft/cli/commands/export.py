@@ -86,7 +86,7 @@ def export_command(
         _print(door.models.ExportModel(request))
         return
     written, size = _receive(door.models.ExportModel(request), output, force=force)
-    _tell(session, written, size, kind)
+    _report(session, written, size, kind)
 
 
 def refuse_overwriting(file: Path, *, force: bool) -> None:
@@ -148,7 +148,7 @@ def _bar(label: str, size: int) -> Iterator[Callable[[int], None]]:
         yield lambda number: progress.advance(task, number)
 
 
-def _tell(session: Session, file: Path, size: int, kind: str) -> None:
+def _report(session: Session, file: Path, size: int, kind: str) -> None:
     if session.json:
         import json
 

@@ -52,8 +52,8 @@ def plan_command(session: Session, text: str | None, batch: Path | None, convers
     from netgraft.v1 import agent_pb2
 
     if (text is None) == (batch is None):
-        told = tr("Give either TEXT or --batch FILE.")
-        raise click.UsageError(told)
+        problem = tr("Give either TEXT or --batch FILE.")
+        raise click.UsageError(problem)
     if batch is not None:
         _plan_batch(batch)
         return
@@ -70,8 +70,8 @@ def _plan_batch(file: Path) -> None:
     from netgraft.agent import plan_lines
 
     with click.open_file(str(file), encoding="utf-8") as lines:
-        for told in plan_lines(lines):
-            click.echo(json.dumps(told, ensure_ascii=False))
+        for reply in plan_lines(lines):
+            click.echo(json.dumps(reply, ensure_ascii=False))
 
 
 def print_reply(reply: "agent_pb2.PlannerReply") -> None:
@@ -124,8 +124,8 @@ def do_command(
     5 no server.
     """
     if (text is None) == (file is None):
-        told = tr("Give either TEXT or --file PLAN.")
-        raise click.UsageError(told)
+        problem = tr("Give either TEXT or --file PLAN.")
+        raise click.UsageError(problem)
     # One conversation a call, so that an answer to a question is understood as one.
     conversation = conversation or f"cli-{secrets.token_hex(6)}"
     plan = _read(file) if file else None
@@ -136,9 +136,9 @@ def do_command(
         session.need_server()
     plan = at_hand(session, door, plan)
     token = consent(session, door, plan, conversation, yes=yes)
-    from netgraft.cli.terminal.story import tell
+    from netgraft.cli.terminal.story import show_events
 
-    outcome = tell(carried_out(door, plan, conversation, token, weights), telling(session))
+    outcome = show_events(carried_out(door, plan, conversation, token, weights), telling(session))
     if outcome.failure is not None or outcome.finished < len(plan.steps):
         click.get_current_context().exit(FAILED)
 
@@ -175,7 +175,7 @@ def carried_out(
     token: str,
     weights: str | None,
 ) -> "Iterator[agent_pb2.RunEvent]":
-    """What happens while a plan is carried out."""
+    """Yield the events of a plan while it is carried out."""
     from netgraft.v1 import agent_pb2
 
     request = agent_pb2.RunRequest(
@@ -188,7 +188,7 @@ def carried_out(
 
 
 def telling(session: Session) -> "Telling":
-    """How this call tells of a plan that is being carried out."""
+    """Return what shows the events of a plan in this call: lines, bars or JSON."""
     from netgraft.cli.terminal.output import console
     from netgraft.cli.terminal.story import JsonTelling, PlainTelling
 
@@ -228,7 +228,7 @@ def understood(
 
 
 def _ask(session: Session, options: list[str]) -> str:
-    """What a person replies to a question: an option's number or own words."""
+    """Ask a person, and return the reply: an option's number or their own words."""
     if session.json or not sys.stdin.isatty():
         raise click.exceptions.Exit(NO_ANSWER)
     said: str = click.prompt(">", prompt_suffix=" ", default="", show_default=False).strip()

@@ -70,7 +70,7 @@ def retarget_command(
     data: str | None,
     weights: str | None,
 ) -> None:
-    """Replace the head or heads of MODEL so that it tells N classes apart.
+    """Replace the head or heads of MODEL so that it distinguishes N classes.
 
     How many numbers each head reads follows from the model. Classes whose names the model knows
     keep their weights. MODEL itself is never changed: the result is a new model, and its id is
@@ -84,11 +84,11 @@ def retarget_command(
     if data and init is None:
         init = CLASS_MEANS
     if bool(data) != (init == CLASS_MEANS):
-        told = tr("--init class_means and --data DATA go together.")
-        raise click.UsageError(told)
+        problem = tr("--init class_means and --data DATA go together.")
+        raise click.UsageError(problem)
     if classes is None and not named and not data:
-        told = tr("Say how many classes: --classes N, or --class-names a,b,c.")
-        raise click.UsageError(told)
+        problem = tr("Say how many classes: --classes N, or --class-names a,b,c.")
+        raise click.UsageError(problem)
     count = _count(classes) if classes is not None else 0
     door = session.door()
     reference = resolve(session, door, model, weights)
@@ -116,7 +116,7 @@ def _count(text: str) -> int:
 
 
 def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
-    """What the main head of a model reads for each class of a data set, on average."""
+    """Return the mean input of the main head for each class of a data set."""
     from netgraft.cli.localfiles import data_folder, located
     from netgraft.cli.terminal.transfer import counting_bar
     from netgraft.v1 import surgery_pb2, tuning_pb2

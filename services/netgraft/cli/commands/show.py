@@ -11,7 +11,7 @@ from netgraft.cli.commands.export import refuse_overwriting, writing
 from netgraft.cli.reference import complete_model, model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
-from netgraft.cli.terminal.output import tell
+from netgraft.cli.terminal.output import print_notices
 from netgraft.errors import InvalidValue
 from netgraft.language import Message
 
@@ -172,7 +172,7 @@ def inspect_command(
     reply = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
     request = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
     table = door.graphs.ListModules(request)
-    tell(reply.model.notices)
+    print_notices(reply.model.notices)
     if session.json:
         emit(reply, modules=table.rows)
         return

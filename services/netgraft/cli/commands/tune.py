@@ -181,7 +181,7 @@ def _follow_to_end(
 
 
 def goes_on(job: str) -> str:
-    """What to say to someone who stops watching."""
+    """Return the sentence for somebody who stops watching."""
     return tr(
         "Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it.",
         job=job,

@@ -40,10 +40,10 @@ FIGURES = {"accuracy": mark("accuracy"), "loss": mark("loss")}
 
 
 def field_name(field: str) -> str:
-    """What a value of a step is called."""
+    """Return the name of a field of a step."""
     return tr(FIELDS.get(field, field))
 
 
 def figure_name(name: str) -> str:
-    """What a metric is called; a task's own as the task has it."""
+    """Return the name of a metric; a task's own metrics keep theirs."""
     return tr(FIGURES.get(name, name))

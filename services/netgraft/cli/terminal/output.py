@@ -73,7 +73,7 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> "Table":
     return made
 
 
-def tell(notices: "Iterable[str]") -> None:
+def print_notices(notices: "Iterable[str]") -> None:
     """Print notices, each once in a call, where they disturb no reader of results.
 
     Not of a model that was given by its id: whoever has the id has read them when it was made.

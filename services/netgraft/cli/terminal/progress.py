@@ -23,7 +23,7 @@ LINE_SECONDS = 10.0
 
 
 class JobView(Protocol):
-    """What shows a job's events."""
+    """A way to show a job's events."""
 
     def add(self, event: "tuning_pb2.JobEvent") -> None: ...
 
@@ -39,7 +39,7 @@ def job_view(out: "Console", job: str) -> Iterator[JobView]:
 
 
 def remark(event: "tuning_pb2.JobEvent") -> str:
-    """What stays on the screen of an event: an epoch's figures, a note. Else ""."""
+    """Return what stays on the screen of an event: an epoch's figures, a note; else ""."""
     from netgraft.v1 import tuning_pb2
 
     if event.kind == tuning_pb2.JobEvent.KIND_EPOCH:

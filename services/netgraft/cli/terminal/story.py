@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Outcome:
-    """What came of a plan, as far as its events say."""
+    """The outcome of a plan, as far as its events say."""
 
     def __init__(self) -> None:
         self.failure: agent_pb2.StepFailed | None = None
@@ -63,14 +63,14 @@ class Outcome:
 
 
 class Telling(Protocol):
-    """What shows the events of a plan."""
+    """A way to show the events of a plan."""
 
     def add(self, event: "agent_pb2.RunEvent") -> None: ...
 
     def close(self) -> None: ...
 
 
-def tell(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Outcome:
+def show_events(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Outcome:
     """Show all events; returns what came of the plan.
 
     When it breaks off (Ctrl-C, the server went away), says what goes on without us.
@@ -147,7 +147,7 @@ class PlainTelling:
             self._out.print(part)
 
     def _details(self, step: "agent_pb2.StepFinished") -> list[str]:
-        """What a person needs and the summary does not say: addresses and whole ids."""
+        """Return what the summary leaves out: addresses and whole ids."""
         model = tr("model {id}", id=step.model_id)
         result = step.WhichOneof("result")
         if result == "graph":

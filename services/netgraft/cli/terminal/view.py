@@ -36,7 +36,7 @@ def facts(rows: list[tuple[str, str]]) -> "Table":
 
 
 def edit_view(reply: "surgery_pb2.EditReply") -> "Iterator[Table]":
-    """What an edit did: the new model, and each head that was replaced."""
+    """Return lines about an edit: the new model, and each head that was replaced."""
     before, after = exact(reply.parameters_before), exact(reply.parameters_after)
     trained, trains = exact(reply.trainable_before), exact(reply.trainable_after)
     yield facts(
@@ -57,7 +57,7 @@ def edit_view(reply: "surgery_pb2.EditReply") -> "Iterator[Table]":
 
 
 def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
-    """What a model is, and its heads."""
+    """Return lines about a model and its heads."""
     shape = " × ".join(str(side) for side in reply.input_shape)
     yield facts(
         [
@@ -106,7 +106,7 @@ def modules_view(reply: "graph_pb2.ModuleTable") -> "Iterator[Table]":
 
 
 def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
-    """What differs, module by module."""
+    """Return lines about the differences, module by module."""
     from netgraft.v1 import graph_pb2
 
     kinds = {
