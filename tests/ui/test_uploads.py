@@ -1,4 +1,4 @@
-"""Uploads that hang take nothing from others; against a gateway in a process of its own."""
+"""Uploads that hang take nothing from others; against a gateway that listens on a port."""
 
 import asyncio
 import functools
@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -19,11 +20,11 @@ from uvicorn.server import ServerState
 
 from netgraft import codes
 from netgraft.errors import TooSlow, UploadsBusy
-from netgraft.ui import guard
+from netgraft.ui import guard, upload
 from netgraft.ui.body import timely
 from netgraft.ui.gateway import application
 from netgraft.ui.places import AT_ONCE, EACH, Places
-from netgraft.ui.serve import Http
+from netgraft.ui.serve import Http, Streams
 
 from .conftest import TOKEN, Server, network
 
@@ -159,10 +160,19 @@ async def test_a_body_that_stops_is_answered_with_a_sentence(
 
 
 @pytest.fixture(scope="module")
-def port(shared: Server, start_gateway: Any, free_port: Callable[[], int]) -> int:
-    number = free_port()
-    start_gateway(number, shared.port)
-    return number
+def port(shared: Server) -> Iterator[int]:
+    """Where a gateway listens in which an upload waits a second for a place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upload, "Places", functools.partial(Places, patience=1.0))
+        app = application()
+    config = uvicorn.Config(Streams(app), http=Http, log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture
