@@ -219,7 +219,7 @@ def test_ctrl_c_is_quiet(run: Run, breaks: list[BaseException]) -> None:
 
 def test_a_reader_that_goes_away_is_no_complaint(state: Path) -> None:
     """`netgraft models | head -1`, with far more output than a pipe holds."""
-    command = [NETGRAFT, "models", "--limit", "5000", "--json"]
+    command = [NETGRAFT, "models", "--limit", "2000", "--json"]
     read, write = os.pipe()
     with subprocess.Popen(command, stdout=write, stderr=subprocess.PIPE) as process:
         os.close(write)
