@@ -20,6 +20,8 @@ from netgraft.v1 import agent_pb2, models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.agent_pb2 import RunEvent
 
 MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>$-])")
+LINE = re.compile(r"^(\s*\d+(?=[.)])|\s*(?==))", re.MULTILINE)
+"""What begins a numbered list, or makes the line above it a heading."""
 MOST_MODELS = 12
 MOST_DIFFERENCES = 30
 CANCELLED = "JOB_CANCELLED"
@@ -29,7 +31,7 @@ FORMATS = ("safetensors", "state_dict", "onnx", "pt2", "torchscript", "python")
 def plain(text: str) -> str:
     """Text as Markdown that shows exactly this text."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
-    return MARKUP.sub(r"\\\1", escaped)
+    return LINE.sub(r"\1\\", MARKUP.sub(r"\\\1", escaped))
 
 
 def messages(conversation: Conversation, say: Translator) -> list[ChatMessage]:
