@@ -102,13 +102,13 @@ def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) ->
     settings().make_token()
     _export_environment()
     stop = threading.Event()
-    _stop_when_told(stop)
-    with logged(settings().folder / "logs" / "up.log") as log, _explained(log):
+    _stop_on_signals(stop)
+    with logged(settings().folder / "logs" / "up.log") as log, _naming_log(log):
         _run(log, stop, ready, web=web)
 
 
 @contextmanager
-def _explained(log: Log) -> Iterator[None]:
+def _naming_log(log: Log) -> Iterator[None]:
     """Name the log with every failure; Ray raises whatever it likes, and says more there."""
     try:
         yield
@@ -136,7 +136,7 @@ def _run(
             return
         with announced(address, url if gateway else "", engine="ray"):
             if ready:
-                with log.speaking():
+                with log.on_terminal():
                     ready(Endpoints(address, url))
             while not stop.wait(1):
                 log.trim()
@@ -144,7 +144,7 @@ def _run(
                     raise Unreachable(address=url)
 
 
-def _stop_when_told(stop: threading.Event) -> None:
+def _stop_on_signals(stop: threading.Event) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
 
@@ -204,7 +204,7 @@ def _services(stop: threading.Event) -> Iterator[None]:
     )
     # ray.init puts its own handler in place: it would end this process at once, and the
     # gateway and Ray's agents would stay behind.
-    _stop_when_told(stop)
+    _stop_on_signals(stop)
     try:
         serve.start(
             http_options=HTTPOptions(host="127.0.0.1", port=free_port()),

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from netgraft.v1.surgery_pb2_grpc import SurgeryAsyncStub
     from netgraft.v1.tuning_pb2_grpc import TuningAsyncStub
 
-SENT_AGAIN = {
+RETRIED = {
     "name": [
         {"service": "netgraft.v1.Tuning", "method": "StartTuning"},
         {"service": "netgraft.v1.Tuning", "method": "ResumeJob"},
@@ -80,7 +80,7 @@ OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
     # What was sent under a request_id may be sent again when the connection breaks.
-    ("grpc.service_config", json.dumps({"methodConfig": [SENT_AGAIN]})),
+    ("grpc.service_config", json.dumps({"methodConfig": [RETRIED]})),
 ]
 
 
@@ -103,10 +103,10 @@ STUBS: dict[str, Any] = {
 }
 """The stub of each Serve application."""
 
-ABSENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
-SILENT = grpc.StatusCode.DEADLINE_EXCEEDED
+NO_SERVER_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
+TIMED_OUT = grpc.StatusCode.DEADLINE_EXCEEDED
 
-ASKED: dict[str, tuple[str, Any]] = {
+PROBES: dict[str, tuple[str, Any]] = {
     "models": ("ListModels", models_pb2.ListModelsRequest(limit=1)),
     "tuning": ("ListJobs", tuning_pb2.ListJobsRequest(limit=1)),
     "agent": ("GetConversation", agent_pb2.GetConversationRequest(id="-")),
@@ -128,11 +128,11 @@ class RemoteError(NetgraftError):
         self, *, reason: str, sentence: str, code: str, facts: dict[str, str] | None = None
     ) -> None:
         self.reason = reason  # type: ignore[misc]  # the server's, not this class's
-        self.code, self.said, self.facts = code, sentence, facts or {}
+        self.code, self._sentence, self.facts = code, sentence, facts or {}
         super().__init__(reason=reason, sentence=sentence, code=code, facts=self.facts)
 
     def sentence(self, language: str = "en") -> str:
-        return self.said
+        return self._sentence
 
     @property
     def kind(self) -> type[NetgraftError]:
@@ -152,9 +152,9 @@ def as_error(failure: grpc.RpcError, address: str, seconds: float = 0) -> Netgra
         return Unauthenticated()
     # Our own NOT_FOUND carries its reason; a bare one is of a Ray Serve without our guard, of
     # an application that is not deployed (yet).
-    if code in ABSENT:
+    if code in NO_SERVER_CODES:
         return Unreachable(address=address)
-    if code is SILENT:
+    if code is TIMED_OUT:
         return NoAnswer(address=address, seconds=f"{seconds:g}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _OVERSIZE.match(detail):
         return MessageTooLarge(limit=f"{MESSAGE_BYTES // 2**20} MiB")
@@ -185,19 +185,19 @@ def _status(failure: Any) -> Any:
         return None
 
 
-def named(request: Any) -> Any:
+def with_request_id(request: Any) -> Any:
     """The request with a request_id (AIP-155) where its message has one and nobody gave it.
 
     Sent again, by gRPC itself or by whoever calls, it does nothing twice. What was passed in
     is not changed. Of a stream the first message that can have an id has it.
     """
     if isinstance(request, Iterator):
-        return map(named, request)
+        return map(with_request_id, request)
     if isinstance(request, AsyncIterator):
-        return _all_named(request)
+        return _all_with_request_id(request)
     fields = request.DESCRIPTOR.fields_by_name
     if "header" in fields and request.HasField("header"):
-        return type(request)(header=named(request.header))
+        return type(request)(header=with_request_id(request.header))
     if "request_id" not in fields or request.request_id:
         return request
     copy = type(request)()
@@ -206,9 +206,9 @@ def named(request: Any) -> Any:
     return copy
 
 
-async def _all_named(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _all_with_request_id(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for request in requests:
-        yield named(request)
+        yield with_request_id(request)
 
 
 class _Service:
@@ -218,20 +218,20 @@ class _Service:
         self._stub = STUBS[application](channel)
         self._client = client
         self._metadata = _metadata(application, client)
-        asked = application if application in ASKED else "models"
-        rpc, self._question = ASKED[asked]
-        self._ask = getattr(STUBS[asked](channel), rpc)
-        self._asking = {
+        probed = application if application in PROBES else "models"
+        rpc, self._probe_request = PROBES[probed]
+        self._probe = getattr(STUBS[probed](channel), rpc)
+        self._probe_options = {
             "timeout": deadlines.READ_SECONDS,
-            "metadata": _metadata(asked, client),
+            "metadata": _metadata(probed, client),
         }
 
     def _error(
-        self, failure: BaseException, patience: deadlines.Patience, seconds: float | None
+        self, failure: BaseException, liveness: deadlines.Liveness, seconds: float | None
     ) -> BaseException:
         """Return the error to raise for a call that failed."""
         address = self._client.address
-        if patience.given_up:
+        if liveness.given_up:
             waited = deadlines.SILENCE_SECONDS + deadlines.READ_SECONDS
             return NoAnswer(address=address, seconds=f"{waited:g}")
         if isinstance(failure, grpc.RpcError):
@@ -254,43 +254,43 @@ class _SyncService(_Service):
         def unary(request: Any, timeout: float | None = None) -> Any:
             seconds = timeout or deadlines.seconds(name)
             if seconds and seconds <= deadlines.READ_SECONDS:  # soon over, so not watched
-                return self._at_once(method, named(request), seconds)
-            call = method.future(named(request), timeout=seconds, metadata=self._metadata)
-            with self._patiently(call, seconds):
+                return self._unwatched(method, with_request_id(request), seconds)
+            call = method.future(with_request_id(request), timeout=seconds, metadata=self._metadata)
+            with self._watched(call, seconds):
                 return call.result()
 
         def stream(request: Any, timeout: float | None = None) -> Iterator[Any]:
-            call = method(named(request), timeout=timeout, metadata=self._metadata)
-            with self._patiently(call, timeout) as patience:
+            call = method(with_request_id(request), timeout=timeout, metadata=self._metadata)
+            with self._watched(call, timeout) as liveness:
                 for item in call:
-                    patience.heard()
+                    liveness.heard()
                     yield item
 
         return stream if isinstance(method, grpc.UnaryStreamMultiCallable) else unary
 
-    def _at_once(self, method: Any, request: Any, seconds: float) -> Any:
+    def _unwatched(self, method: Any, request: Any, seconds: float) -> Any:
         try:
             return method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as failure:
             raise as_error(failure, self._client.address, seconds) from None
 
     @contextmanager
-    def _patiently(self, call: Any, seconds: float | None) -> Iterator[deadlines.Patience]:
-        with deadlines.watched(call, self._answers) as patience:
+    def _watched(self, call: Any, seconds: float | None) -> Iterator[deadlines.Liveness]:
+        with deadlines.watched(call, self._answers) as liveness:
             try:
-                yield patience
+                yield liveness
             except (grpc.RpcError, grpc.FutureCancelledError) as failure:
-                raise self._error(failure, patience, seconds) from None
+                raise self._error(failure, liveness, seconds) from None
             finally:
                 call.cancel()  # closing a stream's generator ends the call on the server too
 
     def _answers(self) -> bool:
         """Return whether the server says anything at all."""
         try:
-            self._ask(self._question, **self._asking)
+            self._probe(self._probe_request, **self._probe_options)
         except grpc.RpcError as failure:
             call: Any = failure  # a unary call's error is the call itself
-            return bool(call.code() is not SILENT)
+            return bool(call.code() is not TIMED_OUT)
         except ValueError:  # the channel was closed meanwhile: nobody waits any more
             return True
         return True
@@ -302,36 +302,34 @@ class _AsyncService(_Service):
 
         async def unary(request: Any, timeout: float | None = None) -> Any:
             seconds = timeout or deadlines.seconds(name)
-            call = method(named(request), timeout=seconds, metadata=self._metadata)
-            async with self._patiently(call, seconds):
+            call = method(with_request_id(request), timeout=seconds, metadata=self._metadata)
+            async with self._watched(call, seconds):
                 return await call
 
         async def stream(request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
-            call = method(named(request), timeout=timeout, metadata=self._metadata)
-            async with self._patiently(call, timeout) as patience:
+            call = method(with_request_id(request), timeout=timeout, metadata=self._metadata)
+            async with self._watched(call, timeout) as liveness:
                 async for item in call:
-                    patience.heard()
+                    liveness.heard()
                     yield item
 
         return stream if isinstance(method, grpc.aio.UnaryStreamMultiCallable) else unary
 
     @asynccontextmanager
-    async def _patiently(
-        self, call: Any, seconds: float | None
-    ) -> AsyncIterator[deadlines.Patience]:
-        async with deadlines.awatched(call, self._answers) as patience:
+    async def _watched(self, call: Any, seconds: float | None) -> AsyncIterator[deadlines.Liveness]:
+        async with deadlines.watched_async(call, self._answers) as liveness:
             try:
-                yield patience
+                yield liveness
             except (grpc.RpcError, asyncio.CancelledError) as failure:
-                raise self._error(failure, patience, seconds) from None
+                raise self._error(failure, liveness, seconds) from None
             finally:
                 call.cancel()
 
     async def _answers(self) -> bool:
         try:
-            await self._ask(self._question, **self._asking)
+            await self._probe(self._probe_request, **self._probe_options)
         except grpc.aio.AioRpcError as failure:
-            return failure.code() is not SILENT
+            return failure.code() is not TIMED_OUT
         except grpc.aio.UsageError:  # the channel was closed meanwhile
             return True
         return True

@@ -31,7 +31,7 @@ def new_code(now: float | None = None) -> str:
     """A code that `spend` accepts once within LIFETIME seconds."""
     settings().make_token()
     body = f"{int(_time(now)) + LIFETIME}.{secrets.token_urlsafe(9)}"
-    return f"{body}.{_seal(body)}"
+    return f"{body}.{_signature(body)}"
 
 
 def spend(code: str, now: float | None = None) -> bool:
@@ -39,8 +39,8 @@ def spend(code: str, now: float | None = None) -> bool:
 
     Raises OSError where its use cannot be written down.
     """
-    body, _, seal = code.rpartition(".")
-    is_ours = hmac.compare_digest(seal.encode(), _seal(body).encode())
+    body, _, signature = code.rpartition(".")
+    is_ours = hmac.compare_digest(signature.encode(), _signature(body).encode())
     if not settings().read_token() or not is_ours or _expiry(body) <= _time(now):
         return False
     used = make_folder(settings().folder / FOLDER)
@@ -60,10 +60,10 @@ def _expiry(body: str) -> int:
     return int(body.partition(".")[0])
 
 
-def _seal(body: str) -> str:
+def _signature(body: str) -> str:
     message = PURPOSE + b"\0" + body.encode()
-    seal = hmac.digest(settings().read_token().encode(), message, "sha256")
-    return base64.urlsafe_b64encode(seal[:18]).decode()
+    signature = hmac.digest(settings().read_token().encode(), message, "sha256")
+    return base64.urlsafe_b64encode(signature[:18]).decode()
 
 
 def _forget_expired(used: Path, now: float) -> None:

@@ -44,7 +44,7 @@ def seconds(rpc: str) -> float | None:
     return READ_SECONDS if rpc in READS else WORK_SECONDS
 
 
-class Patience:
+class Liveness:
     """The signs of life of one call, and whether it was given up."""
 
     def __init__(self) -> None:
@@ -62,39 +62,41 @@ class Patience:
 
 
 @contextmanager
-def watched(call: Any, answers: Callable[[], bool]) -> Iterator[Patience]:
+def watched(call: Any, answers: Callable[[], bool]) -> Iterator[Liveness]:
     """Cancel a silent call when the server does not answer any more."""
-    patience, ended = Patience(), threading.Event()
+    liveness, ended = Liveness(), threading.Event()
 
     def watch() -> None:
         while not ended.wait(SILENCE_SECONDS):
-            if patience.is_silent() and not answers() and not ended.is_set():
-                patience.given_up = True
+            if liveness.is_silent() and not answers() and not ended.is_set():
+                liveness.given_up = True
                 call.cancel()
                 return
 
-    threading.Thread(target=watch, name="patience", daemon=True).start()
+    threading.Thread(target=watch, name="liveness", daemon=True).start()
     try:
-        yield patience
+        yield liveness
     finally:
         ended.set()
 
 
 @asynccontextmanager
-async def awatched(call: Any, answers: Callable[[], Awaitable[bool]]) -> AsyncIterator[Patience]:
+async def watched_async(
+    call: Any, answers: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[Liveness]:
     """The same in an event loop."""
-    patience = Patience()
+    liveness = Liveness()
 
     async def watch() -> None:
         while True:
             await asyncio.sleep(SILENCE_SECONDS)
-            if patience.is_silent() and not await answers():
-                patience.given_up = True
+            if liveness.is_silent() and not await answers():
+                liveness.given_up = True
                 call.cancel()
                 return
 
     watcher = asyncio.create_task(watch())
     try:
-        yield patience
+        yield liveness
     finally:
         watcher.cancel()

@@ -29,7 +29,7 @@ class Log:
         self._terminal = terminal
 
     @contextmanager
-    def speaking(self) -> Iterator[None]:
+    def on_terminal(self) -> Iterator[None]:
         """A block whose prints go where they went before the log was opened."""
         before = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = self._terminal

@@ -37,24 +37,24 @@ def send(
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     request_id = str(uuid.uuid4())  # the same for every try
-    for last in (*[False] * TRIES, True):
-        stands = models.GetUpload(models_pb2.GetUploadRequest(sha256=sha256, name=name, size=size))
-        if stands.HasField("model"):
+    for is_last in (*[False] * TRIES, True):
+        known = models.GetUpload(models_pb2.GetUploadRequest(sha256=sha256, name=name, size=size))
+        if known.HasField("model"):
             progress(size, size)
-            return stands
+            return known
         header = models_pb2.UploadHeader(
             sha256=sha256,
             name=name,
             size=size,
-            offset=stands.received_bytes,
+            offset=known.received_bytes,
             request_id=request_id,
         )
         try:
             return models.UploadFile(_messages(path, header, progress))
         except NetgraftError as error:
             # What was there before may have been of another file: it is gone now.
-            spoilt = header.offset > 0 and _is(error, WrongHash)
-            if last or not (spoilt or _is(error, Unreachable, UploadIncomplete)):
+            stale = header.offset > 0 and _is(error, WrongHash)
+            if is_last or not (stale or _is(error, Unreachable, UploadIncomplete)):
                 raise
             time.sleep(PAUSE_SECONDS)
     raise AssertionError

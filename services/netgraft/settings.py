@@ -24,8 +24,8 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 def _capitals(level: Any) -> Any:
     """A known level as `logging` spells it."""
-    spelt = str(level).strip().upper()
-    return spelt if spelt in get_args(Level) else level
+    upper = str(level).strip().upper()
+    return upper if upper in get_args(Level) else level
 
 
 class Settings(BaseSettings):

@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 
 from netgraft.cli.planfile import read_plan
 from netgraft.cli.terminal.card import card_lines
-from netgraft.cli.terminal.language import speak
+from netgraft.cli.terminal.language import choose_language
 from netgraft.errors import InvalidValue
 
 STEPS = [
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_plan_says_what_is_wrong(
 def test_the_card_says_each_step_and_which_asks_consent(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     file.write_text(json.dumps({"steps": STEPS, "assumptions": ["seed 0"]}))
-    speak("en")
+    choose_language("en")
     plan = read_plan(file)
     assert list(card_lines(plan)) == [
         "  1. show · model resnet18",

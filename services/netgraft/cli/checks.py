@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from netgraft.cli.failure import is_unreachable
 from netgraft.cli.probe import RAY, TORCH, Probe
-from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.language import chosen_language, tr
 from netgraft.cli.terminal.output import size
 from netgraft.errors import NetgraftError
 from netgraft.language import plural
@@ -30,7 +30,7 @@ LOW_DISK = 5 * 10**9
 NO_DISK = 5 * 10**8
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OLDEST_PYTHON = (3, 11)
-SERVICES = "pip install 'netgraft[services]'"
+INSTALL_SERVICES = "pip install 'netgraft[services]'"
 
 
 @dataclass(frozen=True)
@@ -54,17 +54,17 @@ def examine(named: str, running: Server | None) -> Iterator[Finding]:
     yield token()
     yield from variables()
     address = named or (running.address if running else "")
-    here = server(address, running.pid if running else 0) if address else _none()
+    answer = server(address, running.pid if running else 0) if address else _no_server()
     if not named:
-        serves = here.level == "ok"
+        serves = answer.level == "ok"
         yield port("NETGRAFT_GRPC_PORT", settings().grpc_port, serves=serves)
         yield port("NETGRAFT_WEB_PORT", settings().web_port, serves=serves)
-    yield here
+    yield answer
     yield browser()
-    tried = libraries["torch"].result() if libraries["torch"] else {}
-    yield torch(tried)
-    yield gpu(tried)
-    yield weights(tried)
+    probed = libraries["torch"].result() if libraries["torch"] else {}
+    yield torch(probed)
+    yield gpu(probed)
+    yield weights(probed)
     yield ray(libraries["ray"].result() if libraries["ray"] else {})
 
 
@@ -82,37 +82,37 @@ def python() -> Finding:
     return Finding("python", "fail", version, advice)
 
 
-def torch(tried: dict[str, Any]) -> Finding:
-    """torch and torchvision work together. `tried`: what the probe found; empty: not installed."""
-    if not tried:
-        return _absent("torch")
-    if "error" in tried or not tried["works"]:
+def torch(probed: dict[str, Any]) -> Finding:
+    """torch and torchvision work together. `probed`: what the probe found; empty: not installed."""
+    if not probed:
+        return _not_installed("torch")
+    if "error" in probed or not probed["works"]:
         advice = tr(
             "torch and torchvision must be of one build: reinstall both from the same place."
         )
-        return Finding("torch", "fail", str(tried.get("error", tried.get("versions"))), advice)
-    return Finding("torch", "ok", tried["versions"])
+        return Finding("torch", "fail", str(probed.get("error", probed.get("versions"))), advice)
+    return Finding("torch", "ok", probed["versions"])
 
 
-def gpu(tried: dict[str, Any]) -> Finding:
+def gpu(probed: dict[str, Any]) -> Finding:
     """Report the devices that training can use."""
-    found = ", ".join(tried.get("gpus", ()))
+    found = ", ".join(probed.get("gpus", ()))
     return Finding("gpu", "ok", found or tr("none; training uses the CPU"))
 
 
-def ray(tried: dict[str, Any]) -> Finding:
+def ray(probed: dict[str, Any]) -> Finding:
     """Ray with Serve and Train."""
-    if not tried:
-        return _absent("ray")
-    if "error" in tried:
-        return Finding("ray", "fail", tried["error"], SERVICES)
-    return Finding("ray", "ok", f"ray {tried['version']}")
+    if not probed:
+        return _not_installed("ray")
+    if "error" in probed:
+        return Finding("ray", "fail", probed["error"], INSTALL_SERVICES)
+    return Finding("ray", "ok", f"ray {probed['version']}")
 
 
 def netron() -> Finding:
     """Netron's pages are driven by unofficial handles: exactly the pinned version will do."""
     if importlib.util.find_spec("netron") is None:
-        return _absent("netron")
+        return _not_installed("netron")
     required = next(
         line.partition(";")[0].strip()
         for line in importlib.metadata.requires("netgraft") or ()
@@ -163,7 +163,7 @@ def token() -> Finding:
         try:
             settings().read_token()
         except NetgraftError as error:
-            return Finding("token", "fail", error.sentence(spoken()))
+            return Finding("token", "fail", error.sentence(chosen_language()))
     elif not file.is_file():
         return Finding("token", "ok", tr("made at first start"))
     mode = file.stat().st_mode & 0o777
@@ -184,7 +184,7 @@ def variables() -> Iterator[Finding]:
             yield Finding("variables", "warn", message, advice)
 
 
-def _none() -> Finding:
+def _no_server() -> Finding:
     folder = settings().folder
     message = tr("none runs with the state in {folder}", folder=folder)
     return Finding("server", "warn", message, "netgraft up")
@@ -203,7 +203,9 @@ def server(address: str, pid: int = 0) -> Finding:
             message = tr("none answers at {address}", address=address)
             again = tr("It hangs: end process {pid} and run `netgraft up` again.", pid=pid)
             return Finding("server", "fail", message, again if pid else "netgraft up")
-        return Finding("server", "fail", f"{address}: {error.sentence(spoken())}", _token_advice())
+        return Finding(
+            "server", "fail", f"{address}: {error.sentence(chosen_language())}", _token_advice()
+        )
     return Finding("server", "ok", tr("answers at {address}", address=address))
 
 
@@ -228,11 +230,11 @@ def port(variable: str, number: int, *, serves: bool) -> Finding:
     return Finding(name, "ok", tr("free"))
 
 
-def weights(tried: dict[str, Any]) -> Finding:
+def weights(probed: dict[str, Any]) -> Finding:
     """Report the folders where pretrained weights are looked for and kept."""
-    if "hub" not in tried:
+    if "hub" not in probed:
         return Finding("weights", "warn", tr("there is no torch to keep them for"))
-    folder = Path(tried["hub"]) / "checkpoints"
+    folder = Path(probed["hub"]) / "checkpoints"
     files = [file for file in folder.glob("*") if file.is_file()]
     held = size(sum(file.stat().st_size for file in files))
     message = tr(
@@ -258,9 +260,9 @@ def browser() -> Finding:
     return Finding("browser", "warn", message, advice)
 
 
-def _absent(name: str) -> Finding:
+def _not_installed(name: str) -> Finding:
     message = tr("not installed: only a client here")
-    return Finding(name, "warn", message, SERVICES)
+    return Finding(name, "warn", message, INSTALL_SERVICES)
 
 
 def _nearest(folder: Path) -> Path:

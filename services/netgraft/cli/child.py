@@ -58,7 +58,7 @@ def netgraft_up(log: Path) -> Iterator[Running]:
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
     try:
-        with _asked_to_end():
+        with _exit_on_signals():
             yield _wait(process, log)
     finally:
         _end(process)
@@ -73,7 +73,7 @@ def end_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def _asked_to_end() -> Iterator[None]:
+def _exit_on_signals() -> Iterator[None]:
     """Let SIGTERM and a closed terminal unwind us as Ctrl-C does."""
 
     def unwind(number: int, _: object) -> None:

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from netgraft.cli.session import Session
-from netgraft.cli.terminal.language import speak, tr
+from netgraft.cli.terminal.language import choose_language, tr
 
 LANGUAGES = ("en", "zh")
 
@@ -70,7 +70,7 @@ def _set_language(ctx: click.Context, param: click.Parameter, value: str | None)
     typed = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
     if typed and value not in LANGUAGES:
         raise click.BadParameter(tr("choose en or zh."), ctx, param)
-    speak("zh" if value.startswith("zh") else "en")
+    choose_language("zh" if value.startswith("zh") else "en")
 
 
 def server_option() -> click.Option:
@@ -116,7 +116,7 @@ def json_option() -> click.Option:
     )
 
 
-class Word(click.Command):
+class Command(click.Command):
     """A command of netgraft. `examples` are shown below its help, one a line."""
 
     def __init__(

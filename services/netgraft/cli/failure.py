@@ -8,7 +8,7 @@ import traceback
 
 import click
 
-from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.language import chosen_language, tr
 from netgraft.errors import (
     DiskFull,
     NetgraftError,
@@ -26,7 +26,7 @@ NO_ANSWER = 3
 REFUSED = 4
 UNREACHABLE = 5
 INTERRUPTED = 130
-READER_GONE = 141
+BROKEN_PIPE = 141
 
 
 def exit_code(error: NetgraftError) -> int:
@@ -56,11 +56,11 @@ def report_error(error: NetgraftError, *, as_json: bool) -> int:
     """Report an error of the tree; returns the exit code."""
     if debugging():
         traceback.print_exception(error)
-    report(error.reason, error.sentence(spoken()), as_json=as_json)
+    report(error.reason, error.sentence(chosen_language()), as_json=as_json)
     return exit_code(error)
 
 
-def foreseen(error: OSError | ModuleNotFoundError) -> NetgraftError:
+def from_system(error: OSError | ModuleNotFoundError) -> NetgraftError:
     """An error of the operating system, or of the installation, as one of the tree."""
     if isinstance(error, ModuleNotFoundError):
         return _not_installed(error)
@@ -104,8 +104,8 @@ def debugging() -> bool:
         return False
 
 
-def let_reader_go() -> int:
+def silence_output() -> int:
     """The reader of our output has gone (`netgraft models | head`): no complaint at exit either."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
-    return READER_GONE
+    return BROKEN_PIPE

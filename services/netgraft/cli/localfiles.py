@@ -12,7 +12,7 @@ from netgraft.cli.terminal.output import print_notices
 from netgraft.errors import DataNotFound
 
 if TYPE_CHECKING:
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.v1 import models_pb2
 
 DIGITS = "digits"
@@ -20,7 +20,7 @@ DIGITS = "digits"
 PATHS = ("~", ".")
 
 
-def opened(session: Session, door: "Door", model: str) -> str:
+def model_reference(session: Session, services: "Services", model: str) -> str:
     """The reference to send for a model's file: its whole path, or the id of what was made of it.
 
     Raises what ResolveModel and UploadFile do.
@@ -29,28 +29,28 @@ def opened(session: Session, door: "Door", model: str) -> str:
 
     path = Path(model).expanduser()
     if _is_sent(session, path):
-        return uploaded(session, door, path).model.id
-    named = str(path.absolute()) if session.here and path.exists() else model
-    near = session.door_to(path, door)
-    if near is door:
+        return upload(session, services, path).model.id
+    named = str(path.absolute()) if session.reads_local_files and path.exists() else model
+    reader = session.services_for(path, services)
+    if reader is services:
         return named
-    found = near.models.ResolveModel(models_pb2.ResolveModelRequest(model=named))
+    found = reader.models.ResolveModel(models_pb2.ResolveModelRequest(model=named))
     print_notices(found.notices)
     return found.id
 
 
-def uploaded(session: Session, door: "Door", file: Path) -> "models_pb2.Upload":
+def upload(session: Session, services: "Services", file: Path) -> "models_pb2.Upload":
     """Send a file to the services; prints the notices of the model that it is."""
     from netgraft.cli.terminal.transfer import transfer_bar
     from netgraft.sending import send
 
     with transfer_bar(file.name, shown=not session.json) as show:
-        done = send(door.models, file, progress=show)
+        done = send(services.models, file, progress=show)
     print_notices(done.model.notices)
     return done
 
 
-def located(session: Session, data: str) -> str:
+def data_reference(session: Session, data: str) -> str:
     """The reference to send for a data set: a local folder by its whole path."""
     folder = data_folder(session, data)
     return str(folder.resolve()) if folder else data
@@ -61,7 +61,7 @@ def data_folder(session: Session, data: str) -> Path | None:
 
     Raises DataNotFound for a path to nothing.
     """
-    if not session.here or data.strip().lower() == DIGITS:
+    if not session.reads_local_files or data.strip().lower() == DIGITS:
         return None
     path = Path(data).expanduser()
     if path.exists():
@@ -76,7 +76,7 @@ def _is_sent(session: Session, path: Path) -> bool:
     """Return whether a file must be sent to the services, because they cannot read it."""
     if not session.address or not path.is_file():
         return False
-    if not session.here:
+    if not session.reads_local_files:
         return True
     if session.running and session.running.reads(path):
         return False

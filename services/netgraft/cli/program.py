@@ -12,7 +12,7 @@ import click
 from netgraft.cli import failure, oneshot
 from netgraft.cli.command import json_option, language_option, local_option, server_option
 from netgraft.cli.session import Session
-from netgraft.cli.terminal.language import speak, tr
+from netgraft.cli.terminal.language import choose_language, tr
 from netgraft.errors import NetgraftError
 from netgraft.language import mark
 
@@ -72,7 +72,9 @@ class Program(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # Before anything is read from the line: --help is in the user's language too.
-        speak("zh" if (LANGUAGE.resolve_envvar_value(ctx) or "").startswith("zh") else "en")
+        choose_language(
+            "zh" if (LANGUAGE.resolve_envvar_value(ctx) or "").startswith("zh") else "en"
+        )
         ctx.meta[ASKED_JSON] = "--json" in args
         return super().parse_args(ctx, args)
 
@@ -89,24 +91,24 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        word = args[0]
-        if word not in COMMANDS and not word.startswith("-"):
-            raise click.NoSuchCommand(word, possibilities=list(COMMANDS), ctx=ctx)
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.NoSuchCommand(name, possibilities=list(COMMANDS), ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(tr("Commands")):
-            formatter.write_dl([(word, tr(does)) for word, (_, does) in COMMANDS.items()])
+            formatter.write_dl([(name, tr(does)) for name, (_, does) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
-        words = [
-            CompletionItem(word, help=tr(does))
-            for word, (_, does) in COMMANDS.items()
-            if word.startswith(incomplete)
+        names = [
+            CompletionItem(name, help=tr(does))
+            for name, (_, does) in COMMANDS.items()
+            if name.startswith(incomplete)
         ]
-        return words + click.Command.shell_complete(self, ctx, incomplete)
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> None:
         session = ctx.ensure_object(Session)
@@ -126,9 +128,9 @@ class Program(click.Group):
         except (KeyboardInterrupt, click.exceptions.Abort):
             code = failure.INTERRUPTED
         except BrokenPipeError:
-            code = failure.let_reader_go()
+            code = failure.silence_output()
         except (ModuleNotFoundError, OSError) as error:
-            code = failure.report_error(failure.foreseen(error), as_json=session.json)
+            code = failure.report_error(failure.from_system(error), as_json=session.json)
         except Exception as error:  # noqa: BLE001  # the boundary: reported, never thrown at a person
             code = failure.report_unexpected(error, as_json=session.json)
         ctx.exit(code)

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netgraft.cli.localfiles import opened
+from netgraft.cli.localfiles import model_reference
 from netgraft.cli.session import Session
 from netgraft.cli.terminal.output import print_notices
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
 
 WEIGHTS = ("pretrained", "none", "auto")
 
@@ -52,7 +52,7 @@ def policy(weights: str | None) -> int:
     }[weights]
 
 
-def resolve(session: Session, door: "Door", model: str, weights: str | None = None) -> str:
+def resolve(session: Session, services: "Services", model: str, weights: str | None = None) -> str:
     """The reference to send on: the id of a file or where a policy was named, else as typed.
 
     Says on stderr what the user must know once, such as that the weights are random.
@@ -63,8 +63,8 @@ def resolve(session: Session, door: "Door", model: str, weights: str | None = No
     file = names_file(model)
     if weights is None and not file:
         return model
-    named = opened(session, door, model) if file else model
+    named = model_reference(session, services, model) if file else model
     request = models_pb2.ResolveModelRequest(model=named, weights=policy(weights))  # type: ignore[arg-type]
-    found = door.models.ResolveModel(request)
+    found = services.models.ResolveModel(request)
     print_notices(found.notices)
     return found.id

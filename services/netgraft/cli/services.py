@@ -1,6 +1,6 @@
 """The services, in this process or at a server, behind the same calls.
 
-`door.graphs.DrawGraph(request)` draws here when there is no server, and there when there is one;
+`services.graphs.DrawGraph(request)` draws here when there is no server, and there when there is one;
 a command does not see which. The slices' edges are imported when they are first called, so a
 command pays only for the slice that it uses.
 """
@@ -13,7 +13,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from netgraft.cli.terminal.language import spoken
+from netgraft.cli.terminal.language import chosen_language
 
 if TYPE_CHECKING:
     from netgraft.v1 import (
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         tuning_pb2_grpc,
     )
 
-EDGES = {
+SERVICERS = {
     "models": ("netgraft.library.servicer", "ModelsServicer"),
     "graphs": ("netgraft.graph.servicer", "GraphsServicer"),
     "surgery": ("netgraft.surgery.servicer", "SurgeryServicer"),
@@ -38,7 +38,7 @@ STATELESS = {
 """Calls that a base install answers, which has no store: module and function of each."""
 
 
-class Door(Protocol):
+class Services(Protocol):
     """The five services. Calls raise errors of the tree, wherever they are answered."""
 
     models: "models_pb2_grpc.ModelsStub"
@@ -48,7 +48,7 @@ class Door(Protocol):
     agent: "agent_pb2_grpc.AgentStub"
 
 
-class InProcess:
+class InProcessServices:
     """The services without a server: the slices' edges, called directly."""
 
     models: "models_pb2_grpc.ModelsStub"
@@ -58,12 +58,12 @@ class InProcess:
     agent: "agent_pb2_grpc.AgentStub"
 
     def __init__(self) -> None:
-        for service, (module, servicer) in EDGES.items():
-            arguments = {"services": lambda: Others(self)} if service == "agent" else {}
-            setattr(self, service, _Edge(module, servicer, arguments))
+        for service, (module, servicer) in SERVICERS.items():
+            arguments = {"services": lambda: AsyncServices(self)} if service == "agent" else {}
+            setattr(self, service, _InProcessStub(module, servicer, arguments))
 
 
-class _Edge:
+class _InProcessStub:
     def __init__(self, module: str, servicer: str, arguments: dict[str, Any]) -> None:
         self._module = module
         self._name = servicer
@@ -73,7 +73,7 @@ class _Edge:
     def servicer(self) -> Any:
         from netgraft.serving import servicers
 
-        servicers.speak(spoken())
+        servicers.speak(chosen_language())
         return getattr(importlib.import_module(self._module), self._name)(**self._arguments)
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
@@ -114,15 +114,15 @@ async def _end(stream: Any) -> None:
     await stream.aclose()
 
 
-class Others:
+class AsyncServices:
     """The services of this process as the agent calls them, who does so in an event loop."""
 
-    def __init__(self, door: InProcess) -> None:
-        self.language = spoken()
-        self.models = _Awaited(door.models)
-        self.graphs = _Awaited(door.graphs)
-        self.surgery = _Awaited(door.surgery)
-        self.tuning = _Awaited(door.tuning)
+    def __init__(self, services: InProcessServices) -> None:
+        self.language = chosen_language()
+        self.models = _AsyncStub(services.models)
+        self.graphs = _AsyncStub(services.graphs)
+        self.surgery = _AsyncStub(services.surgery)
+        self.tuning = _AsyncStub(services.tuning)
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,12 +131,12 @@ class Others:
         """Nothing is open."""
 
 
-class _Awaited:
-    def __init__(self, edge: Any) -> None:
-        self._edge = edge
+class _AsyncStub:
+    def __init__(self, stub: Any) -> None:
+        self._stub = stub
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
-        method: Callable[[Any], Any] = getattr(self._edge.servicer, rpc)
+        method: Callable[[Any], Any] = getattr(self._stub.servicer, rpc)
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
             return method
         if inspect.isgeneratorfunction(method):

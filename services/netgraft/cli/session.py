@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.language import chosen_language, tr
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.client import Client
     from netgraft.errors import OtherVersion
     from netgraft.running import Server
@@ -54,7 +54,7 @@ class Session:
         One of another version is left alone.
         """
         found = self._found
-        return None if found is None or self._other else found
+        return None if found is None or self._version_error else found
 
     @cached_property
     def _found(self) -> "Server | None":
@@ -67,7 +67,7 @@ class Session:
         return found if found is not None and self.named in ("", found.address) else None
 
     @cached_property
-    def _other(self) -> "OtherVersion | None":
+    def _version_error(self) -> "OtherVersion | None":
         """Return the error for a running netgraft of another version, or None."""
         if self.named or self._found is None:
             return None
@@ -80,28 +80,28 @@ class Session:
 
         return OtherVersion(address=found.address, version=found.version, own=own)
 
-    def door(self) -> "Door":
+    def services(self) -> "Services":
         """The services, at the server if there is one, else in this process."""
         if self.address:
             return self.client()
-        from netgraft.cli.services import InProcess
+        from netgraft.cli.services import InProcessServices
 
-        if self._other:
+        if self._version_error:
             here = tr("Working in this process.")
-            click.echo(f"{self._other.sentence(spoken())} {here}", err=True)
-        return InProcess()
+            click.echo(f"{self._version_error.sentence(chosen_language())} {here}", err=True)
+        return InProcessServices()
 
-    def door_to(self, path: "Path", door: "Door") -> "Door":
-        """`door`, or this process where the server behind it may not read a file or folder.
+    def services_for(self, path: "Path", services: "Services") -> "Services":
+        """`services`, or this process where the server behind it may not read a file or folder.
 
         The netgraft that runs here has the same state as this process: what one of them makes,
         the other knows.
         """
         if self.running is None or self.running.reads(path):
-            return door
-        from netgraft.cli.services import InProcess
+            return services
+        from netgraft.cli.services import InProcessServices
 
-        return InProcess()
+        return InProcessServices()
 
     def client(self) -> "Client":
         """The services at the server. The connection is closed when the command ends.
@@ -113,7 +113,7 @@ class Session:
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         from netgraft.client import Client
 
-        client = Client(self.address, language=spoken())
+        client = Client(self.address, language=chosen_language())
         click.get_current_context().call_on_close(client.close)
         return client
 
@@ -122,8 +122,8 @@ class Session:
         if self.local:
             problem = tr("This needs a running netgraft; leave --local out.")
             raise click.UsageError(problem)
-        if self._other:
-            raise self._other
+        if self._version_error:
+            raise self._version_error
         if not self.address:
             from netgraft.errors import NotRunning
             from netgraft.settings import settings
@@ -131,11 +131,11 @@ class Session:
             raise NotRunning(folder=settings().folder)
 
     @property
-    def here(self) -> bool:
+    def reads_local_files(self) -> bool:
         """Return whether the services read this machine's files."""
         return self.running is not None or self.address.rpartition(":")[0] in LOOPBACK
 
-    def web(self, page: str) -> str:
+    def page_address(self, page: str) -> str:
         """Address of a page of the web gateway beside the server; "" where there is none."""
         from netgraft.settings import settings
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.failure import FAILED
 from netgraft.cli.session import Session, pass_session
-from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.language import chosen_language, tr
 
 if TYPE_CHECKING:
     from netgraft.cli.child import Running
-    from netgraft.cli.services import Door
-    from netgraft.cli.terminal.story import Outcome
+    from netgraft.cli.services import Services
+    from netgraft.cli.terminal.run import Outcome
     from netgraft.client import Client
 
 MODEL = "resnet18"
@@ -27,7 +27,7 @@ LOG = "demo.log"
 
 @click.command(
     "demo",
-    cls=Word,
+    cls=Command,
     server=False,
     json=False,
     examples=("netgraft demo", "netgraft demo --no-stay"),
@@ -58,9 +58,9 @@ def demo_command(session: Session, stay: bool) -> None:
         waiting.stop()
         click.echo(f"{tr('Chat page')}  {running.page('/')}")
         click.echo(f"gRPC       {running.grpc}\n")
-        with Client(running.grpc, language=spoken()) as door:
-            weights = weights_at_hand(door)
-            outcome = _carry_out(session, running, door, weights)
+        with Client(running.grpc, language=chosen_language()) as services:
+            weights = local_weights(services)
+            outcome = _carry_out(session, running, services, weights)
         succeeded = outcome.failure is None and outcome.job is not None
         if succeeded:
             _sum_up(outcome, running, weights)
@@ -71,22 +71,22 @@ def demo_command(session: Session, stay: bool) -> None:
         click.get_current_context().exit(FAILED)
 
 
-def _carry_out(session: Session, running: "Running", door: "Client", weights: str) -> "Outcome":
+def _carry_out(session: Session, running: "Running", services: "Client", weights: str) -> "Outcome":
     """As `netgraft do SENTENCE --yes --weights WEIGHTS` does."""
-    from netgraft.cli.commands.plan import carried_out, consent, show_plan, understood
+    from netgraft.cli.commands.plan import carry_out, consent, show_plan, plan_sentence
     from netgraft.cli.terminal.output import console
-    from netgraft.cli.terminal.story import PlainTelling, show_events
+    from netgraft.cli.terminal.run import TextView, show_events
 
     conversation = f"demo-{secrets.token_hex(6)}"
     click.echo(f"> {SENTENCE}")
-    plan = understood(session, door, SENTENCE, conversation)
+    plan = plan_sentence(session, services, SENTENCE, conversation)
     show_plan(session, plan)
-    token = consent(session, door, plan, conversation, yes=True)
-    events = carried_out(door, plan, conversation, token, weights)
-    return show_events(events, PlainTelling(console(), running.page))
+    token = consent(session, services, plan, conversation, yes=True)
+    events = carry_out(services, plan, conversation, token, weights)
+    return show_events(events, TextView(console(), running.page))
 
 
-def weights_at_hand(door: "Door") -> str:
+def local_weights(services: "Services") -> str:
     """The --weights of the demo: "pretrained" when they are on the server's disk, else "none".
 
     They are not downloaded: on a slow line that takes longer than all else together.
@@ -94,7 +94,7 @@ def weights_at_hand(door: "Door") -> str:
     from netgraft.v1 import models_pb2
 
     request = models_pb2.ListModelsRequest(query=MODEL, on_disk=True)
-    found = {entry.name: entry for entry in door.models.ListModels(request).entries}
+    found = {entry.name: entry for entry in services.models.ListModels(request).entries}
     here = MODEL in found and found[MODEL].weights[0] in found[MODEL].on_disk
     return "pretrained" if here else "none"
 

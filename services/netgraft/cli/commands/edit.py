@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
@@ -31,7 +31,7 @@ def pair(text: str, option: str) -> tuple[str, str]:
 
 @click.command(
     "freeze",
-    cls=Word,
+    cls=Command,
     examples=("netgraft freeze resnet50 backbone", "netgraft freeze resnet50 conv1 'layer[1-3]'"),
 )
 @model_argument()
@@ -44,13 +44,13 @@ def freeze_command(
     """Stop LAYERS of MODEL from training: module paths or patterns, or backbone, head, all."""
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    reference = resolve(session, door, model, weights)
+    services = session.services()
+    reference = resolve(session, services, model, weights)
     request = surgery_pb2.FreezeLayersRequest(model=reference, layers=layers)
-    print_edited(session, door.surgery.FreezeLayers(request))
+    print_edited(session, services.surgery.FreezeLayers(request))
 
 
-@click.command("unfreeze", cls=Word, examples=("netgraft unfreeze 1a2b3c4d layer4 fc",))
+@click.command("unfreeze", cls=Command, examples=("netgraft unfreeze 1a2b3c4d layer4 fc",))
 @model_argument()
 @click.argument("layers", nargs=-1, required=True)
 @weights_option
@@ -61,10 +61,10 @@ def unfreeze_command(
     """Let LAYERS of MODEL train again: module paths or patterns, or backbone, head, all."""
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    reference = resolve(session, door, model, weights)
+    services = session.services()
+    reference = resolve(session, services, model, weights)
     request = surgery_pb2.UnfreezeLayersRequest(model=reference, layers=layers)
-    print_edited(session, door.surgery.UnfreezeLayers(request))
+    print_edited(session, services.surgery.UnfreezeLayers(request))
 
 
 def _complete_loss(_: click.Context, __: click.Parameter, typed: str) -> list[str]:
@@ -73,7 +73,7 @@ def _complete_loss(_: click.Context, __: click.Parameter, typed: str) -> list[st
     return [loss for loss in LOSSES if loss.startswith(typed)]
 
 
-@click.command("set-loss", cls=Word, examples=("netgraft set-loss resnet50 focal",))
+@click.command("set-loss", cls=Command, examples=("netgraft set-loss resnet50 focal",))
 @model_argument()
 @click.argument("loss", shell_complete=_complete_loss)
 @weights_option
@@ -85,14 +85,16 @@ def set_loss_command(session: Session, model: str, loss: str, weights: str | Non
     """
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    request = surgery_pb2.SetLossRequest(model=resolve(session, door, model, weights), loss=loss)
-    print_edited(session, door.surgery.SetLoss(request))
+    services = session.services()
+    request = surgery_pb2.SetLossRequest(
+        model=resolve(session, services, model, weights), loss=loss
+    )
+    print_edited(session, services.surgery.SetLoss(request))
 
 
 @click.command(
     "replace",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft replace resnet18 layer1.0.relu GELU --arg approximate=tanh",
         "netgraft replace resnet18 bn1 GroupNorm --arg num_groups=8 --arg num_channels=64",
@@ -125,14 +127,14 @@ def replace_command(
     from netgraft.v1 import surgery_pb2
 
     given = dict(pair(text, "--arg") for text in arguments)
-    door = session.door()
+    services = session.services()
     request = surgery_pb2.ReplaceModuleRequest(
-        model=resolve(session, door, model, weights),
+        model=resolve(session, services, model, weights),
         path=path,
         type=layer,
         arguments={name: _value(text) for name, text in given.items()},
     )
-    print_edited(session, door.surgery.ReplaceModule(request))
+    print_edited(session, services.surgery.ReplaceModule(request))
 
 
 def _value(text: str) -> "Value":
@@ -148,7 +150,7 @@ def _value(text: str) -> "Value":
         return Value(string_value=text)
 
 
-@click.command("dropout", cls=Word, examples=("netgraft dropout resnet50 0.3",))
+@click.command("dropout", cls=Command, examples=("netgraft dropout resnet50 0.3",))
 @model_argument()
 @click.argument("p", type=float)
 @weights_option
@@ -160,14 +162,14 @@ def dropout_command(session: Session, model: str, p: float, weights: str | None)
     """
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    request = surgery_pb2.SetDropoutRequest(model=resolve(session, door, model, weights), p=p)
-    print_edited(session, door.surgery.SetDropout(request))
+    services = session.services()
+    request = surgery_pb2.SetDropoutRequest(model=resolve(session, services, model, weights), p=p)
+    print_edited(session, services.surgery.SetDropout(request))
 
 
 @click.command(
     "lora",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft lora vit_b_16",
         "netgraft lora 1a2b3c4d --rank 16 --alpha 32 --targets 'blocks.*.attn' --dropout 0.1",
@@ -205,27 +207,27 @@ def lora_command(
 
     if alpha == 0:  # on the wire 0 means that none was said
         raise InvalidValue(name="alpha", value=0, expected=Message("above 0"))
-    door = session.door()
+    services = session.services()
     request = surgery_pb2.AddLoraRequest(
-        model=resolve(session, door, model, weights),
+        model=resolve(session, services, model, weights),
         rank=rank or 0,
         alpha=alpha or 0,
         dropout=dropout or 0,
         targets=targets,
     )
-    print_edited(session, door.surgery.AddLora(request))
+    print_edited(session, services.surgery.AddLora(request))
 
 
-@click.command("undo", cls=Word, examples=("netgraft undo 1a2b3c4d",))
+@click.command("undo", cls=Command, examples=("netgraft undo 1a2b3c4d",))
 @model_argument()
 @pass_session
 def undo_command(session: Session, model: str) -> None:
     """Go back to the model before the last edit of MODEL."""
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    request = surgery_pb2.UndoEditRequest(model=resolve(session, door, model))
-    print_edited(session, door.surgery.UndoEdit(request))
+    services = session.services()
+    request = surgery_pb2.UndoEditRequest(model=resolve(session, services, model))
+    print_edited(session, services.surgery.UndoEdit(request))
 
 
 def print_edited(session: Session, reply: "surgery_pb2.EditReply") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
@@ -36,7 +36,7 @@ STDOUT = Path("-")
 
 @click.command(
     "export",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft export resnet50 -o resnet50.onnx",
         "netgraft export 1a2b3c4d --format python -o rebuild.py",
@@ -79,13 +79,13 @@ def export_command(
         raise click.UsageError(hint)
     if output and output != STDOUT:
         refuse_overwriting(output, force=force)
-    door = session.door()
-    reference = resolve(session, door, model, weights)
+    services = session.services()
+    reference = resolve(session, services, model, weights)
     request = models_pb2.ExportModelRequest(model=reference, format=kind)
     if output == STDOUT:
-        _print(door.models.ExportModel(request))
+        _print(services.models.ExportModel(request))
         return
-    written, size = _receive(door.models.ExportModel(request), output, force=force)
+    written, size = _receive(services.models.ExportModel(request), output, force=force)
     _report(session, written, size, kind)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.failure import FAILED, NO_ANSWER, REFUSED, USAGE
 from netgraft.cli.reference import policy, weights_option
 from netgraft.cli.session import Session, pass_session
@@ -19,8 +19,8 @@ from netgraft.language import Message
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netgraft.cli.services import Door
-    from netgraft.cli.terminal.story import Telling
+    from netgraft.cli.services import Services
+    from netgraft.cli.terminal.run import PlanView
     from netgraft.v1 import agent_pb2
 
 
@@ -30,7 +30,7 @@ MODELS = ("model", "a", "b")
 
 @click.command(
     "plan",
-    cls=Word,
+    cls=Command,
     examples=(
         'netgraft plan "show resnet50, retarget to 100 classes"',
         'netgraft plan "把resnet50改成100类" --json',
@@ -58,7 +58,7 @@ def plan_command(session: Session, text: str | None, batch: Path | None, convers
         _plan_batch(batch)
         return
     request = agent_pb2.PlanRequest(text=text or "", conversation_id=conversation)
-    reply = session.door().agent.Plan(request)
+    reply = session.services().agent.Plan(request)
     if session.json:
         emit(reply)
     else:
@@ -89,7 +89,7 @@ def print_reply(reply: "agent_pb2.PlannerReply") -> None:
 
 @click.command(
     "do",
-    cls=Word,
+    cls=Command,
     examples=(
         'netgraft do "show resnet50, retarget to 100 classes"',
         'netgraft do "fine-tune mobilenet_v2 for 10 classes on digits for 2 epochs" --yes',
@@ -129,16 +129,18 @@ def do_command(
     # One conversation a call, so that an answer to a question is understood as one.
     conversation = conversation or f"cli-{secrets.token_hex(6)}"
     plan = _read(file) if file else None
-    door = session.door()
-    plan = plan or understood(session, door, text or "", conversation)
+    services = session.services()
+    plan = plan or plan_sentence(session, services, text or "", conversation)
     show_plan(session, plan)
     if plan.needs_consent:
         session.need_server()
-    plan = at_hand(session, door, plan)
-    token = consent(session, door, plan, conversation, yes=yes)
-    from netgraft.cli.terminal.story import show_events
+    plan = with_local_files(session, services, plan)
+    token = consent(session, services, plan, conversation, yes=yes)
+    from netgraft.cli.terminal.run import show_events
 
-    outcome = show_events(carried_out(door, plan, conversation, token, weights), telling(session))
+    outcome = show_events(
+        carry_out(services, plan, conversation, token, weights), plan_view(session)
+    )
     if outcome.failure is not None or outcome.finished < len(plan.steps):
         click.get_current_context().exit(FAILED)
 
@@ -149,11 +151,11 @@ def _read(file: Path) -> "agent_pb2.PlannerReply":
     return read_plan(file)
 
 
-def at_hand(
-    session: Session, door: "Door", plan: "agent_pb2.PlannerReply"
+def with_local_files(
+    session: Session, services: "Services", plan: "agent_pb2.PlannerReply"
 ) -> "agent_pb2.PlannerReply":
     """The plan with its files and folders named as the server that carries it out finds them."""
-    from netgraft.cli.localfiles import located, opened
+    from netgraft.cli.localfiles import data_reference, model_reference
     from netgraft.models.sources.file import names_file
 
     if not session.address:
@@ -162,14 +164,14 @@ def at_hand(
         fields = getattr(step, step.WhichOneof("step") or "")
         for field, value in fields.ListFields():
             if field.name in MODELS and names_file(value):
-                setattr(fields, field.name, opened(session, door, value))
+                setattr(fields, field.name, model_reference(session, services, value))
             elif field.name == "data":
-                fields.data = located(session, value)
+                fields.data = data_reference(session, value)
     return plan
 
 
-def carried_out(
-    door: "Door",
+def carry_out(
+    services: "Services",
     plan: "agent_pb2.PlannerReply",
     conversation: str,
     token: str,
@@ -184,15 +186,15 @@ def carried_out(
         consent_token=token,
         weights=policy(weights),  # type: ignore[arg-type]
     )
-    return door.agent.Run(request)
+    return services.agent.Run(request)
 
 
-def telling(session: Session) -> "Telling":
+def plan_view(session: Session) -> "PlanView":
     """Return what shows the events of a plan in this call: lines, bars or JSON."""
     from netgraft.cli.terminal.output import console
-    from netgraft.cli.terminal.story import JsonTelling, PlainTelling
+    from netgraft.cli.terminal.run import JsonView, TextView
 
-    return JsonTelling() if session.json else PlainTelling(console(), session.web)
+    return JsonView() if session.json else TextView(console(), session.page_address)
 
 
 def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
@@ -205,8 +207,8 @@ def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
         print_reply(plan)
 
 
-def understood(
-    session: Session, door: "Door", text: str, conversation: str
+def plan_sentence(
+    session: Session, services: "Services", text: str, conversation: str
 ) -> "agent_pb2.PlannerReply":
     """The plan that a sentence becomes, after as many questions as it takes.
 
@@ -217,7 +219,7 @@ def understood(
 
     while True:
         request = agent_pb2.PlanRequest(text=text, conversation_id=conversation)
-        reply: agent_pb2.PlannerReply = door.agent.Plan(request)
+        reply: agent_pb2.PlannerReply = services.agent.Plan(request)
         if reply.kind == "plan":
             return reply
         show_plan(session, reply)
@@ -241,7 +243,7 @@ def _ask(session: Session, options: list[str]) -> str:
 
 def consent(
     session: Session,
-    door: "Door",
+    services: "Services",
     plan: "agent_pb2.PlannerReply",
     conversation: str,
     *,
@@ -263,5 +265,5 @@ def consent(
         if not click.confirm(tr("Carry it out?"), default=False):
             raise click.exceptions.Exit(USAGE)
     request = agent_pb2.ConsentRequest(steps=plan.steps, conversation_id=conversation)
-    given: agent_pb2.ConsentReply = door.agent.Consent(request)
+    given: agent_pb2.ConsentReply = services.agent.Consent(request)
     return given.token

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.commands.edit import pair, print_edited
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
@@ -12,7 +12,7 @@ from netgraft.cli.terminal.language import tr
 from netgraft.errors import InvalidClasses
 
 if TYPE_CHECKING:
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.v1 import tuning_pb2
 
 CLASS_MEANS = "class_means"
@@ -21,7 +21,7 @@ INT64_BITS = 63
 
 @click.command(
     "retarget",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft retarget resnet50 --classes 100",
         "netgraft retarget vit_b_16 --class-names cat,dog,bird --json",
@@ -90,9 +90,9 @@ def retarget_command(
         problem = tr("Say how many classes: --classes N, or --class-names a,b,c.")
         raise click.UsageError(problem)
     count = _count(classes) if classes is not None else 0
-    door = session.door()
-    reference = resolve(session, door, model, weights)
-    means = _measured(session, door, reference, data) if data else None
+    services = session.services()
+    reference = resolve(session, services, model, weights)
+    means = _measured(session, services, reference, data) if data else None
     request = surgery_pb2.RetargetModelRequest(
         model=reference,
         classes=count,
@@ -101,7 +101,7 @@ def retarget_command(
         class_map=dict(pair(text, "--map") for text in mapped),
         means=means.means if means else "",
     )
-    print_edited(session, door.surgery.RetargetModel(request))
+    print_edited(session, services.surgery.RetargetModel(request))
 
 
 def _count(text: str) -> int:
@@ -115,19 +115,23 @@ def _count(text: str) -> int:
     return count
 
 
-def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
+def _measured(
+    session: Session, services: "Services", model: str, data: str
+) -> "tuning_pb2.FeatureMeans":
     """Return the mean input of the main head for each class of a data set."""
-    from netgraft.cli.localfiles import data_folder, located
+    from netgraft.cli.localfiles import data_folder, data_reference
     from netgraft.cli.terminal.transfer import counting_bar
     from netgraft.v1 import surgery_pb2, tuning_pb2
 
-    inspected = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
+    inspected = services.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
     head = next((head.path for head in inspected.heads if head.classes), "")
-    request = tuning_pb2.MeanFeaturesRequest(model=model, layer=head, data=located(session, data))
+    request = tuning_pb2.MeanFeaturesRequest(
+        model=model, layer=head, data=data_reference(session, data)
+    )
     folder = data_folder(session, data)
-    near = session.door_to(folder, door) if folder else door
+    reader = session.services_for(folder, services) if folder else services
     last = tuning_pb2.FeatureMeans()
     with counting_bar(data, shown=not session.json) as show:
-        for last in near.tuning.MeanFeatures(request):
+        for last in reader.tuning.MeanFeatures(request):
             show(last.done, last.total)
     return last

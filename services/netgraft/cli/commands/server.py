@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.failure import FAILED
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
@@ -20,7 +20,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 @click.command(
     "up",
-    cls=Word,
+    cls=Command,
     server=False,
     examples=("netgraft up", "NETGRAFT_GRPC_PORT=9100 NETGRAFT_WEB_PORT=8080 netgraft up"),
 )
@@ -71,7 +71,7 @@ def _shown(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
 
 
 @click.command(
-    "token", cls=Word, server=False, examples=("netgraft token", "netgraft token --link")
+    "token", cls=Command, server=False, examples=("netgraft token", "netgraft token --link")
 )
 @click.option(
     "--link",
@@ -92,7 +92,7 @@ def token_command(session: Session, link: bool) -> None:
     click.echo(json.dumps(printed) if session.json else next(iter(printed.values())))
 
 
-@click.command("doctor", cls=Word, examples=("netgraft doctor", "netgraft doctor --json"))
+@click.command("doctor", cls=Command, examples=("netgraft doctor", "netgraft doctor --json"))
 @pass_session
 def doctor_command(session: Session) -> None:
     """Check this machine and say what to mend. Exit code 1 when something must be mended."""
@@ -119,7 +119,7 @@ def doctor_command(session: Session) -> None:
 
 @click.command(
     "completion",
-    cls=Word,
+    cls=Command,
     server=False,
     json=False,
     examples=(

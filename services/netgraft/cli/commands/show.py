@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import click
 
-from netgraft.cli.command import INT64, Word
+from netgraft.cli.command import INT64, Command
 from netgraft.cli.commands.export import refuse_overwriting, writing
 from netgraft.cli.reference import complete_model, model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
@@ -16,7 +16,7 @@ from netgraft.errors import InvalidValue
 from netgraft.language import Message
 
 if TYPE_CHECKING:
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.v1 import graph_pb2
 
 SOURCES = ("torchvision", "timm", "hf", "local")
@@ -29,7 +29,7 @@ NETRON = "https://netron.app"
 
 @click.command(
     "show",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft show resnet50",
         "netgraft show resnet50 -o resnet50.svg --open layer4 --lens flops",
@@ -74,15 +74,15 @@ def show_command(
 
     if output:
         _check_output(output, force=force)
-    door = session.door()
+    services = session.services()
     request = graph_pb2.DrawGraphRequest(
-        model=resolve(session, door, model, weights), focus=focus, lens=lens or "", open=opened
+        model=resolve(session, services, model, weights), focus=focus, lens=lens or "", open=opened
     )
-    graph = door.graphs.DrawGraph(request)
+    graph = services.graphs.DrawGraph(request)
     if output:
         seen = graph.page.partition("?")[2]
         extra = urlencode({"batch": batch})
-        _write(door, graph, output, "&".join(filter(None, (seen, extra))))
+        _write(services, graph, output, "&".join(filter(None, (seen, extra))))
     if session.json:
         emit(graph)
         return
@@ -100,14 +100,14 @@ def _check_output(file: Path, *, force: bool) -> None:
     refuse_overwriting(file, force=force)
 
 
-def _write(door: "Door", graph: "graph_pb2.Graph", file: Path, query: str) -> None:
+def _write(services: "Services", graph: "graph_pb2.Graph", file: Path, query: str) -> None:
     """Write the drawing: as a picture, as a page, or as its document."""
     from netgraft.v1 import graph_pb2
 
     suffix = file.suffix.lower()
     name = f"graph{suffix}" if suffix in PICTURES else f"model{suffix}"
     request = graph_pb2.GetViewerFileRequest(model_id=graph.model_id, path=name, query=query)
-    data = door.graphs.GetViewerFile(request).data
+    data = services.graphs.GetViewerFile(request).data
     with writing(file) as out:
         out.write(data)
 
@@ -117,7 +117,7 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
     from netgraft.cli.terminal.view import facts
 
     how = duration(graph.seconds) if graph.seconds else tr("from the cache")
-    page = session.web(graph.page)
+    page = session.page_address(graph.page)
     out = console()
     out.print(
         facts(
@@ -145,7 +145,7 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
 
 @click.command(
     "inspect",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft inspect resnet50",
         "netgraft inspect resnet50 --depth 2 --batch 32",
@@ -167,11 +167,11 @@ def inspect_command(
     from netgraft.cli.terminal.view import inspection_view, modules_view
     from netgraft.v1 import graph_pb2, surgery_pb2
 
-    door = session.door()
-    resolved = resolve(session, door, model, weights)
-    reply = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
+    services = session.services()
+    resolved = resolve(session, services, model, weights)
+    reply = services.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
     request = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
-    table = door.graphs.ListModules(request)
+    table = services.graphs.ListModules(request)
     print_notices(reply.model.notices)
     if session.json:
         emit(reply, modules=table.rows)
@@ -180,7 +180,7 @@ def inspect_command(
         console().print(part)
 
 
-@click.command("diff", cls=Word, examples=("netgraft diff resnet50 1a2b3c4d",))
+@click.command("diff", cls=Command, examples=("netgraft diff resnet50 1a2b3c4d",))
 @model_argument("a")
 @model_argument("b")
 @pass_session
@@ -190,23 +190,23 @@ def diff_command(session: Session, a: str, b: str) -> None:
     from netgraft.cli.terminal.view import diff_view, facts
     from netgraft.v1 import graph_pb2
 
-    door = session.door()
+    services = session.services()
     request = graph_pb2.CompareGraphsRequest(
-        a=resolve(session, door, a), b=resolve(session, door, b)
+        a=resolve(session, services, a), b=resolve(session, services, b)
     )
-    reply = door.graphs.CompareGraphs(request)
+    reply = services.graphs.CompareGraphs(request)
     if session.json:
         emit(reply)
         return
     for part in diff_view(reply):
         console().print(part)
-    if page := session.web(reply.page):
+    if page := session.page_address(reply.page):
         console().print(facts([(tr("page"), page)]), soft_wrap=True)
 
 
 @click.command(
     "models",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft models resnet",
         "netgraft models --task segmentation",
@@ -270,7 +270,7 @@ def models_command(
         on_disk=on_disk,
         limit=limit,
     )
-    reply = session.door().models.ListModels(request)
+    reply = session.services().models.ListModels(request)
     if session.json:
         emit(reply)
         return

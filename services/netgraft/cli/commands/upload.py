@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from netgraft.cli.command import Word
-from netgraft.cli.localfiles import uploaded
+from netgraft.cli.command import Command
+from netgraft.cli.localfiles import upload
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 
 
 @click.command(
     "upload",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft upload net.pth --server gpu-box:9000",
         "netgraft upload net.pth --json | jq -r .model.id",
@@ -29,7 +29,7 @@ def upload_command(session: Session, file: Path) -> None:
     """
     from netgraft.cli.terminal.output import emit
 
-    done = uploaded(session, session.door(), file)
+    done = upload(session, session.services(), file)
     if session.json:
         emit(done)
         return

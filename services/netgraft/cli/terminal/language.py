@@ -10,16 +10,16 @@ from netgraft.language import render
 _language: ContextVar[str] = ContextVar("language", default="en")
 
 
-def speak(language: str) -> None:
+def choose_language(language: str) -> None:
     """Choose "en" or "zh" for the rest of this call."""
     _language.set(language)
 
 
-def spoken() -> str:
+def chosen_language() -> str:
     """The language of this call, "en" or "zh"."""
     return _language.get()
 
 
 def tr(template: str, /, **values: object) -> str:
     """A sentence in the language of this call, filled in with values."""
-    return render(template, values, spoken())
+    return render(template, values, chosen_language())

@@ -38,7 +38,7 @@ def job_view(out: "Console", job: str) -> Iterator[JobView]:
         yield BarView(progress, job)
 
 
-def remark(event: "tuning_pb2.JobEvent") -> str:
+def lasting_line(event: "tuning_pb2.JobEvent") -> str:
     """Return what stays on the screen of an event: an epoch's figures, a note; else ""."""
     from netgraft.v1 import tuning_pb2
 
@@ -88,7 +88,7 @@ class LineView:
 
         if event.kind == tuning_pb2.JobEvent.KIND_STATE:
             self._print(f"{self._job} {state_name(event.state)}")
-        if line := remark(event):
+        if line := lasting_line(event):
             self._print(line)
         if event.kind == tuning_pb2.JobEvent.KIND_STEP and self._due(event):
             self._print(_step(event))
@@ -115,7 +115,7 @@ class BarView:
     def add(self, event: "tuning_pb2.JobEvent") -> None:
         from netgraft.v1 import tuning_pb2
 
-        if line := remark(event):
+        if line := lasting_line(event):
             self._progress.console.print(line, soft_wrap=True)
         if event.kind == tuning_pb2.JobEvent.KIND_STATE:
             described = f"{self._job} {state_name(event.state)}"

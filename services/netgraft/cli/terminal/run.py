@@ -62,7 +62,7 @@ class Outcome:
             self.pages.append(step.graph.page)
 
 
-class Telling(Protocol):
+class PlanView(Protocol):
     """A way to show the events of a plan."""
 
     def add(self, event: "agent_pb2.RunEvent") -> None: ...
@@ -70,7 +70,7 @@ class Telling(Protocol):
     def close(self) -> None: ...
 
 
-def show_events(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Outcome:
+def show_events(events: "Iterable[agent_pb2.RunEvent]", view: PlanView) -> Outcome:
     """Show all events; returns what came of the plan.
 
     When it breaks off (Ctrl-C, the server went away), says what goes on without us.
@@ -79,20 +79,20 @@ def show_events(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Out
     try:
         for event in events:
             outcome.add(event)
-            telling.add(event)
+            view.add(event)
     except (KeyboardInterrupt, NetgraftError):
-        telling.close()
+        view.close()
         if outcome.job_id:
-            from netgraft.cli.commands.tune import goes_on
+            from netgraft.cli.commands.tune import detached_line
 
-            click.echo(goes_on(outcome.job_id), err=True)
+            click.echo(detached_line(outcome.job_id), err=True)
         raise
     finally:
-        telling.close()
+        view.close()
     return outcome
 
 
-class JsonTelling:
+class JsonView:
     """Every event as one line of JSON."""
 
     def add(self, event: "agent_pb2.RunEvent") -> None:
@@ -102,7 +102,7 @@ class JsonTelling:
         """Nothing is open."""
 
 
-class PlainTelling:
+class TextView:
     """Steps as lines, jobs as bars. `web` makes an address of a page's path, or ""."""
 
     def __init__(self, out: "Console", web: "Callable[[str], str]") -> None:
