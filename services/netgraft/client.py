@@ -8,10 +8,9 @@
 
 The attributes `models`, `graphs`, `surgery`, `tuning` and `agent` are the generated
 stubs. Every call carries the token, the language and Ray Serve's routing key; a failed
-one raises a RemoteError with the server's reason and sentence. A unary call has a deadline
-(`deadlines.seconds`, or the argument `timeout`); a server that has fallen silent is noticed
-in streams too, and raises NoAnswer.
-Knows nothing of torch and Ray.
+one raises a RemoteError with the server's reason and sentence. A unary call has a deadline in
+seconds (`deadlines.seconds`, or the argument `timeout`). A server that falls silent raises
+NoAnswer, in streams too. Knows nothing of torch and Ray.
 """
 
 import asyncio
@@ -72,23 +71,23 @@ RETRIED = {
         "retryableStatusCodes": ["UNAVAILABLE"],
     },
 }
-"""gRPC's retry policy (gRFC A6) for calls that name themselves and would do something twice."""
+"""gRPC's retry policy (gRFC A6) for calls with a request_id, which makes a repetition safe."""
 
 OPTIONS: list[tuple[str, int | str]] = [
-    ("grpc.max_send_message_length", MESSAGE_BYTES),  # what is larger, no server takes
+    ("grpc.max_send_message_length", MESSAGE_BYTES),  # no server accepts more
     # A server that comes back is found within seconds, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # What was sent under a request_id may be sent again when the connection breaks.
+    # gRPC may repeat a request with a request_id when the connection breaks.
     ("grpc.service_config", json.dumps({"methodConfig": [RETRIED]})),
 ]
 
 
 def _options(address: str) -> list[tuple[str, int | str]]:
-    """Options of a channel. gRPC asks $http_proxy for every address, even this machine's."""
+    """Return a channel's options. gRPC would use $http_proxy even for this machine's addresses."""
     host = address.rpartition(":")[0].strip("[]")
     near = host in ("localhost", "::1") or host.startswith("127.")
-    # A user's file travels to the page that shows it in one message.
+    # A user's file goes to the page that shows it in one message.
     largest = max(64 * 2**20, settings().file_bytes + 2**20)
     common = [*OPTIONS, ("grpc.max_receive_message_length", largest)]
     return [*common, ("grpc.enable_http_proxy", 0)] if near else common
@@ -111,16 +110,16 @@ PROBES: dict[str, tuple[str, Any]] = {
     "tuning": ("ListJobs", tuning_pb2.ListJobsRequest(limit=1)),
     "agent": ("GetConversation", agent_pb2.GetConversationRequest(id="-")),
 }
-"""Something small to ask an application while a call to it is silent."""
+"""The rpc and request that test whether an application answers while a call to it is silent."""
 
 _OVERSIZE = re.compile(r"(CLIENT: Sent|SERVER: Received|.*Decompressed) message larger than max")
-"""gRPC's own words for a request beyond a limit; a reply beyond one is "CLIENT: Received …"."""
+"""gRPC's message for too large a request; that for a reply begins "CLIENT: Received"."""
 
 _REASONS = {kind.reason: kind for kind in every_error()}
 
 
 class RemoteError(NetgraftError):
-    """An error that the server reported: its `reason`, its sentence and the values in that."""
+    """An error that the server reported: its `reason`, its sentence and the sentence's values."""
 
     template = "{sentence}"
 
@@ -141,7 +140,7 @@ class RemoteError(NetgraftError):
 
 
 def as_error(failure: grpc.RpcError, address: str, seconds: float = 0) -> NetgraftError:
-    """A failed call as an error of the tree. `seconds`: the deadline that it had."""
+    """Return a failed call as an error of the tree. `seconds`: the deadline that it had."""
     ended = isinstance(failure, grpc.Call | grpc.aio.AioRpcError)
     code = failure.code() if ended else None
     detail = (failure.details() if ended else "") or ""
@@ -150,8 +149,8 @@ def as_error(failure: grpc.RpcError, address: str, seconds: float = 0) -> Netgra
         return Unreachable(address=address) if starting else remote
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return Unauthenticated()
-    # Our own NOT_FOUND carries its reason; a bare one is of a Ray Serve without our guard, of
-    # an application that is not deployed (yet).
+    # Our own NOT_FOUND carries a reason. One without comes from a Ray Serve without our guard,
+    # for an application that is not deployed (yet).
     if code in NO_SERVER_CODES:
         return Unreachable(address=address)
     if code is TIMED_OUT:
@@ -163,7 +162,7 @@ def as_error(failure: grpc.RpcError, address: str, seconds: float = 0) -> Netgra
 
 
 def _with_reason(failure: Any, code: grpc.StatusCode | None, detail: str) -> RemoteError | None:
-    """The error as the server reported it, if it is netgraft's."""
+    """Return the error that the server reported; None if it did not come from netgraft."""
     if code is None:
         return None
     info = error_details_pb2.ErrorInfo()
@@ -172,24 +171,24 @@ def _with_reason(failure: Any, code: grpc.StatusCode | None, detail: str) -> Rem
             facts = dict(info.metadata)
             return RemoteError(reason=info.reason, sentence=detail, code=code.name, facts=facts)
     sentence, _, reason = detail.removesuffix(")").rpartition(" (")
-    if reason in _REASONS:  # a failed stream: see serving.fail
+    if reason in _REASONS:  # a failed stream: see serving.servicers.fail
         return RemoteError(reason=reason, sentence=sentence, code=code.name)
     return None
 
 
 def _status(failure: Any) -> Any:
-    """The call's google.rpc.Status, if any."""
+    """Return the call's google.rpc.Status, if any."""
     try:
         return rpc_status.from_call(failure)
-    except ValueError:  # the server's details say something else than its status
+    except ValueError:  # the server's details contradict its status
         return None
 
 
 def with_request_id(request: Any) -> Any:
-    """The request with a request_id (AIP-155) where its message has one and nobody gave it.
+    """Return a request with a request_id (AIP-155), where its message can have one and has none.
 
-    Sent again, by gRPC itself or by whoever calls, it does nothing twice. What was passed in
-    is not changed. Of a stream the first message that can have an id has it.
+    Sent again, by gRPC itself or by the caller, it does nothing twice. The argument is not
+    changed. In a stream, the first message that can have an id gets it.
     """
     if isinstance(request, Iterator):
         return map(with_request_id, request)
@@ -212,7 +211,7 @@ async def _all_with_request_id(requests: AsyncIterator[Any]) -> AsyncIterator[An
 
 
 class _Service:
-    """One service's stub, with what every call carries and errors of the tree."""
+    """One service's stub, which adds metadata to every call and raises errors of the tree."""
 
     def __init__(self, channel: Any, application: str, client: "_Connection") -> None:
         self._stub = STUBS[application](channel)
@@ -253,7 +252,7 @@ class _SyncService(_Service):
 
         def unary(request: Any, timeout: float | None = None) -> Any:
             seconds = timeout or deadlines.seconds(name)
-            if seconds and seconds <= deadlines.READ_SECONDS:  # soon over, so not watched
+            if seconds and seconds <= deadlines.READ_SECONDS:  # too short to be watched
                 return self._unwatched(method, with_request_id(request), seconds)
             call = method.future(with_request_id(request), timeout=seconds, metadata=self._metadata)
             with self._watched(call, seconds):
@@ -285,13 +284,13 @@ class _SyncService(_Service):
                 call.cancel()  # closing a stream's generator ends the call on the server too
 
     def _answers(self) -> bool:
-        """Return whether the server says anything at all."""
+        """Return whether the server answers a small request, with a result or an error."""
         try:
             self._probe(self._probe_request, **self._probe_options)
         except grpc.RpcError as failure:
             call: Any = failure  # a unary call's error is the call itself
             return bool(call.code() is not TIMED_OUT)
-        except ValueError:  # the channel was closed meanwhile: nobody waits any more
+        except ValueError:  # the channel was closed meanwhile: nobody is waiting
             return True
         return True
 
@@ -336,7 +335,7 @@ class _AsyncService(_Service):
 
 
 class _Connection:
-    """An address and what identifies its user. Empty values come from the settings."""
+    """A server's address and the caller's token. Empty values come from the settings."""
 
     def __init__(self, address: str = "", token: str = "", language: str = "en") -> None:
         self.address = address or settings().server
@@ -345,7 +344,7 @@ class _Connection:
 
 
 class Client(_Connection):
-    """A connection for ordinary code. Use as a context manager, or call `close`."""
+    """A synchronous connection. Use it as a context manager, or call `close`."""
 
     models: models_pb2_grpc.ModelsStub
     graphs: graph_pb2_grpc.GraphsStub
@@ -370,7 +369,7 @@ class Client(_Connection):
 
 
 class AsyncClient(_Connection):
-    """The same for asyncio; make it inside a running event loop."""
+    """The same for asyncio; create it inside a running event loop."""
 
     models: "ModelsAsyncStub"
     graphs: "GraphsAsyncStub"

@@ -51,7 +51,7 @@ def test_unknown_variables_that_look_like_settings_are_named(
     monkeypatch.setenv("NETGRAFT_GRCP_PORT", "9001")
     monkeypatch.setenv("NETGRAFT_LANGUAGE", "en")
     [found] = checks.variables()
-    assert found.message == "NETGRAFT_GRCP_PORT means nothing to netgraft"
+    assert found.message == "netgraft has no setting NETGRAFT_GRCP_PORT"
     assert found.advice == "Did you mean NETGRAFT_GRPC_PORT?"
 
 

@@ -201,7 +201,7 @@ def test_damaged_models_of_the_hub_do_not_stand_in_the_way(
 
 
 def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
-    assert "No model fits" in run("models", "no-such-model").stdout
+    assert "No model matches" in run("models", "no-such-model").stdout
     assert "没有符合条件的模型" in run("models", "no-such-model", "--language", "zh").stdout
 
 

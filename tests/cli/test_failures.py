@@ -103,12 +103,12 @@ def test_errors_are_in_the_language_of_the_environment(run: Run, nobody: str) ->
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (["retarget", "resnet18", "--init", "class_means"], "必须同时给出"),
-        (["retarget", "resnet18"], "请说明类别数"),
+        (["retarget", "resnet18", "--init", "class_means"], "须与 `--init class_means` 同时给出"),
+        (["retarget", "resnet18"], "请给出类别"),
         (["retarget", "resnet18", "--class-names", "a", "--map", "a"], "需要以 = 连接的两个名称"),
         (["plan"], "请给出一句话"),
         (["do"], "请给出一句话"),
-        (["export", "resnet18", "-o", "model.bin"], "请说明格式"),
+        (["export", "resnet18", "-o", "model.bin"], "请给出格式"),
     ],
 )
 def test_options_that_do_not_fit_are_reported_in_chinese_too(

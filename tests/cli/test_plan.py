@@ -37,7 +37,7 @@ def test_plan_says_what_a_sentence_becomes(run: Run) -> None:
     assert [list(step) for step in shown["steps"]] == [["retarget"], ["finetune"]]
     card = run("plan", TRAIN).stdout.splitlines()
     assert card[0] == "  1. retarget · model resnet18 · classes 10"
-    assert card[1].endswith("(asks consent)")
+    assert card[1].endswith("(needs consent)")
 
 
 def test_plan_asks_and_refuses_without_failing(run: Run) -> None:

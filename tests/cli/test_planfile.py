@@ -73,7 +73,7 @@ def test_the_card_says_each_step_and_which_asks_consent(tmp_path: Path) -> None:
     assert list(card_lines(plan)) == [
         "  1. show · model resnet18",
         "  2. retarget · model resnet18 · class_names cat, dog",
-        "  3. fine-tune · model $2 · data digits · epochs 2 · lr 0.01  (asks consent)",
+        "  3. fine-tune · model $2 · data digits · epochs 2 · lr 0.01  (needs consent)",
         "     assumed: seed 0",
     ]
     assert list(plan.needs_consent) == [3]

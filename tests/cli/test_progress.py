@@ -176,5 +176,6 @@ def test_ctrl_c_says_that_the_job_goes_on(capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(KeyboardInterrupt):
         show_events(interrupted(), TextView(out, str))
     assert capsys.readouterr().err == (
-        "Job tune-1 goes on. `netgraft watch tune-1` shows it, `netgraft cancel tune-1` stops it.\n"
+        "Job tune-1 keeps running. `netgraft watch tune-1` shows it, "
+        "`netgraft cancel tune-1` stops it.\n"
     )

@@ -161,7 +161,7 @@ def test_a_server_that_is_named_goes_before_the_one_that_runs(run: Run, file: Pa
 def test_local_and_a_server_do_not_go_together(run: Run, words: list[str]) -> None:
     result = run(*words)
     assert result.exit_code == failure.USAGE
-    assert "do not go together" in result.stderr
+    assert "Give either --local" in result.stderr
 
 
 @pytest.mark.parametrize("line", ["finetune resnet18 --data digits", "watch tune-1"])

@@ -224,7 +224,8 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(
     _, said = process.communicate(timeout=30)
     assert process.returncode == failure.INTERRUPTED
     assert said.splitlines() == [
-        f"Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it."
+        f"Job {job} keeps running. `netgraft watch {job}` shows it, "
+        f"`netgraft cancel {job}` stops it."
     ]
     assert player.jobs.get(job).state == "running"
 

@@ -184,7 +184,7 @@ def of_the_command_line() -> Iterator[str]:
     shown.add(event)
     yield out.getvalue()
     for finding in (checks.gpu({}), checks.torch({}), checks.disk(), checks.weights({})):
-        yield f"{finding.message} {finding.advice.removeprefix(checks.SERVICES)}"
+        yield f"{finding.message} {finding.advice.removeprefix(checks.INSTALL_SERVICES)}"
 
 
 def of_the_page(language: str) -> Iterator[str]:

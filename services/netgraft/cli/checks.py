@@ -1,6 +1,6 @@
-"""What `netgraft doctor` looks at: each check is a function that returns what it found.
+"""The checks of `netgraft doctor`: functions that return what they found.
 
-Nothing here changes anything; what cannot be known without the services is reported as a warning.
+They change nothing; what cannot be known without the services is reported as a warning.
 """
 
 import importlib.metadata
@@ -41,11 +41,11 @@ class Finding:
     level: Literal["ok", "warn", "fail"]
     message: str
     advice: str = ""
-    """What to do about it; empty when nothing is to be done."""
+    """What to do about it; empty when there is nothing to do."""
 
 
 def examine(named: str, running: Server | None) -> Iterator[Finding]:
-    """All findings, one after the other. `named`: the address of a server, or ""."""
+    """Yield all findings. `named`: HOST:PORT of a server, or ""."""
     libraries = {"torch": _probe(TORCH, "torch", "torchvision"), "ray": _probe(RAY, "ray")}
     yield python()
     yield netron()
@@ -69,9 +69,9 @@ def examine(named: str, running: Server | None) -> Iterator[Finding]:
 
 
 def _probe(code: str, *modules: str) -> Probe | None:
-    """A try of libraries that are installed; None where one is not."""
-    there = all(importlib.util.find_spec(module) for module in modules)
-    return Probe(code) if there else None
+    """Start the probe of some libraries; None if one is not installed."""
+    installed = all(importlib.util.find_spec(module) for module in modules)
+    return Probe(code) if installed else None
 
 
 def python() -> Finding:
@@ -83,25 +83,26 @@ def python() -> Finding:
 
 
 def torch(probed: dict[str, Any]) -> Finding:
-    """torch and torchvision work together. `probed`: what the probe found; empty: not installed."""
+    """Check that torch and torchvision work together. `probed`: empty if one is not installed."""
     if not probed:
         return _not_installed("torch")
     if "error" in probed or not probed["works"]:
         advice = tr(
-            "torch and torchvision must be of one build: reinstall both from the same place."
+            "torch and torchvision must come from the same build: reinstall both from one package "
+            "index."
         )
         return Finding("torch", "fail", str(probed.get("error", probed.get("versions"))), advice)
     return Finding("torch", "ok", probed["versions"])
 
 
 def gpu(probed: dict[str, Any]) -> Finding:
-    """Report the devices that training can use."""
+    """Report the GPUs that training can use."""
     found = ", ".join(probed.get("gpus", ()))
     return Finding("gpu", "ok", found or tr("none; training uses the CPU"))
 
 
 def ray(probed: dict[str, Any]) -> Finding:
-    """Ray with Serve and Train."""
+    """Check that Ray imports with Serve and Train. `probed`: empty if it is not installed."""
     if not probed:
         return _not_installed("ray")
     if "error" in probed:
@@ -110,7 +111,7 @@ def ray(probed: dict[str, Any]) -> Finding:
 
 
 def netron() -> Finding:
-    """Netron's pages are driven by unofficial handles: exactly the pinned version will do."""
+    """Check for exactly the pinned Netron: its pages are driven through an unofficial interface."""
     if importlib.util.find_spec("netron") is None:
         return _not_installed("netron")
     required = next(
@@ -125,7 +126,7 @@ def netron() -> Finding:
 
 
 def state() -> Finding:
-    """The state folder can be written, or made."""
+    """Check that the state folder can be written or made, and that others cannot enter it."""
     folder = settings().folder
     nearest = _nearest(folder)
     try:
@@ -138,7 +139,7 @@ def state() -> Finding:
         )
         return Finding("state", "fail", f"{folder}: {error.strerror}", advice)
     if folder.is_dir() and (mode := folder.stat().st_mode & 0o777) & OTHERS:
-        others = tr("other users can enter it")
+        others = tr("other users can open it")
         return Finding("state", "warn", f"{folder}: {others} ({mode:o})", f"chmod 700 {folder}")
     if folder.is_dir():
         return Finding("state", "ok", str(folder))
@@ -150,7 +151,10 @@ def disk() -> Finding:
     message = tr("{size} free", size=size(free))
     if free >= LOW_DISK:
         return Finding("disk", "ok", message)
-    advice = tr("Models, checkpoints and weights need room: free some, or move NETGRAFT_STATE.")
+    advice = tr(
+        "Free some disk space for models, checkpoints and weights, or set NETGRAFT_STATE to a "
+        "folder on another disk."
+    )
     return Finding("disk", "fail" if free < NO_DISK else "warn", message, advice)
 
 
@@ -174,12 +178,12 @@ def token() -> Finding:
 
 
 def variables() -> Iterator[Finding]:
-    """Environment variables that look like settings and are not."""
+    """Report environment variables that look like settings and are not."""
     known = [f"NETGRAFT_{name}".upper() for name in (*Settings.model_fields, "language")]
     for name in sorted(os.environ):
         if name.startswith("NETGRAFT_") and name.upper() not in known:
             nearest = get_close_matches(name, known, 1)
-            message = tr("{name} means nothing to netgraft", name=name)
+            message = tr("netgraft has no setting {name}", name=name)
             advice = tr("Did you mean {name}?", name=nearest[0]) if nearest else ""
             yield Finding("variables", "warn", message, advice)
 
@@ -191,7 +195,7 @@ def _no_server() -> Finding:
 
 
 def server(address: str, pid: int = 0) -> Finding:
-    """A server answers and takes our token. `pid`: its process, when it runs on this machine."""
+    """Check that a server answers and accepts our token. `pid`: its process if on this machine."""
     from netgraft.client import Client
     from netgraft.v1 import models_pb2
 
@@ -214,7 +218,7 @@ def _token_advice() -> str:
 
 
 def port(variable: str, number: int, *, serves: bool) -> Finding:
-    """A port is free, or netgraft's own."""
+    """Check that a port is free, or used by netgraft itself."""
     name = f"port {number}"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -224,16 +228,17 @@ def port(variable: str, number: int, *, serves: bool) -> Finding:
             if serves:
                 return Finding(name, "ok", tr("used by netgraft"))
             advice = tr(
-                "Stop what uses it, or choose another with {variable}=PORT.", variable=variable
+                "Stop the program that uses it, or choose another port with {variable}=PORT.",
+                variable=variable,
             )
             return Finding(name, "fail", str(error.strerror), advice)
     return Finding(name, "ok", tr("free"))
 
 
 def weights(probed: dict[str, Any]) -> Finding:
-    """Report the folders where pretrained weights are looked for and kept."""
+    """Report the folder where torch.hub keeps pretrained weights, and how many it holds."""
     if "hub" not in probed:
-        return Finding("weights", "warn", tr("there is no torch to keep them for"))
+        return Finding("weights", "warn", tr("torch is not installed"))
     folder = Path(probed["hub"]) / "checkpoints"
     files = [file for file in folder.glob("*") if file.is_file()]
     held = size(sum(file.stat().st_size for file in files))
@@ -251,7 +256,7 @@ def weights(probed: dict[str, Any]) -> Finding:
 
 
 def browser() -> Finding:
-    """Pictures (SVG, PNG) are made by a browser; nothing else needs one."""
+    """Look for a browser: it makes pictures (SVG, PNG); nothing else needs one."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found:
         return Finding("browser", "ok", found)
@@ -261,10 +266,10 @@ def browser() -> Finding:
 
 
 def _not_installed(name: str) -> Finding:
-    message = tr("not installed: only a client here")
+    message = tr("not installed; this machine is a client only")
     return Finding(name, "warn", message, INSTALL_SERVICES)
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest ancestor that is there."""
+    """Return the folder, or its nearest ancestor that exists."""
     return next(path for path in (folder, *folder.parents) if path.exists())

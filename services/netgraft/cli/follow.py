@@ -1,4 +1,4 @@
-"""The events of a job, without a gap: a connection that breaks is made again.
+"""The events of a job, without a gap: a broken connection is made again.
 
 Knows nothing of how events are shown.
 """
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from netgraft.v1 import tuning_pb2
 
 RECONNECT_SECONDS = 60.0
-"""Seconds that a server may be away in the middle of a job."""
+"""How long to try to reach a server that went away in the middle of a job."""
 PAUSE_SECONDS = 1.0
 
 
 def ended(state: int) -> bool:
-    """Return whether a job in this state takes no more steps."""
+    """Return whether a job in this state has ended."""
     from netgraft.v1 import tuning_pb2
 
     return state in (
@@ -31,9 +31,9 @@ def ended(state: int) -> bool:
 
 
 def follow(services: "Services", job: str, after_seq: int = 0) -> "Iterator[tuning_pb2.JobEvent]":
-    """Events after `after_seq`, in order, each once, until the job has ended.
+    """Yield the events after `after_seq`, in order, each once, until the job has ended.
 
-    Raises Unreachable when the server was never there, or was away for RECONNECT_SECONDS seconds.
+    Raises Unreachable when the server never answered, or did not for RECONNECT_SECONDS seconds.
     """
     from netgraft.v1 import tuning_pb2
 

@@ -1,7 +1,7 @@
-"""The user's files and folders, where the services that do the work can open them.
+"""References to the user's files and folders that the services can open.
 
-A path means what it means in the folder that the user is in. What the netgraft that runs on this
-machine may not read is sent to it, or opened in this process, which has the same state.
+A path is relative to the folder that the user is in. A file that the netgraft on this machine may
+not read is sent to it, or opened in this process, which has the same state.
 """
 
 from pathlib import Path
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from netgraft.v1 import models_pb2
 
 DIGITS = "digits"
-"""The data set that is no folder."""
+"""The data set that is not a folder."""
 PATHS = ("~", ".")
+"""How a data reference begins that can only be a path."""
 
 
 def model_reference(session: Session, services: "Services", model: str) -> str:
-    """The reference to send for a model's file: its whole path, or the id of what was made of it.
+    """Return the reference to send for a model's file: its absolute path, or its model's id.
 
-    Raises what ResolveModel and UploadFile do.
+    Raises what the rpcs ResolveModel and UploadFile raise.
     """
     from netgraft.v1 import models_pb2
 
@@ -40,7 +41,7 @@ def model_reference(session: Session, services: "Services", model: str) -> str:
 
 
 def upload(session: Session, services: "Services", file: Path) -> "models_pb2.Upload":
-    """Send a file to the services; prints the notices of the model that it is."""
+    """Send a file to the services; print the notices of its model."""
     from netgraft.cli.terminal.transfer import transfer_bar
     from netgraft.sending import send
 
@@ -51,15 +52,15 @@ def upload(session: Session, services: "Services", file: Path) -> "models_pb2.Up
 
 
 def data_reference(session: Session, data: str) -> str:
-    """The reference to send for a data set: a local folder by its whole path."""
+    """Return the reference to send for a data set: a local folder as an absolute path."""
     folder = data_folder(session, data)
     return str(folder.resolve()) if folder else data
 
 
 def data_folder(session: Session, data: str) -> Path | None:
-    """The folder of this machine that a data reference names; None for any other.
+    """Return the folder of this machine that a data reference names; None for any other.
 
-    Raises DataNotFound for a path to nothing.
+    Raises DataNotFound for a path that does not exist.
     """
     if not session.reads_local_files or data.strip().lower() == DIGITS:
         return None
@@ -67,13 +68,13 @@ def data_folder(session: Session, data: str) -> Path | None:
     if path.exists():
         return path
     if session.running and ("/" in data or data.startswith(PATHS)):
-        # The server would look for it in a folder of its own.
+        # The server would resolve a relative path in its own folder.
         raise DataNotFound(data=data, roots=", ".join(session.running.roots))
     return None
 
 
 def _is_sent(session: Session, path: Path) -> bool:
-    """Return whether a file must be sent to the services, because they cannot read it."""
+    """Return whether a file must be uploaded because the services cannot read it."""
     if not session.address or not path.is_file():
         return False
     if not session.reads_local_files:

@@ -1,4 +1,4 @@
-"""MODEL arguments: completion of names, and the policy about pretrained weights."""
+"""MODEL arguments: completion, resolution, and the policy about pretrained weights."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ WEIGHTS = ("pretrained", "none", "auto")
 
 
 def complete_model(_: click.Context, __: click.Parameter, typed: str) -> "list[CompletionItem]":
-    """Names of the zoo that begin so."""
+    """Return names of the zoo that begin with `typed`."""
     from click.shell_completion import CompletionItem
 
     from netgraft.models.zoo.catalogue import entries
@@ -28,7 +28,7 @@ def complete_model(_: click.Context, __: click.Parameter, typed: str) -> "list[C
 
 
 def model_argument(name: str = "model") -> Callable[[Any], Any]:
-    """A MODEL on the command line."""
+    """Return a decorator that adds the argument MODEL to a command."""
     return click.argument(name, metavar=name.upper(), shell_complete=complete_model)
 
 
@@ -41,7 +41,7 @@ weights_option = click.option(
 
 
 def policy(weights: str | None) -> int:
-    """The WeightsPolicy of a --weights."""
+    """Return the WeightsPolicy of a --weights."""
     from netgraft.v1 import models_pb2
 
     return {
@@ -53,9 +53,9 @@ def policy(weights: str | None) -> int:
 
 
 def resolve(session: Session, services: "Services", model: str, weights: str | None = None) -> str:
-    """The reference to send on: the id of a file or where a policy was named, else as typed.
+    """Return the reference to send: an id for a file or with --weights, else MODEL as typed.
 
-    Says on stderr what the user must know once, such as that the weights are random.
+    Prints notices on stderr, such as that the weights are random.
     """
     from netgraft.models.sources.file import names_file
     from netgraft.v1 import models_pb2

@@ -1,8 +1,8 @@
 """The services, in this process or at a server, behind the same calls.
 
-`services.graphs.DrawGraph(request)` draws here when there is no server, and there when there is one;
-a command does not see which. The slices' edges are imported when they are first called, so a
-command pays only for the slice that it uses.
+`services.graphs.DrawGraph(request)` draws at the server if there is one, else in this process; a
+command does not see which. Servicers are imported when they are first called, so a command pays
+only for those that it uses.
 """
 
 import asyncio
@@ -31,15 +31,15 @@ SERVICERS = {
     "tuning": ("netgraft.tuning.servicer", "TuningServicer"),
     "agent": ("netgraft.agent.servicer", "AgentServicer"),
 }
-"""Module and class of each service's servicer."""
+"""The module and class of each service's servicer."""
 STATELESS = {
     "Plan": ("netgraft.agent.alone", "plan"),
 }
-"""Calls that a base install answers, which has no store: module and function of each."""
+"""Rpcs that work in a base install, which has no store: module and function of each."""
 
 
 class Services(Protocol):
-    """The five services. Calls raise errors of the tree, wherever they are answered."""
+    """The five services. Calls raise errors of the tree, in this process and from a server."""
 
     models: "models_pb2_grpc.ModelsStub"
     graphs: "graph_pb2_grpc.GraphsStub"
@@ -49,7 +49,7 @@ class Services(Protocol):
 
 
 class InProcessServices:
-    """The services without a server: the slices' edges, called directly."""
+    """The services without a server: the servicers, called directly."""
 
     models: "models_pb2_grpc.ModelsStub"
     graphs: "graph_pb2_grpc.GraphsStub"
@@ -90,7 +90,7 @@ class _InProcessStub:
 
 
 def _items(stream: Any) -> Iterator[Any]:
-    """Yield the items of an asyncio stream one by one. Ctrl-C ends it at once."""
+    """Yield the items of an asyncio stream in plain code. Ctrl-C ends it at once."""
     loop, end = asyncio.new_event_loop(), object()
 
     async def following() -> Any:
@@ -106,7 +106,7 @@ def _items(stream: Any) -> Iterator[Any]:
 
 
 async def _end(stream: Any) -> None:
-    """Close a stream, whatever it waits for."""
+    """Close a stream, cancelling what it waits for."""
     waiting = asyncio.all_tasks() - {asyncio.current_task()}
     for task in waiting:
         task.cancel()
@@ -115,7 +115,7 @@ async def _end(stream: Any) -> None:
 
 
 class AsyncServices:
-    """The services of this process as the agent calls them, who does so in an event loop."""
+    """The services of this process for the agent, which calls them in an event loop."""
 
     def __init__(self, services: InProcessServices) -> None:
         self.language = chosen_language()

@@ -1,4 +1,4 @@
-"""What one call of `netgraft` is about: which server, how it prints.
+"""The options of one call of `netgraft`: which server to use, how to print.
 
 A server is named by --server or NETGRAFT_ADDRESS; else it is the netgraft that runs on this
 machine with the same state; with --local, or when none runs, this process does the work.
@@ -27,7 +27,7 @@ LOOPBACK = ("", "127.0.0.1", "localhost", "::1", "[::1]")
 
 @dataclass
 class Session:
-    """Options that every command knows, wherever on the line they were written."""
+    """Options that every command has, before its name or after it."""
 
     server: str = ""
     """HOST:PORT of --server; empty when it was not given."""
@@ -37,7 +37,7 @@ class Session:
 
     @property
     def named(self) -> str:
-        """The server that was named by --server or NETGRAFT_ADDRESS; empty: none was."""
+        """The server named by --server or NETGRAFT_ADDRESS; empty: none was."""
         from netgraft.settings import settings
 
         return "" if self.local else self.server or settings().address
@@ -49,16 +49,16 @@ class Session:
 
     @cached_property
     def running(self) -> "Server | None":
-        """The netgraft of this machine and state, where it is the one that does the work.
+        """The netgraft of this machine and state, if it does the work.
 
-        One of another version is left alone.
+        One of another version is not used.
         """
         found = self._found
         return None if found is None or self._version_error else found
 
     @cached_property
     def _found(self) -> "Server | None":
-        """The netgraft of this machine and state, of whatever version, where it is meant."""
+        """The netgraft of this machine and state, of any version, unless options exclude it."""
         if self.local:
             return None
         from netgraft import running
@@ -68,7 +68,7 @@ class Session:
 
     @cached_property
     def _version_error(self) -> "OtherVersion | None":
-        """Return the error for a running netgraft of another version, or None."""
+        """The error for a running netgraft of another version, or None."""
         if self.named or self._found is None:
             return None
         from netgraft import running
@@ -81,7 +81,7 @@ class Session:
         return OtherVersion(address=found.address, version=found.version, own=own)
 
     def services(self) -> "Services":
-        """The services, at the server if there is one, else in this process."""
+        """Return the services, at the server if there is one, else in this process."""
         if self.address:
             return self.client()
         from netgraft.cli.services import InProcessServices
@@ -92,10 +92,10 @@ class Session:
         return InProcessServices()
 
     def services_for(self, path: "Path", services: "Services") -> "Services":
-        """`services`, or this process where the server behind it may not read a file or folder.
+        """Return `services`, or those of this process if the server may not read a file or folder.
 
-        The netgraft that runs here has the same state as this process: what one of them makes,
-        the other knows.
+        The netgraft that runs on this machine has the same state as this process: each knows the
+        models that the other makes.
         """
         if self.running is None or self.running.reads(path):
             return services
@@ -104,12 +104,12 @@ class Session:
         return InProcessServices()
 
     def client(self) -> "Client":
-        """The services at the server. The connection is closed when the command ends.
+        """Return the services at the server. The connection is closed when the command ends.
 
-        Raises as `need_server` does.
+        Raises what `need_server` raises.
         """
         self.need_server()
-        # gRPC's own log would stand between our lines: we report a server that goes away.
+        # gRPC's own log would appear between our lines; we report a lost server ourselves.
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         from netgraft.client import Client
 
@@ -118,9 +118,9 @@ class Session:
         return client
 
     def need_server(self) -> None:
-        """Raises NotRunning when there is no server, OtherVersion, and UsageError with --local."""
+        """Raise NotRunning when there is no server, OtherVersion, and UsageError with --local."""
         if self.local:
-            problem = tr("This needs a running netgraft; leave --local out.")
+            problem = tr("This needs a running netgraft: leave --local out.")
             raise click.UsageError(problem)
         if self._version_error:
             raise self._version_error
@@ -136,7 +136,7 @@ class Session:
         return self.running is not None or self.address.rpartition(":")[0] in LOOPBACK
 
     def page_address(self, page: str) -> str:
-        """Address of a page of the web gateway beside the server; "" where there is none."""
+        """Return the address of a page of the server's web gateway; "" if it has none."""
         from netgraft.settings import settings
 
         if self.running is not None:

@@ -1,4 +1,4 @@
-"""The demo: a whole netgraft, and one sentence carried out through its gRPC services."""
+"""demo: start netgraft and carry out one sentence through its gRPC services."""
 
 import secrets
 import signal
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MODEL = "resnet18"
 SENTENCE = f"show {MODEL}, retarget to 10 classes, fine-tune on digits for 2 epochs with 1 worker"
 """From random weights resnet18 recognises 97 % of the held-out digits after two epochs, which
-mobilenet_v2 does not after four. A second worker takes longer to start than it saves."""
+mobilenet_v2 does not reach after four. A second worker takes longer to start than it saves."""
 LOG = "demo.log"
 
 
@@ -72,8 +72,8 @@ def demo_command(session: Session, stay: bool) -> None:
 
 
 def _carry_out(session: Session, running: "Running", services: "Client", weights: str) -> "Outcome":
-    """As `netgraft do SENTENCE --yes --weights WEIGHTS` does."""
-    from netgraft.cli.commands.plan import carry_out, consent, show_plan, plan_sentence
+    """Do what `netgraft do SENTENCE --yes --weights WEIGHTS` does."""
+    from netgraft.cli.commands.plan import carry_out, consent, plan_sentence, show_plan
     from netgraft.cli.terminal.output import console
     from netgraft.cli.terminal.run import TextView, show_events
 
@@ -87,9 +87,9 @@ def _carry_out(session: Session, running: "Running", services: "Client", weights
 
 
 def local_weights(services: "Services") -> str:
-    """The --weights of the demo: "pretrained" when they are on the server's disk, else "none".
+    """Return the demo's --weights: "pretrained" if these are on the server's disk, else "none".
 
-    They are not downloaded: on a slow line that takes longer than all else together.
+    They are not downloaded: over a slow connection that would take longer than all the rest.
     """
     from netgraft.v1 import models_pb2
 
@@ -104,7 +104,7 @@ def _began_from(weights: str) -> str:
         return tr("pretrained weights")
     fetch = f"netgraft prefetch {MODEL}"
     return tr(
-        "random weights; the pretrained ones are not on this machine (`{fetch}` brings them)",
+        "random weights; the pretrained ones are not on this machine (`{fetch}` downloads them)",
         fetch=fetch,
     )
 
@@ -131,7 +131,7 @@ def _sum_up(outcome: "Outcome", running: "Running", weights: str) -> None:
 
 
 def _stay(running: "Running") -> None:
-    """Until Ctrl-C, or until netgraft ends by itself."""
+    """Wait for Ctrl-C. Raises Unreachable when netgraft ends by itself."""
     click.echo(tr("Up until Ctrl-C."))
     try:
         running.process.wait()

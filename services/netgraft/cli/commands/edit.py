@@ -1,4 +1,4 @@
-"""The edits, from freeze to undo: each makes a new model and prints its id. See also `retarget`."""
+"""The edits except retarget: each makes a new model and prints its id."""
 
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
-    """The two sides of KEY=VALUE."""
+    """Split KEY=VALUE. Raises UsageError."""
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals and value):
         problem = tr(
@@ -108,7 +108,7 @@ def set_loss_command(session: Session, model: str, loss: str, weights: str | Non
     "arguments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An argument of the layer: a number, true, false, null, or a word.",
+    help="An argument of the layer: a number, true, false, null, or a string.",
 )
 @weights_option
 @pass_session
@@ -122,7 +122,7 @@ def replace_command(
 ) -> None:
     """Put the layer CLASS of torch.nn in the place of the module at PATH of MODEL.
 
-    The model is run again: where an output would change its shape, nothing is changed.
+    The model is run again: an edit that would change the shape of an output is refused.
     """
     from netgraft.v1 import surgery_pb2
 
@@ -158,7 +158,7 @@ def _value(text: str) -> "Value":
 def dropout_command(session: Session, model: str, p: float, weights: str | None) -> None:
     """Set the dropout before each head of MODEL to the probability P.
 
-    It works in training only. No tensor of the model changes its name.
+    It acts in training only, and no tensor of the model gets another name.
     """
     from netgraft.v1 import surgery_pb2
 
@@ -177,8 +177,8 @@ def dropout_command(session: Session, model: str, p: float, weights: str | None)
 )
 @model_argument()
 @click.option("--rank", type=click.IntRange(1, 256), metavar="R", help="Default: 8.")
-@click.option("--alpha", type=float, help="The adapters' share is alpha / rank. Default: 2 × rank.")
-@click.option("--dropout", type=float, metavar="P", help="Before the adapters. Default: 0.")
+@click.option("--alpha", type=float, help="Adapters are scaled by alpha / rank. Default: 2 × rank.")
+@click.option("--dropout", type=float, metavar="P", help="Dropout before the adapters. Default: 0.")
 @click.option(
     "--targets",
     multiple=True,
@@ -198,14 +198,14 @@ def lora_command(
 ) -> None:
     """Put low-rank adapters (LoRA) beside the layers of MODEL's backbone.
 
-    From then on only they and the head train. Exported, the model has them added to its weights
-    and is a plain one; as python with its state_dict it keeps them.
+    From then on only they and the head train. Exports merge them into the weights, except
+    python with its state_dict, which keep them.
 
     Needs `pip install 'netgraft[lora]'`.
     """
     from netgraft.v1 import surgery_pb2
 
-    if alpha == 0:  # on the wire 0 means that none was said
+    if alpha == 0:  # 0 stands for "not given" in the request
         raise InvalidValue(name="alpha", value=0, expected=Message("above 0"))
     services = session.services()
     request = surgery_pb2.AddLoraRequest(

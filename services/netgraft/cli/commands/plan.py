@@ -1,4 +1,4 @@
-"""plan and do: sentences become plans, plans are carried out."""
+"""plan and do: turn a sentence into a plan, and carry it out."""
 
 import json
 import secrets
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 MODELS = ("model", "a", "b")
-"""Fields of steps that name a model."""
+"""The fields of steps that name a model."""
 
 
 @click.command(
@@ -47,7 +47,7 @@ MODELS = ("model", "a", "b")
 @click.option("--conversation", default="", metavar="NAME", help="What was said before counts.")
 @pass_session
 def plan_command(session: Session, text: str | None, batch: Path | None, conversation: str) -> None:
-    """Say what TEXT would become. Carries nothing out."""
+    """Print the plan for TEXT without carrying it out."""
     from netgraft.cli.terminal.output import emit
     from netgraft.v1 import agent_pb2
 
@@ -66,7 +66,7 @@ def plan_command(session: Session, text: str | None, batch: Path | None, convers
 
 
 def _plan_batch(file: Path) -> None:
-    """The batch form of PLAN.md. Always JSON, and always in this process: it is stateless."""
+    """Plan a batch. Always JSON and always in this process: planning a batch needs no state."""
     from netgraft.agent import plan_lines
 
     with click.open_file(str(file), encoding="utf-8") as lines:
@@ -75,7 +75,7 @@ def _plan_batch(file: Path) -> None:
 
 
 def print_reply(reply: "agent_pb2.PlannerReply") -> None:
-    """A planner's reply for people."""
+    """Print a planner's reply for people."""
     from netgraft.cli.terminal.card import card_lines
 
     if reply.kind == "plan":
@@ -126,7 +126,7 @@ def do_command(
     if (text is None) == (file is None):
         problem = tr("Give either TEXT or --file PLAN.")
         raise click.UsageError(problem)
-    # One conversation a call, so that an answer to a question is understood as one.
+    # Each call is a conversation, so that the reply to a question is understood as one.
     conversation = conversation or f"cli-{secrets.token_hex(6)}"
     plan = _read(file) if file else None
     services = session.services()
@@ -154,7 +154,7 @@ def _read(file: Path) -> "agent_pb2.PlannerReply":
 def with_local_files(
     session: Session, services: "Services", plan: "agent_pb2.PlannerReply"
 ) -> "agent_pb2.PlannerReply":
-    """The plan with its files and folders named as the server that carries it out finds them."""
+    """Return the plan with files and folders named as the server that carries it out finds them."""
     from netgraft.cli.localfiles import data_reference, model_reference
     from netgraft.models.sources.file import names_file
 
@@ -177,7 +177,7 @@ def carry_out(
     token: str,
     weights: str | None,
 ) -> "Iterator[agent_pb2.RunEvent]":
-    """Yield the events of a plan while it is carried out."""
+    """Carry a plan out; yield its events."""
     from netgraft.v1 import agent_pb2
 
     request = agent_pb2.RunRequest(
@@ -190,7 +190,7 @@ def carry_out(
 
 
 def plan_view(session: Session) -> "PlanView":
-    """Return what shows the events of a plan in this call: lines, bars or JSON."""
+    """Return the view of a plan's events: JSON lines with --json, else text and bars."""
     from netgraft.cli.terminal.output import console
     from netgraft.cli.terminal.run import JsonView, TextView
 
@@ -198,7 +198,7 @@ def plan_view(session: Session) -> "PlanView":
 
 
 def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
-    """The plan card, or the plan's JSON on a line."""
+    """Print the plan card, or the plan's JSON on a line."""
     from netgraft.cli.terminal.output import emit_line
 
     if session.json:
@@ -210,10 +210,10 @@ def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
 def plan_sentence(
     session: Session, services: "Services", text: str, conversation: str
 ) -> "agent_pb2.PlannerReply":
-    """The plan that a sentence becomes, after as many questions as it takes.
+    """Return the plan that a sentence becomes, after as many questions as it takes.
 
-    Ends the command when there is nothing to carry out: an answer, a refusal, or a question that
-    nobody is there to answer.
+    Ends the command when there is nothing to carry out: after an answer, a refusal, or a question
+    without a person to answer it.
     """
     from netgraft.v1 import agent_pb2
 
@@ -230,13 +230,14 @@ def plan_sentence(
 
 
 def _ask(session: Session, options: list[str]) -> str:
-    """Ask a person, and return the reply: an option's number or their own words."""
+    """Ask a person; return the option that they chose by its number, or their own words."""
     if session.json or not sys.stdin.isatty():
         raise click.exceptions.Exit(NO_ANSWER)
     said: str = click.prompt(">", prompt_suffix=" ", default="", show_default=False).strip()
     if not said:
         raise click.exceptions.Exit(NO_ANSWER)
-    values = all(option.isdecimal() for option in options)  # then a number is one of these
+    # Options that are numbers themselves are chosen by value, not by position.
+    values = all(option.isdecimal() for option in options)
     chosen = int(said) if said.isdecimal() and not values else 0
     return options[chosen - 1] if 1 <= chosen <= len(options) else said
 
@@ -249,10 +250,10 @@ def consent(
     *,
     yes: bool,
 ) -> str:
-    """The consent token for a plan; "" when none of its steps needs consent.
+    """Return the consent token for a plan; "" when none of its steps needs consent.
 
-    Ends the command with exit code 2 when a person says no. Raises ConsentNeeded when nobody is
-    there to ask.
+    Ends the command with exit code 2 when a person says no. Raises ConsentNeeded when there is
+    nobody to ask.
     """
     from netgraft.v1 import agent_pb2
 

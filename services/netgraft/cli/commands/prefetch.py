@@ -1,4 +1,4 @@
-"""prefetch: pretrained weights, brought before they are needed."""
+"""prefetch: download pretrained weights before they are needed."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 def prefetch_command(session: Session, models: tuple[str, ...]) -> None:
     """Download the pretrained weights of each MODEL.
 
-    A broken download goes on where it broke, also in a later call, and its hash is checked. With
-    --json each line says how one stands.
+    A broken download continues where it stopped, also in a later call, and its hash is checked.
+    With --json, each line is the progress of one download.
     """
     from netgraft.v1 import models_pb2
 

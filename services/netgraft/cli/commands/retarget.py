@@ -1,4 +1,4 @@
-"""netgraft retarget: new heads for other classes."""
+"""retarget: replace the heads for other classes."""
 
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ INT64_BITS = 63
     ),
 )
 @model_argument()
-@click.option("--classes", metavar="N", help="Classes of the new head; or their names: a,b,c.")
+@click.option("--classes", metavar="N", help="Number of new classes, or their names: a,b,c.")
 @click.option(
     "--class-names",
     "--names",
@@ -44,13 +44,13 @@ INT64_BITS = 63
     "mapped",
     multiple=True,
     metavar="NEW=OLD",
-    help="The class NEW takes the weights of the model's class OLD: a name, or a place as #277.",
+    help="The class NEW takes the weights of the model's class OLD: a name, or an index as #277.",
 )
 @click.option(
     "--init",
     metavar="HOW",
-    help="How classes start that keep no weights: library (default) or zeros. fresh: none "
-    "keeps its weights. class_means: all start from --data.",
+    help="How to initialise classes that keep no weights: library (default) or zeros. fresh: no "
+    "class keeps its weights. class_means: all classes are initialised from --data.",
 )
 @click.option(
     "--data",
@@ -72,7 +72,7 @@ def retarget_command(
 ) -> None:
     """Replace the head or heads of MODEL so that it distinguishes N classes.
 
-    How many numbers each head reads follows from the model. Classes whose names the model knows
+    Each head's input size follows from the model. Classes whose names the model knows
     keep their weights. MODEL itself is never changed: the result is a new model, and its id is
     printed.
     """
@@ -84,10 +84,10 @@ def retarget_command(
     if data and init is None:
         init = CLASS_MEANS
     if bool(data) != (init == CLASS_MEANS):
-        problem = tr("--init class_means and --data DATA go together.")
+        problem = tr("Give --data DATA with --init class_means, and only with it.")
         raise click.UsageError(problem)
     if classes is None and not named and not data:
-        problem = tr("Say how many classes: --classes N, or --class-names a,b,c.")
+        problem = tr("Give the classes: --classes N, or --class-names a,b,c.")
         raise click.UsageError(problem)
     count = _count(classes) if classes is not None else 0
     services = session.services()
@@ -105,12 +105,12 @@ def retarget_command(
 
 
 def _count(text: str) -> int:
-    """A number of classes that can be asked for. Raises InvalidClasses."""
+    """Return a number of classes. Raises InvalidClasses."""
     try:
         count = int(text)
     except ValueError as error:
         raise InvalidClasses(classes=text) from error
-    if count == 0 or count.bit_length() > INT64_BITS:  # 0: on the wire no number was said
+    if count == 0 or count.bit_length() > INT64_BITS:  # 0 stands for "not given" in the request
         raise InvalidClasses(classes=count)
     return count
 

@@ -1,4 +1,4 @@
-"""up, token, doctor, completion: netgraft itself."""
+"""up, token, doctor, completion: run netgraft and check its machine."""
 
 import json
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ SHELLS = ("bash", "zsh", "fish")
     server=False,
     examples=("netgraft up", "NETGRAFT_GRPC_PORT=9100 NETGRAFT_WEB_PORT=8080 netgraft up"),
 )
-@click.option("--web/--no-web", default=True, help="Whether to start the chat page too.")
+@click.option("--web/--no-web", default=True, help="Start the chat page too (default), or not.")
 @click.option("--with-parent", type=int, hidden=True, help="End when this parent ends.")
 @pass_session
 def up_command(session: Session, web: bool, with_parent: int | None) -> None:
@@ -40,7 +40,7 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
 
         end_with_parent(with_parent)
     app.check_ports(web=web)
-    default_store().engine.dispose()  # migrated, or refused, before anything is started
+    default_store().engine.dispose()  # migrated or refused before anything starts
     if not session.json:
         click.echo(
             tr("Starting (10 to 20 s)…"),
@@ -80,7 +80,7 @@ def _shown(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
 )
 @pass_session
 def token_command(session: Session, link: bool) -> None:
-    """Print the token that clients of this machine's netgraft need; made when there is none."""
+    """Print the token that clients of this machine's netgraft need; make it if there is none."""
     from netgraft import codes
     from netgraft.settings import settings
 
@@ -95,7 +95,7 @@ def token_command(session: Session, link: bool) -> None:
 @click.command("doctor", cls=Command, examples=("netgraft doctor", "netgraft doctor --json"))
 @pass_session
 def doctor_command(session: Session) -> None:
-    """Check this machine and say what to mend. Exit code 1 when something must be mended."""
+    """Check this machine and say what to fix. Exit code 1 when something must be fixed."""
     from netgraft.cli.checks import examine
     from netgraft.cli.terminal.output import console
 

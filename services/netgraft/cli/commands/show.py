@@ -1,4 +1,4 @@
-"""show, inspect, diff, models: what is there, and what it looks like."""
+"""show, inspect, diff, models: search for models, draw them and compare them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,10 +45,16 @@ NETRON = "https://netron.app"
     help="Write the graph to a file: a picture (.svg, .png), a page that opens offline (.html), "
     "a document for Netron (.onnx) or for programs (.json).",
 )
-@click.option("--focus", default="", metavar="PATH", help="Module to begin at, such as layer4.")
+@click.option("--focus", default="", metavar="PATH", help="Module to start at, such as layer4.")
 @click.option("--open", "opened", multiple=True, metavar="PATH", help="Module to open; repeatable.")
-@click.option("--lens", type=click.Choice(LENSES), default=None, help="What colours the boxes.")
-@click.option("--batch", type=INT64, default=1, metavar="N", help="Examples a lens counts for.")
+@click.option("--lens", type=click.Choice(LENSES), default=None, help="What the colours show.")
+@click.option(
+    "--batch",
+    type=INT64,
+    default=1,
+    metavar="N",
+    help="Batch size of a lens (1).",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @weights_option
 @pass_session
@@ -66,7 +72,7 @@ def show_command(
 ) -> None:
     """Draw the graph of MODEL.
 
-    At a server: prints the address of the page that shows it. Without one: says what the graph
+    With a server: prints the address of the page that shows it. Without one: says what the graph
     holds, and writes it to a file with -o.
     """
     from netgraft.cli.terminal.output import emit
@@ -90,7 +96,7 @@ def show_command(
 
 
 def _check_output(file: Path, *, force: bool) -> None:
-    """Raises InvalidValue and WouldOverwrite, before anything is drawn."""
+    """Check the file before anything is drawn. Raises InvalidValue and WouldOverwrite."""
     if file.suffix.lower() not in DOCUMENTS:
         raise InvalidValue(
             name="-o",
@@ -154,15 +160,15 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
 )
 @model_argument()
 @click.option(
-    "--depth", type=INT64, default=1, metavar="N", help="How deep the table goes; 0: all (1)."
+    "--depth", type=INT64, default=1, metavar="N", help="Levels of the table, 0 for all (1)."
 )
-@click.option("--batch", type=INT64, default=1, metavar="N", help="Examples to count for (1).")
+@click.option("--batch", type=INT64, default=1, metavar="N", help="Batch size to count for (1).")
 @weights_option
 @pass_session
 def inspect_command(
     session: Session, model: str, depth: int, batch: int, weights: str | None
 ) -> None:
-    """Say what MODEL is: heads, parameters, FLOPs, input, and a table of its modules."""
+    """Describe MODEL: heads, parameters, FLOPs, input, and a table of its modules."""
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import inspection_view, modules_view
     from netgraft.v1 import graph_pb2, surgery_pb2
@@ -185,7 +191,7 @@ def inspect_command(
 @model_argument("b")
 @pass_session
 def diff_command(session: Session, a: str, b: str) -> None:
-    """Say what differs between models A and B, module by module."""
+    """Compare models A and B, module by module."""
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import diff_view, facts
     from netgraft.v1 import graph_pb2
@@ -217,23 +223,25 @@ def diff_command(session: Session, a: str, b: str) -> None:
     ),
 )
 @click.argument("query", nargs=-1, shell_complete=complete_model)
-@click.option("--task", type=click.Choice(TASKS), default=None, help="What the model is for.")
+@click.option("--task", type=click.Choice(TASKS), default=None, help="Task of the model.")
 @click.option("--source", type=click.Choice(SOURCES), default=None, help="Where the model is from.")
-@click.option("--max-params", type=INT64, default=0, metavar="N", help="At most so many.")
+@click.option("--max-params", type=INT64, default=0, metavar="N", help="Most parameters.")
 @click.option(
-    "--min-accuracy", type=float, default=0.0, metavar="PERCENT", help="ImageNet-1K top-1."
+    "--min-accuracy",
+    type=float,
+    default=0.0,
+    metavar="PERCENT",
+    help="Least ImageNet-1K top-1.",
 )
-@click.option(
-    "--max-flops", type=INT64, default=0, metavar="N", help="At most so many for one picture."
-)
+@click.option("--max-flops", type=INT64, default=0, metavar="N", help="Most FLOPs for one image.")
 @click.option(
     "--image-size", type=INT64, default=0, metavar="PIXELS", help="Side of the input, such as 224."
 )
 @click.option(
-    "--licence", default="", metavar="TEXT", help="How the weights' licence begins: apache, mit."
+    "--licence", default="", metavar="TEXT", help="Beginning of the weights' licence: apache, mit."
 )
-@click.option("--on-disk", is_flag=True, help="Only models whose weights are here already.")
-@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most so many (50).")
+@click.option("--on-disk", is_flag=True, help="Only models whose weights are on the server's disk.")
+@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most N (50).")
 @pass_session
 def models_command(
     session: Session,
@@ -249,10 +257,10 @@ def models_command(
     on_disk: bool,
     limit: int,
 ) -> None:
-    """Search for models whose names hold the words of QUERY.
+    """Search for models whose names contain the words of QUERY.
 
-    Beside the zoo these are the models of the Hugging Face hub that are on this machine, and its
-    own: files that were opened and models that were trained, newest first, each by its id.
+    Besides the zoo, it lists Hugging Face models that are on this machine, files that were opened
+    and models that were trained; the last two by their ids, newest first.
     """
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import models_view

@@ -1,4 +1,4 @@
-"""finetune, jobs, status, watch, cancel, resume: training goes on at the server."""
+"""finetune, jobs, status, watch, cancel, resume: training, which runs at the server."""
 
 from typing import TYPE_CHECKING
 
@@ -30,15 +30,20 @@ STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 @click.option("--data", required=True, help="digits, or a folder with one folder per class.")
 @click.option("--epochs", type=INT64, metavar="N", help="Passes over the training set.")
 @click.option("--lr", type=float, metavar="X", help="Peak learning rate.")
-@click.option("--batch-size", type=INT64, metavar="N", help="Examples per step, all workers.")
+@click.option("--batch-size", type=INT64, metavar="N", help="Examples per step, over all workers.")
 @click.option("--optimizer", metavar="NAME", help="sgd, adam or adamw.")
-@click.option("--loss", metavar="NAME", help="As in set-loss; by default the model's.")
+@click.option("--loss", metavar="NAME", help="A loss as in set-loss; by default the model's.")
 @click.option("--workers", type=INT64, metavar="N", help="Training processes.")
-@click.option("--device", metavar="cpu|gpu", help="What they compute on.")
+@click.option("--device", metavar="cpu|gpu", help="Device of the training processes.")
 @click.option("--precision", metavar="NAME", help="fp32, bf16 or fp16.")
 @click.option("--strategy", metavar="NAME", help="full, probe (the head only) or auto.")
 @click.option("--image-size", type=INT64, metavar="PIXELS", help="Side of the square input.")
-@click.option("--seed", type=INT64, metavar="N", help="Same seed, same machine: same numbers.")
+@click.option(
+    "--seed",
+    type=INT64,
+    metavar="N",
+    help="The same seed gives the same numbers.",
+)
 @click.option("--detach", is_flag=True, help="Do not wait for the end.")
 @weights_option
 @pass_session
@@ -53,8 +58,8 @@ def finetune_command(
 ) -> None:
     """Train MODEL on a data set, and follow the job to its end.
 
-    What is not said gets the server's defaults, which the job then states. Ctrl-C leaves the job
-    running.
+    Options that are not given get the server's defaults, which the job states. Ctrl-C leaves the
+    job running.
     """
     from netgraft.cli.terminal.output import emit
     from netgraft.v1 import tuning_pb2
@@ -76,7 +81,7 @@ def finetune_command(
     "jobs", cls=Command, examples=("netgraft jobs", "netgraft jobs --state running --json")
 )
 @click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
-@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most so many (50).")
+@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most N (50).")
 @pass_session
 def jobs_command(session: Session, state: str | None, limit: int) -> None:
     """List tuning jobs, newest first."""
@@ -98,7 +103,7 @@ def jobs_command(session: Session, state: str | None, limit: int) -> None:
 @click.argument("job")
 @pass_session
 def status_command(session: Session, job: str) -> None:
-    """Say how JOB stands."""
+    """Print the state of JOB."""
     from netgraft.v1 import tuning_pb2
 
     _print_job(session, session.services().tuning.GetJob(tuning_pb2.GetJobRequest(id=job)))
@@ -108,7 +113,7 @@ def status_command(session: Session, job: str) -> None:
 @click.argument("job")
 @pass_session
 def cancel_command(session: Session, job: str) -> None:
-    """Stop JOB. Its last checkpoint stays, and `netgraft resume` goes on from it."""
+    """Stop JOB. Its last checkpoint is kept, and `netgraft resume` continues from it."""
     from netgraft.v1 import tuning_pb2
 
     _print_job(session, session.client().tuning.CancelJob(tuning_pb2.CancelJobRequest(id=job)))
@@ -119,7 +124,7 @@ def cancel_command(session: Session, job: str) -> None:
 @click.option("--watch", is_flag=True, help="Follow the job to its end.")
 @pass_session
 def resume_command(session: Session, job: str, watch: bool) -> None:
-    """Go on with a cancelled or failed JOB from its last checkpoint."""
+    """Resume a cancelled or failed JOB from its last checkpoint."""
     from netgraft.v1 import tuning_pb2
 
     services = session.client()
@@ -161,7 +166,7 @@ def watch_command(session: Session, job: str, after: int) -> None:
 def _follow_to_end(
     session: Session, services: "Services", job: "tuning_pb2.Job", *, after: int = 0
 ) -> None:
-    """Show a job until it ends, then the job; the exit code says whether it succeeded."""
+    """Show a job's events, then the job; exit with code 1 unless it succeeded."""
     from netgraft.cli.follow import follow
     from netgraft.cli.terminal.output import console
     from netgraft.cli.terminal.progress import job_view
@@ -185,7 +190,8 @@ def _follow_to_end(
 def detached_line(job: str) -> str:
     """Return the sentence for somebody who stops watching."""
     return tr(
-        "Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it.",
+        "Job {job} keeps running. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops "
+        "it.",
         job=job,
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from netgraft.v1 import tuning_pb2
 
 LINE_SECONDS = 10.0
-"""At most so often a line about steps."""
+"""Least time between two lines about steps."""
 
 
 class JobView(Protocol):
@@ -30,7 +30,7 @@ class JobView(Protocol):
 
 @contextmanager
 def job_view(out: "Console", job: str) -> Iterator[JobView]:
-    """A view on `out`: a live bar when it is a terminal, else lines."""
+    """Open a view on `out`: a live bar if it is a terminal, else lines."""
     if not out.is_terminal:
         yield LineView(out, job)
         return
@@ -39,7 +39,7 @@ def job_view(out: "Console", job: str) -> Iterator[JobView]:
 
 
 def lasting_line(event: "tuning_pb2.JobEvent") -> str:
-    """Return what stays on the screen of an event: an epoch's figures, a note; else ""."""
+    """Return an event's line that stays on the screen: an epoch's figures, a note; else ""."""
     from netgraft.v1 import tuning_pb2
 
     if event.kind == tuning_pb2.JobEvent.KIND_EPOCH:
@@ -76,7 +76,7 @@ def _step(event: "tuning_pb2.JobEvent") -> str:
 
 
 class LineView:
-    """Lines for logs and pipes: states, epochs, notes, and now and then a step."""
+    """Lines for logs and pipes: states, epochs, notes, and a step every LINE_SECONDS."""
 
     def __init__(self, out: "Console", job: str) -> None:
         self._out = out
@@ -105,7 +105,7 @@ class LineView:
 
 
 class BarView:
-    """A live bar over all steps, with loss and images per second; remarks stay above it."""
+    """A live bar over all steps, with loss and images per second; lasting lines are above it."""
 
     def __init__(self, progress: "Progress", job: str) -> None:
         self._progress = progress
