@@ -1,7 +1,7 @@
 """The composition root: one local Ray, the five Serve applications, the web gateway.
 
-`up` is what `netgraft up` runs. A cluster does the same with a KubeRay RayService
-that names the `deployment.py` modules (k8s/base).
+`netgraft up` calls `up`. A cluster does the same with a KubeRay RayService that names
+the `deployment.py` modules (k8s/base).
 """
 
 import logging
@@ -66,7 +66,7 @@ RAY_ENVIRONMENT = {
     # On a loaded machine the proxy needs longer than Serve's 5 s to answer the first time.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
-    # Ray's own limit is 512 MiB a log, twenty times over, and workers' output has none at all.
+    # Ray would keep twenty backups of 512 MiB of each log, and not limit workers' output at all.
     "RAY_ROTATION_MAX_BYTES": str(8 * 2**20),
     "RAY_ROTATION_BACKUP_COUNT": "1",
 }

@@ -38,7 +38,7 @@ def main() -> None:
     modules = [module for package in WHOLE for module in sources.below(package)]
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), initializer=write_bytecode) as pool:
         while modules:
-            imported = pool.map(compiled, modules, chunksize=CHUNK)
+            imported = pool.map(compile_module, modules, chunksize=CHUNK)
             modules = list(sources.of(set().union(*imported)))
 
 
@@ -88,7 +88,7 @@ def write_bytecode() -> None:
     warnings.simplefilter("ignore", SyntaxWarning)  # old escape sequences in others' files
 
 
-def compiled(module: tuple[str, str]) -> set[str]:
+def compile_module(module: tuple[str, str]) -> set[str]:
     """Compile a module unless it has bytecode; return the names that it imports."""
     name, file = module
     own = name.partition(".")[0] == OWN

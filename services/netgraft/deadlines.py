@@ -45,7 +45,7 @@ def seconds(rpc: str) -> float | None:
 
 
 class Liveness:
-    """Whether one call has been heard from, and whether it was given up."""
+    """A record of whether one call was heard from, and whether it was given up."""
 
     def __init__(self) -> None:
         self.given_up = False

@@ -21,7 +21,7 @@ def checkpoints(tmp_path: Path, state: Path, monkeypatch: pytest.MonkeyPatch) ->
     return folder
 
 
-def test_it_begins_from_random_weights_rather_than_download(checkpoints: Path) -> None:
+def test_it_starts_from_random_weights_instead_of_downloading(checkpoints: Path) -> None:
     assert local_weights(InProcessServices()) == "none"
 
 
@@ -35,7 +35,7 @@ def test_weights_of_a_larger_model_of_the_family_are_not_its_own(checkpoints: Pa
     assert local_weights(InProcessServices()) == "none"
 
 
-def test_its_sentence_is_understood_without_a_question(state: Path) -> None:
+def test_its_sentence_needs_no_question(state: Path) -> None:
     reply = InProcessServices().agent.Plan(agent_pb2.PlanRequest(text=SENTENCE))
     assert reply.kind == "plan"
     show, retarget, finetune = reply.steps
@@ -44,5 +44,5 @@ def test_its_sentence_is_understood_without_a_question(state: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
-def test_the_readmes_say_its_sentence(name: str) -> None:
+def test_the_readmes_contain_its_sentence(name: str) -> None:
     assert f"\n> {SENTENCE}\n" in (ROOT / name).read_text()

@@ -62,7 +62,7 @@ EVENTS = [
 ]
 
 
-def test_without_a_terminal_a_job_is_a_few_lines() -> None:
+def test_without_a_terminal_a_job_prints_a_few_lines() -> None:
     out, text = paper()
     with progress.job_view(out, "tune-1") as view:
         for event in EVENTS:
@@ -89,7 +89,7 @@ def test_steps_are_reported_again_after_a_while(monkeypatch: pytest.MonkeyPatch)
     assert [line.split()[1] for line in text.getvalue().splitlines()] == ["1/46", "3/46"]
 
 
-def test_on_a_terminal_a_job_is_a_bar_with_loss_and_images_per_second() -> None:
+def test_on_a_terminal_a_job_shows_a_bar_with_loss_and_images_per_second() -> None:
     out, text = paper(terminal=True)
     with progress.job_view(out, "tune-1") as view:
         for event in EVENTS:
@@ -167,7 +167,7 @@ def test_for_programs_each_event_is_a_line_of_json(capsys: pytest.CaptureFixture
     assert [Parse(line, agent_pb2.RunEvent()) for line in lines] == story()
 
 
-def test_ctrl_c_says_that_the_job_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_that_the_job_keeps_running(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted():  # type: ignore[no-untyped-def]
         yield from story()[:5]
         raise KeyboardInterrupt

@@ -47,7 +47,7 @@ def test_a_plan_is_carried_out_by_the_services_of_this_process(state: Path) -> N
     assert events[1].finished.models.entries[0].name == "resnet18"
 
 
-def test_a_stream_that_nobody_reads_on_is_closed(waiting: Waiting) -> None:
+def test_an_abandoned_stream_is_closed(waiting: Waiting) -> None:
     events = InProcessServices().tuning.WatchJob(WATCH)
     assert next(events).seq == 1
     events.close()  # type: ignore[attr-defined]

@@ -190,7 +190,7 @@ def variables() -> Iterator[Finding]:
 
 def _no_server() -> Finding:
     folder = settings().folder
-    message = tr("none runs with the state in {folder}", folder=folder)
+    message = tr("no netgraft runs with the state in {folder}", folder=folder)
     return Finding("server", "warn", message, "netgraft up")
 
 
@@ -204,7 +204,7 @@ def server(address: str, pid: int = 0) -> Finding:
             client.models.ListModels(models_pb2.ListModelsRequest(limit=1), timeout=5)
     except NetgraftError as error:
         if is_unreachable(error):
-            message = tr("none answers at {address}", address=address)
+            message = tr("no server answers at {address}", address=address)
             again = tr("It hangs: end process {pid} and run `netgraft up` again.", pid=pid)
             return Finding("server", "fail", message, again if pid else "netgraft up")
         return Finding(
@@ -260,7 +260,7 @@ def browser() -> Finding:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found:
         return Finding("browser", "ok", found)
-    message = tr("none: no pictures as SVG or PNG")
+    message = tr("not found, so there are no pictures as SVG or PNG")
     advice = tr("Install chromium if you want them.")
     return Finding("browser", "warn", message, advice)
 

@@ -25,7 +25,7 @@ def leave(done: SystemExit) -> None:
 
     Returns when a thread still works or `done` holds a message: Python then waits and prints it.
     """
-    if not isinstance(done.code, int | None) or _works_on():
+    if not isinstance(done.code, int | None) or _has_running_threads():
         return
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -34,7 +34,7 @@ def leave(done: SystemExit) -> None:
     os._exit(done.code or 0)
 
 
-def _works_on() -> bool:
-    """Return whether there is a thread that Python would wait for."""
+def _has_running_threads() -> bool:
+    """Return whether there is a thread that Python waits for at exit."""
     others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
     return any(not thread.daemon for thread in others)

@@ -35,8 +35,8 @@ def model_argument(name: str = "model") -> Callable[[Any], Any]:
 weights_option = click.option(
     "--weights",
     type=click.Choice(WEIGHTS),
-    help="For a zoo name: pretrained weights, random ones (none), or pretrained where they can "
-    "be had (auto). Default: pretrained.",
+    help="For a zoo name: pretrained weights, random ones (none), or pretrained if "
+    "available (auto). Default: pretrained.",
 )
 
 

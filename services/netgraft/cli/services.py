@@ -79,8 +79,8 @@ class _InProcessStub:
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
         if rpc in STATELESS and find_spec("sqlalchemy") is None:
             module, function = STATELESS[rpc]
-            alone: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
-            return alone
+            stateless: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
+            return stateless
         method: Callable[[Any], Any] = getattr(self.servicer, rpc)
         if inspect.iscoroutinefunction(method):
             return lambda request: asyncio.run(method(request))
@@ -93,11 +93,11 @@ def _items(stream: Any) -> Iterator[Any]:
     """Yield the items of an asyncio stream in plain code. Ctrl-C ends it at once."""
     loop, end = asyncio.new_event_loop(), object()
 
-    async def following() -> Any:
+    async def next_item() -> Any:
         return await anext(stream, end)
 
     try:
-        while (item := loop.run_until_complete(following())) is not end:
+        while (item := loop.run_until_complete(next_item())) is not end:
             yield item
     finally:
         loop.run_until_complete(_end(stream))
@@ -128,7 +128,7 @@ class AsyncServices:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing: these services hold no connection."""
 
 
 class _AsyncStub:
@@ -140,7 +140,7 @@ class _AsyncStub:
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
             return method
         if inspect.isgeneratorfunction(method):
-            return lambda request: _yielded(method(request))
+            return lambda request: _async_items(method(request))
 
         async def unary(request: Any) -> Any:
             return method(request)  # in this thread: nothing else waits, and Ctrl-C ends it
@@ -148,6 +148,6 @@ class _AsyncStub:
         return unary
 
 
-async def _yielded(items: Iterator[Any]) -> AsyncIterator[Any]:
+async def _async_items(items: Iterator[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item

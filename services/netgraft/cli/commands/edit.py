@@ -120,7 +120,7 @@ def replace_command(
     arguments: tuple[str, ...],
     weights: str | None,
 ) -> None:
-    """Put the layer CLASS of torch.nn in the place of the module at PATH of MODEL.
+    """Replace the module at PATH of MODEL by the layer CLASS of torch.nn.
 
     The model is run again: an edit that would change the shape of an output is refused.
     """
@@ -138,7 +138,7 @@ def replace_command(
 
 
 def _value(text: str) -> "Value":
-    """Return a word as JSON reads it, or as a string if it is not JSON."""
+    """Parse a value as JSON; text that is not JSON is a string."""
     import json
 
     from google.protobuf import json_format
@@ -196,10 +196,10 @@ def lora_command(
     targets: tuple[str, ...],
     weights: str | None,
 ) -> None:
-    """Put low-rank adapters (LoRA) beside the layers of MODEL's backbone.
+    """Add low-rank adapters (LoRA) to the layers of MODEL's backbone.
 
-    From then on only they and the head train. Exports merge them into the weights, except
-    python with its state_dict, which keep them.
+    From then on only the adapters and the head train. Exports merge the adapters into the weights;
+    the formats python and state_dict keep them.
 
     Needs `pip install 'netgraft[lora]'`.
     """

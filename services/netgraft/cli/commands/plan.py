@@ -42,9 +42,9 @@ MODELS = ("model", "a", "b")
     "--batch",
     type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
     metavar="FILE.jsonl",
-    help='Lines {"id": …, "turns": ["first thing said", "second…"]}; prints a reply for each.',
+    help='Lines {"id": …, "turns": ["first sentence", "second…"]}; a reply is printed for each.',
 )
-@click.option("--conversation", default="", metavar="NAME", help="What was said before counts.")
+@click.option("--conversation", default="", metavar="NAME", help="Continue this conversation.")
 @pass_session
 def plan_command(session: Session, text: str | None, batch: Path | None, conversation: str) -> None:
     """Print the plan for TEXT without carrying it out."""
@@ -66,7 +66,7 @@ def plan_command(session: Session, text: str | None, batch: Path | None, convers
 
 
 def _plan_batch(file: Path) -> None:
-    """Plan a batch. Always JSON and always in this process: planning a batch needs no state."""
+    """Plan a batch. Always JSON and always in this process: it needs no state."""
     from netgraft.agent import plan_lines
 
     with click.open_file(str(file), encoding="utf-8") as lines:
@@ -104,7 +104,7 @@ def print_reply(reply: "agent_pb2.PlannerReply") -> None:
     help='A plan file, {"steps": […]}, instead of a sentence.',
 )
 @click.option("-y", "--yes", is_flag=True, help="Consent to the steps that need it.")
-@click.option("--conversation", default="", metavar="NAME", help="What was said before counts.")
+@click.option("--conversation", default="", metavar="NAME", help="Continue this conversation.")
 @weights_option
 @pass_session
 def do_command(
@@ -117,8 +117,9 @@ def do_command(
 ) -> None:
     """Carry out a sentence or a plan file, with progress.
 
-    Steps that cost time (finetune, resume, cancel) ask for consent and need a running netgraft.
-    With --json the plan is the first line, and each event a line after it.
+    Steps that train or stop training (finetune, resume, cancel) ask for consent and need a running
+    netgraft.
+    With --json, the plan is the first line, and each event is a line after it.
 
     Exit code: 0 done, 1 a step failed, 2 no consent, 3 the planner asks, 4 it refuses,
     5 no server.
@@ -210,7 +211,7 @@ def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
 def plan_sentence(
     session: Session, services: "Services", text: str, conversation: str
 ) -> "agent_pb2.PlannerReply":
-    """Return the plan that a sentence becomes, after as many questions as it takes.
+    """Return the plan for a sentence, after asking as many questions as the planner has.
 
     Ends the command when there is nothing to carry out: after an answer, a refusal, or a question
     without a person to answer it.

@@ -72,9 +72,8 @@ def retarget_command(
 ) -> None:
     """Replace the head or heads of MODEL so that it distinguishes N classes.
 
-    Each head's input size follows from the model. Classes whose names the model knows
-    keep their weights. MODEL itself is never changed: the result is a new model, and its id is
-    printed.
+    Each head's input size follows from the model. Classes whose names the model knows keep their
+    weights. MODEL itself is never changed: the result is a new model, and its id is printed.
     """
     from netgraft.v1 import surgery_pb2
 
@@ -92,7 +91,7 @@ def retarget_command(
     count = _count(classes) if classes is not None else 0
     services = session.services()
     reference = resolve(session, services, model, weights)
-    means = _measured(session, services, reference, data) if data else None
+    means = _class_means(session, services, reference, data) if data else None
     request = surgery_pb2.RetargetModelRequest(
         model=reference,
         classes=count,
@@ -115,7 +114,7 @@ def _count(text: str) -> int:
     return count
 
 
-def _measured(
+def _class_means(
     session: Session, services: "Services", model: str, data: str
 ) -> "tuning_pb2.FeatureMeans":
     """Return the mean input of the main head for each class of a data set."""

@@ -23,7 +23,7 @@ LINE_SECONDS = 10.0
 
 
 class JobView(Protocol):
-    """A way to show a job's events."""
+    """A view of a job's events."""
 
     def add(self, event: "tuning_pb2.JobEvent") -> None: ...
 

@@ -73,7 +73,7 @@ class PlanView(Protocol):
 def show_events(events: "Iterable[agent_pb2.RunEvent]", view: PlanView) -> Outcome:
     """Show all events; return the outcome of the plan.
 
-    When they break off (Ctrl-C, the server went away), name the job that goes on.
+    When they break off (Ctrl-C, the server went away), name the job that keeps running.
     """
     outcome = Outcome()
     try:
@@ -99,7 +99,7 @@ class JsonView:
         emit_line(event)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: a line of JSON is complete at once."""
 
 
 class TextView:

@@ -36,7 +36,7 @@ def facts(rows: list[tuple[str, str]]) -> "Table":
 
 
 def edit_view(reply: "surgery_pb2.EditReply") -> "Iterator[Table]":
-    """Return lines about an edit: the new model, and each head that was replaced."""
+    """Yield tables of an edit: the new model, and each head that was replaced."""
     before, after = exact(reply.parameters_before), exact(reply.parameters_after)
     trained, trains = exact(reply.trainable_before), exact(reply.trainable_after)
     yield facts(
@@ -57,7 +57,7 @@ def edit_view(reply: "surgery_pb2.EditReply") -> "Iterator[Table]":
 
 
 def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
-    """Return lines about a model and its heads."""
+    """Yield tables of a model and its heads."""
     shape = " × ".join(str(side) for side in reply.input_shape)
     yield facts(
         [
@@ -86,7 +86,7 @@ def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
 
 
 def modules_view(reply: "graph_pb2.ModuleTable") -> "Iterator[Table]":
-    """Show the modules, each indented by its depth."""
+    """Yield the table of modules, each indented by its depth."""
     numbers = (tr("parameters"), tr("trainable"), "FLOPs", tr("memory"))
     shape = tr("output")
     made = table(tr("module"), tr("type"), shape, *numbers, right=numbers)
@@ -106,7 +106,7 @@ def modules_view(reply: "graph_pb2.ModuleTable") -> "Iterator[Table]":
 
 
 def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
-    """Return lines about the differences, module by module."""
+    """Yield tables of the differences, module by module."""
     from netgraft.v1 import graph_pb2
 
     kinds = {
@@ -136,7 +136,7 @@ def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
 
 
 def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
-    """Show models that were found."""
+    """Yield the table of the models that were found."""
     if not reply.entries:
         hint = tr(
             "No model matches. `netgraft models` lists all, also files that were opened and models "
@@ -180,7 +180,7 @@ def state_name(state: int) -> str:
 
 
 def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
-    """Show jobs, newest first."""
+    """Yield the table of jobs, newest first."""
     if not reply.jobs:
         hint = tr("No such jobs. `netgraft finetune MODEL --data DATA` starts one.")
         yield facts([("", hint)])
@@ -208,7 +208,7 @@ def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
 
 
 def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
-    """Show everything about one job."""
+    """Yield the table of everything about one job."""
     spec = ", ".join(
         f"{field_name(field.name)} {value}"
         for field, value in job.spec.ListFields()
