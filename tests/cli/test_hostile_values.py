@@ -1,7 +1,7 @@
 """Whatever stands in a field of a request, the answer says what is wrong with it.
 
 Every field of every rpc and of every step of a plan, as the contract's descriptors list
-them, takes values that no client of ours would send. The rest of the request is sound, so
+them, takes values that no client of ours would send. The rest of the request is valid, so
 that what is behind the first check is reached too.
 """
 
@@ -85,7 +85,7 @@ STEPS = {
     "resume": {"job": "JOB"},
     "list_jobs": {"state": "queued"},
 }
-"""A sound step of each kind."""
+"""A valid step of each kind."""
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "ResolveModel": {"model": TINY},
@@ -120,7 +120,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "Run": {"steps": [{"list_jobs": {}}]},
     "GetConversation": {"id": "talk"},
 }
-"""A sound request of each rpc."""
+"""A valid request of each rpc."""
 
 SERVICES = {
     name: module.DESCRIPTOR.services_by_name[service]
@@ -258,7 +258,7 @@ def answered(client: Client, service: str, method: MethodDescriptor, request: An
 def answers(
     target: Target, name: str, hostile: Iterable[Place], values: dict[str, Any] | None = None
 ) -> dict[Place, str]:
-    """What an rpc answers to its sound request with each value in its place."""
+    """What an rpc answers to its valid request with each value in its place."""
     service, method = METHODS[name]
     message = GetMessageClass(method.input_type)
 
