@@ -73,7 +73,7 @@ def test_the_zoo_says_which_weights_are_on_disk(
 @pytest.mark.parametrize(
     "named", [{}, {"XDG_CACHE_HOME": "/x"}, {"TORCH_HOME": "/t", "HF_HOME": "/h"}]
 )
-def test_weights_are_looked_for_in_the_libraries_own_folders(named: dict[str, str]) -> None:
+def test_what_is_on_disk_is_looked_for_where_the_libraries_look(named: dict[str, str]) -> None:
     code = (
         "import torch.hub, pathlib, huggingface_hub.constants as hub, netgraft.settings as ours;"
         "assert str(ours.hugging_face_cache()) == hub.HF_HUB_CACHE;"
