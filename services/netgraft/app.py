@@ -145,6 +145,7 @@ def _run(
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
+    """Let SIGINT and SIGTERM set `stop`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
 

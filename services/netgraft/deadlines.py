@@ -84,7 +84,7 @@ def watched(call: Any, answers: Callable[[], bool]) -> Iterator[Liveness]:
 async def watched_async(
     call: Any, answers: Callable[[], Awaitable[bool]]
 ) -> AsyncIterator[Liveness]:
-    """The same in an event loop."""
+    """Within the block, do the same in an event loop."""
     liveness = Liveness()
 
     async def watch() -> None:

@@ -95,10 +95,12 @@ class Settings(BaseSettings):
 
     @property
     def database_url(self) -> str:
+        """SQLAlchemy URL of the database."""
         return self.database or f"sqlite:///{self.folder / 'netgraft.db'}"
 
     @property
     def store_url(self) -> str:
+        """fsspec URL of the store."""
         return self.store or str(self.folder / "store")
 
     @property

@@ -75,6 +75,7 @@ def _probe(code: str, *modules: str) -> Probe | None:
 
 
 def python() -> Finding:
+    """Check the version of Python."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return Finding("python", "ok", version)
@@ -147,6 +148,7 @@ def state() -> Finding:
 
 
 def disk() -> Finding:
+    """Check the free space for the state folder."""
     free = shutil.disk_usage(_nearest(settings().folder)).free
     message = tr("{size} free", size=size(free))
     if free >= LOW_DISK:
@@ -159,6 +161,7 @@ def disk() -> Finding:
 
 
 def token() -> Finding:
+    """Check that a token file can be read, and by its owner only."""
     if settings().token:
         return Finding("token", "ok", tr("from NETGRAFT_TOKEN"))
     file = settings().folder / "token"
