@@ -30,7 +30,7 @@ NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
 
 @pytest.fixture
 def player(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Player]:
-    monkeypatch.setattr(following, "PAUSE", 0.05)
+    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.05)
     played = Player()
     yield played
     played.finish()
