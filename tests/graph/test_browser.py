@@ -109,6 +109,24 @@ def test_a_document_that_cannot_be_had_is_said_to_have_failed(browser: Browser, 
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("locale", "sentence"),
+    [("en-GB", "view.js did not load."), ("zh-CN", "未能加载 view.js。")],
+)
+def test_a_script_that_does_not_load_is_named_in_the_readers_language(
+    browser: Browser, site: Site, locale: str, sentence: str
+) -> None:
+    graph = site.graphs.DrawGraph(graph_pb2.DrawGraphRequest(model="squeezenet1_1"))
+    page = browser.new_page(locale=locale)
+    page.route("**/view.js", lambda route: route.abort())
+    page.goto(site.origin + graph.page)
+    html = page.locator("html")
+    expect(html).to_have_attribute("data-netgraft", "failed", timeout=60_000)
+    expect(page.locator("#message-text")).to_have_text(sentence)
+    assert html.get_attribute("data-netgraft-error") == sentence
+    page.close()
+
+
 def test_the_viewer_needs_no_cookie(page: Page, site: Site) -> None:
     open_drawn(page, site, "squeezenet1_1")
     assert page.context.cookies() == []

@@ -7,17 +7,20 @@ from pathlib import Path
 import pytest
 from babel.messages import jslexer
 
+from netgraft.graph.difference import Difference, Kind, ModuleDifference
 from netgraft.graph.lens import LENSES
-from netgraft.graph.viewer import pages, sentences
-from netgraft.language import LANGUAGES
+from netgraft.graph.viewer import comparison, pages, sentences
+from netgraft.language import LANGUAGES, Message
 from netgraft.language.catalogue import placeholders
 
 FOLDER = Path(pages.__file__).parent
 SCRIPTS = sorted(path.name for path in FOLDER.glob("*.js"))
-ASKING = ("compare.js", "lens.js")
+ASKING = ("compare.js", "lens.js", "netgraft.js")
 ASKS = re.compile(r"\bsay\(\s*(?:'(?P<key>[\w.]+)'|`(?P<start>[\w.]+)\$\{)?")
 HAN = re.compile(r"[\u3000-\u9fff\uff00-\uffef]")
 WORDS = re.compile(r"(?<![\w#.:>-])[A-Za-z][a-z’']+[,;]? [A-Za-z(][a-z’']*(?![\w:>-])")
+UNREAD = re.compile(r"""(className:\s*|\bquerySelector(?:All)?\()(['"`]).*?\2""")
+"""Names of classes, and selectors."""
 ON_THE_PAGE = re.compile(
     r"""(?:\b(?:textContent|innerText|innerHTML|title|alt|placeholder|label)\s*[=:]\s*
         |\bnew\s+Option\(\s*|\b(?:append|prepend|alert|confirm|createTextNode)\(\s*
@@ -38,6 +41,7 @@ def literals(script: str) -> list[str]:
 
 def sentences_in(script: str) -> list[str]:
     """Texts that a reader would read, and that no catalogue knows."""
+    script = UNREAD.sub(r"\1name", script)
     found = [text for text in literals(script) if text != "use strict"]
     spoken = [text for text in found if HAN.search(text) or WORDS.search(text)]
     placed = (match["text"] for match in ON_THE_PAGE.finditer(script))
@@ -86,9 +90,10 @@ def test_a_planted_sentence_is_found(line: str) -> None:
     [
         "'use strict';",
         "bar.style.cssText = 'position:absolute;top:10px;color:#777';",
-        "drawn.element.querySelector(':scope > g.node-item > path');",
+        "document.querySelectorAll('tbody tr');",
         "choice.setAttribute('aria-label', say('lens'));",
         "made.textContent = `${number(count)} ${unit}`;",
+        "element('span', { className: `kind ${kind} around` }, say(kind));",
     ],
 )
 def test_what_nobody_reads_is_no_sentence(line: str) -> None:
@@ -123,6 +128,16 @@ def test_the_browser_gets_every_sentence_in_every_language() -> None:
         assert HAN.search(chinese) or english == chinese == "FLOPs", key
         assert placeholders(chinese) == placeholders(english)
     assert found["en"].keys() == found["zh"].keys() == sentences.SENTENCES.keys()
+
+
+def test_what_differs_is_sent_in_every_language_where_it_is_words() -> None:
+    message = Message("{module}, {training}", module="Linear(4 → 2)", training=Message("frozen"))
+    item = ModuleDifference("fc", Kind.CHANGED, "Linear(4 → 3)", message)
+    found = json.loads(comparison.differences(Difference((item,), 15, 10)).data)
+    [sent] = found["differences"]
+    assert sent["before"] == "Linear(4 → 3)"
+    assert sent["after"] == {"en": "Linear(4 → 2), frozen", "zh": "Linear(4 → 2)，冻结"}
+    assert (sent["path"], sent["path_before"], sent["kind"]) == ("fc", "fc", "changed")
 
 
 def test_another_sentence_gives_the_shared_files_another_folder(

@@ -1,5 +1,6 @@
 /* The compare page: two pictures that move, open and select as one, and the list of what differs
- * between them. Knows the pictures by their window.netgraft only. */
+ * between them. Knows the pictures by their window.netgraft only, and its words by
+ * window.netgraftLanguage. */
 (function () {
     'use strict';
     const { language, say, read } = window.netgraftLanguage;

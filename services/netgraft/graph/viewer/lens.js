@@ -1,5 +1,6 @@
 /* The lens: colours and labels boxes by what they are about, and keeps the address of the page
- * a permalink to what is seen. Knows the picture by window.netgraft only. */
+ * a permalink to what is seen. Knows the picture by window.netgraft only, and its words by
+ * window.netgraftLanguage. */
 (function () {
     'use strict';
     const picture = window.netgraft;

@@ -10,6 +10,7 @@ import json
 from netgraft.language import LANGUAGES, in_context, mark, translation
 
 SENTENCES = {
+    "unloaded": mark("{script} did not load."),
     "lens": mark("Colour boxes by"),
     "lens.none": mark("what boxes do"),
     "lens.trainable": mark("what trains"),
