@@ -1,4 +1,4 @@
-"""Messages that several services reply with."""
+"""Messages that several services reply with, made from recipes and the store."""
 
 from typing import TYPE_CHECKING
 
