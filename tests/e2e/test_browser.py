@@ -72,12 +72,12 @@ def test_a_page_without_the_token_shows_only_the_login(browser: Browser, system:
     context.close()
 
 
-def test_the_link_that_up_prints_logs_in_once_and_the_token_is_not_in_its_output(
+def test_the_link_that_is_printed_logs_in_once_and_the_token_is_not_in_the_output(
     browser: Browser, system: System
 ) -> None:
-    log = (system.state.parent / "up.log").read_text()
-    assert system.token not in log
-    [link] = re.findall(rf"{system.web}/\?code=\S+", log)
+    said = system.terminal.read_text()
+    assert system.token not in said
+    link = re.findall(rf"{system.web}/\?code=\S+", said)[-1]
     for first in (True, False):
         context = browser.new_context(locale="en-US")
         page = context.new_page()
