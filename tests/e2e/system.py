@@ -88,8 +88,8 @@ def environment(state: Path, torch_home: Path) -> dict[str, str]:
         "NETGRAFT_WEB_PORT": str(free_port()),
         "TORCH_HOME": str(torch_home),
         "LANG": "C.UTF-8",
-        "NETGRAFT_CHECKPOINT_SECONDS": "1",
         "NETGRAFT_SILENT_SECONDS": "10",
+        "NETGRAFT_WORKERS": "1",  # a second starts for longer than it helps; test_kill.py has two
         "NETGRAFT_LOG_LEVEL": "info",  # in small letters, as people write it
         "http_proxy": "http://127.0.0.1:9",  # as in many offices; nothing here may use it
     }
