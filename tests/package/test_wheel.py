@@ -118,6 +118,7 @@ def test_every_tracked_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
         "netgraft/language/catalogues/zh/LC_MESSAGES/netgraft.mo",
         "netgraft/graph/viewer/compare.css",
         "netgraft/graph/viewer/compare.js",
+        "netgraft/graph/viewer/language.js",
         "netgraft/graph/viewer/lens.js",
         "netgraft/graph/viewer/netgraft.js",
         "netgraft/graph/viewer/nodes.js",

@@ -1,4 +1,4 @@
-"""The Tuning service as a Ray Serve application. It starts runs; training is in other processes."""
+"""The Tuning service as a Ray Serve application. It starts jobs, which train in other processes."""
 
 from ray import serve
 
@@ -8,8 +8,8 @@ from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import tuning_pb2
 
 
-class KeptTuningServicer(TuningServicer):
-    """The servicer with a reconciler beside it."""
+class ReconcilingTuningServicer(TuningServicer):
+    """The servicer, with a reconciler that runs in the background."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ Tuning = serve.deployment(
     name="Tuning", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
 )(
     expose(
-        KeptTuningServicer,
+        ReconcilingTuningServicer,
         tuning_pb2.DESCRIPTOR.services_by_name["Tuning"],
         warm="netgraft.tuning.jobs.planning",
     )
