@@ -3,6 +3,7 @@
 from ray import serve
 
 from netgraft.serving.servicers import expose
+from netgraft.settings import settings
 from netgraft.tuning.jobs.reconcile import Reconciler
 from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import tuning_pb2
@@ -13,7 +14,7 @@ class ReconcilingTuningServicer(TuningServicer):
 
     def __init__(self) -> None:
         super().__init__()
-        Reconciler(self.jobs, self.launcher).start()
+        Reconciler(self.jobs, self.launcher, settings().silent_seconds).start()
 
 
 Tuning = serve.deployment(
