@@ -178,4 +178,5 @@ def test_the_tables_name_models_of_the_zoo_and_the_sample_takes_from_them() -> N
     names = {entry.name for entry in entries()}
     for table in (HEADS, FROZEN, MANY_COUNTS, TRAINED_HEADS):
         assert not set(table) - names
+    assert len(FROZEN) == 30
     assert len(set(SAMPLE) & set(HEADS)) >= 20
