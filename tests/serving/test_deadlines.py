@@ -70,9 +70,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def impatient(hasty: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines that one which answers keeps."""
-    monkeypatch.setattr(deadlines, "READ_SECONDS", 0.25)
-    monkeypatch.setattr(deadlines, "SILENCE_SECONDS", 0.25)
+    """Deadlines that one which answers keeps, on a busy machine too."""
+    monkeypatch.setattr(deadlines, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(deadlines, "SILENCE_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -81,6 +81,8 @@ def asking_often(hasty: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "READ_SECONDS", 15.0)
 
 
+TRIES = 50
+"""A call so short may end before it is connected, and then it is not heard."""
 READ = ("tuning", "ListJobs", tuning_pb2.ListJobsRequest())
 EDIT = ("surgery", "RetargetModel", surgery_pb2.RetargetModelRequest(model="resnet50", classes=3))
 WATCH = ("tuning", "WatchJob", tuning_pb2.WatchJobRequest(id="tune-1"))
@@ -110,9 +112,12 @@ async def ask_async(address: str, call: Call, **options: Any) -> None:
 @pytest.mark.parametrize("call", [READ, EDIT, WATCH], ids=lambda call: call[1])
 def test_no_call_waits_for_ever(hung: tuple[str, Hung], hasty: None, call: Call) -> None:
     address, handler = hung
-    with pytest.raises(NoAnswer, match=f"{address} did not answer within 0.*netgraft doctor"):
-        ask(address, call)
-    assert handler.asked[-1] in ("ListJobs", "ListModels"), "something small was asked"
+    for _ in range(TRIES):
+        with pytest.raises(NoAnswer, match=f"{address} did not answer within 0.*netgraft doctor"):
+            ask(address, call)
+        if handler.asked and handler.asked[-1] in ("ListJobs", "ListModels"):
+            return
+    pytest.fail("nothing small was asked")
 
 
 @pytest.mark.parametrize("call", [READ, EDIT, WATCH], ids=lambda call: call[1])
@@ -120,9 +125,12 @@ async def test_no_call_of_the_page_waits_for_ever(
     hung: tuple[str, Hung], hasty: None, call: Call
 ) -> None:
     address, handler = hung
-    with pytest.raises(NoAnswer, match=f"{address} did not answer within 0.*netgraft doctor"):
-        await ask_async(address, call)
-    assert handler.asked[-1] in ("ListJobs", "ListModels"), "something small was asked"
+    for _ in range(TRIES):
+        with pytest.raises(NoAnswer, match=f"{address} did not answer within 0.*netgraft doctor"):
+            await ask_async(address, call)
+        if handler.asked and handler.asked[-1] in ("ListJobs", "ListModels"):
+            return
+    pytest.fail("nothing small was asked")
 
 
 @pytest.mark.parametrize("hung", [["WatchJob"]], indirect=True)
