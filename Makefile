@@ -6,6 +6,7 @@ STAY   ?= 1
 SHARD  ?= 1/1
 OUT    ?= coverage_graphs.jsonl
 FAST   := not slow and not gpu and not images
+COVER  := $(BIN)/python -m slipcover
 
 # What runs from here leaves bytecode where some is missing, whatever this machine's default is.
 unexport PYTHONDONTWRITEBYTECODE
@@ -56,10 +57,12 @@ test: install    ## everything that CI runs
 # Units on all cores, a thread each; then what starts Ray or Chromium, one at a time.
 suite: ready     ## the tests alone
 	@failed=0; \
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not serial and $(FAST)" \
-		--cov --cov-report= || failed=1; \
-	$(BIN)/pytest -m "serial and $(FAST)" --cov --cov-append --cov-report= || failed=1; \
-	echo "Coverage: $$($(BIN)/coverage report --format=total) % of the lines, in these processes"; \
+	OMP_NUM_THREADS=1 $(COVER) --out .coverage.units -m pytest -n auto --dist worksteal \
+		-m "not serial and $(FAST)" || failed=1; \
+	$(COVER) --out .coverage.serial -m pytest -m "serial and $(FAST)" || failed=1; \
+	$(COVER) --merge .coverage.units .coverage.serial --out .coverage.all >/dev/null || failed=1; \
+	$(BIN)/python -c 'import json; total = json.load(open(".coverage.all"))["summary"]; \
+		print("Coverage: %(percent_covered_display)s %% of the lines, in these processes" % total)'; \
 	exit $$failed
 
 ready: install   ## a browser, fonts and weights for the tests, where they are missing

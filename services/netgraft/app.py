@@ -1,7 +1,7 @@
 """The composition root: one local Ray, the five Serve applications, the web gateway.
 
-`up` is what `netgraft up` runs. A cluster does the same with a KubeRay RayService
-that names the `deployment.py` modules (k8s/base).
+`netgraft up` calls `up`. A cluster does the same with a KubeRay RayService that names
+the `deployment.py` modules (k8s/base).
 """
 
 import logging
@@ -43,7 +43,7 @@ APPLICATIONS = {
     "tuning": "netgraft.tuning.deployment",
     "agent": "netgraft.agent.deployment",
 }
-"""Serve application → module that binds it. The name is the routing key of its rpcs."""
+"""The module that binds each Serve application. The name is the routing key of its rpcs."""
 
 SERVICER_FUNCTIONS = [
     "netgraft.v1.models_pb2_grpc.add_ModelsServicer_to_server",
@@ -54,25 +54,25 @@ SERVICER_FUNCTIONS = [
 ]
 
 RAY_ENVIRONMENT = {
-    # A cancelled job gets a SIGINT and time to write its checkpoint; without both it
+    # A cancelled job gets SIGINT and time to write its checkpoint; without both it
     # leaves a process behind.
     "RAY_JOB_STOP_SIGNAL": "SIGINT",
     "RAY_JOB_STOP_WAIT_TIME_S": "20",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AUTH_MODE": "token",
-    # Ray runs workers at nice 15; here they answer people.
+    # Ray runs workers at nice 15; here people wait for them.
     "RAY_worker_niceness": "0",
     # On a loaded machine the proxy needs longer than Serve's 5 s to answer the first time.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
-    # Ray's own limit is 512 MiB a log, twenty times over, and workers' output has none at all.
+    # Ray would keep twenty backups of 512 MiB of each log, and not limit workers' output at all.
     "RAY_ROTATION_MAX_BYTES": str(8 * 2**20),
     "RAY_ROTATION_BACKUP_COUNT": "1",
 }
 
 OBJECT_STORE_BYTES = 256 * 2**20
-"""Replicas exchange small messages only; tensors travel through files."""
+"""Bytes of Ray's object store. Replicas exchange only small messages; tensors go through files."""
 
 START_SECONDS = 180
 
@@ -93,23 +93,23 @@ class Endpoints:
 def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) -> None:
     """Start everything, call `ready`, and stay until SIGINT or SIGTERM.
 
-    What Ray and the gateway say goes to `state`/logs/up.log; `ready` prints to the terminal.
-    All that is written is readable by this user only. Raises AddressInUse, and CannotStart when
-    something does not come up, or ends by itself.
+    The output of Ray and the gateway goes to `state`/logs/up.log; `ready` prints to the terminal.
+    Every file written is readable by this user only. Raises AddressInUse, and CannotStart when
+    something does not come up or ends by itself.
     """
     check_ports(web=web)
     os.umask(OTHERS)
     settings().make_token()
     _export_environment()
     stop = threading.Event()
-    _stop_when_told(stop)
-    with logged(settings().folder / "logs" / "up.log") as log, _explained(log):
+    _stop_on_signals(stop)
+    with logged(settings().folder / "logs" / "up.log") as log, _naming_log(log):
         _run(log, stop, ready, web=web)
 
 
 @contextmanager
-def _explained(log: Log) -> Iterator[None]:
-    """Name the log with every failure; Ray raises whatever it likes, and says more there."""
+def _naming_log(log: Log) -> Iterator[None]:
+    """Name the log in every failure: Ray raises errors of any type, and logs more about them."""
     try:
         yield
     except (BrokenPipeError, ModuleNotFoundError):  # no reader; no netgraft[services] here
@@ -136,7 +136,7 @@ def _run(
             return
         with announced(address, url if gateway else "", engine="ray"):
             if ready:
-                with log.speaking():
+                with log.on_terminal():
                     ready(Endpoints(address, url))
             while not stop.wait(1):
                 log.trim()
@@ -144,7 +144,8 @@ def _run(
                     raise Unreachable(address=url)
 
 
-def _stop_when_told(stop: threading.Event) -> None:
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Let SIGINT and SIGTERM set `stop`."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
 
@@ -168,8 +169,8 @@ def _export_environment() -> None:
     roots = ":".join(str(root) for root in settings().roots)
     if settings().token_file:
         named = Path(settings().token_file).expanduser().absolute()
-        os.environ["NETGRAFT_TOKEN_FILE"] = str(named)  # they stand in other folders
-    # What answers here is not asked for through the proxy that $http_proxy may name.
+        os.environ["NETGRAFT_TOKEN_FILE"] = str(named)  # they run in other folders
+    # Calls to this machine must not go through the proxy that $http_proxy may name.
     near = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1", "localhost"]))
     os.environ.update(
         {
@@ -185,11 +186,11 @@ def _export_environment() -> None:
 
 @contextmanager
 def _services(stop: threading.Event) -> Iterator[None]:
-    """A local Ray with the Serve applications, deployed together."""
+    """Within the block, run a local Ray with all Serve applications."""
     import ray
 
     import_serve()
-    # Serve reports each application; our user hears of the whole.
+    # Serve reports each application; `ready` reports all of them at once.
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     from ray import serve
     from ray.serve.config import HTTPOptions, gRPCOptions
@@ -202,9 +203,9 @@ def _services(stop: threading.Event) -> Iterator[None]:
         logging_level=logging.ERROR,
         runtime_env={"worker_process_setup_hook": "netgraft.serving.ray_patches.install"},
     )
-    # ray.init puts its own handler in place: it would end this process at once, and the
-    # gateway and Ray's agents would stay behind.
-    _stop_when_told(stop)
+    # ray.init installs a handler that would end this process at once, and leave the gateway
+    # and Ray's agents running.
+    _stop_on_signals(stop)
     try:
         serve.start(
             http_options=HTTPOptions(host="127.0.0.1", port=free_port()),
@@ -230,13 +231,13 @@ def _targets() -> "Iterator[RunTarget]":
     for name, module in APPLICATIONS.items():
         application = import_module(module).app
         # An application without a route is invisible to the gRPC proxy too; over HTTP
-        # these answer nothing, for their classes have no __call__.
+        # these answer nothing, because their classes have no __call__.
         yield serve.RunTarget(target=application, name=name, route_prefix=f"/{name}")
 
 
 @contextmanager
 def _gateway(web: bool) -> Iterator["subprocess.Popen[bytes] | None"]:
-    """The web gateway in a process of its own, started first: Gradio takes seconds too."""
+    """Run the web gateway in its own process, started first because Gradio takes seconds too."""
     if not web:
         yield None
         return
@@ -252,7 +253,7 @@ def _gateway(web: bool) -> Iterator["subprocess.Popen[bytes] | None"]:
 
 
 def _wait_for_services(address: str, stop: threading.Event) -> None:
-    """Wait for an answer through the proxy: applications are up before their routes are."""
+    """Wait until the proxy answers: it learns its routes after the applications are up."""
     deadline = time.monotonic() + START_SECONDS
     with Client(address) as client:
         while not stop.is_set():

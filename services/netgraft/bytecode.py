@@ -1,15 +1,15 @@
-"""Leave bytecode for what netgraft's processes import: `python -m netgraft.bytecode`.
+"""Compile what netgraft's processes import to bytecode: `python -m netgraft.bytecode`.
 
-uv installs none, and where PYTHONDONTWRITEBYTECODE is set no process ever writes any: each of
-the dozen that make a netgraft then compiles every source again, which is half of its start.
+uv installs no bytecode, and where PYTHONDONTWRITEBYTECODE is set no process ever writes any: each
+of the dozen processes of a netgraft then compiles every source again, which is half of its start.
 
-A whole virtual environment holds four times what is imported. What that is follows from the
-sources: netgraft's own modules and Ray's processes name modules, these name others, and so on.
+A whole virtual environment holds four times what is imported. The imports are found in the
+sources, starting from netgraft's own modules and those that Ray runs as processes.
 Imports inside functions are followed in netgraft's modules, which import late to start fast,
-but not in others', where they are mostly for what is seldom used. What is missed is compiled
-when it is imported, as it would be without any of this.
+but not in libraries, where most of them are rarely needed. A module that is missed is compiled
+when it is imported, as usual.
 
-The files are checked by time and size, as those that Python itself writes: git and uv give a
+Python checks these files by time and size, like those that it writes itself: git and uv give a
 file that they change a new time.
 """
 
@@ -25,33 +25,33 @@ from types import CodeType
 
 OWN = "netgraft"
 WHOLE = (OWN, "ray.dashboard", "ray._private")
-"""Packages of which every module counts: Ray runs modules of its own as processes."""
+"""Packages whose modules are all compiled: Ray runs modules of its own as processes."""
 LEFT_OUT = frozenset({"keras", "onnxruntime", "peft", "playwright", "psycopg", "transformers"})
-"""Libraries of extras that `netgraft[all]` lacks: large, and most people never use them."""
+"""Large libraries that most people never use: of extras that are not in `netgraft[all]`."""
 CHUNK = 8
-"""Modules that a process takes at a time."""
+"""Modules that a process compiles at a time."""
 
 
 def main() -> None:
-    """Compile all that is reachable. Raises SyntaxError, of netgraft's own modules only."""
+    """Compile all that is reachable. Raises SyntaxError for netgraft's own modules only."""
     sources = Sources(sys.path, left_out=LEFT_OUT)
     modules = [module for package in WHOLE for module in sources.below(package)]
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), initializer=write_bytecode) as pool:
         while modules:
-            imported = pool.map(compiled, modules, chunksize=CHUNK)
+            imported = pool.map(compile_module, modules, chunksize=CHUNK)
             modules = list(sources.of(set().union(*imported)))
 
 
 class Sources:
-    """The files of modules, found by name. Nothing is imported; each is given out once."""
+    """The source files of modules, found by name, each returned once. Imports nothing."""
 
     def __init__(self, path: Iterable[str], left_out: Collection[str]) -> None:
-        """`left_out` are names at the top: packages, in which nothing is looked for."""
+        """`left_out` names top-level packages to skip."""
         self._folders: dict[str, list[str]] = {"": list(path)}
         self._seen = {*left_out, *sys.stdlib_module_names}
 
     def below(self, package: str) -> Iterator[tuple[str, str]]:
-        """All modules of a package, as name and file."""
+        """Yield the name and file of every module of a package."""
         yield from self.of([package])
         for folder in self._folders.get(package, ()):
             for file in sorted(Path(folder).rglob("*.py")):
@@ -59,7 +59,7 @@ class Sources:
                 yield from self.of([".".join((package, *inside)).removesuffix(".__init__")])
 
     def of(self, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-        """Those of these modules, and of the packages that they are in, that have sources."""
+        """Yield the name and file of those modules, and packages around them, that have sources."""
         for name in names:
             parts = name.split(".")
             for count in range(1, len(parts) + 1):
@@ -70,7 +70,7 @@ class Sources:
                         yield part, file
 
     def _file(self, name: str) -> str:
-        """Empty when there is none: built in, an extension, a folder, or no module at all."""
+        """Return a module's source file; "" if it has none: a built-in, an extension, a folder."""
         package, _, leaf = name.rpartition(".")
         for place in self._folders.get(package, ()):
             whole = os.path.join(place, leaf)  # noqa: PTH118  # 100,000 times: pathlib takes 2 s
@@ -83,13 +83,13 @@ class Sources:
 
 
 def write_bytecode() -> None:
-    """In this process loaders write it, whatever PYTHONDONTWRITEBYTECODE says."""
+    """Let this process write bytecode, even if PYTHONDONTWRITEBYTECODE is set."""
     sys.dont_write_bytecode = False
     warnings.simplefilter("ignore", SyntaxWarning)  # old escape sequences in others' files
 
 
-def compiled(module: tuple[str, str]) -> set[str]:
-    """See that a module has bytecode; returns the names that it imports."""
+def compile_module(module: tuple[str, str]) -> set[str]:
+    """Compile a module unless it has bytecode; return the names that it imports."""
     name, file = module
     own = name.partition(".")[0] == OWN
     try:
@@ -104,9 +104,9 @@ def compiled(module: tuple[str, str]) -> set[str]:
 
 
 def imports(code: CodeType, package: str, *, functions: bool) -> Iterator[str]:
-    """The full names of what code imports; those that are not modules, too: `from x import y`.
+    """Yield the full names that code imports, including x.y of `from x import y`.
 
-    `package` is where relative names start; `functions`: whether those inside count.
+    Relative names start at `package`; `functions`: whether to include imports inside functions.
     """
     for kind, found in ModuleFinder().scan_opcodes(code):
         if kind == "absolute_import":

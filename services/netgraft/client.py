@@ -8,10 +8,9 @@
 
 The attributes `models`, `graphs`, `surgery`, `tuning` and `agent` are the generated
 stubs. Every call carries the token, the language and Ray Serve's routing key; a failed
-one raises a RemoteError with the server's reason and sentence. A unary call has a deadline
-(`deadlines.seconds`, or the argument `timeout`); a server that has fallen silent is noticed
-in streams too, and raises NoAnswer.
-Knows nothing of torch and Ray.
+one raises a RemoteError with the server's reason and sentence. A unary call has a deadline in
+seconds (`deadlines.seconds`, or the argument `timeout`). A server that falls silent raises
+NoAnswer, in streams too. Knows nothing of torch and Ray.
 """
 
 import asyncio
@@ -58,7 +57,7 @@ if TYPE_CHECKING:
     from netgraft.v1.surgery_pb2_grpc import SurgeryAsyncStub
     from netgraft.v1.tuning_pb2_grpc import TuningAsyncStub
 
-SENT_AGAIN = {
+RETRIED = {
     "name": [
         {"service": "netgraft.v1.Tuning", "method": "StartTuning"},
         {"service": "netgraft.v1.Tuning", "method": "ResumeJob"},
@@ -72,23 +71,23 @@ SENT_AGAIN = {
         "retryableStatusCodes": ["UNAVAILABLE"],
     },
 }
-"""gRPC's retry policy (gRFC A6) for calls that name themselves and would do something twice."""
+"""gRPC's retry policy (gRFC A6) for calls with a request_id, which makes a repetition safe."""
 
 OPTIONS: list[tuple[str, int | str]] = [
-    ("grpc.max_send_message_length", MESSAGE_BYTES),  # what is larger, no server takes
+    ("grpc.max_send_message_length", MESSAGE_BYTES),  # no server accepts more
     # A server that comes back is found within seconds, not after gRPC's two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.max_reconnect_backoff_ms", 2000),
-    # What was sent under a request_id may be sent again when the connection breaks.
-    ("grpc.service_config", json.dumps({"methodConfig": [SENT_AGAIN]})),
+    # gRPC may repeat a request with a request_id when the connection breaks.
+    ("grpc.service_config", json.dumps({"methodConfig": [RETRIED]})),
 ]
 
 
 def _options(address: str) -> list[tuple[str, int | str]]:
-    """Options of a channel. gRPC asks $http_proxy for every address, even this machine's."""
+    """Return a channel's options. gRPC would use $http_proxy even for this machine's addresses."""
     host = address.rpartition(":")[0].strip("[]")
     near = host in ("localhost", "::1") or host.startswith("127.")
-    # A user's file travels to the page that shows it in one message.
+    # A user's file goes to the page that shows it in one message.
     largest = max(64 * 2**20, settings().file_bytes + 2**20)
     common = [*OPTIONS, ("grpc.max_receive_message_length", largest)]
     return [*common, ("grpc.enable_http_proxy", 0)] if near else common
@@ -103,24 +102,24 @@ STUBS: dict[str, Any] = {
 }
 """The stub of each Serve application."""
 
-ABSENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
-SILENT = grpc.StatusCode.DEADLINE_EXCEEDED
+NO_SERVER_CODES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
+TIMED_OUT = grpc.StatusCode.DEADLINE_EXCEEDED
 
-ASKED: dict[str, tuple[str, Any]] = {
+PROBES: dict[str, tuple[str, Any]] = {
     "models": ("ListModels", models_pb2.ListModelsRequest(limit=1)),
     "tuning": ("ListJobs", tuning_pb2.ListJobsRequest(limit=1)),
     "agent": ("GetConversation", agent_pb2.GetConversationRequest(id="-")),
 }
-"""Something small to ask an application while a call to it is silent."""
+"""The rpc and request that test whether an application answers while a call to it is silent."""
 
 _OVERSIZE = re.compile(r"(CLIENT: Sent|SERVER: Received|.*Decompressed) message larger than max")
-"""gRPC's own words for a request beyond a limit; a reply beyond one is "CLIENT: Received …"."""
+"""gRPC's message for too large a request; that for a reply begins "CLIENT: Received"."""
 
 _REASONS = {kind.reason: kind for kind in every_error()}
 
 
 class RemoteError(NetgraftError):
-    """An error that the server reported: its `reason`, its sentence and the values in that."""
+    """An error that the server reported: its `reason`, its sentence and the sentence's values."""
 
     template = "{sentence}"
 
@@ -128,11 +127,11 @@ class RemoteError(NetgraftError):
         self, *, reason: str, sentence: str, code: str, facts: dict[str, str] | None = None
     ) -> None:
         self.reason = reason  # type: ignore[misc]  # the server's, not this class's
-        self.code, self.said, self.facts = code, sentence, facts or {}
+        self.code, self._sentence, self.facts = code, sentence, facts or {}
         super().__init__(reason=reason, sentence=sentence, code=code, facts=self.facts)
 
     def sentence(self, language: str = "en") -> str:
-        return self.said
+        return self._sentence
 
     @property
     def kind(self) -> type[NetgraftError]:
@@ -141,7 +140,7 @@ class RemoteError(NetgraftError):
 
 
 def as_error(failure: grpc.RpcError, address: str, seconds: float = 0) -> NetgraftError:
-    """A failed call as an error of the tree. `seconds`: the deadline that it had."""
+    """Return a failed call as an error of the tree. `seconds`: the deadline that it had."""
     ended = isinstance(failure, grpc.Call | grpc.aio.AioRpcError)
     code = failure.code() if ended else None
     detail = (failure.details() if ended else "") or ""
@@ -150,11 +149,11 @@ def as_error(failure: grpc.RpcError, address: str, seconds: float = 0) -> Netgra
         return Unreachable(address=address) if starting else remote
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return Unauthenticated()
-    # Our own NOT_FOUND carries its reason; a bare one is of a Ray Serve without our guard, of
-    # an application that is not deployed (yet).
-    if code in ABSENT:
+    # Our own NOT_FOUND carries a reason. One without comes from a Ray Serve without our guard,
+    # for an application that is not deployed (yet).
+    if code in NO_SERVER_CODES:
         return Unreachable(address=address)
-    if code is SILENT:
+    if code is TIMED_OUT:
         return NoAnswer(address=address, seconds=f"{seconds:g}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and _OVERSIZE.match(detail):
         return MessageTooLarge(limit=f"{MESSAGE_BYTES // 2**20} MiB")
@@ -163,7 +162,7 @@ def as_error(failure: grpc.RpcError, address: str, seconds: float = 0) -> Netgra
 
 
 def _with_reason(failure: Any, code: grpc.StatusCode | None, detail: str) -> RemoteError | None:
-    """The error as the server reported it, if it is netgraft's."""
+    """Return the error that the server reported; None if it did not come from netgraft."""
     if code is None:
         return None
     info = error_details_pb2.ErrorInfo()
@@ -172,32 +171,32 @@ def _with_reason(failure: Any, code: grpc.StatusCode | None, detail: str) -> Rem
             facts = dict(info.metadata)
             return RemoteError(reason=info.reason, sentence=detail, code=code.name, facts=facts)
     sentence, _, reason = detail.removesuffix(")").rpartition(" (")
-    if reason in _REASONS:  # a failed stream: see serving.fail
+    if reason in _REASONS:  # a failed stream: see serving.servicers.fail
         return RemoteError(reason=reason, sentence=sentence, code=code.name)
     return None
 
 
 def _status(failure: Any) -> Any:
-    """The call's google.rpc.Status, if any."""
+    """Return the call's google.rpc.Status, if any."""
     try:
         return rpc_status.from_call(failure)
-    except ValueError:  # the server's details say something else than its status
+    except ValueError:  # the server's details contradict its status
         return None
 
 
-def named(request: Any) -> Any:
-    """The request with a request_id (AIP-155) where its message has one and nobody gave it.
+def with_request_id(request: Any) -> Any:
+    """Return a request with a request_id (AIP-155), where its message can have one and has none.
 
-    Sent again, by gRPC itself or by whoever calls, it does nothing twice. What was passed in
-    is not changed. Of a stream the first message that can have an id has it.
+    Sent again, by gRPC itself or by the caller, it does nothing twice. The argument is not
+    changed. In a stream, the first message that can have an id gets it.
     """
     if isinstance(request, Iterator):
-        return map(named, request)
+        return map(with_request_id, request)
     if isinstance(request, AsyncIterator):
-        return _all_named(request)
+        return _all_with_request_id(request)
     fields = request.DESCRIPTOR.fields_by_name
     if "header" in fields and request.HasField("header"):
-        return type(request)(header=named(request.header))
+        return type(request)(header=with_request_id(request.header))
     if "request_id" not in fields or request.request_id:
         return request
     copy = type(request)()
@@ -206,32 +205,32 @@ def named(request: Any) -> Any:
     return copy
 
 
-async def _all_named(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _all_with_request_id(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     async for request in requests:
-        yield named(request)
+        yield with_request_id(request)
 
 
 class _Service:
-    """One service's stub, with what every call carries and errors of the tree."""
+    """One service's stub, which adds metadata to every call and raises errors of the tree."""
 
     def __init__(self, channel: Any, application: str, client: "_Connection") -> None:
         self._stub = STUBS[application](channel)
         self._client = client
         self._metadata = _metadata(application, client)
-        asked = application if application in ASKED else "models"
-        rpc, self._question = ASKED[asked]
-        self._ask = getattr(STUBS[asked](channel), rpc)
-        self._asking = {
+        probed = application if application in PROBES else "models"
+        rpc, self._probe_request = PROBES[probed]
+        self._probe = getattr(STUBS[probed](channel), rpc)
+        self._probe_options = {
             "timeout": deadlines.READ_SECONDS,
-            "metadata": _metadata(asked, client),
+            "metadata": _metadata(probed, client),
         }
 
     def _error(
-        self, failure: BaseException, patience: deadlines.Patience, seconds: float | None
+        self, failure: BaseException, liveness: deadlines.Liveness, seconds: float | None
     ) -> BaseException:
         """Return the error to raise for a call that failed."""
         address = self._client.address
-        if patience.given_up:
+        if liveness.given_up:
             waited = deadlines.SILENCE_SECONDS + deadlines.READ_SECONDS
             return NoAnswer(address=address, seconds=f"{waited:g}")
         if isinstance(failure, grpc.RpcError):
@@ -253,45 +252,45 @@ class _SyncService(_Service):
 
         def unary(request: Any, timeout: float | None = None) -> Any:
             seconds = timeout or deadlines.seconds(name)
-            if seconds and seconds <= deadlines.READ_SECONDS:  # soon over, so not watched
-                return self._at_once(method, named(request), seconds)
-            call = method.future(named(request), timeout=seconds, metadata=self._metadata)
-            with self._patiently(call, seconds):
+            if seconds and seconds <= deadlines.READ_SECONDS:  # too short to be watched
+                return self._unwatched(method, with_request_id(request), seconds)
+            call = method.future(with_request_id(request), timeout=seconds, metadata=self._metadata)
+            with self._watched(call, seconds):
                 return call.result()
 
         def stream(request: Any, timeout: float | None = None) -> Iterator[Any]:
-            call = method(named(request), timeout=timeout, metadata=self._metadata)
-            with self._patiently(call, timeout) as patience:
+            call = method(with_request_id(request), timeout=timeout, metadata=self._metadata)
+            with self._watched(call, timeout) as liveness:
                 for item in call:
-                    patience.heard()
+                    liveness.heard()
                     yield item
 
         return stream if isinstance(method, grpc.UnaryStreamMultiCallable) else unary
 
-    def _at_once(self, method: Any, request: Any, seconds: float) -> Any:
+    def _unwatched(self, method: Any, request: Any, seconds: float) -> Any:
         try:
             return method(request, timeout=seconds, metadata=self._metadata)
         except grpc.RpcError as failure:
             raise as_error(failure, self._client.address, seconds) from None
 
     @contextmanager
-    def _patiently(self, call: Any, seconds: float | None) -> Iterator[deadlines.Patience]:
-        with deadlines.watched(call, self._answers) as patience:
+    def _watched(self, call: Any, seconds: float | None) -> Iterator[deadlines.Liveness]:
+        with deadlines.watched(call, self._answers) as liveness:
             try:
-                yield patience
+                yield liveness
             except (grpc.RpcError, grpc.FutureCancelledError) as failure:
-                raise self._error(failure, patience, seconds) from None
+                raise self._error(failure, liveness, seconds) from None
             finally:
                 call.cancel()  # closing a stream's generator ends the call on the server too
 
     def _answers(self) -> bool:
-        """Return whether the server says anything at all."""
+        """Return whether the server answers a small request, with a result or an error."""
         try:
-            self._ask(self._question, **self._asking)
+            self._probe(self._probe_request, **self._probe_options)
         except grpc.RpcError as failure:
             call: Any = failure  # a unary call's error is the call itself
-            return bool(call.code() is not SILENT)
-        except ValueError:  # the channel was closed meanwhile: nobody waits any more
+            return bool(call.code() is not TIMED_OUT)
+        except ValueError:  # the channel was closed meanwhile: nobody is waiting
             return True
         return True
 
@@ -302,43 +301,41 @@ class _AsyncService(_Service):
 
         async def unary(request: Any, timeout: float | None = None) -> Any:
             seconds = timeout or deadlines.seconds(name)
-            call = method(named(request), timeout=seconds, metadata=self._metadata)
-            async with self._patiently(call, seconds):
+            call = method(with_request_id(request), timeout=seconds, metadata=self._metadata)
+            async with self._watched(call, seconds):
                 return await call
 
         async def stream(request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
-            call = method(named(request), timeout=timeout, metadata=self._metadata)
-            async with self._patiently(call, timeout) as patience:
+            call = method(with_request_id(request), timeout=timeout, metadata=self._metadata)
+            async with self._watched(call, timeout) as liveness:
                 async for item in call:
-                    patience.heard()
+                    liveness.heard()
                     yield item
 
         return stream if isinstance(method, grpc.aio.UnaryStreamMultiCallable) else unary
 
     @asynccontextmanager
-    async def _patiently(
-        self, call: Any, seconds: float | None
-    ) -> AsyncIterator[deadlines.Patience]:
-        async with deadlines.awatched(call, self._answers) as patience:
+    async def _watched(self, call: Any, seconds: float | None) -> AsyncIterator[deadlines.Liveness]:
+        async with deadlines.watched_async(call, self._answers) as liveness:
             try:
-                yield patience
+                yield liveness
             except (grpc.RpcError, asyncio.CancelledError) as failure:
-                raise self._error(failure, patience, seconds) from None
+                raise self._error(failure, liveness, seconds) from None
             finally:
                 call.cancel()
 
     async def _answers(self) -> bool:
         try:
-            await self._ask(self._question, **self._asking)
+            await self._probe(self._probe_request, **self._probe_options)
         except grpc.aio.AioRpcError as failure:
-            return failure.code() is not SILENT
+            return failure.code() is not TIMED_OUT
         except grpc.aio.UsageError:  # the channel was closed meanwhile
             return True
         return True
 
 
 class _Connection:
-    """An address and what identifies its user. Empty values come from the settings."""
+    """A server's address and the caller's token. Empty values come from the settings."""
 
     def __init__(self, address: str = "", token: str = "", language: str = "en") -> None:
         self.address = address or settings().server
@@ -347,7 +344,7 @@ class _Connection:
 
 
 class Client(_Connection):
-    """A connection for ordinary code. Use as a context manager, or call `close`."""
+    """A synchronous connection. Use it as a context manager, or call `close`."""
 
     models: models_pb2_grpc.ModelsStub
     graphs: graph_pb2_grpc.GraphsStub
@@ -372,7 +369,7 @@ class Client(_Connection):
 
 
 class AsyncClient(_Connection):
-    """The same for asyncio; make it inside a running event loop."""
+    """The same for asyncio; create it inside a running event loop."""
 
     models: "ModelsAsyncStub"
     graphs: "GraphsAsyncStub"

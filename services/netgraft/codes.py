@@ -1,8 +1,8 @@
-"""Codes that log a browser in once: what links to the page carry instead of the token.
+"""Codes that log a browser in once: links to the page carry them instead of the token.
 
 A code is an expiry, a random name and an HMAC of both under the token, so every process that
-has the token can make one and the gateway can check it. A file named after the code remembers
-that it was used until it would have expired; a restarted gateway knows it, too.
+has the token can make one and the gateway can check it. A file named after a used code is
+kept until the code would have expired, so that a restarted gateway refuses it too.
 """
 
 import base64
@@ -19,28 +19,28 @@ LIFETIME = 600
 """Seconds in which a code must be used."""
 PURPOSE = b"netgraft login code v1"
 FOLDER = "codes"
-"""Below the state: a file for each code that was used and has not expired."""
+"""In the state folder: a file for each code that was used and has not expired."""
 
 
 def link(web: str, path: str = "/") -> str:
-    """The address of a page of the gateway at `web`; opening it logs the browser in, once."""
+    """Return the address of a page of the gateway at `web` that logs a browser in, once."""
     return f"{web}{path}{'&' if '?' in path else '?'}code={new_code()}"
 
 
 def new_code(now: float | None = None) -> str:
-    """A code that `spend` accepts once within LIFETIME seconds."""
+    """Return a code that `spend` accepts once within LIFETIME seconds."""
     settings().make_token()
     body = f"{int(_time(now)) + LIFETIME}.{secrets.token_urlsafe(9)}"
-    return f"{body}.{_seal(body)}"
+    return f"{body}.{_signature(body)}"
 
 
 def spend(code: str, now: float | None = None) -> bool:
-    """Use a code up: whether `new_code` made it under the present token, and it still holds.
+    """Use a code up. Return whether `new_code` made it with the current token and it holds.
 
-    Raises OSError where its use cannot be written down.
+    Raises OSError when its use cannot be recorded.
     """
-    body, _, seal = code.rpartition(".")
-    is_ours = hmac.compare_digest(seal.encode(), _seal(body).encode())
+    body, _, signature = code.rpartition(".")
+    is_ours = hmac.compare_digest(signature.encode(), _signature(body).encode())
     if not settings().read_token() or not is_ours or _expiry(body) <= _time(now):
         return False
     used = make_folder(settings().folder / FOLDER)
@@ -60,10 +60,10 @@ def _expiry(body: str) -> int:
     return int(body.partition(".")[0])
 
 
-def _seal(body: str) -> str:
+def _signature(body: str) -> str:
     message = PURPOSE + b"\0" + body.encode()
-    seal = hmac.digest(settings().read_token().encode(), message, "sha256")
-    return base64.urlsafe_b64encode(seal[:18]).decode()
+    signature = hmac.digest(settings().read_token().encode(), message, "sha256")
+    return base64.urlsafe_b64encode(signature[:18]).decode()
 
 
 def _forget_expired(used: Path, now: float) -> None:

@@ -1,4 +1,4 @@
-"""A log file for what libraries and child processes say, so that a terminal holds our own words.
+"""A log file for the output of libraries and child processes, so that the terminal shows only ours.
 
 Knows nothing of who writes to it.
 """
@@ -29,8 +29,8 @@ class Log:
         self._terminal = terminal
 
     @contextmanager
-    def speaking(self) -> Iterator[None]:
-        """A block whose prints go where they went before the log was opened."""
+    def on_terminal(self) -> Iterator[None]:
+        """Within the block, print to the original standard output and error."""
         before = sys.stdout, sys.stderr
         sys.stdout, sys.stderr = self._terminal
         try:
@@ -44,7 +44,7 @@ class Log:
     def trim(self) -> None:
         """Keep the last KEPT_BYTES when the file has grown beyond LIMIT_BYTES.
 
-        Its writers append, so that they go on at the new end.
+        Its writers append, so they go on at the new end.
         """
         size = os.fstat(self._file).st_size
         if size > LIMIT_BYTES:
@@ -55,11 +55,10 @@ class Log:
 
 @contextmanager
 def logged(path: Path) -> Iterator[Log]:
-    """A block whose standard output and error go to the file at `path`, on every level.
+    """Within the block, send standard output and error to the file at `path`.
 
-    That holds for C++ and for child processes too. The file is readable by its owner only; the
-    one of the last time is kept beside it, as `path` with ".1" behind. Raises OSError when it
-    cannot be written.
+    That includes C++ and child processes. The file is readable by its owner only; the previous
+    one is kept beside it with the suffix ".1". Raises OSError when it cannot be written.
     """
     make_folder(path.parent)
     with suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
-"""Files and folders that are their owner's alone, whatever the umask says.
+"""Files and folders that only their owner can read and write, whatever the umask.
 
-What was there before is another matter: a folder is left as it is (`netgraft doctor` says
-when others can enter it), a file of ours is closed to others.
+A folder that exists already is left as it is (`netgraft doctor` says when others can enter it);
+a file of ours that exists already is closed to others.
 """
 
 import os
@@ -10,11 +10,11 @@ from pathlib import Path
 
 FILE, FOLDER = 0o600, 0o700
 OTHERS = 0o077
-"""The bits of a mode that let in anybody but the owner."""
+"""The bits of a mode that give anybody but the owner access."""
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder, and those above it that are missing, for their owner alone."""
+    """Make a folder, with missing ones above it, that only its owner can enter. Returns it."""
     if not folder.is_dir():
         missing = [path for path in folder.parents if not path.exists()]
         for path in (*reversed(missing), folder):
@@ -23,13 +23,13 @@ def make_folder(folder: Path) -> Path:
 
 
 def make_file(path: Path) -> Path:
-    """An empty file for its owner alone, to be written over; one that is there is kept."""
+    """Make an empty file that only its owner can read; keep one that exists. Returns it."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT, FILE))
     return close(path)
 
 
 def close(path: Path) -> Path:
-    """Take from all but its owner what a file lets them do; one of somebody else is left."""
+    """Make a file accessible to its owner only; leave another user's file as it is. Returns it."""
     with suppress(PermissionError):
         if path.stat().st_mode & OTHERS:
             path.chmod(FILE)
@@ -37,7 +37,7 @@ def close(path: Path) -> Path:
 
 
 def close_all(folder: Path) -> None:
-    """Close the files that lie in a folder."""
+    """Make every file in a folder accessible to its owner only."""
     for path in folder.iterdir():
         if path.is_file():
             close(path)

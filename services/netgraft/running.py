@@ -1,7 +1,7 @@
 """The netgraft that runs on this machine: `up` writes where it answers, commands read it.
 
-`server.json` in the state folder names a server only as long as the process that wrote it is
-alive and belongs to whoever asks. Knows nothing of gRPC: whether it answers, a call shows.
+`server.json` in the state folder counts only as long as the process that wrote it is alive and
+belongs to the user who reads it. Knows nothing of gRPC: only a call shows whether it answers.
 """
 
 import ipaddress
@@ -20,12 +20,12 @@ from netgraft.settings import settings
 
 FILE = "server.json"
 LARGEST = 64 * 2**10
-"""Bytes of the file that are read."""
+"""Most bytes of the file that are read."""
 OTHERS_WRITE = 0o022
 START_TIME = 19
-"""Place of a process's start time in /proc/PID/stat, behind the name (proc(5): field 22)."""
+"""Index of the start time among the fields of /proc/PID/stat after the name (proc(5): field 22)."""
 ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104  # compared only
-"""What to dial where a server binds every address."""
+"""The address to connect to where a server binds every address."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Server:
     """Address of its chat page; empty when it has none."""
     pid: int
     started: str
-    """When its process started: the same process has the same, another with its pid does not."""
+    """When its process started: a later process with the same pid has another time."""
     version: str
     roots: tuple[str, ...]
     """The folders below which it reads data and files, links resolved."""
     engine: str
-    """What carries its services: "ray", "local"."""
+    """The engine that runs its services: "ray" or "local"."""
 
     def reads(self, path: Path) -> bool:
         """Return whether a file or folder lies below its data roots."""
@@ -53,7 +53,7 @@ class Server:
 
 @contextmanager
 def announced(address: str, web: str, engine: str) -> Iterator[Server]:
-    """Say in the state folder where this process's services answer, while the block runs."""
+    """Write to the state folder where this process's services answer, while the block runs."""
     host, _, port = address.rpartition(":")
     server = Server(
         address=f"{ANY.get(host.strip('[]'), host)}:{port}",
@@ -74,7 +74,7 @@ def announced(address: str, web: str, engine: str) -> Iterator[Server]:
 
 
 def find() -> Server | None:
-    """The netgraft that runs with the state of these settings, of whatever version."""
+    """Return the netgraft that runs with the state of these settings, of any version."""
     server = _read(settings().folder / FILE)
     if server is None or not server.started or _started(server.pid) != server.started:
         return None
@@ -82,7 +82,7 @@ def find() -> Server | None:
 
 
 def own_version() -> str:
-    """The version of this netgraft."""
+    """Return the version of this netgraft."""
     from importlib.metadata import version
 
     return version("netgraft")
@@ -102,7 +102,7 @@ def _is_near(address: str) -> bool:
 
 
 def _write(file: Path, server: Server) -> None:
-    """The whole file or none of it, and for its owner only."""
+    """Write the whole file or nothing, readable by its owner only."""
     make_folder(file.parent)
     part = file.with_name(f".{FILE}.{secrets.token_hex(4)}")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -115,7 +115,7 @@ def _write(file: Path, server: Server) -> None:
 
 
 def _read(file: Path) -> Server | None:
-    """Return the content of our own file; None for a link, a stranger's or a damaged file."""
+    """Return the server in our own file; None for a link, another user's file or a damaged one."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(handle, "rb") as data:
@@ -129,33 +129,33 @@ def _read(file: Path) -> Server | None:
 
 
 def _parse(document: dict[str, Any]) -> Server:
-    """Raises KeyError, TypeError and ValueError."""
-    words = {name: document[name] for name in ("address", "web", "started", "version", "engine")}
+    """Return the server that a file describes. Raises KeyError, TypeError and ValueError."""
+    texts = {name: document[name] for name in ("address", "web", "started", "version", "engine")}
     roots, pid = document["roots"], document["pid"]
-    if not all(isinstance(word, str) for word in (*words.values(), *roots)) or pid < 1:
+    if not all(isinstance(text, str) for text in (*texts.values(), *roots)) or pid < 1:
         raise ValueError(document)
-    return Server(pid=int(pid), roots=tuple(roots), **words)
+    return Server(pid=int(pid), roots=tuple(roots), **texts)
 
 
 def _started(pid: int) -> str:
-    """When a process of ours started; "" when there is none, or it is another user's."""
+    """Return when a process of ours started; "" if there is none, or it is another user's."""
     if not Path("/proc/self/stat").exists():
         return _started_elsewhere(pid)
     try:
-        owner = os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116  # no path of a user's
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        owner = os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116  # not a path that a user gave
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
-    alive = words[0] not in ("Z", "X") and owner == os.geteuid()
-    return f"{boot}/{words[START_TIME]}" if alive else ""
+    alive = fields[0] not in ("Z", "X") and owner == os.geteuid()
+    return f"{boot}/{fields[START_TIME]}" if alive else ""
 
 
 def _started_elsewhere(pid: int) -> str:
-    """The same without Linux's /proc."""
+    """Return the same without Linux's /proc."""
     try:
         import psutil
-    except ModuleNotFoundError:  # a client alone
+    except ModuleNotFoundError:  # a base install
         return ""
     try:
         process = psutil.Process(pid)

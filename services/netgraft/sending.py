@@ -1,6 +1,6 @@
-"""Sending a model's file to a server, from where a broken upload stopped.
+"""Sending a model's file to a server; a broken upload continues where it stopped.
 
-Knows nothing of torch: a file is bytes here, and what it is, the server says.
+Knows nothing of torch: a file is bytes here, and the server says what it is.
 """
 
 import hashlib
@@ -19,42 +19,42 @@ if TYPE_CHECKING:
 
 CHUNK = 2**20
 TRIES = 4
-"""Times that an upload goes on after the connection broke, before that is reported."""
+"""How often a broken upload is continued before its error is raised."""
 PAUSE_SECONDS = 0.5
 
 Progress = Callable[[int, int], None]
-"""Bytes that the server has, or has been sent, of how many."""
+"""Takes the bytes that the server has received and the size of the file."""
 
 
 def send(
     models: "ModelsStub", path: Path, name: str = "", progress: Progress = lambda _, __: None
 ) -> models_pb2.Upload:
-    """Send a file that the server has not; the reply holds the model that it is.
+    """Send a file unless the server has it; the reply holds the model that it is.
 
-    Raises what the rpc UploadFile does, and OSError when the file cannot be read.
+    Raises what the rpc UploadFile raises, and OSError when the file cannot be read.
     """
     name, size = name or path.name, path.stat().st_size
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    request_id = str(uuid.uuid4())  # the same for every try
-    for last in (*[False] * TRIES, True):
-        stands = models.GetUpload(models_pb2.GetUploadRequest(sha256=sha256, name=name, size=size))
-        if stands.HasField("model"):
+    request_id = str(uuid.uuid4())  # the same for every attempt
+    for is_last in (*[False] * TRIES, True):
+        known = models.GetUpload(models_pb2.GetUploadRequest(sha256=sha256, name=name, size=size))
+        if known.HasField("model"):
             progress(size, size)
-            return stands
+            return known
         header = models_pb2.UploadHeader(
             sha256=sha256,
             name=name,
             size=size,
-            offset=stands.received_bytes,
+            offset=known.received_bytes,
             request_id=request_id,
         )
         try:
             return models.UploadFile(_messages(path, header, progress))
         except NetgraftError as error:
-            # What was there before may have been of another file: it is gone now.
-            spoilt = header.offset > 0 and _is(error, WrongHash)
-            if last or not (spoilt or _is(error, Unreachable, UploadIncomplete)):
+            # The bytes that the server had may have been of another file; it has dropped them.
+            stale = header.offset > 0 and _is(error, WrongHash)
+            if is_last or not (stale or _is(error, Unreachable, UploadIncomplete)):
                 raise
             time.sleep(PAUSE_SECONDS)
     raise AssertionError

@@ -17,15 +17,15 @@ from netgraft.language import quoted
 from netgraft.private import make_folder
 
 LONGEST_TOKEN = 64 * 2**10
-"""Bytes of a file that are read to find a token."""
+"""Most bytes of a token file that are read."""
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 def _capitals(level: Any) -> Any:
-    """A known level as `logging` spells it."""
-    spelt = str(level).strip().upper()
-    return spelt if spelt in get_args(Level) else level
+    """Return a known level as `logging` spells it."""
+    upper = str(level).strip().upper()
+    return upper if upper in get_args(Level) else level
 
 
 class Settings(BaseSettings):
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NETGRAFT_", frozen=True)
 
     host: str = "127.0.0.1"
-    """Address that gRPC and the web gateway bind."""
+    """The address that gRPC and the web gateway bind."""
     grpc_port: int = Field(default=9000, ge=1, le=65535)
     web_port: int = Field(default=7860, ge=1, le=65535)
     address: str = ""
@@ -46,30 +46,30 @@ class Settings(BaseSettings):
     store: str = ""
     """fsspec URL of the folder of tensors and cached files; empty: `state`/store."""
     data_roots: str = ""
-    """Folders that data may be read from, separated by ":"; empty: the folder at start."""
+    """Folders that data may be read from, separated by ":"; empty: the working folder at start."""
     file_mib: int = Field(default=512, ge=1, le=2000)
     """Largest model file that is opened, also when unpacked, in MiB."""
     hf_mib: int = Field(default=8192, ge=1)
-    """Largest model of Hugging Face, a folder or of the hub, in MiB."""
+    """Largest model of Hugging Face, from a folder or from the hub, in MiB."""
     picture_megapixels: int = Field(default=64, ge=1)
-    """Pixels of the largest picture of a data set that is decoded, and of all that are decoded
-    at one time in a process, in millions. A larger JPEG is decoded at a fraction."""
+    """Largest picture of a data set that is decoded, and most pixels that a process decodes at a
+    time, in millions of pixels. A larger JPEG is decoded at a fraction of its size."""
     token: str = ""
     """The bearer token; empty: the one in `token_file`."""
     token_file: str = ""
-    """File that holds the token; empty: `state`/token, which is made at first start."""
+    """File that holds the token; empty: `state`/token, which the first start makes."""
     web_hosts: str = ""
     """Host names of the chat page besides loopback and `host`, separated by commas."""
     workers: int = Field(default=2, ge=1)
-    """Training processes of a job that does not say how many."""
+    """Training processes of a job that does not set a number."""
     checkpoint_seconds: float = Field(default=30.0, gt=0)
     """Longest time between two checkpoints of a tuning job."""
     torch_mirror: str = ""
-    """URL that stands in for https://download.pytorch.org; empty: none."""
+    """URL used instead of https://download.pytorch.org; empty: none."""
     log_level: Annotated[Level, BeforeValidator(_capitals)] = "INFO"
-    """From which level on log lines are written, in capitals or not."""
+    """Lowest level of log lines that are written, in upper or lower case."""
     debug: bool = False
-    """Whether the CLI shows a traceback with an error."""
+    """Whether the command line shows a traceback with an error."""
 
     @property
     def folder(self) -> Path:
@@ -78,7 +78,7 @@ class Settings(BaseSettings):
 
     @property
     def server(self) -> str:
-        """HOST:PORT that clients dial."""
+        """HOST:PORT that clients connect to."""
         return self.address or f"{self.host}:{self.grpc_port}"
 
     @property
@@ -90,15 +90,17 @@ class Settings(BaseSettings):
 
     @property
     def web_names(self) -> frozenset[str]:
-        """`web_hosts` as they stand in a Host header, lower case."""
+        """`web_hosts` in lower case, as in a Host header."""
         return frozenset(name.strip().lower() for name in self.web_hosts.split(",") if name.strip())
 
     @property
     def database_url(self) -> str:
+        """SQLAlchemy URL of the database."""
         return self.database or f"sqlite:///{self.folder / 'netgraft.db'}"
 
     @property
     def store_url(self) -> str:
+        """fsspec URL of the store."""
         return self.store or str(self.folder / "store")
 
     @property
@@ -118,7 +120,7 @@ class Settings(BaseSettings):
         return self.picture_megapixels * 1_000_000
 
     def read_token(self) -> str:
-        """The token, or "" when none has been made. Raises NoTokenInFile."""
+        """Return the token, or "" when none has been made. Raises NoTokenInFile."""
         if self.token:
             return self.token
         if self.token_file:
@@ -127,9 +129,9 @@ class Settings(BaseSettings):
         return path.read_text().strip() if path.is_file() else ""
 
     def make_token(self) -> str:
-        """The token; made now (readable by its owner only) when there is none.
+        """Return the token; when there is none, make one that only its owner can read.
 
-        Never made when `token_file` names where it is: raises NoTokenInFile.
+        Makes none where `token_file` is set: raises NoTokenInFile instead.
         """
         if token := self.read_token():
             return token
@@ -142,7 +144,7 @@ class Settings(BaseSettings):
 
 
 def _token_in(path: Path) -> str:
-    """The token in a file that the user named. Raises NoTokenInFile."""
+    """Return the token in a file that the user named. Raises NoTokenInFile."""
     try:
         with path.open("rb") as file:
             token = file.read(LONGEST_TOKEN).decode().strip()
@@ -155,9 +157,9 @@ def _token_in(path: Path) -> str:
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The process's settings, read once. Tests call `settings.cache_clear()`.
+    """Return the process's settings, read once. Tests call `settings.cache_clear()`.
 
-    Raises InvalidValue that names the variable.
+    Raises InvalidValue, which names the variable.
     """
     try:
         return Settings()

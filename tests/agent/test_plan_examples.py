@@ -1,6 +1,6 @@
 """The example sentences in `examples/`, exactly, with the share of exact matches by language.
 
-Each line of a file is `{"turns": [...], "reply": {...}}`; the reply is PLAN.md's JSON
+Each line of a file is `{"turns": [...], "reply": {...}}`; the reply is the planner's JSON
 of the answer to the last turn, without assumptions.
 """
 

@@ -18,9 +18,9 @@ TYPES = {
     FieldDescriptor.TYPE_DOUBLE: float,
 }
 MAKES_MODEL = {"retarget", "freeze", "unfreeze", "set_loss", "undo", "finetune"}
-"""PLAN.md: these produce a model; the others do not."""
+"""These steps produce a model; the others do not."""
 NEEDS_CONSENT = {"finetune", "resume", "cancel"}
-"""PLAN.md: these need consent."""
+"""These steps need consent."""
 WITHOUT_A_SERVICE = {"evaluate", "predict"}
 
 

@@ -44,7 +44,7 @@ def followed(library: Path, *names: str) -> set[str]:
     modules, seen = list(sources.of(names)), set()
     while modules:
         seen |= {name for name, _ in modules}
-        modules = list(sources.of(set().union(*map(bytecode.compiled, modules))))
+        modules = list(sources.of(set().union(*map(bytecode.compile_module, modules))))
     return seen
 
 
@@ -65,15 +65,15 @@ def test_what_a_module_imports_is_compiled_and_nothing_else(
 
 def test_a_file_for_another_python_is_no_failure_but_one_of_ours_is(library: Path) -> None:
     damaged = library / "lib/future.py"
-    assert bytecode.compiled(("lib.future", str(damaged))) == set()
+    assert bytecode.compile_module(("lib.future", str(damaged))) == set()
     with pytest.raises(SyntaxError):
-        bytecode.compiled(("netgraft.future", str(damaged)))
+        bytecode.compile_module(("netgraft.future", str(damaged)))
 
 
 def test_netgraft_imports_late_so_its_functions_are_followed_too(library: Path) -> None:
     near = str(library / "lib/near.py")
-    assert bytecode.compiled(("lib.near", near)) == set()
-    assert bytecode.compiled(("netgraft.near", near)) == {"lib.seldom"}
+    assert bytecode.compile_module(("lib.near", near)) == set()
+    assert bytecode.compile_module(("netgraft.near", near)) == {"lib.seldom"}
 
 
 def test_left_out_are_the_libraries_of_the_extras_that_all_does_not_ask_for() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 
-from netgraft.cli.services import EDGES
+from netgraft.cli.services import SERVICERS
 from netgraft.running import announced
 from netgraft.serving.guard import RECEIVE_OPTIONS, Guard
 from netgraft.serving.servicers import expose
@@ -97,12 +97,12 @@ async def _start(
 def _add(server: Any, name: str, arguments: dict[str, Any]) -> None:
     module, service = CONTRACT[name]
     stubs = importlib.import_module(f"{module.__name__}_grpc")
-    exposed = expose(_edge(name), module.DESCRIPTOR.services_by_name[service])
+    exposed = expose(_servicer(name), module.DESCRIPTOR.services_by_name[service])
     getattr(stubs, f"add_{service}Servicer_to_server")(exposed(**arguments), server)
 
 
-def _edge(name: str) -> type:
-    module, servicer = EDGES[name]
+def _servicer(name: str) -> type:
+    module, servicer = SERVICERS[name]
     edge: type = getattr(importlib.import_module(module), servicer)
     return edge
 

@@ -20,9 +20,7 @@ def by_name(found: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {check["name"]: check for check in found["checks"]}
 
 
-def test_this_machine_is_examined_for_real_and_what_must_be_mended_is_said(
-    run: Run, state: Path
-) -> None:
+def test_this_machine_is_checked_and_what_must_be_fixed_is_reported(run: Run, state: Path) -> None:
     settings().make_token()
     (state / "token").chmod(0o640)
     ports = {"NETGRAFT_GRPC_PORT": free(), "NETGRAFT_WEB_PORT": free()}
@@ -51,11 +49,11 @@ def test_unknown_variables_that_look_like_settings_are_named(
     monkeypatch.setenv("NETGRAFT_GRCP_PORT", "9001")
     monkeypatch.setenv("NETGRAFT_LANGUAGE", "en")
     [found] = checks.variables()
-    assert found.message == "NETGRAFT_GRCP_PORT means nothing to netgraft"
+    assert found.message == "netgraft has no setting NETGRAFT_GRCP_PORT"
     assert found.advice == "Did you mean NETGRAFT_GRPC_PORT?"
 
 
-def test_the_token_file_that_is_named_is_looked_at(
+def test_the_token_file_in_the_settings_is_checked(
     state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NETGRAFT_TOKEN_FILE", str(tmp_path / "secret"))
@@ -66,7 +64,7 @@ def test_the_token_file_that_is_named_is_looked_at(
     assert checks.token().message == f"{tmp_path / 'secret'} (600)"
 
 
-def test_a_token_that_others_can_read_must_be_mended(state: Path) -> None:
+def test_a_token_that_others_can_read_must_be_fixed(state: Path) -> None:
     settings().make_token()
     assert checks.token().level == "ok"
     file = state / "token"
@@ -86,7 +84,7 @@ def test_a_port_that_another_program_uses_names_the_variable(state: Path) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_state_folder_that_cannot_be_written_must_be_mended(
+def test_a_state_folder_that_cannot_be_written_must_be_fixed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = tmp_path / "closed"
@@ -96,7 +94,7 @@ def test_a_state_folder_that_cannot_be_written_must_be_mended(
     assert checks.state().level == "fail"
 
 
-def test_a_state_folder_that_is_no_folder_must_be_mended(
+def test_a_state_folder_that_is_not_a_folder_must_be_fixed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -109,12 +107,12 @@ def test_a_state_folder_that_is_no_folder_must_be_mended(
         settings.cache_clear()
 
 
-def test_a_named_server_that_does_not_answer_must_be_mended(state: Path) -> None:
+def test_a_named_server_that_does_not_answer_must_be_fixed(state: Path) -> None:
     found = checks.server(f"127.0.0.1:{free()}")
     assert (found.level, found.advice) == ("fail", "netgraft up")
 
 
-def test_a_server_that_runs_and_does_not_answer_is_to_be_ended(state: Path) -> None:
+def test_a_server_that_runs_and_does_not_answer_must_be_ended(state: Path) -> None:
     assert "end process 4711" in checks.server(f"127.0.0.1:{free()}", 4711).advice
 
 

@@ -12,7 +12,7 @@ from .conftest import Run
 Reply = Callable[..., Any]
 
 
-def test_retarget_reads_the_size_of_the_head_off_the_model(reply: Reply) -> None:
+def test_retarget_takes_the_input_size_of_the_head_from_the_model(reply: Reply) -> None:
     done = reply("retarget", "resnet18", "--classes", "10")
     assert done["heads"] == [
         {"path": "fc", "type": "Linear", "in_features": 512, "before": 1000, "after": 10}
@@ -21,7 +21,7 @@ def test_retarget_reads_the_size_of_the_head_off_the_model(reply: Reply) -> None
     assert len(done["model"]["id"]) == 64
 
 
-def test_an_edited_model_is_edited_further_and_back(reply: Reply) -> None:
+def test_an_edited_model_is_edited_again_and_the_edit_undone(reply: Reply) -> None:
     first = reply("retarget", "resnet18", "--names", "cat, dog,bird")["model"]
     assert (first["classes"], first["class_names"]) == (3, ["cat", "dog", "bird"])
     assert reply("retarget", "resnet18", "--classes", "cat,dog, bird")["model"]["id"] == first["id"]
@@ -47,7 +47,7 @@ def test_classes_that_the_model_knows_keep_their_weights(
     assert run(*words, "--map", "fox").exit_code == 2
 
 
-def test_a_layer_is_put_in_a_modules_place(run: Run, reply: Reply) -> None:
+def test_a_module_is_replaced_by_a_layer(run: Run, reply: Reply) -> None:
     words = ("replace", "resnet18", "layer1.0.relu", "GELU", "--arg", "approximate=tanh")
     assert "layer1.0.relu: ReLU → GELU(approximate='tanh')." in run(*words).stdout
     norm = reply(
@@ -63,14 +63,14 @@ def test_a_layer_is_put_in_a_modules_place(run: Run, reply: Reply) -> None:
     assert norm["parameters_after"] == norm["parameters_before"]
 
 
-def test_dropout_stands_before_the_head(run: Run) -> None:
+def test_dropout_is_set_before_the_head(run: Run) -> None:
     assert "Dropout(0.3) before fc." in run("dropout", "resnet18", "0.3").stdout
     assert (
         "fc 之前加入 Dropout(0.3)。" in run("dropout", "resnet18", "0.3", "--language", "zh").stdout
     )
 
 
-def test_people_read_the_head_before_and_after(run: Run) -> None:
+def test_the_text_shows_the_head_before_and_after(run: Run) -> None:
     result = run("retarget", "mobilenet_v2", "--classes", "10")
     assert result.exit_code == 0
     first, *rest = result.stdout.splitlines()
@@ -80,13 +80,13 @@ def test_people_read_the_head_before_and_after(run: Run) -> None:
     assert "\x1b" not in result.stdout
 
 
-def test_random_weights_are_asked_for_and_said_once(run: Run) -> None:
+def test_random_weights_on_request_are_reported_once(run: Run) -> None:
     result = run("retarget", "resnet18", "--classes", "10", "--weights", "none", "--json")
     assert json.loads(result.stdout)["model"]["base"] == "torchvision/resnet18@none"
     assert result.stderr.count("random weights") == 1
 
 
-def test_a_model_that_is_given_by_its_id_brings_no_note_on_weights_again(run: Run) -> None:
+def test_a_model_given_by_its_id_prints_no_notice_again(run: Run) -> None:
     made = run("retarget", "resnet18", "--classes", "10", "--weights", "none", "--json")
     model = json.loads(made.stdout)["model"]["id"]
     for again in (("freeze", model, "backbone"), ("inspect", model[:12]), ("undo", model)):
@@ -157,7 +157,7 @@ def test_bad_input_gets_its_reason_and_exit_code_1(run: Run, words: list[str], r
         (["lora", "resnet18", "--rank", "2.5"], "2.5"),
     ],
 )
-def test_what_is_no_command_gets_exit_code_2_and_says_what_is_wrong(
+def test_an_unknown_command_gets_exit_code_2_and_says_what_is_wrong(
     run: Run, words: list[str], shown: str
 ) -> None:
     result = run(*words)

@@ -31,7 +31,7 @@ def test_the_zoo_is_searched_by_words_and_bounds(run: Run, reply: Reply) -> None
     assert row.split()[:6] == ["resnet18", "classification", "11.7M", "3.63G", "69.8", "224"]
 
 
-def test_the_zoo_is_searched_by_what_a_model_costs_takes_and_may_be_used_for(reply: Reply) -> None:
+def test_the_zoo_is_searched_by_flops_input_size_and_licence(reply: Reply) -> None:
     cheap = reply("models", "--max-flops", "1000000000", "--limit", "100")["entries"]
     assert {"mobilenet_v2", "squeezenet1_1"} <= {entry["name"] for entry in cheap}
     assert all(0 < entry["flops"] <= 1e9 for entry in cheap)
@@ -42,7 +42,7 @@ def test_the_zoo_is_searched_by_what_a_model_costs_takes_and_may_be_used_for(rep
     assert "timm/resnet50" in {entry["name"] for entry in free}
 
 
-def test_names_stand_by_nearness_and_then_as_people_count(reply: Reply) -> None:
+def test_names_are_sorted_by_similarity_and_then_in_natural_order(reply: Reply) -> None:
     names = [entry["name"] for entry in reply("models", "resnet", "--limit", "200")["entries"]]
     assert names[:5] == ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
     assert names.index("timm/resnet50") < names.index("deeplabv3_resnet50")
@@ -85,17 +85,17 @@ def test_what_is_on_disk_is_looked_for_where_the_libraries_look(named: dict[str,
 
 
 @pytest.mark.parametrize("bound", ["--limit", "--max-flops", "--image-size", "--min-accuracy"])
-def test_a_bound_below_nothing_is_refused(run: Run, bound: str) -> None:
+def test_a_negative_bound_is_refused(run: Run, bound: str) -> None:
     result = run("models", bound, "-1")
     assert result.exit_code == 1
     assert "(INVALID_VALUE)" in result.stderr
 
 
-def test_what_is_not_shown_is_counted(run: Run) -> None:
+def test_entries_that_are_not_shown_are_counted(run: Run) -> None:
     assert "3 of " in run("models", "resnet", "--limit", "3").stdout
 
 
-def test_a_model_is_exported_whole(run: Run, tmp_path: Path) -> None:
+def test_a_model_is_exported_completely(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     result = run("export", "resnet18", "-o", str(file), "--weights", "none", "--json")
     assert result.exit_code == 0, result.output
@@ -121,7 +121,7 @@ def test_code_that_rebuilds_the_model_is_named_by_the_server(
     compile(file.read_text(), str(file), "exec")
 
 
-def test_a_file_that_is_there_stays_unless_forced(run: Run, tmp_path: Path) -> None:
+def test_an_existing_file_is_kept_unless_forced(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "model.py"
     file.write_text("mine")
     words = ("export", "resnet18", "-o", str(file), "--weights", "none")
@@ -132,14 +132,14 @@ def test_a_file_that_is_there_stays_unless_forced(run: Run, tmp_path: Path) -> N
     assert file.read_text() != "mine"
 
 
-def test_a_folder_that_is_not_there_is_said(run: Run, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(run: Run, tmp_path: Path) -> None:
     result = run("export", "resnet18", "-o", str(tmp_path / "no" / "m.py"), "--weights", "none")
     assert result.exit_code == 1
     assert "No such file or directory" in result.stderr
     assert "Traceback" not in result.output
 
 
-def test_weights_that_cannot_be_had_are_said_and_nothing_is_written(
+def test_unavailable_weights_are_reported_and_nothing_is_written(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -165,7 +165,7 @@ def test_code_and_cards_are_printed_for_a_dash(run: Run, tmp_path: Path) -> None
     assert not Path("-").exists()
 
 
-def test_a_detector_is_refused_where_no_file_could_hold_it(run: Run, tmp_path: Path) -> None:
+def test_a_detector_is_refused_in_formats_that_cannot_hold_it(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "d.onnx"
     words = ("export", "ssdlite320_mobilenet_v3_large", "--weights", "none", "-o", str(file))
     refused = run(*words)
@@ -184,7 +184,7 @@ def test_a_detector_is_refused_where_no_file_could_hold_it(run: Run, tmp_path: P
         '{"architectures": ["ViTForImageClassification"], "model_type": "vit"}',
     ],
 )
-def test_damaged_models_of_the_hub_do_not_stand_in_the_way(
+def test_damaged_models_of_the_hub_do_not_break_the_search(
     config: str, reply: Reply, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
@@ -201,7 +201,7 @@ def test_damaged_models_of_the_hub_do_not_stand_in_the_way(
 
 
 def test_a_search_that_finds_nothing_says_so(run: Run) -> None:
-    assert "No model fits" in run("models", "no-such-model").stdout
+    assert "No model matches" in run("models", "no-such-model").stdout
     assert "没有符合条件的模型" in run("models", "no-such-model", "--language", "zh").stdout
 
 

@@ -46,7 +46,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
         ["inspect", "resnet18"],
     ],
 )
-def test_a_server_that_is_not_there_is_said_and_ends_with_5(
+def test_an_unreachable_server_is_reported_and_ends_with_5(
     run: Run, nobody: str, words: list[str]
 ) -> None:
     result = run(*words)
@@ -58,7 +58,7 @@ def test_a_server_that_is_not_there_is_said_and_ends_with_5(
     assert result.stdout == ""
 
 
-def test_a_server_that_never_answers_is_said_and_ends_with_5(
+def test_a_silent_server_is_reported_and_ends_with_5(
     run: Run, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deadlines, "READ_SECONDS", 0.3)
@@ -83,7 +83,7 @@ def test_with_json_the_error_is_one_json_document_on_stdout(run: Run, nobody: st
 
 
 @pytest.mark.parametrize("words", [["--json", "jobs"], ["jobs", "--json"]])
-def test_options_may_stand_before_the_command_or_after(
+def test_options_may_be_given_before_the_command_or_after(
     run: Run, nobody: str, words: list[str]
 ) -> None:
     assert json.loads(run(*words).stdout)["error"]["reason"] == "UNREACHABLE"
@@ -103,12 +103,12 @@ def test_errors_are_in_the_language_of_the_environment(run: Run, nobody: str) ->
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (["retarget", "resnet18", "--init", "class_means"], "必须同时给出"),
-        (["retarget", "resnet18"], "请说明类别数"),
+        (["retarget", "resnet18", "--init", "class_means"], "须与 `--init class_means` 同时给出"),
+        (["retarget", "resnet18"], "请给出类别"),
         (["retarget", "resnet18", "--class-names", "a", "--map", "a"], "需要以 = 连接的两个名称"),
         (["plan"], "请给出一句话"),
         (["do"], "请给出一句话"),
-        (["export", "resnet18", "-o", "model.bin"], "请说明格式"),
+        (["export", "resnet18", "-o", "model.bin"], "请给出格式"),
     ],
 )
 def test_options_that_do_not_fit_are_reported_in_chinese_too(
@@ -119,7 +119,7 @@ def test_options_that_do_not_fit_are_reported_in_chinese_too(
     assert shown in result.stderr
 
 
-def test_a_language_that_netgraft_does_not_speak_is_a_usage_error(run: Run) -> None:
+def test_an_unknown_language_is_a_usage_error(run: Run) -> None:
     result = run("--language", "fr", "models")
     assert result.exit_code == failure.USAGE
     assert "choose en or zh" in result.stderr
@@ -183,7 +183,7 @@ def breaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException]]:
     yield thrown
 
 
-def test_a_fault_of_our_own_is_a_sentence_too(run: Run, breaks: list[BaseException]) -> None:
+def test_an_internal_error_is_a_sentence_too(run: Run, breaks: list[BaseException]) -> None:
     breaks.append(ZeroDivisionError("division by zero\nand more"))
     result = run("models")
     assert result.exit_code == failure.FAILED
@@ -198,7 +198,7 @@ def test_debug_shows_the_traceback(run: Run, breaks: list[BaseException]) -> Non
     assert "Traceback (most recent call last)" in result.stderr
 
 
-def test_a_full_disk_is_said_as_such(run: Run, breaks: list[BaseException]) -> None:
+def test_a_full_disk_is_reported_as_such(run: Run, breaks: list[BaseException]) -> None:
     breaks.append(OSError(errno.ENOSPC, "No space left on device", "/data/x.onnx"))
     result = run("models")
     assert result.exit_code == failure.FAILED
@@ -206,7 +206,7 @@ def test_a_full_disk_is_said_as_such(run: Run, breaks: list[BaseException]) -> N
     assert "/data/x.onnx" in result.stderr
 
 
-def test_a_part_that_is_not_installed_is_named(run: Run, breaks: list[BaseException]) -> None:
+def test_a_missing_package_is_named(run: Run, breaks: list[BaseException]) -> None:
     breaks.append(ModuleNotFoundError("No module named 'torch'", name="torch"))
     assert "torch is not installed. Install netgraft[services]" in run("models").stderr
 
@@ -217,7 +217,7 @@ def test_ctrl_c_is_quiet(run: Run, breaks: list[BaseException]) -> None:
     assert (result.exit_code, result.output) == (failure.INTERRUPTED, "")
 
 
-def test_a_reader_that_goes_away_is_no_complaint(state: Path) -> None:
+def test_a_broken_pipe_is_not_reported(state: Path) -> None:
     """`netgraft models | head -1`, with far more output than a pipe holds."""
     command = [NETGRAFT, "models", "--limit", "5000", "--json"]
     read, write = os.pipe()
@@ -228,7 +228,7 @@ def test_a_reader_that_goes_away_is_no_complaint(state: Path) -> None:
         assert process.stderr is not None
         complaint = process.stderr.read()
     assert complaint == b""
-    assert process.returncode in (failure.READER_GONE, 0)
+    assert process.returncode in (failure.BROKEN_PIPE, 0)
 
 
 def test_a_real_ctrl_c_leaves_no_traceback(state: Path) -> None:

@@ -130,7 +130,7 @@ def without_times(shown: Any) -> Any:
         "plan retarget",
     ],
 )
-def test_a_command_in_a_foreign_folder_does_what_it_does_without_a_server(
+def test_a_command_outside_the_roots_does_the_same_as_without_a_server(
     both: Both, line: str
 ) -> None:
     served, alone = both(*line.split())
@@ -151,7 +151,7 @@ def test_a_command_in_a_foreign_folder_does_what_it_does_without_a_server(
         ("status tune-1", "UNKNOWN_JOB"),
     ],
 )
-def test_a_command_in_a_foreign_folder_fails_as_it_does_without_a_server(
+def test_a_command_outside_the_roots_fails_as_without_a_server(
     both: Both, line: str, reason: str
 ) -> None:
     assert both(*line.split()) == ((1, [reason]), (1, [reason]))
@@ -169,7 +169,7 @@ def test_the_server_that_runs_is_found_and_may_not_read_the_folder(
     settings.cache_clear()
 
 
-def test_a_plan_in_a_foreign_folder_is_carried_out_as_without_a_server(both: Both) -> None:
+def test_a_plan_outside_the_roots_is_carried_out_as_without_a_server(both: Both) -> None:
     sentence = "show ./net.pth, retarget it to 3 classes"
     served, alone = both("do", sentence, "--conversation", "mine")
     assert served[0] == alone[0] == 0
@@ -178,7 +178,7 @@ def test_a_plan_in_a_foreign_folder_is_carried_out_as_without_a_server(both: Bot
     assert [line["finished"]["index"] for line in finished[0]] == [1, 2]
 
 
-def test_a_folder_of_hugging_face_is_opened_as_without_a_server(both: Both, place: Place) -> None:
+def test_a_hugging_face_folder_is_opened_as_without_a_server(both: Both, place: Place) -> None:
     from transformers import ViTConfig, ViTForImageClassification
 
     small = ViTConfig(

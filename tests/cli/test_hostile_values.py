@@ -1,7 +1,7 @@
 """Whatever stands in a field of a request, the answer says what is wrong with it.
 
 Every field of every rpc and of every step of a plan, as the contract's descriptors list
-them, takes values that no client of ours would send. The rest of the request is sound, so
+them, takes values that no client of ours would send. The rest of the request is valid, so
 that what is behind the first check is reached too.
 """
 
@@ -85,7 +85,7 @@ STEPS = {
     "resume": {"job": "JOB"},
     "list_jobs": {"state": "queued"},
 }
-"""A sound step of each kind."""
+"""A valid step of each kind."""
 
 REQUESTS: dict[str, dict[str, Any]] = {
     "ResolveModel": {"model": TINY},
@@ -120,7 +120,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "Run": {"steps": [{"list_jobs": {}}]},
     "GetConversation": {"id": "talk"},
 }
-"""A sound request of each rpc."""
+"""A valid request of each rpc."""
 
 SERVICES = {
     name: module.DESCRIPTOR.services_by_name[service]
@@ -157,13 +157,13 @@ class Failing:
 
 
 @dataclass
-class Door:
-    """A client, and the names of what a sound request may speak of."""
+class Target:
+    """A client, and the names of what a valid request may refer to."""
 
     client: Client
     names: dict[str, str]
 
-    def sound(self, message: type[Message], values: dict[str, Any]) -> Any:
+    def request(self, message: type[Message], values: dict[str, Any]) -> Any:
         return ParseDict(self._named(values), message())
 
     def _named(self, value: Any) -> Any:
@@ -175,7 +175,7 @@ class Door:
 
 
 @pytest.fixture(scope="module")
-def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     from netgraft.settings import settings
 
     with pytest.MonkeyPatch.context() as patch:
@@ -190,7 +190,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
             model = client.surgery.RetargetModel(edit).model.id
             spec = tuning_pb2.TuningSpec(model=model, data="digits")
             job = client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
-            yield Door(client, {"MODEL": model, "JOB": job.id})
+            yield Target(client, {"MODEL": model, "JOB": job.id})
     for cached in (settings, default_store):
         cached.cache_clear()
 
@@ -256,31 +256,31 @@ def answered(client: Client, service: str, method: MethodDescriptor, request: An
 
 
 def answers(
-    door: Door, name: str, hostile: Iterable[Place], values: dict[str, Any] | None = None
+    target: Target, name: str, hostile: Iterable[Place], values: dict[str, Any] | None = None
 ) -> dict[Place, str]:
-    """What an rpc answers to its sound request with each value in its place."""
+    """What an rpc answers to its valid request with each value in its place."""
     service, method = METHODS[name]
     message = GetMessageClass(method.input_type)
 
     def ask(place: Place) -> str:
-        request = door.sound(message, values or REQUESTS[name])
+        request = target.request(message, values or REQUESTS[name])
         put(request, place)
-        return answered(door.client, service, method, request)
+        return answered(target.client, service, method, request)
 
     every = list(hostile)
     with ThreadPoolExecutor(4) as pool:
         return dict(zip(every, pool.map(ask, every), strict=True))
 
 
-def test_every_rpc_and_every_step_has_a_sound_example(door: Door) -> None:
+def test_every_rpc_and_every_step_has_a_valid_example(target: Target) -> None:
     assert set(REQUESTS) == set(METHODS)
     assert set(STEPS) == set(agent_pb2.Step.DESCRIPTOR.fields_by_name)
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_no_value_of_a_request_is_the_servers_fault(door: Door, name: str) -> None:
+def test_no_value_of_a_request_is_the_servers_fault(target: Target, name: str) -> None:
     _, method = METHODS[name]
-    shown = answers(door, name, places(method.input_type))
+    shown = answers(target, name, places(method.input_type))
     assert shown, "every request has a field"
     assert {str(place): code for place, code in shown.items() if code in OURS} == {}
     enums = {code for place, code in shown.items() if place.kind == FieldDescriptor.TYPE_ENUM}
@@ -288,44 +288,46 @@ def test_no_value_of_a_request_is_the_servers_fault(door: Door, name: str) -> No
 
 
 @pytest.mark.parametrize("action", STEPS)
-def test_no_value_of_a_step_is_the_servers_fault(door: Door, action: str) -> None:
+def test_no_value_of_a_step_is_the_servers_fault(target: Target, action: str) -> None:
     step = agent_pb2.Step.DESCRIPTOR.fields_by_name[action].message_type
     shown: dict[str, str] = {}
     for place in places(step):
-        request = agent_pb2.RunRequest(steps=[door.sound(agent_pb2.Step, {action: STEPS[action]})])
+        request = agent_pb2.RunRequest(
+            steps=[target.request(agent_pb2.Step, {action: STEPS[action]})]
+        )
         put(getattr(request.steps[0], action), place)
-        shown[str(place)] = _run(door, request)
+        shown[str(place)] = _run(target, request)
     assert shown
     assert {place: code for place, code in shown.items() if code in OURS} == {}
 
 
-def _run(door: Door, request: agent_pb2.RunRequest) -> str:
+def _run(target: Target, request: agent_pb2.RunRequest) -> str:
     """What a plan ends with that a person has agreed to."""
     consent = agent_pb2.ConsentRequest(steps=request.steps)
     try:
-        request.consent_token = door.client.agent.Consent(consent).token
+        request.consent_token = target.client.agent.Consent(consent).token
     except RemoteError as error:
         return error.code
     service, method = METHODS["Run"]
-    return answered(door.client, service, method, request)
+    return answered(target.client, service, method, request)
 
 
 @pytest.mark.parametrize("state", ["resting", "RUNNING", "done ", "运行中", "unspecified"])
-def test_an_unknown_state_is_refused_with_the_known_ones(door: Door, state: str) -> None:
+def test_an_unknown_state_is_refused_with_the_known_ones(target: Target, state: str) -> None:
     step = agent_pb2.Step(list_jobs=agent_pb2.ListJobsStep(state=state))
-    [_, last] = door.client.agent.Run(agent_pb2.RunRequest(steps=[step]))
+    [_, last] = target.client.agent.Run(agent_pb2.RunRequest(steps=[step]))
     assert last.failed.reason == "INVALID_VALUE"
     assert "queued, running, succeeded, failed, cancelled" in last.failed.message
 
 
-def test_an_empty_plan_and_an_empty_step_are_refused(door: Door) -> None:
+def test_an_empty_plan_and_an_empty_step_are_refused(target: Target) -> None:
     for steps in ([], [agent_pb2.Step()], [agent_pb2.Step(undo=agent_pb2.UndoStep())] * 101):
         with pytest.raises(RemoteError) as caught:
-            list(door.client.agent.Run(agent_pb2.RunRequest(steps=steps)))
+            list(target.client.agent.Run(agent_pb2.RunRequest(steps=steps)))
         assert caught.value.code == "INVALID_ARGUMENT"
 
 
-def test_the_walk_reaches_every_kind_of_field(door: Door) -> None:
+def test_the_walk_reaches_every_kind_of_field(target: Target) -> None:
     kinds = Counter(
         place.kind for _, method in METHODS.values() for place in places(method.input_type)
     )

@@ -31,20 +31,20 @@ def said(before: str, *words: str, call: str = "main()") -> str:
     return subprocess.run(line, capture_output=True, text=True, check=True).stdout
 
 
-def test_nothing_is_taken_apart_when_a_command_has_ended() -> None:
+def test_the_interpreter_is_not_shut_down_when_a_command_has_ended() -> None:
     assert "taken apart" not in said(KEPT, "--version")
     assert "taken apart" in said(KEPT, call="main(['--version'], standalone_mode=False)")
 
 
-def test_what_is_registered_for_the_end_is_done() -> None:
+def test_functions_registered_for_the_exit_are_called() -> None:
     assert "registered" in said("import atexit; atexit.register(print, 'registered')", "--version")
 
 
-def test_a_thread_that_works_is_waited_for() -> None:
+def test_the_process_waits_for_a_running_thread() -> None:
     assert said(WORKER, "--version").splitlines()[-1] == "finished"
 
 
-def test_a_program_that_calls_a_command_goes_on() -> None:
+def test_a_program_that_calls_a_command_continues() -> None:
     call = "main(['--version'], standalone_mode=False); print('goes on')"
     assert said("", call=call).splitlines()[-1] == "goes on"
 

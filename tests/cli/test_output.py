@@ -34,11 +34,11 @@ def test_sizes_are_in_bytes(number: int, shown: str) -> None:
 @pytest.mark.parametrize(
     ("seconds", "shown"), [(0.04, "0.0 s"), (59.6, "59.6 s"), (65, "1:05"), (7384, "2:03:04")]
 )
-def test_durations_are_read_at_a_glance(seconds: float, shown: str) -> None:
+def test_durations_are_easy_to_read(seconds: float, shown: str) -> None:
     assert output.duration(seconds) == shown
 
 
-def test_a_file_that_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_file_is_removed(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(b"the old one")
     with pytest.raises(RuntimeError), export.writing(file) as out:

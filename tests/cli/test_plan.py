@@ -31,13 +31,13 @@ def lines(output: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
-def test_plan_says_what_a_sentence_becomes(run: Run) -> None:
+def test_plan_prints_the_plan_for_a_sentence(run: Run) -> None:
     shown = json.loads(run("plan", TRAIN, "--json").stdout)
     assert shown["kind"] == "plan"
     assert [list(step) for step in shown["steps"]] == [["retarget"], ["finetune"]]
     card = run("plan", TRAIN).stdout.splitlines()
     assert card[0] == "  1. retarget · model resnet18 · classes 10"
-    assert card[1].endswith("(asks consent)")
+    assert card[1].endswith("(needs consent)")
 
 
 def test_plan_asks_and_refuses_without_failing(run: Run) -> None:
@@ -101,7 +101,7 @@ def test_a_step_that_fails_ends_with_1(run: Run, address: str, tmp_path: Path) -
     assert "2/2" not in result.stdout
 
 
-def test_what_costs_is_not_begun_without_consent(run: Run, address: str) -> None:
+def test_an_expensive_step_does_not_start_without_consent(run: Run, address: str) -> None:
     result = run("do", TRAIN, "--server", address)
     assert result.exit_code == failure.USAGE
     assert result.stderr.endswith("(CONSENT_NEEDED)\n")
@@ -127,7 +127,7 @@ def test_an_answer_ends_with_0(run: Run, address: str) -> None:
     assert (result.exit_code, result.stdout) == (0, "不客气。\n")
 
 
-def test_a_token_that_is_missing_is_said(run: Run, address: str) -> None:
+def test_a_missing_token_is_reported(run: Run, address: str) -> None:
     state = Path(os.environ["NETGRAFT_STATE"])
     (state / "token").rename(state / "aside")
     result = run("do", EDIT, "--server", address)
@@ -185,7 +185,7 @@ def test_without_a_server_a_plan_is_carried_out_in_this_process(run: Run, state:
     assert [next(iter(event)) for event in events] == ["started", "finished"] * 2
 
 
-def test_without_a_server_a_conversation_goes_on(run: Run, state: Path) -> None:
+def test_without_a_server_a_conversation_continues(run: Run, state: Path) -> None:
     words = ("--conversation", "mine", "--weights", "none", "--json")
     made = lines(run("do", EDIT, *words).stdout)[-1]["finished"]
     undone = lines(run("do", "undo", *words).stdout)[-1]["finished"]
@@ -198,7 +198,7 @@ def test_without_a_server_a_step_that_fails_ends_with_1(run: Run, state: Path) -
     assert "(NOTHING_CURRENT)" in result.stdout
 
 
-def test_without_a_server_nothing_of_a_plan_that_trains_is_begun(run: Run, state: Path) -> None:
+def test_without_a_server_no_step_of_a_plan_that_trains_is_started(run: Run, state: Path) -> None:
     result = run("do", TRAIN, "--yes")
     assert result.exit_code == failure.UNREACHABLE
     assert "`netgraft up`" in result.stderr

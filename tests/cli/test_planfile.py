@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 
 from netgraft.cli.planfile import read_plan
 from netgraft.cli.terminal.card import card_lines
-from netgraft.cli.terminal.language import speak
+from netgraft.cli.terminal.language import choose_language
 from netgraft.errors import InvalidValue
 
 STEPS = [
@@ -55,7 +55,7 @@ def test_a_plan_file_holds_the_steps(tmp_path: Path, name: str, text: str) -> No
         ("p.json", " " * (2**20 + 1), "1 MiB"),
     ],
 )
-def test_a_file_that_is_no_plan_says_what_is_wrong(
+def test_an_invalid_plan_file_is_reported_with_its_problem(
     tmp_path: Path, name: str, text: str, said: str
 ) -> None:
     file = tmp_path / name
@@ -65,15 +65,15 @@ def test_a_file_that_is_no_plan_says_what_is_wrong(
     assert "\n" not in caught.value.sentence()
 
 
-def test_the_card_says_each_step_and_which_asks_consent(tmp_path: Path) -> None:
+def test_the_card_lists_each_step_and_which_needs_consent(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     file.write_text(json.dumps({"steps": STEPS, "assumptions": ["seed 0"]}))
-    speak("en")
+    choose_language("en")
     plan = read_plan(file)
     assert list(card_lines(plan)) == [
         "  1. show · model resnet18",
         "  2. retarget · model resnet18 · class_names cat, dog",
-        "  3. fine-tune · model $2 · data digits · epochs 2 · lr 0.01  (asks consent)",
+        "  3. fine-tune · model $2 · data digits · epochs 2 · lr 0.01  (needs consent)",
         "     assumed: seed 0",
     ]
     assert list(plan.needs_consent) == [3]

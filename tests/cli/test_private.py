@@ -46,7 +46,7 @@ def open_to_others(folder: Path) -> list[str]:
     return [f"{mode:o} {path.relative_to(folder)}" for path, mode in modes if mode & 0o077]
 
 
-def test_what_commands_leave_in_the_state_is_private(
+def test_files_of_commands_in_the_state_are_private(
     run: Run, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -69,7 +69,7 @@ def test_what_commands_leave_in_the_state_is_private(
 
 
 @pytest.mark.parametrize("written", ["log", "server", "code"])
-def test_what_a_server_leaves_in_a_state_that_it_makes_is_private(
+def test_files_of_a_server_in_a_new_state_are_private(
     written: str, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NETGRAFT_STATE", str(state / "deep" / "down"))
@@ -86,7 +86,7 @@ def test_what_a_server_leaves_in_a_state_that_it_makes_is_private(
     assert open_to_others(state) == []
 
 
-def test_what_the_user_asked_for_is_as_the_user_has_it(
+def test_files_that_the_user_asked_for_follow_the_umask(
     run: Run, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -95,7 +95,7 @@ def test_what_the_user_asked_for_is_as_the_user_has_it(
     assert stat.S_IMODE((tmp_path / "net.py").stat().st_mode) == 0o644
 
 
-def test_what_training_leaves_is_private(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_training_are_private(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETGRAFT_CHECKPOINT_SECONDS", "0.001")
     settings.cache_clear()
     torch.set_num_threads(1)
@@ -127,7 +127,7 @@ def test_a_database_that_others_could_read_is_closed(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "netgraft.db").stat().st_mode) == 0o600
 
 
-def test_a_folder_that_was_there_is_left_and_the_doctor_says_so(state: Path) -> None:
+def test_an_existing_folder_is_left_alone_and_the_doctor_reports_it(state: Path) -> None:
     state.mkdir(0o755)
     settings().make_token()
     default_store()
@@ -138,7 +138,7 @@ def test_a_folder_that_was_there_is_left_and_the_doctor_says_so(state: Path) -> 
     assert checks.state().level == "ok"
 
 
-def test_a_file_of_a_run_that_broke_off_is_closed_before_it_is_written_on(tmp_path: Path) -> None:
+def test_a_file_of_an_interrupted_run_is_closed_before_it_is_continued(tmp_path: Path) -> None:
     file = tmp_path / "log"
     file.touch(0o666)
     assert stat.S_IMODE(make_file(file).stat().st_mode) == 0o600

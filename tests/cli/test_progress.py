@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from netgraft.cli.terminal import progress
-from netgraft.cli.terminal.language import speak
-from netgraft.cli.terminal.story import JsonTelling, PlainTelling, show_events
+from netgraft.cli.terminal.language import choose_language
+from netgraft.cli.terminal.run import JsonView, TextView, show_events
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 
 Event = tuning_pb2.JobEvent
@@ -15,7 +15,7 @@ Event = tuning_pb2.JobEvent
 
 @pytest.fixture(autouse=True)
 def english() -> None:
-    speak("en")
+    choose_language("en")
 
 
 def paper(*, terminal: bool = False) -> tuple[Console, io.StringIO]:
@@ -62,7 +62,7 @@ EVENTS = [
 ]
 
 
-def test_without_a_terminal_a_job_is_a_few_lines() -> None:
+def test_without_a_terminal_a_job_prints_a_few_lines() -> None:
     out, text = paper()
     with progress.job_view(out, "tune-1") as view:
         for event in EVENTS:
@@ -89,7 +89,7 @@ def test_steps_are_reported_again_after_a_while(monkeypatch: pytest.MonkeyPatch)
     assert [line.split()[1] for line in text.getvalue().splitlines()] == ["1/46", "3/46"]
 
 
-def test_on_a_terminal_a_job_is_a_bar_with_loss_and_images_per_second() -> None:
+def test_on_a_terminal_a_job_shows_a_bar_with_loss_and_images_per_second() -> None:
     out, text = paper(terminal=True)
     with progress.job_view(out, "tune-1") as view:
         for event in EVENTS:
@@ -133,7 +133,7 @@ def story() -> list[agent_pb2.RunEvent]:
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_plan_is_reported_step_by_step(terminal: bool) -> None:
     out, text = paper(terminal=terminal)
-    outcome = show_events(story(), PlainTelling(out, lambda page: f"http://here{page}"))
+    outcome = show_events(story(), TextView(out, lambda page: f"http://here{page}"))
     shown = text.getvalue()
     for line in (
         "▸ 1/3 Show it",
@@ -154,7 +154,7 @@ def test_a_plan_is_reported_step_by_step(terminal: bool) -> None:
 def test_a_failed_step_is_reported_and_kept() -> None:
     out, text = paper()
     failed = agent_pb2.StepFailed(index=1, reason="UNKNOWN_MODEL", message="There is no model.")
-    outcome = show_events([agent_pb2.RunEvent(failed=failed)], PlainTelling(out, str))
+    outcome = show_events([agent_pb2.RunEvent(failed=failed)], TextView(out, str))
     assert text.getvalue() == "✗ There is no model. (UNKNOWN_MODEL)\n"
     assert outcome.failure == failed
 
@@ -162,19 +162,20 @@ def test_a_failed_step_is_reported_and_kept() -> None:
 def test_for_programs_each_event_is_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     from google.protobuf.json_format import Parse
 
-    show_events(story(), JsonTelling())
+    show_events(story(), JsonView())
     lines = capsys.readouterr().out.splitlines()
     assert [Parse(line, agent_pb2.RunEvent()) for line in lines] == story()
 
 
-def test_ctrl_c_says_that_the_job_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_that_the_job_keeps_running(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted():  # type: ignore[no-untyped-def]
         yield from story()[:5]
         raise KeyboardInterrupt
 
     out, _ = paper()
     with pytest.raises(KeyboardInterrupt):
-        show_events(interrupted(), PlainTelling(out, str))
+        show_events(interrupted(), TextView(out, str))
     assert capsys.readouterr().err == (
-        "Job tune-1 goes on. `netgraft watch tune-1` shows it, `netgraft cancel tune-1` stops it.\n"
+        "Job tune-1 keeps running. `netgraft watch tune-1` shows it, "
+        "`netgraft cancel tune-1` stops it.\n"
     )

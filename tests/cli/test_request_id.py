@@ -159,7 +159,7 @@ def test_without_an_id_every_call_is_a_new_one(client: Client, ten: str) -> None
 
 
 @pytest.mark.parametrize("identity", ["x" * 65, "two\nlines", "\0"])
-def test_an_id_that_nobody_could_read_is_refused(client: Client, ten: str, identity: str) -> None:
+def test_an_unreadable_id_is_refused(client: Client, ten: str, identity: str) -> None:
     with pytest.raises(RemoteError) as caught:
         client.tuning.StartTuning(request_of(ten, identity))
     assert (caught.value.reason, caught.value.code) == ("INVALID_VALUE", "INVALID_ARGUMENT")
@@ -178,7 +178,7 @@ def test_a_job_is_resumed_once(client: Client, cluster: Cluster, ten: str) -> No
     assert caught.value.kind is JobNotResumable
 
 
-def test_a_call_whose_answer_was_lost_is_sent_again_and_makes_one_job(
+def test_a_call_whose_reply_was_lost_is_sent_again_and_makes_one_job(
     client: Client, ten: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start, calls = TuningServicer.StartTuning, []
@@ -265,7 +265,7 @@ def test_a_plan_that_was_carried_out_is_reported_again(client: Client, cluster: 
     assert [list(turn.events) for turn in talk.turns] == [first]
 
 
-def test_a_plan_that_broke_off_goes_on_with_its_job(
+def test_an_interrupted_plan_continues_with_its_job(
     client: Client, cluster: Cluster, broken_after: Any
 ) -> None:
     request = plan(client, retarget(10), FINETUNE)
@@ -357,7 +357,7 @@ def test_the_clients_own_uploads_are_named(client: Client, tmp_path: Path) -> No
     assert uuid.UUID(identity)
 
 
-def test_a_run_older_than_a_day_that_still_goes_on_is_remembered(
+def test_a_run_older_than_a_day_that_still_runs_is_remembered(
     client: Client, cluster: Cluster, ten: str
 ) -> None:
     request = plan(client, retarget(10), FINETUNE)
@@ -379,7 +379,7 @@ def _key(session: Any, identity: str) -> tuple[str, str, str]:
     return tuple(row)
 
 
-def test_whoever_asks_again_takes_over_from_a_process_that_died(
+def test_a_repeated_call_takes_over_from_a_process_that_died(
     client: Client, cluster: Cluster, broken_after: Any
 ) -> None:
     request = plan(client, retarget(10), FINETUNE)
@@ -392,7 +392,7 @@ def test_whoever_asks_again_takes_over_from_a_process_that_died(
     assert made() == 1
 
 
-def test_a_run_whose_record_was_taken_over_goes_on_as_one_who_reads_it(
+def test_a_run_whose_record_was_taken_over_continues_as_a_reader(
     client: Client, cluster: Cluster
 ) -> None:
     request = plan(client, retarget(10), FINETUNE)

@@ -33,7 +33,7 @@ def change(file: Path, **values: Any) -> None:
     file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
 
 
-def test_what_runs_says_where_it_answers_for_its_owner_only(file: Path) -> None:
+def test_a_server_writes_its_addresses_for_its_owner_only(file: Path) -> None:
     token = settings().make_token()
     shown = json.loads(file.read_text())
     assert (shown["address"], shown["pid"]) == (NOBODY, os.getpid())
@@ -46,20 +46,20 @@ def test_what_runs_says_where_it_answers_for_its_owner_only(file: Path) -> None:
     assert found.address == NOBODY
 
 
-def test_it_is_gone_when_the_server_ends(state: Path) -> None:
+def test_the_file_is_removed_when_the_server_ends(state: Path) -> None:
     with announced(NOBODY, "", "test"):
         assert find() is not None
     assert not (state / "server.json").exists()
     assert find() is None
 
 
-def test_a_server_that_ends_leaves_the_word_of_a_later_one(file: Path) -> None:
+def test_a_server_that_ends_keeps_the_file_of_a_later_one(file: Path) -> None:
     with announced("127.0.0.1:8", "", "test"):
         change(file, pid=1, started="another's")
     assert file.exists()
 
 
-def test_a_process_that_was_killed_is_not_dialled(state: Path) -> None:
+def test_a_killed_process_is_not_connected_to(state: Path) -> None:
     code = (
         "from netgraft.running import announced; import os, signal\n"
         f"with announced({NOBODY!r}, '', 'test'): os.kill(os.getpid(), signal.SIGKILL)"
@@ -69,7 +69,7 @@ def test_a_process_that_was_killed_is_not_dialled(state: Path) -> None:
     assert find() is None
 
 
-def test_another_process_with_the_same_pid_is_not_dialled(file: Path) -> None:
+def test_another_process_with_the_same_pid_is_not_connected_to(file: Path) -> None:
     change(file, started=json.loads(file.read_text())["started"] + "1")
     assert find() is None
 
@@ -102,19 +102,19 @@ DOUBTFUL: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", DOUBTFUL)
-def test_what_no_server_of_ours_wrote_is_not_believed(file: Path, what: str) -> None:
+def test_a_file_that_no_server_of_ours_wrote_is_ignored(file: Path, what: str) -> None:
     DOUBTFUL[what](file)
     assert find() is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_the_word_of_another_user_is_not_believed(file: Path) -> None:
+def test_a_file_of_another_user_is_ignored(file: Path) -> None:
     os.chown(file, 65534, 65534)
     assert find() is None
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts processes of others")
-def test_a_process_of_another_user_is_not_dialled(file: Path) -> None:
+def test_a_process_of_another_user_is_not_connected_to(file: Path) -> None:
     sleep = shutil.which("sleep") or "sleep"
     with subprocess.Popen([sleep, "60"], user=65534, cwd="/") as other:
         stat = Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()
@@ -124,7 +124,7 @@ def test_a_process_of_another_user_is_not_dialled(file: Path) -> None:
         other.kill()
 
 
-def test_a_server_on_every_address_is_dialled_on_this_machine(state: Path) -> None:
+def test_a_server_on_every_address_is_connected_to_on_this_machine(state: Path) -> None:
     with announced("0.0.0.0:9000", "", "test"):
         found = find()
     assert found is not None
@@ -138,7 +138,7 @@ def test_commands_go_to_the_server_that_runs(run: Run, file: Path) -> None:
         assert f"answers at {NOBODY}" in result.stderr
 
 
-def test_local_is_this_process_whatever_runs(run: Run, file: Path) -> None:
+def test_local_means_this_process_even_while_a_server_runs(run: Run, file: Path) -> None:
     assert "resnet18" in run("models", "resnet", "--local").stdout
     assert "resnet18" in run("--local", "models", "resnet").stdout
     named = {"NETGRAFT_ADDRESS": NOBODY}
@@ -146,7 +146,7 @@ def test_local_is_this_process_whatever_runs(run: Run, file: Path) -> None:
     assert run("jobs", "--local").exit_code == 0
 
 
-def test_a_server_that_is_named_goes_before_the_one_that_runs(run: Run, file: Path) -> None:
+def test_a_named_server_takes_precedence_over_the_running_one(run: Run, file: Path) -> None:
     with serving("models") as address:
         assert "resnet18" in run("models", "resnet", "--server", address).stdout
         settings.cache_clear()
@@ -158,14 +158,14 @@ def test_a_server_that_is_named_goes_before_the_one_that_runs(run: Run, file: Pa
 @pytest.mark.parametrize(
     "words", [["models", "--local", "--server", NOBODY], ["--server", NOBODY, "models", "--local"]]
 )
-def test_local_and_a_server_do_not_go_together(run: Run, words: list[str]) -> None:
+def test_local_and_server_exclude_each_other(run: Run, words: list[str]) -> None:
     result = run(*words)
     assert result.exit_code == failure.USAGE
-    assert "do not go together" in result.stderr
+    assert "Give either --local" in result.stderr
 
 
 @pytest.mark.parametrize("line", ["finetune resnet18 --data digits", "watch tune-1"])
-def test_what_trains_says_that_a_server_is_needed(run: Run, state: Path, line: str) -> None:
+def test_commands_that_train_say_that_a_server_is_needed(run: Run, state: Path, line: str) -> None:
     alone = run(*line.split())
     assert alone.exit_code == failure.UNREACHABLE
     assert "`netgraft up`" in alone.stderr
@@ -173,7 +173,7 @@ def test_what_trains_says_that_a_server_is_needed(run: Run, state: Path, line: s
     assert run(*line.split(), "--local").exit_code == failure.USAGE
 
 
-def test_a_server_of_another_version_is_left_alone_and_that_is_said(run: Run, file: Path) -> None:
+def test_a_server_of_another_version_is_not_used_and_that_is_reported(run: Run, file: Path) -> None:
     change(file, version="0.0.9")
     result = run("models", "resnet18", "--json")
     assert json.loads(result.stdout)["entries"][0]["name"] == "resnet18"
@@ -183,7 +183,7 @@ def test_a_server_of_another_version_is_left_alone_and_that_is_said(run: Run, fi
     )
 
 
-def test_what_trains_says_that_the_server_is_of_another_version(run: Run, file: Path) -> None:
+def test_commands_that_train_report_a_server_of_another_version(run: Run, file: Path) -> None:
     change(file, version="0.0.9")
     result = run("finetune", "resnet18", "--data", "digits")
     assert result.exit_code == failure.UNREACHABLE

@@ -31,7 +31,7 @@ def taken() -> Iterator[str]:
 
 @pytest.mark.parametrize("variable", ["NETGRAFT_GRPC_PORT", "NETGRAFT_WEB_PORT"])
 @pytest.mark.parametrize("word", ["up", "demo"])
-def test_a_port_in_use_is_said_before_anything_starts(
+def test_a_port_in_use_is_reported_before_anything_starts(
     run: Run, taken: str, word: str, variable: str
 ) -> None:
     ports = {"NETGRAFT_GRPC_PORT": free(), "NETGRAFT_WEB_PORT": free(), variable: taken}
@@ -111,7 +111,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_page_is_opened_with_a_code_of_its_own_whatever_its_query(state: Path) -> None:
+def test_every_page_is_opened_with_a_new_code(state: Path) -> None:
     web = "http://127.0.0.1:7860"
     running = Running("127.0.0.1:9000", web, None)  # type: ignore[arg-type]
     opened = [running.page(path) for path in ("/viz/1/", "/viz/1/", "/viz/1/?focus=fc")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from netgraft.cli.services import InProcess
+from netgraft.cli.services import InProcessServices
 from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import agent_pb2, tuning_pb2
 
@@ -42,20 +42,20 @@ def waiting(state: Path, monkeypatch: pytest.MonkeyPatch) -> Waiting:
 
 
 def test_a_plan_is_carried_out_by_the_services_of_this_process(state: Path) -> None:
-    events = list(InProcess().agent.Run(PLAN))
+    events = list(InProcessServices().agent.Run(PLAN))
     assert [event.WhichOneof("event") for event in events] == ["started", "finished"] * 2
     assert events[1].finished.models.entries[0].name == "resnet18"
 
 
-def test_a_stream_that_nobody_reads_on_is_closed(waiting: Waiting) -> None:
-    events = InProcess().tuning.WatchJob(WATCH)
+def test_an_abandoned_stream_is_closed(waiting: Waiting) -> None:
+    events = InProcessServices().tuning.WatchJob(WATCH)
     assert next(events).seq == 1
     events.close()  # type: ignore[attr-defined]
     assert waiting.closed
 
 
 def test_ctrl_c_ends_a_stream_that_waits(waiting: Waiting) -> None:
-    events = InProcess().tuning.WatchJob(WATCH)
+    events = InProcessServices().tuning.WatchJob(WATCH)
     assert next(events).seq == 1
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
     signal.setitimer(signal.ITIMER_REAL, 0.1)

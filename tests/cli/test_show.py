@@ -48,7 +48,7 @@ def test_the_graph_is_written_as_a_page_and_as_a_picture(run: Run, tmp_path: Pat
     assert "Fire" in picture.read_text()
 
 
-def test_inspect_lists_the_modules_as_deep_as_was_asked_for(run: Run, reply: Reply) -> None:
+def test_inspect_lists_the_modules_to_the_given_depth(run: Run, reply: Reply) -> None:
     result = run("inspect", "resnet18", "--depth", "2", "--batch", "4")
     assert result.exit_code == 0, result.output
     for text in ("layer1", "BasicBlock", "N×64×56×56", "AdaptiveAvgPool2d"):
@@ -70,13 +70,13 @@ def test_inspect_lists_the_modules_as_deep_as_was_asked_for(run: Run, reply: Rep
         (["diff", "resnet18", "resnet500"], "UNKNOWN_MODEL"),
     ],
 )
-def test_what_cannot_be_shown_is_said(run: Run, words: list[str], reason: str) -> None:
+def test_a_graph_that_cannot_be_shown_is_reported(run: Run, words: list[str], reason: str) -> None:
     result = run(*words)
     assert result.exit_code == 1, result.output
     assert result.stderr.endswith(f"({reason})\n")
 
 
-def test_a_graph_that_is_there_stays_unless_forced(run: Run, tmp_path: Path) -> None:
+def test_an_existing_graph_is_kept_unless_forced(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "g.onnx"
     file.write_text("mine")
     assert "(WOULD_OVERWRITE)" in run("show", "resnet18", "-o", str(file)).stderr

@@ -139,7 +139,7 @@ def test_watch_prints_every_event_once_as_json(run: Run, start: Start, player: P
     assert json.loads(later[0])["seq"] == 6
 
 
-def test_jobs_and_status_say_how_far_a_job_is(run: Run, start: Start, player: Player) -> None:
+def test_jobs_and_status_show_the_progress_of_a_job(run: Run, start: Start, player: Player) -> None:
     job = start()["id"]
     until(lambda: last_step(player.jobs.get(job)) == STEPS)
     row = next(line for line in run("jobs").stdout.splitlines() if job in line)
@@ -184,7 +184,7 @@ def test_a_job_that_is_cancelled_in_the_queue_took_no_time(
 
 
 @pytest.mark.parametrize("word", ["status", "watch", "cancel", "resume"])
-def test_a_job_that_is_not_there_is_said(run: Run, address: str, word: str) -> None:
+def test_an_unknown_job_is_reported(run: Run, address: str, word: str) -> None:
     result = run(word, "tune-20000101-000000")
     assert result.exit_code == failure.FAILED
     assert result.stderr.endswith("(UNKNOWN_JOB)\n")
@@ -202,7 +202,7 @@ def test_a_job_that_is_not_there_is_said(run: Run, address: str, word: str) -> N
         ([], "HEAD_MISMATCH"),
     ],
 )
-def test_what_cannot_be_trained_is_said_before_anything_is_spent(
+def test_an_impossible_training_is_reported_before_it_starts(
     run: Run, address: str, words: list[str], reason: str
 ) -> None:
     result = run("finetune", "resnet18@none", "--data", "digits", *words)
@@ -224,12 +224,13 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(
     _, said = process.communicate(timeout=30)
     assert process.returncode == failure.INTERRUPTED
     assert said.splitlines() == [
-        f"Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it."
+        f"Job {job} keeps running. `netgraft watch {job}` shows it, "
+        f"`netgraft cancel {job}` stops it."
     ]
     assert player.jobs.get(job).state == "running"
 
 
-def test_a_watcher_misses_nothing_when_the_server_goes_and_comes_back(
+def test_a_watcher_misses_nothing_while_the_server_restarts(
     run: Run, state: Path, player: Player
 ) -> None:
     """The follower is in this process, so that the server can be taken from under it."""

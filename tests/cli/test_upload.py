@@ -56,7 +56,7 @@ def test_a_server_on_another_machine_is_sent_the_file_that_a_command_names(
     assert "(OUTSIDE_DATA_ROOTS)" in refused.stderr
 
 
-def test_a_file_that_is_refused_gets_its_reason(run: Run, file: Path) -> None:
+def test_a_refused_file_gets_its_reason(run: Run, file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1000])
     result = run("upload", str(file), "--json")
     assert result.exit_code == 1

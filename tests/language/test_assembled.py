@@ -15,7 +15,7 @@ from netgraft.agent.messages import Messages as RunMessages
 from netgraft.agent.rules import messages as planner
 from netgraft.cli import checks
 from netgraft.cli.terminal import card, progress, view
-from netgraft.cli.terminal.language import speak
+from netgraft.cli.terminal.language import choose_language
 from netgraft.language import LANGUAGES, Translator
 from netgraft.models.edits.dropout import Dropout
 from netgraft.models.edits.lora import Lora
@@ -92,9 +92,9 @@ def drawn(parts: Iterable[object]) -> str:
 
 @pytest.fixture(autouse=True)
 def chinese() -> Iterator[None]:
-    speak("zh")
+    choose_language("zh")
     yield
-    speak("en")
+    choose_language("en")
 
 
 def of_the_agent(language: str) -> Iterator[str]:
@@ -177,14 +177,14 @@ def of_the_command_line() -> Iterator[str]:
     yield drawn(view.job_view(job()))
     event = JobEvent(kind=JobEvent.KIND_EPOCH, epoch=1, total_epochs=2, loss=0.5)
     event.images_per_second, event.eta_seconds, event.step, event.total_steps = 9, 70, 1, 2
-    yield progress.remark(event)
+    yield progress.lasting_line(event)
     out = io.StringIO()
     shown = progress.LineView(Console(file=out, width=300), "j1")
     event.kind = JobEvent.KIND_STEP
     shown.add(event)
     yield out.getvalue()
     for finding in (checks.gpu({}), checks.torch({}), checks.disk(), checks.weights({})):
-        yield f"{finding.message} {finding.advice.removeprefix(checks.SERVICES)}"
+        yield f"{finding.message} {finding.advice.removeprefix(checks.INSTALL_SERVICES)}"
 
 
 def of_the_page(language: str) -> Iterator[str]:

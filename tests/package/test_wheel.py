@@ -247,7 +247,7 @@ def test_what_needs_more_says_what_to_install(base: Path, scratch: Path, words: 
 
 
 def test_the_doctor_calls_it_a_client(base: Path, scratch: Path) -> None:
-    assert "only a client here" in run(base, "netgraft", "doctor").stdout
+    assert "a client only" in run(base, "netgraft", "doctor").stdout
 
 
 # Its types

@@ -19,7 +19,7 @@ try:
         os.write(2, b"from C++\\n")
         print("from Python", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-c", "print('from a child')"], check=True)
-        with log.speaking():
+        with log.on_terminal():
             print("ours")
             print("ours too", file=sys.stderr)
             os.write(1, b"from C++ meanwhile\\n")

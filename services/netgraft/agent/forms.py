@@ -1,6 +1,7 @@
-"""A plan in its three forms: typed steps, the contract's JSON (PLAN.md), and protobuf.
+"""A plan in its three forms: typed steps, JSON, and protobuf.
 
-In JSON field names stay snake_case, integers are numbers, unset fields are left out. Planner
+In JSON, field names are those of `agent.proto`, integers are numbers, and unset fields are left
+out. Planner
 replies, plan files, batch files, stored conversations and consent all use this one form.
 """
 

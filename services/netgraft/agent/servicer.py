@@ -17,7 +17,7 @@ from netgraft.agent.rules import default_planner
 from netgraft.agent.run import Run
 from netgraft.agent.state import RunState, Services
 from netgraft.agent.steps import Steps, consent_needed
-from netgraft.client import AsyncClient, named
+from netgraft.client import AsyncClient, with_request_id
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, asked
 from netgraft.store.store import Store, default_store
@@ -128,7 +128,7 @@ class AgentServicer:
 
 def _call(request: agent_pb2.RunRequest) -> Asked:
     """The identity of a Run; one without a request_id is unique. Raises InvalidValue."""
-    call = asked("Run", named(request), caller().token)
+    call = asked("Run", with_request_id(request), caller().token)
     assert call is not None
     return call
 

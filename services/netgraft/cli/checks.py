@@ -1,6 +1,6 @@
-"""What `netgraft doctor` looks at: each check is a function that returns what it found.
+"""The checks of `netgraft doctor`: functions that return what they found.
 
-Nothing here changes anything; what cannot be known without the services is reported as a warning.
+They change nothing; what cannot be known without the services is reported as a warning.
 """
 
 import importlib.metadata
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from netgraft.cli.failure import is_unreachable
 from netgraft.cli.probe import RAY, TORCH, Probe
-from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.language import chosen_language, tr
 from netgraft.cli.terminal.output import size
 from netgraft.errors import NetgraftError
 from netgraft.language import plural
@@ -30,7 +30,7 @@ LOW_DISK = 5 * 10**9
 NO_DISK = 5 * 10**8
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OLDEST_PYTHON = (3, 11)
-SERVICES = "pip install 'netgraft[services]'"
+INSTALL_SERVICES = "pip install 'netgraft[services]'"
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Finding:
     level: Literal["ok", "warn", "fail"]
     message: str
     advice: str = ""
-    """What to do about it; empty when nothing is to be done."""
+    """What to do about it; empty when there is nothing to do."""
 
 
 def examine(named: str, running: Server | None) -> Iterator[Finding]:
-    """All findings, one after the other. `named`: the address of a server, or ""."""
+    """Yield all findings. `named`: HOST:PORT of a server, or ""."""
     libraries = {"torch": _probe(TORCH, "torch", "torchvision"), "ray": _probe(RAY, "ray")}
     yield python()
     yield netron()
@@ -54,27 +54,28 @@ def examine(named: str, running: Server | None) -> Iterator[Finding]:
     yield token()
     yield from variables()
     address = named or (running.address if running else "")
-    here = server(address, running.pid if running else 0) if address else _none()
+    answer = server(address, running.pid if running else 0) if address else _no_server()
     if not named:
-        serves = here.level == "ok"
+        serves = answer.level == "ok"
         yield port("NETGRAFT_GRPC_PORT", settings().grpc_port, serves=serves)
         yield port("NETGRAFT_WEB_PORT", settings().web_port, serves=serves)
-    yield here
+    yield answer
     yield browser()
-    tried = libraries["torch"].result() if libraries["torch"] else {}
-    yield torch(tried)
-    yield gpu(tried)
-    yield weights(tried)
+    probed = libraries["torch"].result() if libraries["torch"] else {}
+    yield torch(probed)
+    yield gpu(probed)
+    yield weights(probed)
     yield ray(libraries["ray"].result() if libraries["ray"] else {})
 
 
 def _probe(code: str, *modules: str) -> Probe | None:
-    """A try of libraries that are installed; None where one is not."""
-    there = all(importlib.util.find_spec(module) for module in modules)
-    return Probe(code) if there else None
+    """Start the probe of some libraries; None if one is not installed."""
+    installed = all(importlib.util.find_spec(module) for module in modules)
+    return Probe(code) if installed else None
 
 
 def python() -> Finding:
+    """Check the version of Python."""
     version = ".".join(str(part) for part in sys.version_info[:3])
     if sys.version_info[:2] >= OLDEST_PYTHON:
         return Finding("python", "ok", version)
@@ -82,37 +83,38 @@ def python() -> Finding:
     return Finding("python", "fail", version, advice)
 
 
-def torch(tried: dict[str, Any]) -> Finding:
-    """torch and torchvision work together. `tried`: what the probe found; empty: not installed."""
-    if not tried:
-        return _absent("torch")
-    if "error" in tried or not tried["works"]:
+def torch(probed: dict[str, Any]) -> Finding:
+    """Check that torch and torchvision work together. `probed`: empty if one is not installed."""
+    if not probed:
+        return _not_installed("torch")
+    if "error" in probed or not probed["works"]:
         advice = tr(
-            "torch and torchvision must be of one build: reinstall both from the same place."
+            "torch and torchvision must come from the same build: reinstall both from one package "
+            "index."
         )
-        return Finding("torch", "fail", str(tried.get("error", tried.get("versions"))), advice)
-    return Finding("torch", "ok", tried["versions"])
+        return Finding("torch", "fail", str(probed.get("error", probed.get("versions"))), advice)
+    return Finding("torch", "ok", probed["versions"])
 
 
-def gpu(tried: dict[str, Any]) -> Finding:
-    """Report the devices that training can use."""
-    found = ", ".join(tried.get("gpus", ()))
+def gpu(probed: dict[str, Any]) -> Finding:
+    """Report the GPUs that training can use."""
+    found = ", ".join(probed.get("gpus", ()))
     return Finding("gpu", "ok", found or tr("none; training uses the CPU"))
 
 
-def ray(tried: dict[str, Any]) -> Finding:
-    """Ray with Serve and Train."""
-    if not tried:
-        return _absent("ray")
-    if "error" in tried:
-        return Finding("ray", "fail", tried["error"], SERVICES)
-    return Finding("ray", "ok", f"ray {tried['version']}")
+def ray(probed: dict[str, Any]) -> Finding:
+    """Check that Ray imports with Serve and Train. `probed`: empty if it is not installed."""
+    if not probed:
+        return _not_installed("ray")
+    if "error" in probed:
+        return Finding("ray", "fail", probed["error"], INSTALL_SERVICES)
+    return Finding("ray", "ok", f"ray {probed['version']}")
 
 
 def netron() -> Finding:
-    """Netron's pages are driven by unofficial handles: exactly the pinned version will do."""
+    """Check for exactly the pinned Netron: its pages are driven through an unofficial interface."""
     if importlib.util.find_spec("netron") is None:
-        return _absent("netron")
+        return _not_installed("netron")
     required = next(
         line.partition(";")[0].strip()
         for line in importlib.metadata.requires("netgraft") or ()
@@ -125,7 +127,7 @@ def netron() -> Finding:
 
 
 def state() -> Finding:
-    """The state folder can be written, or made."""
+    """Check that the state folder can be written or made, and that others cannot enter it."""
     folder = settings().folder
     nearest = _nearest(folder)
     try:
@@ -138,7 +140,7 @@ def state() -> Finding:
         )
         return Finding("state", "fail", f"{folder}: {error.strerror}", advice)
     if folder.is_dir() and (mode := folder.stat().st_mode & 0o777) & OTHERS:
-        others = tr("other users can enter it")
+        others = tr("other users can open it")
         return Finding("state", "warn", f"{folder}: {others} ({mode:o})", f"chmod 700 {folder}")
     if folder.is_dir():
         return Finding("state", "ok", str(folder))
@@ -146,15 +148,20 @@ def state() -> Finding:
 
 
 def disk() -> Finding:
+    """Check the free space for the state folder."""
     free = shutil.disk_usage(_nearest(settings().folder)).free
     message = tr("{size} free", size=size(free))
     if free >= LOW_DISK:
         return Finding("disk", "ok", message)
-    advice = tr("Models, checkpoints and weights need room: free some, or move NETGRAFT_STATE.")
+    advice = tr(
+        "Free some disk space for models, checkpoints and weights, or set NETGRAFT_STATE to a "
+        "folder on another disk."
+    )
     return Finding("disk", "fail" if free < NO_DISK else "warn", message, advice)
 
 
 def token() -> Finding:
+    """Check that a token file can be read, and by its owner only."""
     if settings().token:
         return Finding("token", "ok", tr("from NETGRAFT_TOKEN"))
     file = settings().folder / "token"
@@ -163,7 +170,7 @@ def token() -> Finding:
         try:
             settings().read_token()
         except NetgraftError as error:
-            return Finding("token", "fail", error.sentence(spoken()))
+            return Finding("token", "fail", error.sentence(chosen_language()))
     elif not file.is_file():
         return Finding("token", "ok", tr("made at first start"))
     mode = file.stat().st_mode & 0o777
@@ -174,24 +181,24 @@ def token() -> Finding:
 
 
 def variables() -> Iterator[Finding]:
-    """Environment variables that look like settings and are not."""
+    """Report environment variables that look like settings and are not."""
     known = [f"NETGRAFT_{name}".upper() for name in (*Settings.model_fields, "language")]
     for name in sorted(os.environ):
         if name.startswith("NETGRAFT_") and name.upper() not in known:
             nearest = get_close_matches(name, known, 1)
-            message = tr("{name} means nothing to netgraft", name=name)
+            message = tr("netgraft has no setting {name}", name=name)
             advice = tr("Did you mean {name}?", name=nearest[0]) if nearest else ""
             yield Finding("variables", "warn", message, advice)
 
 
-def _none() -> Finding:
+def _no_server() -> Finding:
     folder = settings().folder
-    message = tr("none runs with the state in {folder}", folder=folder)
+    message = tr("no netgraft runs with the state in {folder}", folder=folder)
     return Finding("server", "warn", message, "netgraft up")
 
 
 def server(address: str, pid: int = 0) -> Finding:
-    """A server answers and takes our token. `pid`: its process, when it runs on this machine."""
+    """Check that a server answers and accepts our token. `pid`: its process if on this machine."""
     from netgraft.client import Client
     from netgraft.v1 import models_pb2
 
@@ -200,10 +207,12 @@ def server(address: str, pid: int = 0) -> Finding:
             client.models.ListModels(models_pb2.ListModelsRequest(limit=1), timeout=5)
     except NetgraftError as error:
         if is_unreachable(error):
-            message = tr("none answers at {address}", address=address)
+            message = tr("no server answers at {address}", address=address)
             again = tr("It hangs: end process {pid} and run `netgraft up` again.", pid=pid)
             return Finding("server", "fail", message, again if pid else "netgraft up")
-        return Finding("server", "fail", f"{address}: {error.sentence(spoken())}", _token_advice())
+        return Finding(
+            "server", "fail", f"{address}: {error.sentence(chosen_language())}", _token_advice()
+        )
     return Finding("server", "ok", tr("answers at {address}", address=address))
 
 
@@ -212,7 +221,7 @@ def _token_advice() -> str:
 
 
 def port(variable: str, number: int, *, serves: bool) -> Finding:
-    """A port is free, or netgraft's own."""
+    """Check that a port is free, or used by netgraft itself."""
     name = f"port {number}"
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -222,17 +231,18 @@ def port(variable: str, number: int, *, serves: bool) -> Finding:
             if serves:
                 return Finding(name, "ok", tr("used by netgraft"))
             advice = tr(
-                "Stop what uses it, or choose another with {variable}=PORT.", variable=variable
+                "Stop the program that uses it, or choose another port with {variable}=PORT.",
+                variable=variable,
             )
             return Finding(name, "fail", str(error.strerror), advice)
     return Finding(name, "ok", tr("free"))
 
 
-def weights(tried: dict[str, Any]) -> Finding:
-    """Report the folders where pretrained weights are looked for and kept."""
-    if "hub" not in tried:
-        return Finding("weights", "warn", tr("there is no torch to keep them for"))
-    folder = Path(tried["hub"]) / "checkpoints"
+def weights(probed: dict[str, Any]) -> Finding:
+    """Report the folder where torch.hub keeps pretrained weights, and how many it holds."""
+    if "hub" not in probed:
+        return Finding("weights", "warn", tr("torch is not installed"))
+    folder = Path(probed["hub"]) / "checkpoints"
     files = [file for file in folder.glob("*") if file.is_file()]
     held = size(sum(file.stat().st_size for file in files))
     message = tr(
@@ -249,20 +259,20 @@ def weights(tried: dict[str, Any]) -> Finding:
 
 
 def browser() -> Finding:
-    """Pictures (SVG, PNG) are made by a browser; nothing else needs one."""
+    """Look for a browser: it makes pictures (SVG, PNG); nothing else needs one."""
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found:
         return Finding("browser", "ok", found)
-    message = tr("none: no pictures as SVG or PNG")
+    message = tr("not found, so there are no pictures as SVG or PNG")
     advice = tr("Install chromium if you want them.")
     return Finding("browser", "warn", message, advice)
 
 
-def _absent(name: str) -> Finding:
-    message = tr("not installed: only a client here")
-    return Finding(name, "warn", message, SERVICES)
+def _not_installed(name: str) -> Finding:
+    message = tr("not installed; this machine is a client only")
+    return Finding(name, "warn", message, INSTALL_SERVICES)
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder, or the nearest ancestor that is there."""
+    """Return the folder, or its nearest ancestor that exists."""
     return next(path for path in (folder, *folder.parents) if path.exists())

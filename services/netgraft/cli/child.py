@@ -1,6 +1,6 @@
-"""A `netgraft up` of one's own, in a child process that is ended for certain.
+"""A `netgraft up` in a child process, which always ends with its parent.
 
-Knows nothing of what is done with it.
+Knows nothing of what it is used for.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ from netgraft.errors import NotPossible
 from netgraft.language import Message
 
 READY_SECONDS = 300
-"""A machine that is busy with other things takes long; an idle one under 30 s."""
+"""An idle machine needs under 30 s, a busy one far more."""
 END_SECONDS = 40
 PR_SET_PDEATHSIG = 1
 """From Linux's sys/prctl.h."""
@@ -30,14 +30,14 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Running:
-    """A netgraft that is up."""
+    """A running netgraft and its process."""
 
     grpc: str
     web: str
     process: "subprocess.Popen[bytes]"
 
     def page(self, path: str) -> str:
-        """Address of a page of the gateway; opening it logs a browser in, once."""
+        """Return the address of a page of the gateway; opening it logs a browser in, once."""
         from netgraft import codes
 
         return codes.link(self.web, path)
@@ -45,36 +45,36 @@ class Running:
 
 @contextmanager
 def netgraft_up(log: Path) -> Iterator[Running]:
-    """Start everything and wait until it is ready; end it when the block ends, however it does.
+    """Start everything and wait until it is ready; end it when the block ends, by an error too.
 
-    What it says goes to `log`. Raises NotPossible when it does not get ready.
+    Its output goes to `log`. Raises NotPossible when it does not get ready.
     """
     private.make_folder(log.parent)
     command = [sys.executable, "-m", "netgraft.cli", "up", "--json"]
     command += ["--with-parent", str(os.getpid())]
     with private.make_file(log).open("wb") as out:
-        # A session of its own: Ctrl-C is ours to pass on.
+        # A session of its own, so that Ctrl-C reaches this process only, which passes it on.
         process = subprocess.Popen(  # noqa: S603  # ourselves
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
         )
     try:
-        with _asked_to_end():
+        with _exit_on_signals():
             yield _wait(process, log)
     finally:
         _end(process)
 
 
 def end_with_parent(parent: int) -> None:
-    """In the child: end when the parent is gone, even if that was killed (Linux)."""
+    """In the child: end when the parent ends, even if it was killed (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it went before we asked
+        if os.getppid() != parent:  # it ended before we asked
             raise SystemExit(1)
 
 
 @contextmanager
-def _asked_to_end() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal unwind us as Ctrl-C does."""
+def _exit_on_signals() -> Iterator[None]:
+    """Within the block, let SIGTERM and a closed terminal raise SystemExit."""
 
     def unwind(number: int, _: object) -> None:
         raise SystemExit(128 + number)
@@ -103,7 +103,7 @@ def _wait(process: "subprocess.Popen[bytes]", log: Path) -> Running:
 
 
 def _document(log: Path) -> dict[str, Any]:
-    """The JSON document that the child printed, among what its libraries print."""
+    """Return the JSON document in the child's output, which libraries print to as well."""
     for line in log.read_text(errors="replace").splitlines():
         if line.startswith(('{"grpc"', '{"error"')):
             with suppress(ValueError):  # half a line: still being written
@@ -112,13 +112,13 @@ def _document(log: Path) -> dict[str, Any]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, time to leave in order, then SIGKILL. A second Ctrl-C does not hurry it."""
+    """Send SIGTERM, wait, then send SIGKILL. A second Ctrl-C does not shorten the wait."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=END_SECONDS)
-        # The group has the child's own processes in it, should it have left any behind.
+        # The group holds the child's own processes too, in case it left any behind.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

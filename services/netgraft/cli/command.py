@@ -1,6 +1,6 @@
-"""What all commands share: --json, --server, --local, --language, and examples below the help.
+"""What all commands share: --json, --server, --local, --language, and examples in the help.
 
-The four options may stand before the command's name or after it.
+The four options may be given before the command's name or after it.
 """
 
 from typing import Any
@@ -9,13 +9,13 @@ import click
 from click.core import ParameterSource
 
 from netgraft.cli.session import Session
-from netgraft.cli.terminal.language import speak, tr
+from netgraft.cli.terminal.language import choose_language, tr
 
 LANGUAGES = ("en", "zh")
 
 
 class WholeNumber(click.ParamType[int]):
-    """Whole numbers that the contract can carry. What they may be is the services' to say."""
+    """Whole numbers that fit into int64. The services check which values are allowed."""
 
     name = "integer"
 
@@ -23,7 +23,7 @@ class WholeNumber(click.ParamType[int]):
         try:
             number = int(value)
         except ValueError:
-            self.fail(tr("{value!r} is no whole number.", value=value), param, ctx)
+            self.fail(tr("{value!r} is not a whole number.", value=value), param, ctx)
         if not -(2**63) <= number < 2**63:
             self.fail(tr("{value} is too large.", value=value), param, ctx)
         return number
@@ -51,9 +51,7 @@ def _set_local(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def _choose_one(ctx: click.Context) -> None:
     session = _session(ctx)
     if session.local and session.server:
-        problem = tr(
-            "--local and --server do not go together: one says this process, the other a server."
-        )
+        problem = tr("Give either --local (work in this process) or --server ADDRESS, not both.")
         raise click.UsageError(problem, ctx)
 
 
@@ -65,12 +63,12 @@ def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 def _set_language(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if not value:
         return
-    # A locale such as "zh_CN.UTF-8" or "C" comes from the environment; what the user types
-    # must be one of the two.
+    # The environment gives a locale, such as "zh_CN.UTF-8" or "C"; the user must type one of
+    # the two.
     typed = ctx.get_parameter_source(param.name or "") is ParameterSource.COMMANDLINE
     if typed and value not in LANGUAGES:
         raise click.BadParameter(tr("choose en or zh."), ctx, param)
-    speak("zh" if value.startswith("zh") else "en")
+    choose_language("zh" if value.startswith("zh") else "en")
 
 
 def server_option() -> click.Option:
@@ -116,8 +114,8 @@ def json_option() -> click.Option:
     )
 
 
-class Word(click.Command):
-    """A command of netgraft. `examples` are shown below its help, one a line."""
+class Command(click.Command):
+    """A command of netgraft; its help ends with its examples, one a line."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Errors as one sentence and an exit code. Never a traceback, unless NETGRAFT_DEBUG=1."""
+"""Errors as one sentence and an exit code; a traceback only with NETGRAFT_DEBUG=1."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import traceback
 
 import click
 
-from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.language import chosen_language, tr
 from netgraft.errors import (
     DiskFull,
     NetgraftError,
@@ -26,18 +26,18 @@ NO_ANSWER = 3
 REFUSED = 4
 UNREACHABLE = 5
 INTERRUPTED = 130
-READER_GONE = 141
+BROKEN_PIPE = 141
 
 
 def exit_code(error: NetgraftError) -> int:
-    """5 when no server answers, 2 when consent is missing, else 1."""
+    """Return 5 when no server answers, 2 when consent is missing, else 1."""
     if is_unreachable(error):
         return UNREACHABLE
     return USAGE if error.reason == "CONSENT_NEEDED" else FAILED
 
 
 def is_unreachable(error: NetgraftError) -> bool:
-    """Return whether no server answered, found here or by a server that asked another."""
+    """Return whether no server answered, ours or one that it called."""
     kinds = (Unreachable, NotRunning, OtherVersion, NoAnswer)
     return error.reason in {kind.reason for kind in kinds}
 
@@ -53,15 +53,15 @@ def report(reason: str, message: str, *, as_json: bool) -> None:
 
 
 def report_error(error: NetgraftError, *, as_json: bool) -> int:
-    """Report an error of the tree; returns the exit code."""
+    """Report an error of the tree; return the exit code."""
     if debugging():
         traceback.print_exception(error)
-    report(error.reason, error.sentence(spoken()), as_json=as_json)
+    report(error.reason, error.sentence(chosen_language()), as_json=as_json)
     return exit_code(error)
 
 
-def foreseen(error: OSError | ModuleNotFoundError) -> NetgraftError:
-    """An error of the operating system, or of the installation, as one of the tree."""
+def from_system(error: OSError | ModuleNotFoundError) -> NetgraftError:
+    """Return an error of the operating system or the installation as one of the tree."""
     if isinstance(error, ModuleNotFoundError):
         return _not_installed(error)
     if is_full(error):
@@ -83,7 +83,7 @@ def _not_installed(error: ModuleNotFoundError) -> NetgraftError:
 
 
 def report_unexpected(error: Exception, *, as_json: bool) -> int:
-    """Report a fault of netgraft's own; returns the exit code."""
+    """Report an error inside netgraft; return the exit code."""
     if debugging():
         traceback.print_exception(error)
     what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
@@ -100,12 +100,12 @@ def debugging() -> bool:
         from netgraft.settings import settings
 
         return settings().debug
-    except NetgraftError:  # the settings themselves are wrong, which is being reported
+    except NetgraftError:  # the settings are wrong, and that error is being reported
         return False
 
 
-def let_reader_go() -> int:
-    """The reader of our output has gone (`netgraft models | head`): no complaint at exit either."""
+def silence_output() -> int:
+    """Keep Python quiet at exit after a broken pipe (`netgraft models | head`); return the code."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
-    return READER_GONE
+    return BROKEN_PIPE

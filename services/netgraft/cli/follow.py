@@ -1,4 +1,4 @@
-"""The events of a job, without a gap: a connection that breaks is made again.
+"""The events of a job, without a gap: a broken connection is made again.
 
 Knows nothing of how events are shown.
 """
@@ -11,16 +11,16 @@ from netgraft.cli.failure import is_unreachable
 from netgraft.errors import NetgraftError
 
 if TYPE_CHECKING:
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.v1 import tuning_pb2
 
-PATIENCE = 60.0
-"""Seconds that a server may be away in the middle of a job."""
-PAUSE = 1.0
+RECONNECT_SECONDS = 60.0
+"""How long to try to reach a server that went away in the middle of a job."""
+PAUSE_SECONDS = 1.0
 
 
 def ended(state: int) -> bool:
-    """Return whether a job in this state takes no more steps."""
+    """Return whether a job in this state has ended."""
     from netgraft.v1 import tuning_pb2
 
     return state in (
@@ -30,10 +30,10 @@ def ended(state: int) -> bool:
     )
 
 
-def follow(door: "Door", job: str, after_seq: int = 0) -> "Iterator[tuning_pb2.JobEvent]":
-    """Events after `after_seq`, in order, each once, until the job has ended.
+def follow(services: "Services", job: str, after_seq: int = 0) -> "Iterator[tuning_pb2.JobEvent]":
+    """Yield the events after `after_seq`, in order, each once, until the job has ended.
 
-    Raises Unreachable when the server was never there, or was away for PATIENCE seconds.
+    Raises Unreachable when the server never answered, or did not for RECONNECT_SECONDS seconds.
     """
     from netgraft.v1 import tuning_pb2
 
@@ -41,14 +41,14 @@ def follow(door: "Door", job: str, after_seq: int = 0) -> "Iterator[tuning_pb2.J
     while True:
         request = tuning_pb2.WatchJobRequest(id=job, after_seq=seen)
         try:
-            for event in door.tuning.WatchJob(request):
+            for event in services.tuning.WatchJob(request):
                 seen, last_heard = event.seq, time.monotonic()
                 yield event
-            if ended(door.tuning.GetJob(tuning_pb2.GetJobRequest(id=job)).state):
+            if ended(services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job)).state):
                 return
         except NetgraftError as error:
             if not is_unreachable(error) or last_heard is None:
                 raise
-            if time.monotonic() - last_heard > PATIENCE:
+            if time.monotonic() - last_heard > RECONNECT_SECONDS:
                 raise
-        time.sleep(PAUSE)
+        time.sleep(PAUSE_SECONDS)

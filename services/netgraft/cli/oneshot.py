@@ -1,7 +1,7 @@
-"""A process that does one thing and ends: it collects little garbage, and leaves at once.
+"""A process that does one thing and ends: it collects little garbage and exits at once.
 
-With torch imported, collecting what will not go away takes a seventh of a command's time, and
-taking the interpreter apart at its end a quarter.
+With torch imported, collecting objects that stay anyway takes a seventh of a command's time, and
+shutting the interpreter down a quarter.
 """
 
 import atexit
@@ -12,21 +12,20 @@ import threading
 from contextlib import suppress
 
 OBJECTS = 100_000
-"""Objects that are made before garbage is looked for; Python's own number is 700."""
+"""New objects between two garbage collections; Python's default is 700."""
 
 
 def begin() -> None:
-    """Let imports make their objects, which stay, without a look at all of them each time."""
+    """Collect less often: the objects that imports make stay anyway."""
     gc.set_threshold(OBJECTS, *gc.get_threshold()[1:])
 
 
 def leave(done: SystemExit) -> None:
-    """End the process as `done` says, after what was registered for its end.
+    """End the process with the exit code of `done`, after the functions of `atexit`.
 
-    Returns where a thread still works, or where there is something to say: Python waits and
-    says it.
+    Returns when a thread still works or `done` holds a message: Python then waits and prints it.
     """
-    if not isinstance(done.code, int | None) or _works_on():
+    if not isinstance(done.code, int | None) or _has_running_threads():
         return
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -35,7 +34,7 @@ def leave(done: SystemExit) -> None:
     os._exit(done.code or 0)
 
 
-def _works_on() -> bool:
-    """Return whether there is a thread that Python would wait for."""
+def _has_running_threads() -> bool:
+    """Return whether there is a thread that Python waits for at exit."""
     others = (thread for thread in threading.enumerate() if thread is not threading.main_thread())
     return any(not thread.daemon for thread in others)

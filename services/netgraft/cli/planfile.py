@@ -19,7 +19,7 @@ LARGEST = 2**20
 
 
 def read_plan(file: Path) -> "agent_pb2.PlannerReply":
-    """The plan that a file holds. Raises InvalidValue, which says what is wrong with it."""
+    """Read the plan in a file. Raises InvalidValue, which says what is wrong with it."""
     from netgraft.agent.forms import reply_from_json, reply_to_proto
 
     document = _parse(file)
@@ -42,7 +42,7 @@ def _parse(file: Path) -> Any:
     try:
         text = data.decode()
         return _yaml(file, text) if file.suffix in (".yaml", ".yml") else json.loads(text)
-    except ValueError as error:  # of JSON, and of bytes that are no text
+    except ValueError as error:  # invalid JSON, or bytes that are not text
         report = _line(error)
         expected = Message("JSON, or YAML in a file named .yaml ({report})", report=report)
         raise _wrong(file, expected) from error
@@ -68,5 +68,5 @@ def _wrong(file: Path, expected: Message) -> InvalidValue:
 
 
 def _line(value: object) -> str:
-    """Return foreign text on one line."""
+    """Return a library's message on one line."""
     return quoted(" ".join(str(value).split()))

@@ -1,6 +1,6 @@
-"""Trying heavy libraries in a process of their own: a broken one can only break that.
+"""Probes of heavy libraries, in processes of their own: a broken library breaks only its process.
 
-So the command line imports neither torch nor Ray, and both are tried at the same time.
+So the command line imports neither torch nor Ray, and tests both at the same time.
 """
 
 import json
@@ -25,8 +25,8 @@ print(json.dumps({
     "hub": hub.get_dir(),
 }))
 """
-"""A real convolution, and an operator of torchvision's own: a CPU build of torch beside
-PyPI's torchvision imports, and fails at `torchvision::nms does not exist`."""
+"""Runs a convolution and an operator of torchvision: with a CPU build of torch, PyPI's torchvision
+can be imported, but fails with `torchvision::nms does not exist`."""
 
 RAY = """
 import json, ray, ray.serve, ray.train
@@ -35,7 +35,7 @@ print(json.dumps({"version": ray.__version__}))
 
 
 class Probe:
-    """A try that has been started; `result` waits for it."""
+    """A process that imports and tests libraries; `result` waits for it."""
 
     def __init__(self, code: str) -> None:
         self._process = subprocess.Popen(  # noqa: S603  # our own code, above
@@ -47,14 +47,14 @@ class Probe:
         )
 
     def result(self) -> dict[str, Any]:
-        """Return the JSON that the code printed, else {"error": …} with its last line."""
+        """Return the JSON that the code printed, or {"error": …} with its last line on stderr."""
         try:
-            printed, complaint = self._process.communicate(timeout=SECONDS)
+            printed, errors = self._process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
             return {"error": f"did not answer within {SECONDS} s"}
         if self._process.returncode == 0:
             return dict(json.loads(printed.splitlines()[-1]))
-        lines = complaint.strip().splitlines()
+        lines = errors.strip().splitlines()
         return {"error": lines[-1] if lines else f"ended with {self._process.returncode}"}

@@ -1,6 +1,6 @@
-"""The root command. A sub-command's module is imported when it is called, not before.
+"""The root command. It imports a sub-command's module when that is called, not before.
 
-Knows every command's name and its one line of help; knows nothing of what they do.
+Knows every command's name and its line of help, and nothing else about it.
 """
 
 import importlib
@@ -12,7 +12,7 @@ import click
 from netgraft.cli import failure, oneshot
 from netgraft.cli.command import json_option, language_option, local_option, server_option
 from netgraft.cli.session import Session
-from netgraft.cli.terminal.language import speak, tr
+from netgraft.cli.terminal.language import choose_language, tr
 from netgraft.errors import NetgraftError
 from netgraft.language import mark
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    # name: (module, what it does)
-    "up": ("server", mark("Start everything; prints the chat page's address.")),
+    # name: (module, line of help)
+    "up": ("server", mark("Start everything and print the chat page's address.")),
     "do": ("plan", mark("Carry out a sentence or a plan file.")),
-    "plan": ("plan", mark("Say what a sentence would become.")),
+    "plan": ("plan", mark("Print the plan for a sentence.")),
     "show": ("show", mark("Draw a model's graph.")),
-    "inspect": ("show", mark("Heads, parameters, FLOPs, input.")),
-    "diff": ("show", mark("What differs between two models.")),
+    "inspect": ("show", mark("Print heads, parameters, FLOPs and input.")),
+    "diff": ("show", mark("Compare two models.")),
     "models": ("show", mark("Search the model zoo.")),
     "prefetch": ("prefetch", mark("Download pretrained weights.")),
     "upload": ("upload", mark("Send a model's file to the server.")),
@@ -34,34 +34,34 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "freeze": ("edit", mark("Stop layers from training.")),
     "unfreeze": ("edit", mark("Let layers train again.")),
     "set-loss": ("edit", mark("Choose the loss.")),
-    "replace": ("edit", mark("Put another layer in a module's place.")),
+    "replace": ("edit", mark("Replace a module by another layer.")),
     "dropout": ("edit", mark("Set the dropout before the head.")),
     "lora": ("edit", mark("Put LoRA adapters on the backbone.")),
-    "undo": ("edit", mark("Back to the model before the last edit.")),
+    "undo": ("edit", mark("Go back to the model before the last edit.")),
     "export": ("export", mark("Write a model to a file.")),
     "finetune": ("tune", mark("Train a model on data.")),
     "jobs": ("tune", mark("List tuning jobs.")),
-    "status": ("tune", mark("How a job stands.")),
+    "status": ("tune", mark("Print the state of a job.")),
     "watch": ("tune", mark("Follow a job to its end.")),
     "cancel": ("tune", mark("Stop a job; it can be resumed.")),
-    "resume": ("tune", mark("Go on with a stopped job.")),
+    "resume": ("tune", mark("Resume a stopped job.")),
     "token": ("server", mark("Print the token that clients need.")),
-    "doctor": ("server", mark("Check this machine and say what to mend.")),
-    "demo": ("demo", mark("A whole netgraft and one sentence, for real.")),
+    "doctor": ("server", mark("Check this machine and say what to fix.")),
+    "demo": ("demo", mark("Start netgraft and carry out one sentence.")),
     "completion": ("server", mark("Print the shell's completion script.")),
 }  # fmt: skip
 
 LOCALES = ("NETGRAFT_LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 ASKED_JSON = "netgraft.cli.json"
-"""Whether --json stands anywhere on the line, even one that cannot be parsed."""
+"""Key under which click keeps whether --json was given, even on a line that cannot be parsed."""
 LANGUAGE = language_option(envvar=LOCALES)
 
 
 class Program(click.Group):
-    """The group of all commands: loads lazily, and ends every call with the right code."""
+    """The group of all commands: imports them lazily, and ends every call with the right code."""
 
     def main(self, *given: Any, **options: Any) -> Any:
-        if given or "args" in options:  # a caller that goes on when the command has ended
+        if given or "args" in options:  # a caller that continues after the command
             return super().main(*given, **options)
         oneshot.begin()
         try:
@@ -71,8 +71,10 @@ class Program(click.Group):
             raise
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        # Before anything is read from the line: --help is in the user's language too.
-        speak("zh" if (LANGUAGE.resolve_envvar_value(ctx) or "").startswith("zh") else "en")
+        # Before the arguments are parsed: --help is in the user's language too.
+        choose_language(
+            "zh" if (LANGUAGE.resolve_envvar_value(ctx) or "").startswith("zh") else "en"
+        )
         ctx.meta[ASKED_JSON] = "--json" in args
         return super().parse_args(ctx, args)
 
@@ -89,24 +91,24 @@ class Program(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        word = args[0]
-        if word not in COMMANDS and not word.startswith("-"):
-            raise click.NoSuchCommand(word, possibilities=list(COMMANDS), ctx=ctx)
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            raise click.NoSuchCommand(name, possibilities=list(COMMANDS), ctx=ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section(tr("Commands")):
-            formatter.write_dl([(word, tr(does)) for word, (_, does) in COMMANDS.items()])
+            formatter.write_dl([(name, tr(does)) for name, (_, does) in COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
-        words = [
-            CompletionItem(word, help=tr(does))
-            for word, (_, does) in COMMANDS.items()
-            if word.startswith(incomplete)
+        names = [
+            CompletionItem(name, help=tr(does))
+            for name, (_, does) in COMMANDS.items()
+            if name.startswith(incomplete)
         ]
-        return words + click.Command.shell_complete(self, ctx, incomplete)
+        return names + click.Command.shell_complete(self, ctx, incomplete)
 
     def invoke(self, ctx: click.Context) -> None:
         session = ctx.ensure_object(Session)
@@ -126,10 +128,10 @@ class Program(click.Group):
         except (KeyboardInterrupt, click.exceptions.Abort):
             code = failure.INTERRUPTED
         except BrokenPipeError:
-            code = failure.let_reader_go()
+            code = failure.silence_output()
         except (ModuleNotFoundError, OSError) as error:
-            code = failure.report_error(failure.foreseen(error), as_json=session.json)
-        except Exception as error:  # noqa: BLE001  # the boundary: reported, never thrown at a person
+            code = failure.report_error(failure.from_system(error), as_json=session.json)
+        except Exception as error:  # noqa: BLE001  # the boundary: people get a sentence, no traceback
             code = failure.report_unexpected(error, as_json=session.json)
         ctx.exit(code)
 

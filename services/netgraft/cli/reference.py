@@ -1,24 +1,24 @@
-"""MODEL arguments: completion of names, and the policy about pretrained weights."""
+"""MODEL arguments: completion, resolution, and the policy about pretrained weights."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from netgraft.cli.localfiles import opened
+from netgraft.cli.localfiles import model_reference
 from netgraft.cli.session import Session
 from netgraft.cli.terminal.output import print_notices
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
 
 WEIGHTS = ("pretrained", "none", "auto")
 
 
 def complete_model(_: click.Context, __: click.Parameter, typed: str) -> "list[CompletionItem]":
-    """Names of the zoo that begin so."""
+    """Return names of the zoo that begin with `typed`."""
     from click.shell_completion import CompletionItem
 
     from netgraft.models.zoo.catalogue import entries
@@ -28,20 +28,20 @@ def complete_model(_: click.Context, __: click.Parameter, typed: str) -> "list[C
 
 
 def model_argument(name: str = "model") -> Callable[[Any], Any]:
-    """A MODEL on the command line."""
+    """Return a decorator that adds the argument MODEL to a command."""
     return click.argument(name, metavar=name.upper(), shell_complete=complete_model)
 
 
 weights_option = click.option(
     "--weights",
     type=click.Choice(WEIGHTS),
-    help="For a zoo name: pretrained weights, random ones (none), or pretrained where they can "
-    "be had (auto). Default: pretrained.",
+    help="For a zoo name: pretrained weights, random ones (none), or pretrained if "
+    "available (auto). Default: pretrained.",
 )
 
 
 def policy(weights: str | None) -> int:
-    """The WeightsPolicy of a --weights."""
+    """Return the WeightsPolicy of a --weights."""
     from netgraft.v1 import models_pb2
 
     return {
@@ -52,10 +52,10 @@ def policy(weights: str | None) -> int:
     }[weights]
 
 
-def resolve(session: Session, door: "Door", model: str, weights: str | None = None) -> str:
-    """The reference to send on: the id of a file or where a policy was named, else as typed.
+def resolve(session: Session, services: "Services", model: str, weights: str | None = None) -> str:
+    """Return the reference to send: an id for a file or with --weights, else MODEL as typed.
 
-    Says on stderr what the user must know once, such as that the weights are random.
+    Prints notices on stderr, such as that the weights are random.
     """
     from netgraft.models.sources.file import names_file
     from netgraft.v1 import models_pb2
@@ -63,8 +63,8 @@ def resolve(session: Session, door: "Door", model: str, weights: str | None = No
     file = names_file(model)
     if weights is None and not file:
         return model
-    named = opened(session, door, model) if file else model
+    named = model_reference(session, services, model) if file else model
     request = models_pb2.ResolveModelRequest(model=named, weights=policy(weights))  # type: ignore[arg-type]
-    found = door.models.ResolveModel(request)
+    found = services.models.ResolveModel(request)
     print_notices(found.notices)
     return found.id

@@ -1,8 +1,8 @@
 """The services, in this process or at a server, behind the same calls.
 
-`door.graphs.DrawGraph(request)` draws here when there is no server, and there when there is one;
-a command does not see which. The slices' edges are imported when they are first called, so a
-command pays only for the slice that it uses.
+`services.graphs.DrawGraph(request)` draws at the server if there is one, else in this process; a
+command does not see which. Servicers are imported when they are first called, so a command pays
+only for those that it uses.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from netgraft.cli.terminal.language import spoken
+from netgraft.cli.terminal.language import chosen_language
 
 if TYPE_CHECKING:
     from netgraft.v1 import (
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
         tuning_pb2_grpc,
     )
 
-EDGES = {
+SERVICERS = {
     "models": ("netgraft.library.servicer", "ModelsServicer"),
     "graphs": ("netgraft.graph.servicer", "GraphsServicer"),
     "surgery": ("netgraft.surgery.servicer", "SurgeryServicer"),
     "tuning": ("netgraft.tuning.servicer", "TuningServicer"),
     "agent": ("netgraft.agent.servicer", "AgentServicer"),
 }
-"""Module and class of each service's servicer."""
+"""The module and class of each service's servicer."""
 STATELESS = {
     "Plan": ("netgraft.agent.alone", "plan"),
 }
-"""Calls that a base install answers, which has no store: module and function of each."""
+"""Rpcs that work in a base install, which has no store: module and function of each."""
 
 
-class Door(Protocol):
-    """The five services. Calls raise errors of the tree, wherever they are answered."""
+class Services(Protocol):
+    """The five services. Calls raise errors of the tree, in this process and from a server."""
 
     models: "models_pb2_grpc.ModelsStub"
     graphs: "graph_pb2_grpc.GraphsStub"
@@ -48,8 +48,8 @@ class Door(Protocol):
     agent: "agent_pb2_grpc.AgentStub"
 
 
-class InProcess:
-    """The services without a server: the slices' edges, called directly."""
+class InProcessServices:
+    """The services without a server: the servicers, called directly."""
 
     models: "models_pb2_grpc.ModelsStub"
     graphs: "graph_pb2_grpc.GraphsStub"
@@ -58,12 +58,12 @@ class InProcess:
     agent: "agent_pb2_grpc.AgentStub"
 
     def __init__(self) -> None:
-        for service, (module, servicer) in EDGES.items():
-            arguments = {"services": lambda: Others(self)} if service == "agent" else {}
-            setattr(self, service, _Edge(module, servicer, arguments))
+        for service, (module, servicer) in SERVICERS.items():
+            arguments = {"services": lambda: AsyncServices(self)} if service == "agent" else {}
+            setattr(self, service, _InProcessStub(module, servicer, arguments))
 
 
-class _Edge:
+class _InProcessStub:
     def __init__(self, module: str, servicer: str, arguments: dict[str, Any]) -> None:
         self._module = module
         self._name = servicer
@@ -73,14 +73,14 @@ class _Edge:
     def servicer(self) -> Any:
         from netgraft.serving import servicers
 
-        servicers.speak(spoken())
+        servicers.speak(chosen_language())
         return getattr(importlib.import_module(self._module), self._name)(**self._arguments)
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
         if rpc in STATELESS and find_spec("sqlalchemy") is None:
             module, function = STATELESS[rpc]
-            alone: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
-            return alone
+            stateless: Callable[[Any], Any] = getattr(importlib.import_module(module), function)
+            return stateless
         method: Callable[[Any], Any] = getattr(self.servicer, rpc)
         if inspect.iscoroutinefunction(method):
             return lambda request: asyncio.run(method(request))
@@ -90,14 +90,14 @@ class _Edge:
 
 
 def _items(stream: Any) -> Iterator[Any]:
-    """Yield the items of an asyncio stream one by one. Ctrl-C ends it at once."""
+    """Yield the items of an asyncio stream in plain code. Ctrl-C ends it at once."""
     loop, end = asyncio.new_event_loop(), object()
 
-    async def following() -> Any:
+    async def next_item() -> Any:
         return await anext(stream, end)
 
     try:
-        while (item := loop.run_until_complete(following())) is not end:
+        while (item := loop.run_until_complete(next_item())) is not end:
             yield item
     finally:
         loop.run_until_complete(_end(stream))
@@ -106,7 +106,7 @@ def _items(stream: Any) -> Iterator[Any]:
 
 
 async def _end(stream: Any) -> None:
-    """Close a stream, whatever it waits for."""
+    """Close a stream, cancelling what it waits for."""
     waiting = asyncio.all_tasks() - {asyncio.current_task()}
     for task in waiting:
         task.cancel()
@@ -114,33 +114,33 @@ async def _end(stream: Any) -> None:
     await stream.aclose()
 
 
-class Others:
-    """The services of this process as the agent calls them, who does so in an event loop."""
+class AsyncServices:
+    """The services of this process for the agent, which calls them in an event loop."""
 
-    def __init__(self, door: InProcess) -> None:
-        self.language = spoken()
-        self.models = _Awaited(door.models)
-        self.graphs = _Awaited(door.graphs)
-        self.surgery = _Awaited(door.surgery)
-        self.tuning = _Awaited(door.tuning)
+    def __init__(self, services: InProcessServices) -> None:
+        self.language = chosen_language()
+        self.models = _AsyncStub(services.models)
+        self.graphs = _AsyncStub(services.graphs)
+        self.surgery = _AsyncStub(services.surgery)
+        self.tuning = _AsyncStub(services.tuning)
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing is open."""
+        """Do nothing: these services hold no connection."""
 
 
-class _Awaited:
-    def __init__(self, edge: Any) -> None:
-        self._edge = edge
+class _AsyncStub:
+    def __init__(self, stub: Any) -> None:
+        self._stub = stub
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
-        method: Callable[[Any], Any] = getattr(self._edge.servicer, rpc)
+        method: Callable[[Any], Any] = getattr(self._stub.servicer, rpc)
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
             return method
         if inspect.isgeneratorfunction(method):
-            return lambda request: _yielded(method(request))
+            return lambda request: _async_items(method(request))
 
         async def unary(request: Any) -> Any:
             return method(request)  # in this thread: nothing else waits, and Ctrl-C ends it
@@ -148,6 +148,6 @@ class _Awaited:
         return unary
 
 
-async def _yielded(items: Iterator[Any]) -> AsyncIterator[Any]:
+async def _async_items(items: Iterator[Any]) -> AsyncIterator[Any]:
     for item in items:
         yield item

@@ -1,4 +1,4 @@
-"""What one call of `netgraft` is about: which server, how it prints.
+"""The options of one call of `netgraft`: which server to use, how to print.
 
 A server is named by --server or NETGRAFT_ADDRESS; else it is the netgraft that runs on this
 machine with the same state; with --local, or when none runs, this process does the work.
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.language import chosen_language, tr
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.client import Client
     from netgraft.errors import OtherVersion
     from netgraft.running import Server
@@ -27,7 +27,7 @@ LOOPBACK = ("", "127.0.0.1", "localhost", "::1", "[::1]")
 
 @dataclass
 class Session:
-    """Options that every command knows, wherever on the line they were written."""
+    """Options that every command has, before its name or after it."""
 
     server: str = ""
     """HOST:PORT of --server; empty when it was not given."""
@@ -37,7 +37,7 @@ class Session:
 
     @property
     def named(self) -> str:
-        """The server that was named by --server or NETGRAFT_ADDRESS; empty: none was."""
+        """The server named by --server or NETGRAFT_ADDRESS; empty: none was."""
         from netgraft.settings import settings
 
         return "" if self.local else self.server or settings().address
@@ -49,16 +49,16 @@ class Session:
 
     @cached_property
     def running(self) -> "Server | None":
-        """The netgraft of this machine and state, where it is the one that does the work.
+        """The netgraft of this machine and state, if it does the work.
 
-        One of another version is left alone.
+        One of another version is not used.
         """
         found = self._found
-        return None if found is None or self._other else found
+        return None if found is None or self._version_error else found
 
     @cached_property
     def _found(self) -> "Server | None":
-        """The netgraft of this machine and state, of whatever version, where it is meant."""
+        """The netgraft of this machine and state, of any version, unless options exclude it."""
         if self.local:
             return None
         from netgraft import running
@@ -67,8 +67,8 @@ class Session:
         return found if found is not None and self.named in ("", found.address) else None
 
     @cached_property
-    def _other(self) -> "OtherVersion | None":
-        """Return the error for a running netgraft of another version, or None."""
+    def _version_error(self) -> "OtherVersion | None":
+        """The error for a running netgraft of another version, or None."""
         if self.named or self._found is None:
             return None
         from netgraft import running
@@ -80,50 +80,50 @@ class Session:
 
         return OtherVersion(address=found.address, version=found.version, own=own)
 
-    def door(self) -> "Door":
-        """The services, at the server if there is one, else in this process."""
+    def services(self) -> "Services":
+        """Return the services, at the server if there is one, else in this process."""
         if self.address:
             return self.client()
-        from netgraft.cli.services import InProcess
+        from netgraft.cli.services import InProcessServices
 
-        if self._other:
+        if self._version_error:
             here = tr("Working in this process.")
-            click.echo(f"{self._other.sentence(spoken())} {here}", err=True)
-        return InProcess()
+            click.echo(f"{self._version_error.sentence(chosen_language())} {here}", err=True)
+        return InProcessServices()
 
-    def door_to(self, path: "Path", door: "Door") -> "Door":
-        """`door`, or this process where the server behind it may not read a file or folder.
+    def services_for(self, path: "Path", services: "Services") -> "Services":
+        """Return `services`, or those of this process if the server may not read a file or folder.
 
-        The netgraft that runs here has the same state as this process: what one of them makes,
-        the other knows.
+        The netgraft that runs on this machine has the same state as this process: each knows the
+        models that the other makes.
         """
         if self.running is None or self.running.reads(path):
-            return door
-        from netgraft.cli.services import InProcess
+            return services
+        from netgraft.cli.services import InProcessServices
 
-        return InProcess()
+        return InProcessServices()
 
     def client(self) -> "Client":
-        """The services at the server. The connection is closed when the command ends.
+        """Return the services at the server. The connection is closed when the command ends.
 
-        Raises as `need_server` does.
+        Raises what `need_server` raises.
         """
         self.need_server()
-        # gRPC's own log would stand between our lines: we report a server that goes away.
+        # gRPC's own log would appear between our lines; we report a lost server ourselves.
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         from netgraft.client import Client
 
-        client = Client(self.address, language=spoken())
+        client = Client(self.address, language=chosen_language())
         click.get_current_context().call_on_close(client.close)
         return client
 
     def need_server(self) -> None:
-        """Raises NotRunning when there is no server, OtherVersion, and UsageError with --local."""
+        """Raise NotRunning when there is no server, OtherVersion, and UsageError with --local."""
         if self.local:
-            problem = tr("This needs a running netgraft; leave --local out.")
+            problem = tr("This needs a running netgraft: leave --local out.")
             raise click.UsageError(problem)
-        if self._other:
-            raise self._other
+        if self._version_error:
+            raise self._version_error
         if not self.address:
             from netgraft.errors import NotRunning
             from netgraft.settings import settings
@@ -131,12 +131,12 @@ class Session:
             raise NotRunning(folder=settings().folder)
 
     @property
-    def here(self) -> bool:
+    def reads_local_files(self) -> bool:
         """Return whether the services read this machine's files."""
         return self.running is not None or self.address.rpartition(":")[0] in LOOPBACK
 
-    def web(self, page: str) -> str:
-        """Address of a page of the web gateway beside the server; "" where there is none."""
+    def page_address(self, page: str) -> str:
+        """Return the address of a page of the server's web gateway; "" if it has none."""
         from netgraft.settings import settings
 
         if self.running is not None:

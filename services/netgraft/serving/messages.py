@@ -1,4 +1,4 @@
-"""Messages that several services reply with, made from what the ground knows."""
+"""Messages that several services reply with, made from recipes and the store."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,6 @@
 """Tokens → items: a few neighbouring words become a slot.
 
-Slots have upper-case tags named for the fields of PLAN.md (EPOCHS, LR, DATA…). Verbs,
+Slots have upper-case tags named after the fields of `agent.proto` (EPOCHS, LR, DATA…). Verbs,
 nouns and connectives stay as they are for `clauses`.
 """
 

@@ -1,1 +1,1 @@
-"""The commands, a module each. One is imported when it is called, not before."""
+"""The commands, in modules that are imported when a command is called, not before."""

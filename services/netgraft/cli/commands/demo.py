@@ -1,4 +1,4 @@
-"""The demo: a whole netgraft, and one sentence carried out through its gRPC services."""
+"""demo: start netgraft and carry out one sentence through its gRPC services."""
 
 import secrets
 import signal
@@ -7,27 +7,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.failure import FAILED
 from netgraft.cli.session import Session, pass_session
-from netgraft.cli.terminal.language import spoken, tr
+from netgraft.cli.terminal.language import chosen_language, tr
 
 if TYPE_CHECKING:
     from netgraft.cli.child import Running
-    from netgraft.cli.services import Door
-    from netgraft.cli.terminal.story import Outcome
+    from netgraft.cli.services import Services
+    from netgraft.cli.terminal.run import Outcome
     from netgraft.client import Client
 
 MODEL = "resnet18"
 SENTENCE = f"show {MODEL}, retarget to 10 classes, fine-tune on digits for 2 epochs with 1 worker"
-"""From random weights resnet18 recognises 97 % of the held-out digits after two epochs, which
-mobilenet_v2 does not after four. A second worker takes longer to start than it saves."""
+"""From random weights resnet18 classifies 97 % of the held-out digits correctly after two epochs;
+mobilenet_v2 needs more than four. A second worker takes longer to start than it saves."""
 LOG = "demo.log"
 
 
 @click.command(
     "demo",
-    cls=Word,
+    cls=Command,
     server=False,
     json=False,
     examples=("netgraft demo", "netgraft demo --no-stay"),
@@ -35,12 +35,12 @@ LOG = "demo.log"
 @click.option("--stay/--no-stay", default=True, help="Stay up until Ctrl-C afterwards.")
 @pass_session
 def demo_command(session: Session, stay: bool) -> None:
-    """Start everything and carry out one sentence, for real:
+    """Start everything and carry out one sentence:
 
     show resnet18, retarget to 10 classes, fine-tune on digits for 2 epochs with 1 worker
 
-    Pretrained weights are used where they are on this machine; nothing is downloaded. Exit code 0
-    only if every step succeeded.
+    Pretrained weights are used if they are on this machine; nothing is downloaded. The exit code is
+    0 only if every step succeeded.
     """
     from netgraft import app
     from netgraft.cli.child import netgraft_up
@@ -58,9 +58,9 @@ def demo_command(session: Session, stay: bool) -> None:
         waiting.stop()
         click.echo(f"{tr('Chat page')}  {running.page('/')}")
         click.echo(f"gRPC       {running.grpc}\n")
-        with Client(running.grpc, language=spoken()) as door:
-            weights = weights_at_hand(door)
-            outcome = _carry_out(session, running, door, weights)
+        with Client(running.grpc, language=chosen_language()) as services:
+            weights = local_weights(services)
+            outcome = _carry_out(session, running, services, weights)
         succeeded = outcome.failure is None and outcome.job is not None
         if succeeded:
             _sum_up(outcome, running, weights)
@@ -71,40 +71,40 @@ def demo_command(session: Session, stay: bool) -> None:
         click.get_current_context().exit(FAILED)
 
 
-def _carry_out(session: Session, running: "Running", door: "Client", weights: str) -> "Outcome":
-    """As `netgraft do SENTENCE --yes --weights WEIGHTS` does."""
-    from netgraft.cli.commands.plan import carried_out, consent, show_plan, understood
+def _carry_out(session: Session, running: "Running", services: "Client", weights: str) -> "Outcome":
+    """Do what `netgraft do SENTENCE --yes --weights WEIGHTS` does."""
+    from netgraft.cli.commands.plan import carry_out, consent, plan_sentence, show_plan
     from netgraft.cli.terminal.output import console
-    from netgraft.cli.terminal.story import PlainTelling, show_events
+    from netgraft.cli.terminal.run import TextView, show_events
 
     conversation = f"demo-{secrets.token_hex(6)}"
     click.echo(f"> {SENTENCE}")
-    plan = understood(session, door, SENTENCE, conversation)
+    plan = plan_sentence(session, services, SENTENCE, conversation)
     show_plan(session, plan)
-    token = consent(session, door, plan, conversation, yes=True)
-    events = carried_out(door, plan, conversation, token, weights)
-    return show_events(events, PlainTelling(console(), running.page))
+    token = consent(session, services, plan, conversation, yes=True)
+    events = carry_out(services, plan, conversation, token, weights)
+    return show_events(events, TextView(console(), running.page))
 
 
-def weights_at_hand(door: "Door") -> str:
-    """The --weights of the demo: "pretrained" when they are on the server's disk, else "none".
+def local_weights(services: "Services") -> str:
+    """Return the demo's --weights: "pretrained" if these are on the server's disk, else "none".
 
-    They are not downloaded: on a slow line that takes longer than all else together.
+    They are not downloaded: over a slow connection that would take longer than all the rest.
     """
     from netgraft.v1 import models_pb2
 
     request = models_pb2.ListModelsRequest(query=MODEL, on_disk=True)
-    found = {entry.name: entry for entry in door.models.ListModels(request).entries}
+    found = {entry.name: entry for entry in services.models.ListModels(request).entries}
     here = MODEL in found and found[MODEL].weights[0] in found[MODEL].on_disk
     return "pretrained" if here else "none"
 
 
-def _began_from(weights: str) -> str:
+def _starting_weights(weights: str) -> str:
     if weights == "pretrained":
         return tr("pretrained weights")
     fetch = f"netgraft prefetch {MODEL}"
     return tr(
-        "random weights; the pretrained ones are not on this machine (`{fetch}` brings them)",
+        "random weights; the pretrained ones are not on this machine (`{fetch}` downloads them)",
         fetch=fetch,
     )
 
@@ -121,7 +121,7 @@ def _sum_up(outcome: "Outcome", running: "Running", weights: str) -> None:
         facts(
             [
                 (tr("accuracy"), f"{100 * outcome.job.metrics['accuracy']:.1f} %"),
-                (tr("began from"), _began_from(weights)),
+                (tr("began from"), _starting_weights(weights)),
                 (tr("model"), outcome.job.result_model),
                 (tr("chat page"), running.page("/")),
                 *((tr("picture"), page) for page in pages),
@@ -131,7 +131,7 @@ def _sum_up(outcome: "Outcome", running: "Running", weights: str) -> None:
 
 
 def _stay(running: "Running") -> None:
-    """Until Ctrl-C, or until netgraft ends by itself."""
+    """Wait for Ctrl-C. Raises Unreachable when netgraft ends by itself."""
     click.echo(tr("Up until Ctrl-C."))
     try:
         running.process.wait()

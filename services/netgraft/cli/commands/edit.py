@@ -1,10 +1,10 @@
-"""The edits, from freeze to undo: each makes a new model and prints its id. See also `retarget`."""
+"""The edits except retarget: each makes a new model and prints its id."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def pair(text: str, option: str) -> tuple[str, str]:
-    """The two sides of KEY=VALUE."""
+    """Split KEY=VALUE. Raises UsageError."""
     key, equals, value = (part.strip() for part in text.partition("="))
     if not (key and equals and value):
         problem = tr(
@@ -31,7 +31,7 @@ def pair(text: str, option: str) -> tuple[str, str]:
 
 @click.command(
     "freeze",
-    cls=Word,
+    cls=Command,
     examples=("netgraft freeze resnet50 backbone", "netgraft freeze resnet50 conv1 'layer[1-3]'"),
 )
 @model_argument()
@@ -45,7 +45,7 @@ def freeze_command(
     _set_training(session, model, layers, weights, trains=False)
 
 
-@click.command("unfreeze", cls=Word, examples=("netgraft unfreeze 1a2b3c4d layer4 fc",))
+@click.command("unfreeze", cls=Command, examples=("netgraft unfreeze 1a2b3c4d layer4 fc",))
 @model_argument()
 @click.argument("layers", nargs=-1, required=True)
 @weights_option
@@ -63,14 +63,14 @@ def _set_training(
     """Freeze or unfreeze the layers of a model, and print the model that comes of it."""
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    reference = resolve(session, door, model, weights)
+    services = session.services()
+    reference = resolve(session, services, model, weights)
     if trains:
         thawed = surgery_pb2.UnfreezeLayersRequest(model=reference, layers=layers)
-        reply = door.surgery.UnfreezeLayers(thawed)
+        reply = services.surgery.UnfreezeLayers(thawed)
     else:
         frozen = surgery_pb2.FreezeLayersRequest(model=reference, layers=layers)
-        reply = door.surgery.FreezeLayers(frozen)
+        reply = services.surgery.FreezeLayers(frozen)
     print_edited(session, reply)
 
 
@@ -80,7 +80,7 @@ def _complete_loss(_: click.Context, __: click.Parameter, typed: str) -> list[st
     return [loss for loss in LOSSES if loss.startswith(typed)]
 
 
-@click.command("set-loss", cls=Word, examples=("netgraft set-loss resnet50 focal",))
+@click.command("set-loss", cls=Command, examples=("netgraft set-loss resnet50 focal",))
 @model_argument()
 @click.argument("loss", shell_complete=_complete_loss)
 @weights_option
@@ -92,14 +92,16 @@ def set_loss_command(session: Session, model: str, loss: str, weights: str | Non
     """
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    request = surgery_pb2.SetLossRequest(model=resolve(session, door, model, weights), loss=loss)
-    print_edited(session, door.surgery.SetLoss(request))
+    services = session.services()
+    request = surgery_pb2.SetLossRequest(
+        model=resolve(session, services, model, weights), loss=loss
+    )
+    print_edited(session, services.surgery.SetLoss(request))
 
 
 @click.command(
     "replace",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft replace resnet18 layer1.0.relu GELU --arg approximate=tanh",
         "netgraft replace resnet18 bn1 GroupNorm --arg num_groups=8 --arg num_channels=64",
@@ -113,7 +115,7 @@ def set_loss_command(session: Session, model: str, loss: str, weights: str | Non
     "arguments",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An argument of the layer: a number, true, false, null, or a word.",
+    help="An argument of the layer: a number, true, false, null, or a string.",
 )
 @weights_option
 @pass_session
@@ -125,25 +127,25 @@ def replace_command(
     arguments: tuple[str, ...],
     weights: str | None,
 ) -> None:
-    """Put the layer CLASS of torch.nn in the place of the module at PATH of MODEL.
+    """Replace the module at PATH of MODEL by the layer CLASS of torch.nn.
 
-    The model is run again: where an output would change its shape, nothing is changed.
+    The model is run again: an edit that would change the shape of an output is refused.
     """
     from netgraft.v1 import surgery_pb2
 
     given = dict(pair(text, "--arg") for text in arguments)
-    door = session.door()
+    services = session.services()
     request = surgery_pb2.ReplaceModuleRequest(
-        model=resolve(session, door, model, weights),
+        model=resolve(session, services, model, weights),
         path=path,
         type=layer,
         arguments={name: _value(text) for name, text in given.items()},
     )
-    print_edited(session, door.surgery.ReplaceModule(request))
+    print_edited(session, services.surgery.ReplaceModule(request))
 
 
 def _value(text: str) -> "Value":
-    """Return a word as JSON reads it, or as a string if it is not JSON."""
+    """Parse a value as JSON; text that is not JSON is a string."""
     import json
 
     from google.protobuf import json_format
@@ -155,7 +157,7 @@ def _value(text: str) -> "Value":
         return Value(string_value=text)
 
 
-@click.command("dropout", cls=Word, examples=("netgraft dropout resnet50 0.3",))
+@click.command("dropout", cls=Command, examples=("netgraft dropout resnet50 0.3",))
 @model_argument()
 @click.argument("p", type=float)
 @weights_option
@@ -163,18 +165,18 @@ def _value(text: str) -> "Value":
 def dropout_command(session: Session, model: str, p: float, weights: str | None) -> None:
     """Set the dropout before each head of MODEL to the probability P.
 
-    It works in training only. No tensor of the model changes its name.
+    It acts in training only, and no tensor of the model gets another name.
     """
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    request = surgery_pb2.SetDropoutRequest(model=resolve(session, door, model, weights), p=p)
-    print_edited(session, door.surgery.SetDropout(request))
+    services = session.services()
+    request = surgery_pb2.SetDropoutRequest(model=resolve(session, services, model, weights), p=p)
+    print_edited(session, services.surgery.SetDropout(request))
 
 
 @click.command(
     "lora",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft lora vit_b_16",
         "netgraft lora 1a2b3c4d --rank 16 --alpha 32 --targets 'blocks.*.attn' --dropout 0.1",
@@ -182,8 +184,8 @@ def dropout_command(session: Session, model: str, p: float, weights: str | None)
 )
 @model_argument()
 @click.option("--rank", type=click.IntRange(1, 256), metavar="R", help="Default: 8.")
-@click.option("--alpha", type=float, help="The adapters' share is alpha / rank. Default: 2 × rank.")
-@click.option("--dropout", type=float, metavar="P", help="Before the adapters. Default: 0.")
+@click.option("--alpha", type=float, help="Adapters are scaled by alpha / rank. Default: 2 × rank.")
+@click.option("--dropout", type=float, metavar="P", help="Dropout before the adapters. Default: 0.")
 @click.option(
     "--targets",
     multiple=True,
@@ -201,38 +203,38 @@ def lora_command(
     targets: tuple[str, ...],
     weights: str | None,
 ) -> None:
-    """Put low-rank adapters (LoRA) beside the layers of MODEL's backbone.
+    """Add low-rank adapters (LoRA) to the layers of MODEL's backbone.
 
-    From then on only they and the head train. Exported, the model has them added to its weights
-    and is a plain one; as python with its state_dict it keeps them.
+    From then on only the adapters and the head train. Exports merge the adapters into the weights;
+    the formats python and state_dict keep them.
 
     Needs `pip install 'netgraft[lora]'`.
     """
     from netgraft.v1 import surgery_pb2
 
-    if alpha == 0:  # on the wire 0 means that none was said
+    if alpha == 0:  # 0 stands for "not given" in the request
         raise InvalidValue(name="alpha", value=0, expected=Message("above 0"))
-    door = session.door()
+    services = session.services()
     request = surgery_pb2.AddLoraRequest(
-        model=resolve(session, door, model, weights),
+        model=resolve(session, services, model, weights),
         rank=rank or 0,
         alpha=alpha or 0,
         dropout=dropout or 0,
         targets=targets,
     )
-    print_edited(session, door.surgery.AddLora(request))
+    print_edited(session, services.surgery.AddLora(request))
 
 
-@click.command("undo", cls=Word, examples=("netgraft undo 1a2b3c4d",))
+@click.command("undo", cls=Command, examples=("netgraft undo 1a2b3c4d",))
 @model_argument()
 @pass_session
 def undo_command(session: Session, model: str) -> None:
     """Go back to the model before the last edit of MODEL."""
     from netgraft.v1 import surgery_pb2
 
-    door = session.door()
-    request = surgery_pb2.UndoEditRequest(model=resolve(session, door, model))
-    print_edited(session, door.surgery.UndoEdit(request))
+    services = session.services()
+    request = surgery_pb2.UndoEditRequest(model=resolve(session, services, model))
+    print_edited(session, services.surgery.UndoEdit(request))
 
 
 def print_edited(session: Session, reply: "surgery_pb2.EditReply") -> None:

@@ -1,4 +1,4 @@
-"""export: a model as a file, written whole or not at all."""
+"""export: a model as a file, written completely or not at all."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
@@ -29,14 +29,14 @@ FORMATS = {
     ".svg": "svg",
     ".png": "png",
 }
-"""The format that a file's suffix means."""
+"""The format for each suffix of a file."""
 
 STDOUT = Path("-")
 
 
 @click.command(
     "export",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft export resnet50 -o resnet50.onnx",
         "netgraft export 1a2b3c4d --format python -o rebuild.py",
@@ -54,7 +54,7 @@ STDOUT = Path("-")
     "--format",
     "kind",
     type=click.Choice(tuple(FORMATS.values())),
-    help="By default what the suffix of the file means.",
+    help="By default the format of the file's suffix.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @weights_option
@@ -73,30 +73,28 @@ def export_command(
     kind = kind or FORMATS.get(output.suffix.lower() if output else "")
     if kind is None:
         suffixes = ", ".join(FORMATS)
-        hint = tr(
-            "Say which format: --format, or -o FILE with one of {suffixes}.", suffixes=suffixes
-        )
+        hint = tr("Give a format: --format, or -o FILE with one of {suffixes}.", suffixes=suffixes)
         raise click.UsageError(hint)
     if output and output != STDOUT:
         refuse_overwriting(output, force=force)
-    door = session.door()
-    reference = resolve(session, door, model, weights)
+    services = session.services()
+    reference = resolve(session, services, model, weights)
     request = models_pb2.ExportModelRequest(model=reference, format=kind)
     if output == STDOUT:
-        _print(door.models.ExportModel(request))
+        _print(services.models.ExportModel(request))
         return
-    written, size = _receive(door.models.ExportModel(request), output, force=force)
+    written, size = _receive(services.models.ExportModel(request), output, force=force)
     _report(session, written, size, kind)
 
 
 def refuse_overwriting(file: Path, *, force: bool) -> None:
-    """Raises WouldOverwrite when the file is there and may not be replaced."""
+    """Raise WouldOverwrite when the file exists and may not be replaced."""
     if file.exists() and not force:
         raise WouldOverwrite(path=file)
 
 
 def _print(chunks: "Iterator[models_pb2.FileChunk]") -> None:
-    """Hand the stream on to whoever reads this program's output."""
+    """Write the stream to standard output."""
     for chunk in chunks:
         sys.stdout.buffer.write(chunk.data)
 
@@ -104,7 +102,7 @@ def _print(chunks: "Iterator[models_pb2.FileChunk]") -> None:
 def _receive(
     chunks: "Iterator[models_pb2.FileChunk]", output: Path | None, *, force: bool
 ) -> tuple[Path, int]:
-    """Write the stream to `output`, or under the name that it suggests."""
+    """Write the stream to `output`, or under the name it suggests; return the file and its size."""
     first = next(chunks)
     file = output or Path(Path(first.name).name)
     refuse_overwriting(file, force=force)
@@ -119,7 +117,7 @@ def _receive(
 
 @contextmanager
 def writing(file: Path) -> Iterator[BinaryIO]:
-    """A file that gets its name when it is complete; a half-written one leaves nothing."""
+    """Open a file that gets its name when it is complete; an incomplete one is removed."""
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
     try:
         opened = part.open("wb")

@@ -1,4 +1,4 @@
-"""plan and do: sentences become plans, plans are carried out."""
+"""plan and do: turn a sentence into a plan, and carry it out."""
 
 import json
 import secrets
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.failure import FAILED, NO_ANSWER, REFUSED, USAGE
 from netgraft.cli.reference import policy, weights_option
 from netgraft.cli.session import Session, pass_session
@@ -19,18 +19,18 @@ from netgraft.language import Message
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from netgraft.cli.services import Door
-    from netgraft.cli.terminal.story import Telling
+    from netgraft.cli.services import Services
+    from netgraft.cli.terminal.run import PlanView
     from netgraft.v1 import agent_pb2
 
 
 MODELS = ("model", "a", "b")
-"""Fields of steps that name a model."""
+"""The fields of steps that name a model."""
 
 
 @click.command(
     "plan",
-    cls=Word,
+    cls=Command,
     examples=(
         'netgraft plan "show resnet50, retarget to 100 classes"',
         'netgraft plan "把resnet50改成100类" --json',
@@ -42,12 +42,12 @@ MODELS = ("model", "a", "b")
     "--batch",
     type=click.Path(path_type=Path, exists=True, dir_okay=False, allow_dash=True),
     metavar="FILE.jsonl",
-    help='Lines {"id": …, "turns": ["first thing said", "second…"]}; prints a reply for each.',
+    help='Lines {"id": …, "turns": ["first sentence", "second…"]}; a reply is printed for each.',
 )
-@click.option("--conversation", default="", metavar="NAME", help="What was said before counts.")
+@click.option("--conversation", default="", metavar="NAME", help="Continue this conversation.")
 @pass_session
 def plan_command(session: Session, text: str | None, batch: Path | None, conversation: str) -> None:
-    """Say what TEXT would become. Carries nothing out."""
+    """Print the plan for TEXT without carrying it out."""
     from netgraft.cli.terminal.output import emit
     from netgraft.v1 import agent_pb2
 
@@ -58,7 +58,7 @@ def plan_command(session: Session, text: str | None, batch: Path | None, convers
         _plan_batch(batch)
         return
     request = agent_pb2.PlanRequest(text=text or "", conversation_id=conversation)
-    reply = session.door().agent.Plan(request)
+    reply = session.services().agent.Plan(request)
     if session.json:
         emit(reply)
     else:
@@ -66,7 +66,7 @@ def plan_command(session: Session, text: str | None, batch: Path | None, convers
 
 
 def _plan_batch(file: Path) -> None:
-    """The batch form of PLAN.md. Always JSON, and always in this process: it is stateless."""
+    """Plan a batch. Always JSON and always in this process: it needs no state."""
     from netgraft.agent import plan_lines
 
     with click.open_file(str(file), encoding="utf-8") as lines:
@@ -75,7 +75,7 @@ def _plan_batch(file: Path) -> None:
 
 
 def print_reply(reply: "agent_pb2.PlannerReply") -> None:
-    """A planner's reply for people."""
+    """Print a planner's reply for people."""
     from netgraft.cli.terminal.card import card_lines
 
     if reply.kind == "plan":
@@ -89,7 +89,7 @@ def print_reply(reply: "agent_pb2.PlannerReply") -> None:
 
 @click.command(
     "do",
-    cls=Word,
+    cls=Command,
     examples=(
         'netgraft do "show resnet50, retarget to 100 classes"',
         'netgraft do "fine-tune mobilenet_v2 for 10 classes on digits for 2 epochs" --yes',
@@ -104,7 +104,7 @@ def print_reply(reply: "agent_pb2.PlannerReply") -> None:
     help='A plan file, {"steps": […]}, instead of a sentence.',
 )
 @click.option("-y", "--yes", is_flag=True, help="Consent to the steps that need it.")
-@click.option("--conversation", default="", metavar="NAME", help="What was said before counts.")
+@click.option("--conversation", default="", metavar="NAME", help="Continue this conversation.")
 @weights_option
 @pass_session
 def do_command(
@@ -117,8 +117,9 @@ def do_command(
 ) -> None:
     """Carry out a sentence or a plan file, with progress.
 
-    Steps that cost time (finetune, resume, cancel) ask for consent and need a running netgraft.
-    With --json the plan is the first line, and each event a line after it.
+    Steps that train or stop training (finetune, resume, cancel) ask for consent and need a running
+    netgraft.
+    With --json, the plan is the first line, and each event is a line after it.
 
     Exit code: 0 done, 1 a step failed, 2 no consent, 3 the planner asks, 4 it refuses,
     5 no server.
@@ -126,19 +127,21 @@ def do_command(
     if (text is None) == (file is None):
         problem = tr("Give either TEXT or --file PLAN.")
         raise click.UsageError(problem)
-    # One conversation a call, so that an answer to a question is understood as one.
+    # Each call is a conversation, so that the reply to a question is understood as one.
     conversation = conversation or f"cli-{secrets.token_hex(6)}"
     plan = _read(file) if file else None
-    door = session.door()
-    plan = plan or understood(session, door, text or "", conversation)
+    services = session.services()
+    plan = plan or plan_sentence(session, services, text or "", conversation)
     show_plan(session, plan)
     if plan.needs_consent:
         session.need_server()
-    plan = at_hand(session, door, plan)
-    token = consent(session, door, plan, conversation, yes=yes)
-    from netgraft.cli.terminal.story import show_events
+    plan = with_local_files(session, services, plan)
+    token = consent(session, services, plan, conversation, yes=yes)
+    from netgraft.cli.terminal.run import show_events
 
-    outcome = show_events(carried_out(door, plan, conversation, token, weights), telling(session))
+    outcome = show_events(
+        carry_out(services, plan, conversation, token, weights), plan_view(session)
+    )
     if outcome.failure is not None or outcome.finished < len(plan.steps):
         click.get_current_context().exit(FAILED)
 
@@ -149,11 +152,11 @@ def _read(file: Path) -> "agent_pb2.PlannerReply":
     return read_plan(file)
 
 
-def at_hand(
-    session: Session, door: "Door", plan: "agent_pb2.PlannerReply"
+def with_local_files(
+    session: Session, services: "Services", plan: "agent_pb2.PlannerReply"
 ) -> "agent_pb2.PlannerReply":
-    """The plan with its files and folders named as the server that carries it out finds them."""
-    from netgraft.cli.localfiles import located, opened
+    """Return the plan with files and folders named as the server that carries it out finds them."""
+    from netgraft.cli.localfiles import data_reference, model_reference
     from netgraft.models.sources.file import names_file
 
     if not session.address:
@@ -162,20 +165,20 @@ def at_hand(
         fields = getattr(step, step.WhichOneof("step") or "")
         for field, value in fields.ListFields():
             if field.name in MODELS and names_file(value):
-                setattr(fields, field.name, opened(session, door, value))
+                setattr(fields, field.name, model_reference(session, services, value))
             elif field.name == "data":
-                fields.data = located(session, value)
+                fields.data = data_reference(session, value)
     return plan
 
 
-def carried_out(
-    door: "Door",
+def carry_out(
+    services: "Services",
     plan: "agent_pb2.PlannerReply",
     conversation: str,
     token: str,
     weights: str | None,
 ) -> "Iterator[agent_pb2.RunEvent]":
-    """Yield the events of a plan while it is carried out."""
+    """Carry a plan out; yield its events."""
     from netgraft.v1 import agent_pb2
 
     request = agent_pb2.RunRequest(
@@ -184,19 +187,19 @@ def carried_out(
         consent_token=token,
         weights=policy(weights),  # type: ignore[arg-type]
     )
-    return door.agent.Run(request)
+    return services.agent.Run(request)
 
 
-def telling(session: Session) -> "Telling":
-    """Return what shows the events of a plan in this call: lines, bars or JSON."""
+def plan_view(session: Session) -> "PlanView":
+    """Return the view of a plan's events: JSON lines with --json, else text and bars."""
     from netgraft.cli.terminal.output import console
-    from netgraft.cli.terminal.story import JsonTelling, PlainTelling
+    from netgraft.cli.terminal.run import JsonView, TextView
 
-    return JsonTelling() if session.json else PlainTelling(console(), session.web)
+    return JsonView() if session.json else TextView(console(), session.page_address)
 
 
 def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
-    """The plan card, or the plan's JSON on a line."""
+    """Print the plan card, or the plan's JSON on a line."""
     from netgraft.cli.terminal.output import emit_line
 
     if session.json:
@@ -205,19 +208,19 @@ def show_plan(session: Session, plan: "agent_pb2.PlannerReply") -> None:
         print_reply(plan)
 
 
-def understood(
-    session: Session, door: "Door", text: str, conversation: str
+def plan_sentence(
+    session: Session, services: "Services", text: str, conversation: str
 ) -> "agent_pb2.PlannerReply":
-    """The plan that a sentence becomes, after as many questions as it takes.
+    """Return the plan for a sentence, after asking as many questions as the planner has.
 
-    Ends the command when there is nothing to carry out: an answer, a refusal, or a question that
-    nobody is there to answer.
+    Ends the command when there is nothing to carry out: after an answer, a refusal, or a question
+    without a person to answer it.
     """
     from netgraft.v1 import agent_pb2
 
     while True:
         request = agent_pb2.PlanRequest(text=text, conversation_id=conversation)
-        reply: agent_pb2.PlannerReply = door.agent.Plan(request)
+        reply: agent_pb2.PlannerReply = services.agent.Plan(request)
         if reply.kind == "plan":
             return reply
         show_plan(session, reply)
@@ -228,29 +231,30 @@ def understood(
 
 
 def _ask(session: Session, options: list[str]) -> str:
-    """Ask a person, and return the reply: an option's number or their own words."""
+    """Ask a person; return the option that they chose by its number, or their own words."""
     if session.json or not sys.stdin.isatty():
         raise click.exceptions.Exit(NO_ANSWER)
     said: str = click.prompt(">", prompt_suffix=" ", default="", show_default=False).strip()
     if not said:
         raise click.exceptions.Exit(NO_ANSWER)
-    values = all(option.isdecimal() for option in options)  # then a number is one of these
+    # Options that are numbers themselves are chosen by value, not by position.
+    values = all(option.isdecimal() for option in options)
     chosen = int(said) if said.isdecimal() and not values else 0
     return options[chosen - 1] if 1 <= chosen <= len(options) else said
 
 
 def consent(
     session: Session,
-    door: "Door",
+    services: "Services",
     plan: "agent_pb2.PlannerReply",
     conversation: str,
     *,
     yes: bool,
 ) -> str:
-    """The consent token for a plan; "" when none of its steps needs consent.
+    """Return the consent token for a plan; "" when none of its steps needs consent.
 
-    Ends the command with exit code 2 when a person says no. Raises ConsentNeeded when nobody is
-    there to ask.
+    Ends the command with exit code 2 when a person says no. Raises ConsentNeeded when there is
+    nobody to ask.
     """
     from netgraft.v1 import agent_pb2
 
@@ -263,5 +267,5 @@ def consent(
         if not click.confirm(tr("Carry it out?"), default=False):
             raise click.exceptions.Exit(USAGE)
     request = agent_pb2.ConsentRequest(steps=plan.steps, conversation_id=conversation)
-    given: agent_pb2.ConsentReply = door.agent.Consent(request)
+    given: agent_pb2.ConsentReply = services.agent.Consent(request)
     return given.token

@@ -1,11 +1,11 @@
-"""prefetch: pretrained weights, brought before they are needed."""
+"""prefetch: download pretrained weights before they are needed."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.reference import complete_model, resolve
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "prefetch",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft prefetch resnet50 timm/convnext_tiny",
         "netgraft prefetch resnet50@IMAGENET1K_V1",
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 def prefetch_command(session: Session, models: tuple[str, ...]) -> None:
     """Download the pretrained weights of each MODEL.
 
-    A broken download goes on where it broke, also in a later call, and its hash is checked. With
-    --json each line says how one stands.
+    A broken download continues where it stopped, also in a later call, and its hash is checked.
+    With --json, each line is the progress of one download.
     """
     from netgraft.v1 import models_pb2
 
-    door = session.door()
+    services = session.services()
     for model in models:
-        request = models_pb2.PrefetchWeightsRequest(model=resolve(session, door, model))
-        _follow(session, model, door.models.PrefetchWeights(request))
+        request = models_pb2.PrefetchWeightsRequest(model=resolve(session, services, model))
+        _follow(session, model, services.models.PrefetchWeights(request))
 
 
 def _follow(session: Session, model: str, stream: "Iterator[models_pb2.PrefetchProgress]") -> None:

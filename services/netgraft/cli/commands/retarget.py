@@ -1,10 +1,10 @@
-"""netgraft retarget: new heads for other classes."""
+"""retarget: replace the heads for other classes."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.commands.edit import pair, print_edited
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
@@ -12,7 +12,7 @@ from netgraft.cli.terminal.language import tr
 from netgraft.errors import InvalidClasses
 
 if TYPE_CHECKING:
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.v1 import tuning_pb2
 
 CLASS_MEANS = "class_means"
@@ -21,7 +21,7 @@ INT64_BITS = 63
 
 @click.command(
     "retarget",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft retarget resnet50 --classes 100",
         "netgraft retarget vit_b_16 --class-names cat,dog,bird --json",
@@ -31,7 +31,7 @@ INT64_BITS = 63
     ),
 )
 @model_argument()
-@click.option("--classes", metavar="N", help="Classes of the new head; or their names: a,b,c.")
+@click.option("--classes", metavar="N", help="Number of new classes, or their names: a,b,c.")
 @click.option(
     "--class-names",
     "--names",
@@ -44,13 +44,13 @@ INT64_BITS = 63
     "mapped",
     multiple=True,
     metavar="NEW=OLD",
-    help="The class NEW takes the weights of the model's class OLD: a name, or a place as #277.",
+    help="The class NEW takes the weights of the model's class OLD: a name, or an index as #277.",
 )
 @click.option(
     "--init",
     metavar="HOW",
-    help="How classes start that keep no weights: library (default) or zeros. fresh: none "
-    "keeps its weights. class_means: all start from --data.",
+    help="How to initialise classes that keep no weights: library (default) or zeros. fresh: no "
+    "class keeps its weights. class_means: all classes are initialised from --data.",
 )
 @click.option(
     "--data",
@@ -72,9 +72,8 @@ def retarget_command(
 ) -> None:
     """Replace the head or heads of MODEL so that it distinguishes N classes.
 
-    How many numbers each head reads follows from the model. Classes whose names the model knows
-    keep their weights. MODEL itself is never changed: the result is a new model, and its id is
-    printed.
+    Each head's input size follows from the model. Classes whose names the model knows keep their
+    weights. MODEL itself is never changed: the result is a new model, and its id is printed.
     """
     from netgraft.v1 import surgery_pb2
 
@@ -84,15 +83,15 @@ def retarget_command(
     if data and init is None:
         init = CLASS_MEANS
     if bool(data) != (init == CLASS_MEANS):
-        problem = tr("--init class_means and --data DATA go together.")
+        problem = tr("Give --data DATA with --init class_means, and only with it.")
         raise click.UsageError(problem)
     if classes is None and not named and not data:
-        problem = tr("Say how many classes: --classes N, or --class-names a,b,c.")
+        problem = tr("Give the classes: --classes N, or --class-names a,b,c.")
         raise click.UsageError(problem)
     count = _count(classes) if classes is not None else 0
-    door = session.door()
-    reference = resolve(session, door, model, weights)
-    means = _measured(session, door, reference, data) if data else None
+    services = session.services()
+    reference = resolve(session, services, model, weights)
+    means = _class_means(session, services, reference, data) if data else None
     request = surgery_pb2.RetargetModelRequest(
         model=reference,
         classes=count,
@@ -101,33 +100,37 @@ def retarget_command(
         class_map=dict(pair(text, "--map") for text in mapped),
         means=means.means if means else "",
     )
-    print_edited(session, door.surgery.RetargetModel(request))
+    print_edited(session, services.surgery.RetargetModel(request))
 
 
 def _count(text: str) -> int:
-    """A number of classes that can be asked for. Raises InvalidClasses."""
+    """Return a number of classes. Raises InvalidClasses."""
     try:
         count = int(text)
     except ValueError as error:
         raise InvalidClasses(classes=text) from error
-    if count == 0 or count.bit_length() > INT64_BITS:  # 0: on the wire no number was said
+    if count == 0 or count.bit_length() > INT64_BITS:  # 0 stands for "not given" in the request
         raise InvalidClasses(classes=count)
     return count
 
 
-def _measured(session: Session, door: "Door", model: str, data: str) -> "tuning_pb2.FeatureMeans":
+def _class_means(
+    session: Session, services: "Services", model: str, data: str
+) -> "tuning_pb2.FeatureMeans":
     """Return the mean input of the main head for each class of a data set."""
-    from netgraft.cli.localfiles import data_folder, located
+    from netgraft.cli.localfiles import data_folder, data_reference
     from netgraft.cli.terminal.transfer import counting_bar
     from netgraft.v1 import surgery_pb2, tuning_pb2
 
-    inspected = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
+    inspected = services.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=model))
     head = next((head.path for head in inspected.heads if head.classes), "")
-    request = tuning_pb2.MeanFeaturesRequest(model=model, layer=head, data=located(session, data))
+    request = tuning_pb2.MeanFeaturesRequest(
+        model=model, layer=head, data=data_reference(session, data)
+    )
     folder = data_folder(session, data)
-    near = session.door_to(folder, door) if folder else door
+    reader = session.services_for(folder, services) if folder else services
     last = tuning_pb2.FeatureMeans()
     with counting_bar(data, shown=not session.json) as show:
-        for last in near.tuning.MeanFeatures(request):
+        for last in reader.tuning.MeanFeatures(request):
             show(last.done, last.total)
     return last

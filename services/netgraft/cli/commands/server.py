@@ -1,11 +1,11 @@
-"""up, token, doctor, completion: netgraft itself."""
+"""up, token, doctor, completion: run netgraft and check its machine."""
 
 import json
 from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Word
+from netgraft.cli.command import Command
 from netgraft.cli.failure import FAILED
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
@@ -20,11 +20,11 @@ SHELLS = ("bash", "zsh", "fish")
 
 @click.command(
     "up",
-    cls=Word,
+    cls=Command,
     server=False,
     examples=("netgraft up", "NETGRAFT_GRPC_PORT=9100 NETGRAFT_WEB_PORT=8080 netgraft up"),
 )
-@click.option("--web/--no-web", default=True, help="Whether to start the chat page too.")
+@click.option("--web/--no-web", default=True, help="Start the chat page too (default), or not.")
 @click.option("--with-parent", type=int, hidden=True, help="End when this parent ends.")
 @pass_session
 def up_command(session: Session, web: bool, with_parent: int | None) -> None:
@@ -40,7 +40,7 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
 
         end_with_parent(with_parent)
     app.check_ports(web=web)
-    default_store().engine.dispose()  # migrated, or refused, before anything is started
+    default_store().engine.dispose()  # migrated or refused before anything starts
     if not session.json:
         click.echo(
             tr("Starting (10 to 20 s)…"),
@@ -71,7 +71,7 @@ def _shown(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
 
 
 @click.command(
-    "token", cls=Word, server=False, examples=("netgraft token", "netgraft token --link")
+    "token", cls=Command, server=False, examples=("netgraft token", "netgraft token --link")
 )
 @click.option(
     "--link",
@@ -80,7 +80,7 @@ def _shown(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
 )
 @pass_session
 def token_command(session: Session, link: bool) -> None:
-    """Print the token that clients of this machine's netgraft need; made when there is none."""
+    """Print the token that clients of this machine's netgraft need; make it if there is none."""
     from netgraft import codes
     from netgraft.settings import settings
 
@@ -92,10 +92,10 @@ def token_command(session: Session, link: bool) -> None:
     click.echo(json.dumps(printed) if session.json else next(iter(printed.values())))
 
 
-@click.command("doctor", cls=Word, examples=("netgraft doctor", "netgraft doctor --json"))
+@click.command("doctor", cls=Command, examples=("netgraft doctor", "netgraft doctor --json"))
 @pass_session
 def doctor_command(session: Session) -> None:
-    """Check this machine and say what to mend. Exit code 1 when something must be mended."""
+    """Check this machine and say what to fix. Exit code 1 when something must be fixed."""
     from netgraft.cli.checks import examine
     from netgraft.cli.terminal.output import console
 
@@ -119,7 +119,7 @@ def doctor_command(session: Session) -> None:
 
 @click.command(
     "completion",
-    cls=Word,
+    cls=Command,
     server=False,
     json=False,
     examples=(

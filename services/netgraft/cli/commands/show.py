@@ -1,4 +1,4 @@
-"""show, inspect, diff, models: what is there, and what it looks like."""
+"""show, inspect, diff, models: search for models, draw them and compare them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import click
 
-from netgraft.cli.command import INT64, Word
+from netgraft.cli.command import INT64, Command
 from netgraft.cli.commands.export import refuse_overwriting, writing
 from netgraft.cli.reference import complete_model, model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
@@ -16,7 +16,7 @@ from netgraft.errors import InvalidValue
 from netgraft.language import Message
 
 if TYPE_CHECKING:
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.v1 import graph_pb2
 
 SOURCES = ("torchvision", "timm", "hf", "local")
@@ -29,7 +29,7 @@ NETRON = "https://netron.app"
 
 @click.command(
     "show",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft show resnet50",
         "netgraft show resnet50 -o resnet50.svg --open layer4 --lens flops",
@@ -45,10 +45,16 @@ NETRON = "https://netron.app"
     help="Write the graph to a file: a picture (.svg, .png), a page that opens offline (.html), "
     "a document for Netron (.onnx) or for programs (.json).",
 )
-@click.option("--focus", default="", metavar="PATH", help="Module to begin at, such as layer4.")
+@click.option("--focus", default="", metavar="PATH", help="Module to start at, such as layer4.")
 @click.option("--open", "opened", multiple=True, metavar="PATH", help="Module to open; repeatable.")
-@click.option("--lens", type=click.Choice(LENSES), default=None, help="What colours the boxes.")
-@click.option("--batch", type=INT64, default=1, metavar="N", help="Examples a lens counts for.")
+@click.option("--lens", type=click.Choice(LENSES), default=None, help="What the colours show.")
+@click.option(
+    "--batch",
+    type=INT64,
+    default=1,
+    metavar="N",
+    help="Batch size of a lens (1).",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @weights_option
 @pass_session
@@ -66,7 +72,7 @@ def show_command(
 ) -> None:
     """Draw the graph of MODEL.
 
-    At a server: prints the address of the page that shows it. Without one: says what the graph
+    With a server: prints the address of the page that shows it. Without one: says what the graph
     holds, and writes it to a file with -o.
     """
     from netgraft.cli.terminal.output import emit
@@ -74,15 +80,15 @@ def show_command(
 
     if output:
         _check_output(output, force=force)
-    door = session.door()
+    services = session.services()
     request = graph_pb2.DrawGraphRequest(
-        model=resolve(session, door, model, weights), focus=focus, lens=lens or "", open=opened
+        model=resolve(session, services, model, weights), focus=focus, lens=lens or "", open=opened
     )
-    graph = door.graphs.DrawGraph(request)
+    graph = services.graphs.DrawGraph(request)
     if output:
         seen = graph.page.partition("?")[2]
         extra = urlencode({"batch": batch})
-        _write(door, graph, output, "&".join(filter(None, (seen, extra))))
+        _write(services, graph, output, "&".join(filter(None, (seen, extra))))
     if session.json:
         emit(graph)
         return
@@ -90,7 +96,7 @@ def show_command(
 
 
 def _check_output(file: Path, *, force: bool) -> None:
-    """Raises InvalidValue and WouldOverwrite, before anything is drawn."""
+    """Check the file before anything is drawn. Raises InvalidValue and WouldOverwrite."""
     if file.suffix.lower() not in DOCUMENTS:
         raise InvalidValue(
             name="-o",
@@ -100,14 +106,14 @@ def _check_output(file: Path, *, force: bool) -> None:
     refuse_overwriting(file, force=force)
 
 
-def _write(door: "Door", graph: "graph_pb2.Graph", file: Path, query: str) -> None:
+def _write(services: "Services", graph: "graph_pb2.Graph", file: Path, query: str) -> None:
     """Write the drawing: as a picture, as a page, or as its document."""
     from netgraft.v1 import graph_pb2
 
     suffix = file.suffix.lower()
     name = f"graph{suffix}" if suffix in PICTURES else f"model{suffix}"
     request = graph_pb2.GetViewerFileRequest(model_id=graph.model_id, path=name, query=query)
-    data = door.graphs.GetViewerFile(request).data
+    data = services.graphs.GetViewerFile(request).data
     with writing(file) as out:
         out.write(data)
 
@@ -117,7 +123,7 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
     from netgraft.cli.terminal.view import facts
 
     how = duration(graph.seconds) if graph.seconds else tr("from the cache")
-    page = session.web(graph.page)
+    page = session.page_address(graph.page)
     out = console()
     out.print(
         facts(
@@ -145,7 +151,7 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
 
 @click.command(
     "inspect",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft inspect resnet50",
         "netgraft inspect resnet50 --depth 2 --batch 32",
@@ -154,24 +160,24 @@ def _print_graph(session: Session, graph: "graph_pb2.Graph", output: Path | None
 )
 @model_argument()
 @click.option(
-    "--depth", type=INT64, default=1, metavar="N", help="How deep the table goes; 0: all (1)."
+    "--depth", type=INT64, default=1, metavar="N", help="Levels of the table, 0 for all (1)."
 )
-@click.option("--batch", type=INT64, default=1, metavar="N", help="Examples to count for (1).")
+@click.option("--batch", type=INT64, default=1, metavar="N", help="Batch size to count for (1).")
 @weights_option
 @pass_session
 def inspect_command(
     session: Session, model: str, depth: int, batch: int, weights: str | None
 ) -> None:
-    """Say what MODEL is: heads, parameters, FLOPs, input, and a table of its modules."""
+    """Describe MODEL: heads, parameters, FLOPs, input, and a table of its modules."""
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import inspection_view, modules_view
     from netgraft.v1 import graph_pb2, surgery_pb2
 
-    door = session.door()
-    resolved = resolve(session, door, model, weights)
-    reply = door.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
+    services = session.services()
+    resolved = resolve(session, services, model, weights)
+    reply = services.surgery.InspectModel(surgery_pb2.InspectModelRequest(model=resolved))
     request = graph_pb2.ListModulesRequest(model=resolved, depth=depth, batch=batch)
-    table = door.graphs.ListModules(request)
+    table = services.graphs.ListModules(request)
     print_notices(reply.model.notices)
     if session.json:
         emit(reply, modules=table.rows)
@@ -180,33 +186,33 @@ def inspect_command(
         console().print(part)
 
 
-@click.command("diff", cls=Word, examples=("netgraft diff resnet50 1a2b3c4d",))
+@click.command("diff", cls=Command, examples=("netgraft diff resnet50 1a2b3c4d",))
 @model_argument("a")
 @model_argument("b")
 @pass_session
 def diff_command(session: Session, a: str, b: str) -> None:
-    """Say what differs between models A and B, module by module."""
+    """Compare models A and B, module by module."""
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import diff_view, facts
     from netgraft.v1 import graph_pb2
 
-    door = session.door()
+    services = session.services()
     request = graph_pb2.CompareGraphsRequest(
-        a=resolve(session, door, a), b=resolve(session, door, b)
+        a=resolve(session, services, a), b=resolve(session, services, b)
     )
-    reply = door.graphs.CompareGraphs(request)
+    reply = services.graphs.CompareGraphs(request)
     if session.json:
         emit(reply)
         return
     for part in diff_view(reply):
         console().print(part)
-    if page := session.web(reply.page):
+    if page := session.page_address(reply.page):
         console().print(facts([(tr("page"), page)]), soft_wrap=True)
 
 
 @click.command(
     "models",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft models resnet",
         "netgraft models --task segmentation",
@@ -217,23 +223,25 @@ def diff_command(session: Session, a: str, b: str) -> None:
     ),
 )
 @click.argument("query", nargs=-1, shell_complete=complete_model)
-@click.option("--task", type=click.Choice(TASKS), default=None, help="What the model is for.")
+@click.option("--task", type=click.Choice(TASKS), default=None, help="Task of the model.")
 @click.option("--source", type=click.Choice(SOURCES), default=None, help="Where the model is from.")
-@click.option("--max-params", type=INT64, default=0, metavar="N", help="At most so many.")
+@click.option("--max-params", type=INT64, default=0, metavar="N", help="Most parameters.")
 @click.option(
-    "--min-accuracy", type=float, default=0.0, metavar="PERCENT", help="ImageNet-1K top-1."
+    "--min-accuracy",
+    type=float,
+    default=0.0,
+    metavar="PERCENT",
+    help="Least ImageNet-1K top-1.",
 )
-@click.option(
-    "--max-flops", type=INT64, default=0, metavar="N", help="At most so many for one picture."
-)
+@click.option("--max-flops", type=INT64, default=0, metavar="N", help="Most FLOPs for one image.")
 @click.option(
     "--image-size", type=INT64, default=0, metavar="PIXELS", help="Side of the input, such as 224."
 )
 @click.option(
-    "--licence", default="", metavar="TEXT", help="How the weights' licence begins: apache, mit."
+    "--licence", default="", metavar="TEXT", help="Beginning of the weights' licence: apache, mit."
 )
-@click.option("--on-disk", is_flag=True, help="Only models whose weights are here already.")
-@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most so many (50).")
+@click.option("--on-disk", is_flag=True, help="Only models whose weights are on the server's disk.")
+@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most N (50).")
 @pass_session
 def models_command(
     session: Session,
@@ -249,10 +257,10 @@ def models_command(
     on_disk: bool,
     limit: int,
 ) -> None:
-    """Search for models whose names hold the words of QUERY.
+    """Search for models whose names contain the words of QUERY.
 
-    Beside the zoo these are the models of the Hugging Face hub that are on this machine, and its
-    own: files that were opened and models that were trained, newest first, each by its id.
+    Besides the zoo, it lists Hugging Face models that are on this machine, files that were opened
+    and models that were trained; the last two by their ids, newest first.
     """
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import models_view
@@ -270,7 +278,7 @@ def models_command(
         on_disk=on_disk,
         limit=limit,
     )
-    reply = session.door().models.ListModels(request)
+    reply = session.services().models.ListModels(request)
     if session.json:
         emit(reply)
         return

@@ -1,18 +1,18 @@
-"""finetune, jobs, status, watch, cancel, resume: training goes on at the server."""
+"""finetune, jobs, status, watch, cancel, resume: training, which runs at the server."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import INT64, Word
+from netgraft.cli.command import INT64, Command
 from netgraft.cli.failure import FAILED
-from netgraft.cli.localfiles import located
+from netgraft.cli.localfiles import data_reference
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 
 if TYPE_CHECKING:
-    from netgraft.cli.services import Door
+    from netgraft.cli.services import Services
     from netgraft.v1 import tuning_pb2
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled")
@@ -20,7 +20,7 @@ STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 
 @click.command(
     "finetune",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft finetune 1a2b3c4d --data digits --epochs 2",
         "netgraft finetune 1a2b3c4d --data ./flowers --lr 0.01 --workers 2 --detach",
@@ -30,15 +30,20 @@ STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 @click.option("--data", required=True, help="digits, or a folder with one folder per class.")
 @click.option("--epochs", type=INT64, metavar="N", help="Passes over the training set.")
 @click.option("--lr", type=float, metavar="X", help="Peak learning rate.")
-@click.option("--batch-size", type=INT64, metavar="N", help="Examples per step, all workers.")
+@click.option("--batch-size", type=INT64, metavar="N", help="Examples per step, over all workers.")
 @click.option("--optimizer", metavar="NAME", help="sgd, adam or adamw.")
-@click.option("--loss", metavar="NAME", help="As in set-loss; by default the model's.")
+@click.option("--loss", metavar="NAME", help="A loss as in set-loss; by default the model's.")
 @click.option("--workers", type=INT64, metavar="N", help="Training processes.")
-@click.option("--device", metavar="cpu|gpu", help="What they compute on.")
+@click.option("--device", metavar="cpu|gpu", help="Device of the training processes.")
 @click.option("--precision", metavar="NAME", help="fp32, bf16 or fp16.")
 @click.option("--strategy", metavar="NAME", help="full, probe (the head only) or auto.")
 @click.option("--image-size", type=INT64, metavar="PIXELS", help="Side of the square input.")
-@click.option("--seed", type=INT64, metavar="N", help="Same seed, same machine: same numbers.")
+@click.option(
+    "--seed",
+    type=INT64,
+    metavar="N",
+    help="The same seed gives the same numbers.",
+)
 @click.option("--detach", is_flag=True, help="Do not wait for the end.")
 @weights_option
 @pass_session
@@ -53,28 +58,30 @@ def finetune_command(
 ) -> None:
     """Train MODEL on a data set, and follow the job to its end.
 
-    What is not said gets the server's defaults, which the job then states. Ctrl-C leaves the job
-    running.
+    Options that are not given get the server's defaults, which the job states. Ctrl-C leaves the
+    job running.
     """
     from netgraft.cli.terminal.output import emit
     from netgraft.v1 import tuning_pb2
 
-    door = session.client()
+    services = session.client()
     given = {name: value for name, value in options.items() if value is not None}
-    reference = resolve(session, door, model, weights)
-    spec = tuning_pb2.TuningSpec(model=reference, data=located(session, data), **given)  # type: ignore[arg-type]
-    job = door.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
+    reference = resolve(session, services, model, weights)
+    spec = tuning_pb2.TuningSpec(model=reference, data=data_reference(session, data), **given)  # type: ignore[arg-type]
+    job = services.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
     if not detach:
-        _follow_to_end(session, door, job)
+        _follow_to_end(session, services, job)
     elif session.json:
         emit(job)
     else:
         _print_job(session, job)
 
 
-@click.command("jobs", cls=Word, examples=("netgraft jobs", "netgraft jobs --state running --json"))
+@click.command(
+    "jobs", cls=Command, examples=("netgraft jobs", "netgraft jobs --state running --json")
+)
 @click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
-@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most so many (50).")
+@click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most N (50).")
 @pass_session
 def jobs_command(session: Session, state: str | None, limit: int) -> None:
     """List tuning jobs, newest first."""
@@ -84,7 +91,7 @@ def jobs_command(session: Session, state: str | None, limit: int) -> None:
 
     wanted = tuning_pb2.JobState.Value(f"JOB_STATE_{(state or 'unspecified').upper()}")
     request = tuning_pb2.ListJobsRequest(state=wanted, limit=limit)
-    reply = session.door().tuning.ListJobs(request)
+    reply = session.services().tuning.ListJobs(request)
     if session.json:
         emit(reply)
         return
@@ -92,45 +99,45 @@ def jobs_command(session: Session, state: str | None, limit: int) -> None:
         console().print(part)
 
 
-@click.command("status", cls=Word, examples=("netgraft status tune-20261123-7f3a9c",))
+@click.command("status", cls=Command, examples=("netgraft status tune-20261123-7f3a9c",))
 @click.argument("job")
 @pass_session
 def status_command(session: Session, job: str) -> None:
-    """Say how JOB stands."""
+    """Print the state of JOB."""
     from netgraft.v1 import tuning_pb2
 
-    _print_job(session, session.door().tuning.GetJob(tuning_pb2.GetJobRequest(id=job)))
+    _print_job(session, session.services().tuning.GetJob(tuning_pb2.GetJobRequest(id=job)))
 
 
-@click.command("cancel", cls=Word, examples=("netgraft cancel tune-20261123-7f3a9c",))
+@click.command("cancel", cls=Command, examples=("netgraft cancel tune-20261123-7f3a9c",))
 @click.argument("job")
 @pass_session
 def cancel_command(session: Session, job: str) -> None:
-    """Stop JOB. Its last checkpoint stays, and `netgraft resume` goes on from it."""
+    """Stop JOB. Its last checkpoint is kept, and `netgraft resume` continues from it."""
     from netgraft.v1 import tuning_pb2
 
     _print_job(session, session.client().tuning.CancelJob(tuning_pb2.CancelJobRequest(id=job)))
 
 
-@click.command("resume", cls=Word, examples=("netgraft resume tune-20261123-7f3a9c --watch",))
+@click.command("resume", cls=Command, examples=("netgraft resume tune-20261123-7f3a9c --watch",))
 @click.argument("job")
 @click.option("--watch", is_flag=True, help="Follow the job to its end.")
 @pass_session
 def resume_command(session: Session, job: str, watch: bool) -> None:
-    """Go on with a cancelled or failed JOB from its last checkpoint."""
+    """Resume a cancelled or failed JOB from its last checkpoint."""
     from netgraft.v1 import tuning_pb2
 
-    door = session.client()
-    resumed = door.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=job))
+    services = session.client()
+    resumed = services.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=job))
     if watch:
-        _follow_to_end(session, door, resumed)
+        _follow_to_end(session, services, resumed)
     else:
         _print_job(session, resumed)
 
 
 @click.command(
     "watch",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft watch tune-20261123-7f3a9c",
         "netgraft watch tune-20261123-7f3a9c --json --after 120",
@@ -145,21 +152,21 @@ def watch_command(session: Session, job: str, after: int) -> None:
     from netgraft.cli.terminal.output import emit_line
     from netgraft.v1 import tuning_pb2
 
-    door = session.client()
-    found = door.tuning.GetJob(tuning_pb2.GetJobRequest(id=job))
+    services = session.client()
+    found = services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job))
     if not session.json:
-        _follow_to_end(session, door, found, after=after)
+        _follow_to_end(session, services, found, after=after)
         return
-    for event in follow(door, found.id, after):
+    for event in follow(services, found.id, after):
         emit_line(event)
-    found = door.tuning.GetJob(tuning_pb2.GetJobRequest(id=found.id))
+    found = services.tuning.GetJob(tuning_pb2.GetJobRequest(id=found.id))
     _end(found)
 
 
 def _follow_to_end(
-    session: Session, door: "Door", job: "tuning_pb2.Job", *, after: int = 0
+    session: Session, services: "Services", job: "tuning_pb2.Job", *, after: int = 0
 ) -> None:
-    """Show a job until it ends, then the job; the exit code says whether it succeeded."""
+    """Show a job's events, then the job; exit with code 1 unless it succeeded."""
     from netgraft.cli.follow import follow
     from netgraft.cli.terminal.output import console
     from netgraft.cli.terminal.progress import job_view
@@ -170,20 +177,21 @@ def _follow_to_end(
         out.print(f"· {line}", soft_wrap=True)
     try:
         with job_view(out, job.id) as view:
-            for event in follow(door, job.id, after):
+            for event in follow(services, job.id, after):
                 view.add(event)
     except KeyboardInterrupt:
-        click.echo(goes_on(job.id), err=True)
+        click.echo(detached_line(job.id), err=True)
         raise
-    job = door.tuning.GetJob(tuning_pb2.GetJobRequest(id=job.id))
+    job = services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job.id))
     _print_job(session, job)
     _end(job)
 
 
-def goes_on(job: str) -> str:
+def detached_line(job: str) -> str:
     """Return the sentence for somebody who stops watching."""
     return tr(
-        "Job {job} goes on. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops it.",
+        "Job {job} keeps running. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops "
+        "it.",
         job=job,
     )
 

@@ -1,18 +1,18 @@
-"""upload: a model's file, sent to the server."""
+"""upload: send a model's file to the server."""
 
 from pathlib import Path
 
 import click
 
-from netgraft.cli.command import Word
-from netgraft.cli.localfiles import uploaded
+from netgraft.cli.command import Command
+from netgraft.cli.localfiles import upload
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
 
 
 @click.command(
     "upload",
-    cls=Word,
+    cls=Command,
     examples=(
         "netgraft upload net.pth --server gpu-box:9000",
         "netgraft upload net.pth --json | jq -r .model.id",
@@ -21,17 +21,17 @@ from netgraft.cli.terminal.language import tr
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @pass_session
 def upload_command(session: Session, file: Path) -> None:
-    """Send FILE to the server and print the id of the model that it is.
+    """Send FILE to the server and print the id of its model.
 
-    A broken upload goes on where it broke, and a file that the server has already is not sent
-    again. Files of which nothing could be made, or that could do harm, are refused. The other
-    commands send by themselves a file that the server may not read.
+    A broken upload continues where it stopped, and a file that the server already has is not sent
+    again. Files that hold no model, or that could do harm, are refused. The other commands send a
+    file by themselves when the server may not read it.
     """
     from netgraft.cli.terminal.output import emit
 
-    done = uploaded(session, session.door(), file)
+    done = upload(session, session.services(), file)
     if session.json:
         emit(done)
         return
     click.echo(f"{done.model.id}  {done.model.title}")
-    click.echo(tr("Go on with: {command}", command=f"netgraft show {done.model.id[:12]}"))
+    click.echo(tr("Next: {command}", command=f"netgraft show {done.model.id[:12]}"))

@@ -1,1 +1,1 @@
-"""What a terminal shows: tables, bars, lines and colours. Knows no command."""
+"""Output for a terminal: tables, bars, lines and colours. Knows no command."""

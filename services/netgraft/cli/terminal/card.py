@@ -1,4 +1,4 @@
-"""A plan in words: its steps, what was assumed, what needs consent.
+"""The plan card: a plan's steps, the assumptions, and which steps need consent.
 
 Knows nothing of how a plan is carried out.
 """
@@ -35,7 +35,7 @@ VERBS = {
 
 
 def step_line(step: "agent_pb2.Step") -> str:
-    """One step on one line: retarget · model resnet50 · classes 100."""
+    """Return a step on one line: retarget · model resnet50 · classes 100."""
     kind = step.WhichOneof("step")
     if kind is None:
         return ""
@@ -47,11 +47,11 @@ def step_line(step: "agent_pb2.Step") -> str:
 
 
 def card_lines(reply: "agent_pb2.PlannerReply") -> Iterator[str]:
-    """The plan card."""
+    """Yield the lines of the plan card."""
     for number, step in enumerate(reply.steps, start=1):
         line = step_line(step)
         if number in reply.needs_consent:
-            line = tr("{step}  (asks consent)", step=line)
+            line = tr("{step}  (needs consent)", step=line)
         yield f"  {number}. {line}"
     for assumed in reply.assumptions:
         yield "     " + tr("assumed: {assumption}", assumption=assumed)

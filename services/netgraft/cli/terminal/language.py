@@ -1,6 +1,6 @@
-"""The language of this call, and sentences said in it.
+"""The language of this call, and sentences in it.
 
-Knows nothing of the environment: the root command reads it.
+Knows nothing of the environment, which the root command reads.
 """
 
 from contextvars import ContextVar
@@ -10,16 +10,16 @@ from netgraft.language import render
 _language: ContextVar[str] = ContextVar("language", default="en")
 
 
-def speak(language: str) -> None:
+def choose_language(language: str) -> None:
     """Choose "en" or "zh" for the rest of this call."""
     _language.set(language)
 
 
-def spoken() -> str:
-    """The language of this call, "en" or "zh"."""
+def chosen_language() -> str:
+    """Return the language of this call, "en" or "zh"."""
     return _language.get()
 
 
 def tr(template: str, /, **values: object) -> str:
-    """A sentence in the language of this call, filled in with values."""
-    return render(template, values, spoken())
+    """Return a sentence in the language of this call, filled in with values."""
+    return render(template, values, chosen_language())

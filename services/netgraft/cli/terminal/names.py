@@ -1,4 +1,4 @@
-"""What values and figures are called: in English as programs call them."""
+"""The names of values and figures: in English the same as in the protocol."""
 
 from netgraft.cli.terminal.language import tr
 from netgraft.language import in_context, mark
@@ -33,17 +33,17 @@ FIELDS = {
     "job": mark("job"),
     "state": mark("state"),
 }
-"""The values of a plan's steps and of a job, by their fields in the contract."""
+"""Names of the values of steps and jobs, by their fields in the protos."""
 
 FIGURES = {"accuracy": mark("accuracy"), "loss": mark("loss")}
-"""What training measures."""
+"""Names of what training measures."""
 
 
 def field_name(field: str) -> str:
-    """Return the name of a field of a step."""
+    """Return the name of a field of a step or a job."""
     return tr(FIELDS.get(field, field))
 
 
 def figure_name(name: str) -> str:
-    """Return the name of a metric; a task's own metrics keep theirs."""
+    """Return the name of a metric; a task's own metric keeps its name."""
     return tr(FIGURES.get(name, name))

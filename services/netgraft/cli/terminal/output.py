@@ -1,4 +1,4 @@
-"""JSON for programs, tables and numbers for people.
+"""Output in general: JSON for programs, tables, notices and formatted numbers for people.
 
 Knows nothing of what the numbers mean.
 """
@@ -21,7 +21,7 @@ MODEL_ID = re.compile(r"[0-9A-Fa-f]{8,64}")
 UNITS = ("", "k", "M", "G", "T", "P")
 
 PIPED_WIDTH = 200
-"""Columns when nobody's terminal says how wide it is: wide enough not to break a row."""
+"""Columns where there is no terminal: wide enough not to break a row."""
 
 
 def emit(message: "Message", **lists: "Iterable[Message]") -> None:
@@ -53,7 +53,7 @@ def _json(message: "Message", indent: int | None) -> str:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console without colour where there is no terminal, and wide enough there."""
+    """Return a console; where there is no terminal, one without colour and with wide lines."""
     from rich.console import Console
 
     made = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
@@ -63,7 +63,7 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> "Table":
-    """An empty table; the columns named in `right` hold numbers."""
+    """Return an empty table; the columns named in `right` are aligned right."""
     from rich import box
     from rich.table import Table
 
@@ -74,9 +74,9 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> "Table":
 
 
 def print_notices(notices: "Iterable[str]") -> None:
-    """Print notices, each once in a call, where they disturb no reader of results.
+    """Print notices on stderr, each once in a call.
 
-    Not of a model that was given by its id: whoever has the id has read them when it was made.
+    Not for a model that is given by its id: its notices were printed when it was made.
     """
     context = click.get_current_context()
     if MODEL_ID.fullmatch(str(context.params.get("model", ""))):
@@ -89,18 +89,18 @@ def print_notices(notices: "Iterable[str]") -> None:
 
 
 def count(number: int) -> str:
-    """A large number in three digits: 25.6M."""
+    """Format a large number in three digits: 25.6M."""
     scaled, unit = _scaled(number)
     return f"{scaled}{unit}"
 
 
 def exact(number: int) -> str:
-    """A whole number with its thousands apart: 25,557,032."""
+    """Format a whole number with separated thousands: 25,557,032."""
     return f"{number:,}"
 
 
 def size(number: int) -> str:
-    """Bytes for people: 102 MB."""
+    """Format bytes: 102 MB."""
     scaled, unit = _scaled(number)
     return f"{scaled} {unit}B"
 
@@ -113,7 +113,7 @@ def _scaled(number: int) -> tuple[str, str]:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 0.4 s, 1:05, 2:03:04."""
+    """Format seconds: 0.4 s, 1:05, 2:03:04."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from netgraft.v1 import tuning_pb2
 
 LINE_SECONDS = 10.0
-"""At most so often a line about steps."""
+"""Least time between two lines about steps."""
 
 
 class JobView(Protocol):
-    """A way to show a job's events."""
+    """A view of a job's events."""
 
     def add(self, event: "tuning_pb2.JobEvent") -> None: ...
 
 
 @contextmanager
 def job_view(out: "Console", job: str) -> Iterator[JobView]:
-    """A view on `out`: a live bar when it is a terminal, else lines."""
+    """Open a view on `out`: a live bar if it is a terminal, else lines."""
     if not out.is_terminal:
         yield LineView(out, job)
         return
@@ -38,8 +38,8 @@ def job_view(out: "Console", job: str) -> Iterator[JobView]:
         yield BarView(progress, job)
 
 
-def remark(event: "tuning_pb2.JobEvent") -> str:
-    """Return what stays on the screen of an event: an epoch's figures, a note; else ""."""
+def lasting_line(event: "tuning_pb2.JobEvent") -> str:
+    """Return an event's line that stays on the screen: an epoch's figures, a note; else ""."""
     from netgraft.v1 import tuning_pb2
 
     if event.kind == tuning_pb2.JobEvent.KIND_EPOCH:
@@ -76,7 +76,7 @@ def _step(event: "tuning_pb2.JobEvent") -> str:
 
 
 class LineView:
-    """Lines for logs and pipes: states, epochs, notes, and now and then a step."""
+    """Lines for logs and pipes: states, epochs, notes, and a step every LINE_SECONDS."""
 
     def __init__(self, out: "Console", job: str) -> None:
         self._out = out
@@ -88,7 +88,7 @@ class LineView:
 
         if event.kind == tuning_pb2.JobEvent.KIND_STATE:
             self._print(f"{self._job} {state_name(event.state)}")
-        if line := remark(event):
+        if line := lasting_line(event):
             self._print(line)
         if event.kind == tuning_pb2.JobEvent.KIND_STEP and self._due(event):
             self._print(_step(event))
@@ -105,7 +105,7 @@ class LineView:
 
 
 class BarView:
-    """A live bar over all steps, with loss and images per second; remarks stay above it."""
+    """A live bar over all steps, with loss and images per second; lasting lines are above it."""
 
     def __init__(self, progress: "Progress", job: str) -> None:
         self._progress = progress
@@ -115,7 +115,7 @@ class BarView:
     def add(self, event: "tuning_pb2.JobEvent") -> None:
         from netgraft.v1 import tuning_pb2
 
-        if line := remark(event):
+        if line := lasting_line(event):
             self._progress.console.print(line, soft_wrap=True)
         if event.kind == tuning_pb2.JobEvent.KIND_STATE:
             described = f"{self._job} {state_name(event.state)}"

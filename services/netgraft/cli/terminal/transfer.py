@@ -1,15 +1,15 @@
-"""A bar for bytes that travel, or for what is counted, where somebody looks on."""
+"""Progress bars for transferred bytes and counted things, on a terminal only."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Show = Callable[[int, int], None]
-"""Takes how many bytes are there, of how many (0: not known)."""
+"""Takes how many bytes or things are done, of how many (0: unknown)."""
 
 
 @contextmanager
 def transfer_bar(label: str, *, shown: bool) -> Iterator[Show]:
-    """A bar on stderr with speed and time left; nothing where stderr is no terminal."""
+    """Show a bar on stderr with speed and time left, if stderr is a terminal."""
     from netgraft.cli.terminal.output import console
 
     out = console(stderr=True)
@@ -33,7 +33,7 @@ def transfer_bar(label: str, *, shown: bool) -> Iterator[Show]:
 
 @contextmanager
 def counting_bar(label: str, *, shown: bool) -> Iterator[Show]:
-    """The same for things that are counted."""
+    """Show a bar on stderr for things that are counted, if stderr is a terminal."""
     from netgraft.cli.terminal.output import console
 
     out = console(stderr=True)

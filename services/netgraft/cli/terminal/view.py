@@ -1,6 +1,6 @@
 """Replies as lines and tables for people.
 
-Knows nothing of how a reply was got; the same views serve single commands and `do`.
+Knows nothing of where a reply comes from; single commands and `do` share these views.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from netgraft.v1 import graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 
 SHORT = 12
-"""Digits of a model id that are shown where there is little room."""
+"""Digits of a model id that are shown where there is little space."""
 
 
 def facts(rows: list[tuple[str, str]]) -> "Table":
-    """Names and values, one pair a line."""
+    """Return a table of names and values, one pair a line."""
     from rich.table import Table
 
     made = Table.grid(padding=(0, 2))
@@ -36,7 +36,7 @@ def facts(rows: list[tuple[str, str]]) -> "Table":
 
 
 def edit_view(reply: "surgery_pb2.EditReply") -> "Iterator[Table]":
-    """Return lines about an edit: the new model, and each head that was replaced."""
+    """Yield tables of an edit: the new model, and each head that was replaced."""
     before, after = exact(reply.parameters_before), exact(reply.parameters_after)
     trained, trains = exact(reply.trainable_before), exact(reply.trainable_after)
     yield facts(
@@ -57,7 +57,7 @@ def edit_view(reply: "surgery_pb2.EditReply") -> "Iterator[Table]":
 
 
 def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
-    """Return lines about a model and its heads."""
+    """Yield tables of a model and its heads."""
     shape = " × ".join(str(side) for side in reply.input_shape)
     yield facts(
         [
@@ -86,7 +86,7 @@ def inspection_view(reply: "surgery_pb2.Inspection") -> "Iterator[Table]":
 
 
 def modules_view(reply: "graph_pb2.ModuleTable") -> "Iterator[Table]":
-    """The modules, each indented by its depth."""
+    """Yield the table of modules, each indented by its depth."""
     numbers = (tr("parameters"), tr("trainable"), "FLOPs", tr("memory"))
     shape = tr("output")
     made = table(tr("module"), tr("type"), shape, *numbers, right=numbers)
@@ -106,7 +106,7 @@ def modules_view(reply: "graph_pb2.ModuleTable") -> "Iterator[Table]":
 
 
 def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
-    """Return lines about the differences, module by module."""
+    """Yield tables of the differences, module by module."""
     from netgraft.v1 import graph_pb2
 
     kinds = {
@@ -136,12 +136,11 @@ def diff_view(reply: "graph_pb2.GraphDiff") -> "Iterator[Table]":
 
 
 def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
-    """Names of the zoo."""
+    """Yield the table of the models that were found."""
     if not reply.entries:
         hint = tr(
-            "No model fits. `netgraft models` lists all; `netgraft prefetch NAME` brings "
-            "weights to this machine; files that were opened and models that were trained "
-            "are listed, too."
+            "No model matches. `netgraft models` lists all, also files that were opened and models "
+            "that were trained; `netgraft prefetch NAME` downloads weights."
         )
         yield facts([("", hint)])
         return
@@ -167,7 +166,7 @@ def models_view(reply: "models_pb2.ListModelsReply") -> "Iterator[Table]":
 
 
 def state_name(state: int) -> str:
-    """A job's state in words."""
+    """Return a job's state in words."""
     from netgraft.v1 import tuning_pb2
 
     names: dict[int, str] = {
@@ -181,7 +180,7 @@ def state_name(state: int) -> str:
 
 
 def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
-    """Jobs, newest first."""
+    """Yield the table of jobs, newest first."""
     if not reply.jobs:
         hint = tr("No such jobs. `netgraft finetune MODEL --data DATA` starts one.")
         yield facts([("", hint)])
@@ -209,7 +208,7 @@ def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
 
 
 def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
-    """Everything about one job."""
+    """Yield the table of everything about one job."""
     spec = ", ".join(
         f"{field_name(field.name)} {value}"
         for field, value in job.spec.ListFields()
@@ -235,7 +234,7 @@ def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
 
 
 def _took(job: "tuning_pb2.Job") -> str:
-    """From the start of its workers to its end; "" before, and when it ended in the queue."""
+    """Return the time from the start of a job's workers to its end; "" if either is missing."""
     if not (job.HasField("start_time") and job.HasField("end_time")):
         return ""
     seconds = job.end_time.ToSeconds() - job.start_time.ToSeconds()
@@ -243,7 +242,7 @@ def _took(job: "tuning_pb2.Job") -> str:
 
 
 def figures(metrics: Mapping[str, float]) -> str:
-    """Metrics on one line: accuracy 0.97, loss 0.11."""
+    """Format metrics on one line: accuracy 0.97, loss 0.11."""
     return ", ".join(f"{figure_name(name)} {value:.4g}" for name, value in sorted(metrics.items()))
 
 

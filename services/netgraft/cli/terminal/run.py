@@ -1,4 +1,4 @@
-"""A plan being carried out, shown as it happens: to people in lines and bars, to programs in JSON.
+"""The progress of a plan that is carried out: as lines and bars for people, as JSON for programs.
 
 Knows nothing of planning and consent.
 """
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 class Outcome:
-    """The outcome of a plan, as far as its events say."""
+    """The outcome of a plan, collected from its events."""
 
     def __init__(self) -> None:
         self.failure: agent_pb2.StepFailed | None = None
         self.job_id = ""
-        """The job that is being followed; empty when none is."""
+        """The job that is being followed; empty when there is none."""
         self.job: tuning_pb2.Job | None = None
         """The last job that a step finished with."""
         self.model_id = ""
         self.pages: list[str] = []
-        """Pages of the graphs of all models that were drawn or made, in order."""
+        """Paths of the graph pages of all models that were drawn or made, in order."""
         self.finished = 0
 
     def add(self, event: "agent_pb2.RunEvent") -> None:
@@ -62,48 +62,48 @@ class Outcome:
             self.pages.append(step.graph.page)
 
 
-class Telling(Protocol):
-    """A way to show the events of a plan."""
+class PlanView(Protocol):
+    """A view of a plan's events."""
 
     def add(self, event: "agent_pb2.RunEvent") -> None: ...
 
     def close(self) -> None: ...
 
 
-def show_events(events: "Iterable[agent_pb2.RunEvent]", telling: Telling) -> Outcome:
-    """Show all events; returns what came of the plan.
+def show_events(events: "Iterable[agent_pb2.RunEvent]", view: PlanView) -> Outcome:
+    """Show all events; return the outcome of the plan.
 
-    When it breaks off (Ctrl-C, the server went away), says what goes on without us.
+    When they break off (Ctrl-C, the server went away), name the job that keeps running.
     """
     outcome = Outcome()
     try:
         for event in events:
             outcome.add(event)
-            telling.add(event)
+            view.add(event)
     except (KeyboardInterrupt, NetgraftError):
-        telling.close()
+        view.close()
         if outcome.job_id:
-            from netgraft.cli.commands.tune import goes_on
+            from netgraft.cli.commands.tune import detached_line
 
-            click.echo(goes_on(outcome.job_id), err=True)
+            click.echo(detached_line(outcome.job_id), err=True)
         raise
     finally:
-        telling.close()
+        view.close()
     return outcome
 
 
-class JsonTelling:
-    """Every event as one line of JSON."""
+class JsonView:
+    """Prints every event as one line of JSON."""
 
     def add(self, event: "agent_pb2.RunEvent") -> None:
         emit_line(event)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: a line of JSON is complete at once."""
 
 
-class PlainTelling:
-    """Steps as lines, jobs as bars. `web` makes an address of a page's path, or ""."""
+class TextView:
+    """Prints steps as lines, jobs as bars. `web` turns a page's path into its address, or ""."""
 
     def __init__(self, out: "Console", web: "Callable[[str], str]") -> None:
         self._out = out
@@ -147,7 +147,7 @@ class PlainTelling:
             self._out.print(part)
 
     def _details(self, step: "agent_pb2.StepFinished") -> list[str]:
-        """Return what the summary leaves out: addresses and whole ids."""
+        """Return lines that the summary lacks: addresses and full ids."""
         model = tr("model {id}", id=step.model_id)
         result = step.WhichOneof("result")
         if result == "graph":
