@@ -3,9 +3,16 @@
 import torch
 from torch import nn
 
+from netgraft.errors import NotPossible
+from netgraft.language import Message
 from netgraft.models.bases import base_module
+from netgraft.models.edits.edit import Edit
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
+
+MISFITS = (AttributeError, LookupError)
+"""What an edit raises where the model lacks a layer that it names: the recipe was made by another
+version of netgraft or of the library, or by somebody who wrote it."""
 
 
 def build(
@@ -18,12 +25,25 @@ def build(
     """The recipe's module in training mode, frozen layers with requires_grad False.
 
     On "meta" no weights are read (the default there) and none are needed. Raises
-    WeightsUnavailable, OnlyDrawn for a file that holds no module, TooLarge, and
-    FileNotFoundError when the store lost a delta or a file.
+    WeightsUnavailable, OnlyDrawn for a file that holds no module, TooLarge, NotPossible where an
+    edit does not fit the model, and FileNotFoundError when the store lost a delta or a file.
     """
     real = torch.device(device).type != "meta"
     load = real if with_weights is None else with_weights
     module = base_module(recipe.base, device=device, load_weights=load, store=store)
     for edit in recipe.edits:
-        module = edit.apply(module, store.get_tensors) if load else edit.restructure(module)
+        try:
+            module = edit.apply(module, store.get_tensors) if load else edit.restructure(module)
+        except MISFITS as error:
+            raise _unfit(recipe, edit) from error
     return module.train()
+
+
+def _unfit(recipe: Recipe, edit: Edit) -> NotPossible:
+    problem = Message(
+        'the edit "{edit}" does not fit {model}, which has other layers. Undo the edit, or make '
+        "it again from the base.",
+        edit=edit.describe(),
+        model=str(recipe.base),
+    )
+    return NotPossible(problem=problem)
