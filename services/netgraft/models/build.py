@@ -41,8 +41,8 @@ def build(
 
 def _unfit(recipe: Recipe, edit: Edit) -> NotPossible:
     problem = Message(
-        'the edit "{edit}" does not fit {model}, which has other layers. Undo the edit, or make '
-        "it again from the base.",
+        'the edit "{edit}" does not fit {model}, which has other layers. Make the edits again, '
+        "from the base.",
         edit=edit.describe(),
         model=str(recipe.base),
     )
