@@ -7,13 +7,14 @@ import pytest
 
 from netgraft.errors import NotPossible
 from netgraft.graph.servicer import GraphsServicer
+from netgraft.library.servicer import ModelsServicer
 from netgraft.models.edits.freeze import Freeze
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
 from netgraft.models.resolve import resolve
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
-from netgraft.v1 import graph_pb2, surgery_pb2
+from netgraft.v1 import graph_pb2, models_pb2, surgery_pb2
 
 
 def drawn(store: Store, model: str) -> object:
@@ -34,7 +35,33 @@ def frozen(store: Store, model: str) -> object:
     return SurgeryServicer(store).FreezeLayers(request)
 
 
-@pytest.mark.parametrize("rpc", [drawn, listed, compared, frozen])
+def inspected(store: Store, model: str) -> object:
+    return SurgeryServicer(store).InspectModel(surgery_pb2.InspectModelRequest(model=model))
+
+
+def retargeted(store: Store, model: str) -> object:
+    request = surgery_pb2.RetargetModelRequest(model=model, classes=5)
+    return SurgeryServicer(store).RetargetModel(request)
+
+
+def undone(store: Store, model: str) -> object:
+    return SurgeryServicer(store).UndoEdit(surgery_pb2.UndoEditRequest(model=model))
+
+
+def exported(store: Store, model: str) -> object:
+    request = models_pb2.ExportModelRequest(model=model, format="state_dict")
+    return list(ModelsServicer(store).ExportModel(request))
+
+
+def printed(store: Store, model: str) -> object:
+    request = models_pb2.ExportModelRequest(model=model, format="python")
+    return list(ModelsServicer(store).ExportModel(request))
+
+
+EVERY = [drawn, listed, compared, frozen, inspected, retargeted, undone, exported, printed]
+
+
+@pytest.mark.parametrize("rpc", EVERY)
 def test_an_edit_that_does_not_fit_is_a_sentence(
     rpc: Callable[[Store, str], object], tmp_path: Path
 ) -> None:

@@ -1,5 +1,8 @@
 """From a recipe to a module: the base, then every edit in its order."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 
@@ -32,18 +35,21 @@ def build(
     load = real if with_weights is None else with_weights
     module = base_module(recipe.base, device=device, load_weights=load, store=store)
     for edit in recipe.edits:
-        try:
+        with fitting(recipe, edit):
             module = edit.apply(module, store.get_tensors) if load else edit.restructure(module)
-        except MISFITS as error:
-            raise _unfit(recipe, edit) from error
     return module.train()
 
 
-def _unfit(recipe: Recipe, edit: Edit) -> NotPossible:
-    problem = Message(
-        'the edit "{edit}" does not fit {model}, which has other layers. Make the edits again, '
-        "from the base.",
-        edit=edit.describe(),
-        model=str(recipe.base),
-    )
-    return NotPossible(problem=problem)
+@contextmanager
+def fitting(recipe: Recipe, edit: Edit) -> Iterator[None]:
+    """Within it, an edit of a recipe that does not fit its model is raised as NotPossible."""
+    try:
+        yield
+    except MISFITS as error:
+        problem = Message(
+            'the edit "{edit}" does not fit {model}, which has other layers. Make the edits again, '
+            "from the base.",
+            edit=edit.describe(),
+            model=str(recipe.base),
+        )
+        raise NotPossible(problem=problem) from error
