@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Ask this container's own server whether it is well; the exit code is the answer.
+"""Check the health of this container's server; the exit code is 0 if it is healthy.
 
 netgraft-health services    Ray Serve's own gRPC health method
 netgraft-health ui          the gateway's /healthz
@@ -14,7 +14,7 @@ SECONDS = 5
 
 
 def services() -> None:
-    """Raises grpc.RpcError unless Ray Serve's gRPC proxy says that it is healthy."""
+    """Raise grpc.RpcError unless Ray Serve's gRPC proxy reports that it is healthy."""
     import grpc
 
     port = os.environ.get("NETGRAFT_GRPC_PORT", "9000")
@@ -24,7 +24,7 @@ def services() -> None:
 
 
 def ui() -> None:
-    """Raises URLError unless the gateway answers 200."""
+    """Raise URLError unless the gateway answers 200."""
     port = os.environ.get("NETGRAFT_WEB_PORT", "7860")
     urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=SECONDS).close()
 

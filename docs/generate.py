@@ -1,4 +1,4 @@
-"""Write docs/layout.md from the first lines of the sources, or check that it is fresh.
+"""Write docs/layout.md from the first lines of the sources, or check that it is up to date.
 
 python docs/generate.py            write it
 python docs/generate.py --check    exit 1 where it is stale
@@ -18,13 +18,13 @@ COMMENT = re.compile(r"(#|//|/\*+|\s\*(?!/))\s*(?P<text>.*?)\s*(\*/)?$")
 FOLDERS = ("proto", "services", "ui", "docker", "k8s")
 HEAD = """# The layout
 
-Every source file and its first line. `make layout` writes this page; `make check` says where it is
-stale. What stands on what is said in [CONTRIBUTING.md](../CONTRIBUTING.md).
+Every source file and its first line. `make layout` writes this page; `make check` fails if it is
+stale. [CONTRIBUTING.md](../CONTRIBUTING.md) says which package may import which.
 """
 
 
 def sources() -> list[Path]:
-    """Paths from the root of all files that the page lists, sorted by folder."""
+    """Return the paths, from the root, of all files that the page lists, sorted by folder."""
     listed = subprocess.run(  # noqa: S603
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", *FOLDERS],  # noqa: S607
         cwd=ROOT,
@@ -41,7 +41,7 @@ def _place(path: Path) -> tuple[str, bool, str]:
 
 
 def summary(path: Path) -> str:
-    """The first sentence that a file says of itself; "" where it says nothing."""
+    """Return the first sentence of a file's docstring or comment; "" if it has none."""
     text = (ROOT / path).read_text(encoding="utf-8")
     if path.suffix == ".py":
         said = ast.get_docstring(ast.parse(text)) or ""
@@ -50,7 +50,7 @@ def summary(path: Path) -> str:
 
 
 def _comment(text: str) -> str:
-    """The first comment of a file that is not Python, up to an empty line of it."""
+    """Return the first comment of a file that is not Python, up to its first sentence's line."""
     lines: list[str] = []
     for line in text.splitlines():
         found = COMMENT.match(line)
@@ -68,7 +68,7 @@ def _first_sentence(text: str) -> str:
 
 
 def page() -> str:
-    """The page as it ought to be."""
+    """Return the page that the current sources give."""
     lines = [HEAD]
     for folder, paths in groupby(sources(), key=lambda path: path.parent.as_posix()):
         lines += [f"## {folder}", "", "| file | |", "|---|---|"]

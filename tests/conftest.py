@@ -36,14 +36,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts Ray or Chromium as serial, and put what shares one Chromium last.
-
-    Playwright holds the main thread's event loop from then on, which tests of asyncio need.
-    """
+    """Mark what starts Ray or Chromium as serial, and put it last: the more it needs, the later."""
     for item in items:
         if SERIAL.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.serial)
-    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """The place of a test among the others, which keep the order of their files.
+
+    What shares one Chromium comes after all else: Playwright holds the main thread's event loop
+    from then on, which tests of asyncio need. What shares one netgraft stands together, so that
+    it is ended before Chromium's other tests, which are quicker without it.
+    """
+    uses = set(getattr(item, "fixturenames", ()))
+    if "ended" in uses:
+        return 3
+    if "browser" in uses:
+        return 2 if "system" in uses else 4
+    return 1 if "system" in uses else 0
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     """Training processes of a job that does not set a number."""
     checkpoint_seconds: float = Field(default=30.0, gt=0)
     """Longest time between two checkpoints of a tuning job."""
+    silent_seconds: float = Field(default=30.0, ge=5)
+    """Seconds without a sign of life after which a tuning run is presumed dead and started again;
+    a run sends one every two seconds."""
     torch_mirror: str = ""
     """URL used instead of https://download.pytorch.org; empty: none."""
     log_level: Annotated[Level, BeforeValidator(_capitals)] = "INFO"

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from netgraft.agent.conversation import Conversations
 from netgraft.agent.planner import Context, Reply
@@ -133,15 +133,20 @@ def test_conversations_do_not_hear_each_other(store: Store) -> None:
 def test_without_a_conversation_nothing_is_stored(store: Store) -> None:
     say(store, "show resnet50", "")
     assert Conversations(store).turns("") == []
+    with store.session() as session:
+        assert session.scalars(select(TurnRow)).all() == []
+        assert session.scalars(select(ConversationRow)).all() == []
 
 
 def test_a_conversation_is_shown_again_in_the_order_said(store: Store) -> None:
+    begun = int(time.time())
     for text in ("show resnet50", "谢谢"):
         say(store, text)
     shown = AgentServicer(store).GetConversation(agent_pb2.GetConversationRequest(id="talk"))
     assert [turn.text for turn in shown.turns] == ["show resnet50", "谢谢"]
     assert [turn.reply.kind for turn in shown.turns] == ["plan", "answer"]
-    assert shown.turns[0].time.seconds <= time.time()
+    times = [turn.time.seconds for turn in shown.turns]
+    assert begun <= times[0] <= times[1] <= time.time()
 
 
 def test_an_unknown_conversation_is_empty(store: Store) -> None:

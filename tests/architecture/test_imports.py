@@ -35,6 +35,7 @@ MAY_IMPORT_RAY = {
     "netgraft.tuning.workers.launch",  # submits and stops Ray jobs
     "netgraft.tuning.workers.entry",  # is one
     "netgraft.tuning.workers.distribute",  # lays Ray Train around the single-device step
+    "netgraft.tuning.workers.process_group",  # the same: its workers' process group
 }
 
 TORCH = {"torch", "torchvision", "timm", "torchmetrics"}
@@ -247,6 +248,7 @@ def test_no_file_is_longer_than_one_reads_in_a_sitting() -> None:
         ("netgraft.ui.__main__", {"torch", "ray", "sqlalchemy", "netgraft.models"}),
         ("netgraft.models.zoo.catalogue", {"torch", "timm", "ray", "grpc"}),
         ("netgraft.serving.servicers", {"torch", "ray"}),
+        ("netgraft.tuning.workers.process_group", {"torch"}),  # slow in driver and controller
     ],
 )
 def test_importing_it_does_not_load_what_it_must_not_know(module: str, never: set[str]) -> None:

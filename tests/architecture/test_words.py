@@ -1,7 +1,8 @@
-"""Sources speak plain English: no word stands in them that has made strangers stop.
+"""Sources are in plain English, without the words that have confused readers.
 
-What is searched: names, comments and docstrings of Python, and comments of the protos. Sentences
-for people stand in the catalogues, and the words that the planner reads are not ours to choose.
+Searched are the names, comments and docstrings of Python, the comments of all other languages, and
+the documentation. Sentences for people are in the catalogues, and the words that the planner reads
+are not ours to choose.
 """
 
 import ast
@@ -15,7 +16,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SOURCES = (ROOT / "proto", ROOT / "services", ROOT / "ui", ROOT / "docs")
+FOLDERS = ("proto", "services", "ui", "docs", "docker", "k8s", ".ci")
+FILES = ("Makefile", "pyproject.toml")
+
+SLASHES = re.compile(r"(?:^|[ \t])//(.*)", re.MULTILINE)
+HASH = re.compile(r"(?:^|[ \t])#(.*)", re.MULTILINE)
+BLOCK = re.compile(r"/\*(.*?)\*/", re.DOTALL)
+COMMENTS = {
+    ".proto": (SLASHES,),
+    ".js": (SLASHES, BLOCK),
+    ".css": (BLOCK,),
+    ".yaml": (HASH,),
+    ".toml": (HASH,),
+    ".sh": (HASH,),
+    "Dockerfile": (HASH,),
+    ".dockerignore": (HASH,),
+    "Makefile": (HASH,),
+    ".md": (re.compile(r"(.+)"),),
+}
+"""How a file's name ends → its comments; of Markdown, all that it says."""
 
 INSTEAD = {
     r"told": "reported, said, known",
@@ -32,7 +51,7 @@ INSTEAD = {
     r"(the|a) house": "netgraft",
     r"whereof|wherein|thereof|hitherto|henceforth|lest|oft": "plain words",
 }
-"""What made strangers stop, and what to say instead."""
+"""Words that have confused readers, and what to say instead."""
 
 NAMES = {
     "wish": "request",
@@ -41,38 +60,53 @@ NAMES = {
     "pace": "throughput",
     "room": "conversation, space, folder",
     "rooms": "conversations",
-    "Room": "Conversation",
-    "Rooms": "Conversations",
     "tell": "report, say",
+    "tells": "reports, says",
     "told": "said, known",
-    "Words": "Messages",
     "bears": "has",
+    "anew": "again",
+    "house": "netgraft",
+    "door": "server, entry",
+    "doors": "servers, entries",
 }
+"""The same for names, and for the parts of names between "_" or capitals."""
+CLASSES = {"Words": "Messages"}
+PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 MODULES = ("look", "words", "tell", "house", "door", "edge", "room", "utils", "helpers", "common")
 VERBLESS = re.compile(r"(What|By (what|which)|How|Where|Whether|Who|Whose|Of what|In which) ")
 """How a docstring of a function begins that says neither what is done nor what is returned."""
 
 
-def files() -> Iterator[Path]:
-    for folder in SOURCES:
-        for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.proto")]):
-            if "_pb2" not in path.name:
-                yield path
+def language(path: Path) -> str:
+    """Return the ending by which a file's comments are found; "" if it is not a source."""
+    if path.parent.name == ".ci":
+        return ".sh"
+    return next((end for end in (".py", *COMMENTS) if path.name.endswith(end)), "")
+
+
+@cache
+def files() -> list[Path]:
+    found = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*"))]
+    found += [ROOT / name for name in FILES]
+    return [path for path in found if path.is_file() and language(path) and "_pb2" not in path.name]
 
 
 @cache
 def prose(path: Path) -> list[tuple[int, str]]:
-    """Lines of a file's comments and docstrings."""
-    return list(_prose(path))
+    """Return the lines of a file's comments and docstrings, with their numbers."""
+    return list(_python(path) if path.suffix == ".py" else _other(path))
 
 
-def _prose(path: Path) -> Iterator[tuple[int, str]]:
+def _other(path: Path) -> Iterator[tuple[int, str]]:
     text = path.read_text(encoding="utf-8")
-    if path.suffix == ".proto":
-        for number, line in enumerate(text.splitlines(), 1):
-            if "//" in line:
-                yield number, line.partition("//")[2]
-        return
+    for comment in COMMENTS[language(path)]:
+        for match in comment.finditer(text):
+            number = text.count("\n", 0, match.start(1)) + 1
+            yield from enumerate(match[1].splitlines(), number)
+
+
+def _python(path: Path) -> Iterator[tuple[int, str]]:
+    text = path.read_text(encoding="utf-8")
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string
@@ -83,7 +117,7 @@ def _prose(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def defined(path: Path) -> Iterator[tuple[int, str]]:
-    """Names that a Python file gives to things."""
+    """Return the names that a Python file gives to things, with their lines."""
     if path.suffix != ".py":
         return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -93,6 +127,18 @@ def defined(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.arg.strip("_")
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.lineno, node.id.strip("_")
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr.strip("_")
+        elif isinstance(node, ast.alias) and node.asname:
+            yield node.lineno, node.asname.strip("_")
+
+
+def better(name: str) -> str:
+    """Return what to call a thing instead of this; "" if the name is good."""
+    if name in CLASSES:
+        return CLASSES[name]
+    parts = [part.lower() for part in PART.findall(name)]
+    return next((NAMES[part] for part in parts if part in NAMES), "")
 
 
 def place(path: Path, line: int) -> str:
@@ -100,7 +146,7 @@ def place(path: Path, line: int) -> str:
 
 
 @pytest.mark.parametrize("word", INSTEAD)
-def test_prose_has_no_word_that_makes_strangers_stop(word: str) -> None:
+def test_prose_has_no_word_that_confuses_readers(word: str) -> None:
     pattern = re.compile(rf"\b({word})\b", re.IGNORECASE)
     found = [
         f"{place(path, line)}: {text.strip()}"
@@ -111,14 +157,18 @@ def test_prose_has_no_word_that_makes_strangers_stop(word: str) -> None:
     assert found == [], f"say instead: {INSTEAD[word]}"
 
 
-def test_nothing_has_a_name_that_makes_strangers_stop() -> None:
+def test_nothing_has_a_name_that_confuses_readers() -> None:
     found = [
-        f"{place(path, line)}: {name}, better {NAMES[name]}"
+        f"{place(path, line)}: {name}, better {better(name)}"
         for path in files()
         for line, name in defined(path)
-        if name in NAMES
+        if better(name)
     ]
-    found += [str(path.relative_to(ROOT)) for path in files() if path.stem in MODULES]
+    found += [
+        str(path.relative_to(ROOT))
+        for path in files()
+        if path.suffix == ".py" and path.stem in MODULES
+    ]
     assert found == []
 
 

@@ -1,10 +1,8 @@
 """models and export, in this process."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import torchvision
 
 from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe, put_recipe
+from netgraft.settings import hugging_face_cache, torch_checkpoints
 from netgraft.store.store import default_store
 
 from .conftest import Run
@@ -73,15 +72,25 @@ def test_the_zoo_says_which_weights_are_on_disk(
 @pytest.mark.parametrize(
     "named", [{}, {"XDG_CACHE_HOME": "/x"}, {"TORCH_HOME": "/t", "HF_HOME": "/h"}]
 )
-def test_what_is_on_disk_is_looked_for_where_the_libraries_look(named: dict[str, str]) -> None:
-    code = (
-        "import torch.hub, pathlib, huggingface_hub.constants as hub, netgraft.settings as ours;"
-        "assert str(ours.hugging_face_cache()) == hub.HF_HUB_CACHE;"
-        "assert ours.torch_checkpoints() == pathlib.Path(torch.hub.get_dir()) / 'checkpoints'"
-    )
-    caches = {"XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"}
-    environment = {k: v for k, v in os.environ.items() if k not in caches} | named
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+def test_what_is_on_disk_is_looked_for_where_the_libraries_look(
+    named: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME", "HF_HUB_CACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, folder in named.items():
+        monkeypatch.setenv(variable, folder)
+    assert str(hugging_face_cache()) == hub_constants().HF_HUB_CACHE
+    assert torch_checkpoints() == Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def hub_constants() -> Any:
+    """huggingface_hub's constants as a process that starts now would have them."""
+    spec = find_spec("huggingface_hub.constants")
+    assert spec is not None
+    assert spec.loader is not None
+    constants = module_from_spec(spec)
+    spec.loader.exec_module(constants)
+    return constants
 
 
 @pytest.mark.parametrize("bound", ["--limit", "--max-flops", "--image-size", "--min-accuracy"])

@@ -43,7 +43,8 @@ def test_plan_prints_the_plan_for_a_sentence(run: Run) -> None:
 def test_plan_asks_and_refuses_without_failing(run: Run) -> None:
     asked = run("plan", "show resnet500")
     assert (asked.exit_code, asked.stdout.splitlines()[1]) == (0, "  1. resnet50")
-    assert run("plan", "delete all my files").exit_code == 0
+    refused = run("plan", "delete all my files", "--json")
+    assert (refused.exit_code, json.loads(refused.stdout)["kind"]) == (0, "refuse")
 
 
 def test_a_batch_gives_a_reply_for_each_line(run: Run, tmp_path: Path) -> None:
@@ -189,7 +190,7 @@ def test_without_a_server_a_conversation_continues(run: Run, state: Path) -> Non
     words = ("--conversation", "mine", "--weights", "none", "--json")
     made = lines(run("do", EDIT, *words).stdout)[-1]["finished"]
     undone = lines(run("do", "undo", *words).stdout)[-1]["finished"]
-    assert made["model_id"] != undone["model_id"]  # type: ignore[index]
+    assert undone["model_id"] == made["edit"]["model"]["parent_id"]  # type: ignore[index]
 
 
 def test_without_a_server_a_step_that_fails_ends_with_1(run: Run, state: Path) -> None:

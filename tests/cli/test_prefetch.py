@@ -99,7 +99,7 @@ def serve() -> Iterator[Callable[[bytes | dict[str, bytes]], Server]]:
 
     def start(content: bytes | dict[str, bytes]) -> Server:
         running.append(Server(content))
-        threading.Thread(target=running[-1].http.serve_forever).start()
+        threading.Thread(target=running[-1].http.serve_forever, args=(0.02,)).start()
         return running[-1]
 
     yield start
@@ -272,31 +272,50 @@ def test_a_server_brings_weights_to_its_own_disk(
     assert "resnet18@IMAGENET1K_V1 could not be downloaded (Not Found)" in refused.stderr
 
 
-def with_hub(hub: Server, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command itself: huggingface_hub reads its variables when it is first imported."""
-    command = [Path(sys.executable).with_name("netgraft"), *words]
-    environment = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, cwd=folder, check=False
-    )
-
-
 def test_a_mirror_of_the_hub_is_used_and_a_broken_download_mended(
     serve: Callable[[bytes], Server], folder: Path, tmp_path: Path
 ) -> None:
+    """In a process of its own: huggingface_hub reads its variables when it is first imported."""
     import timm
     from safetensors.torch import save
 
     content = save(timm.create_model("test_resnet").state_dict())
     hub = serve(content)
     hub.cuts = 1
-    done = with_hub(hub, tmp_path, "prefetch", "timm/test_resnet", "--json")
+    line = [Path(sys.executable).with_name("netgraft"), "prefetch", "timm/test_resnet", "--json"]
+    named = {**os.environ, "HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
+    done = subprocess.run(line, env=named, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
     assert last["done_bytes"] == last["total_bytes"] == len(content)
     assert len(hub.ranges) == 2
     (kept,) = (tmp_path / "huggingface").glob("models--*/snapshots/*/model.safetensors")
     assert kept.read_bytes() == content
+
+
+@pytest.fixture
+def serve_hub(
+    serve: Callable[[dict[str, bytes]], Server],
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[dict[str, bytes]], Server]:
+    """Serves files as the hub, to the huggingface_hub of this process."""
+    pytest.importorskip("transformers")
+    from huggingface_hub import close_session, constants
+
+    def start(files: dict[str, bytes]) -> Server:
+        hub = serve(files)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        address = f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+        return hub
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "huggingface"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    close_session()  # of another test, which may have known a proxy
+    return start
 
 
 def tiny_vit(folder: Path, *, shards: bool) -> dict[str, bytes]:
@@ -311,23 +330,17 @@ def tiny_vit(folder: Path, *, shards: bool) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("shards", [False, True])
 def test_a_model_of_the_hub_is_fetched_listed_and_then_needs_no_network(
-    run: Run,
-    serve: Callable[[dict[str, bytes]], Server],
-    folder: Path,
-    tmp_path: Path,
-    shards: bool,
+    run: Run, serve_hub: Callable[[dict[str, bytes]], Server], tmp_path: Path, shards: bool
 ) -> None:
     files = tiny_vit(tmp_path / "made", shards=shards)
     assert ("model.safetensors" in files) is not shards
-    hub = serve(files)
+    hub = serve_hub(files)
     hub.cuts = 1
-    done = with_hub(hub, tmp_path, "prefetch", "hf/acme/tiny-ViT", "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    last = json.loads(done.stdout.splitlines()[-1])
+    last = output(run, "hf/acme/tiny-ViT")[-1]
     assert last["base"] == "hf/acme/tiny-ViT"
     assert last["done_bytes"] == last["total_bytes"] == len(files[last["file"]])
     asked = len(hub.asked)
-    shown = with_hub(hub, tmp_path, "show", "hf/acme/tiny-ViT", "--json")
+    shown = run("show", "hf/acme/tiny-ViT", "--json")
     assert len(hub.asked) == asked, "what is there is not asked for again"
     assert json.loads(shown.stdout)["title"] == "hf/acme/tiny-ViT", shown.stderr
     (entry,) = json.loads(run("models", "acme", "--json").stdout)["entries"]
@@ -340,14 +353,14 @@ def test_a_model_of_the_hub_is_fetched_listed_and_then_needs_no_network(
 
 
 def test_an_error_of_the_hub_shows_no_path_of_this_machine(
-    serve: Callable[[dict[str, bytes]], Server], folder: Path, tmp_path: Path
+    run: Run, serve_hub: Callable[[dict[str, bytes]], Server], tmp_path: Path
 ) -> None:
-    pytest.importorskip("transformers")
-    done = with_hub(serve({}), tmp_path, "prefetch", "hf/acme/other")
-    assert done.returncode == 1
+    serve_hub({})
+    done = run("prefetch", "hf/acme/other")
+    assert done.exit_code == 1
     assert "(CANNOT_PREFETCH)" in done.stderr
     assert "the hub answers 404" in " ".join(done.stderr.split())
-    assert str(tmp_path) not in done.stderr
+    assert str(tmp_path) not in done.output
 
 
 @pytest.mark.parametrize("model", ["hf/acme/tiny@../../x", "hf/a/b/c", "hf/", "hf/a@"])
@@ -360,15 +373,17 @@ def test_what_is_no_name_of_the_hub_is_refused(run: Run, folder: Path, model: st
 
 
 def test_a_model_of_the_hub_that_is_too_large_is_refused_before_it_fills_the_disk(
-    serve: Callable[[dict[str, bytes]], Server],
-    folder: Path,
+    run: Run,
+    serve_hub: Callable[[dict[str, bytes]], Server],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("transformers")
     monkeypatch.setenv("NETGRAFT_HF_MIB", "1")
-    hub = serve({"config.json": b"{}", "model.safetensors": bytes(2**22)})
-    done = with_hub(hub, tmp_path, "prefetch", "hf/acme/large")
+    settings.cache_clear()
+    serve_hub({"config.json": b"{}", "model.safetensors": bytes(2**22)})
+    done = run("prefetch", "hf/acme/large")
+    assert done.exit_code == 1
     assert "at most 1 MiB (NETGRAFT_HF_MIB)" in " ".join(done.stderr.split())
-    kept = (tmp_path / "huggingface").rglob("*")
-    assert sum(file.stat().st_size for file in kept if file.is_file()) < 2**20
+    kept = [file for file in (tmp_path / "huggingface").rglob("*") if file.is_file()]
+    assert "config.json" in {file.name for file in kept}, "the hub was asked"
+    assert sum(file.stat().st_size for file in kept) < 2**20

@@ -18,6 +18,7 @@ from netgraft.errors import JobNotResumable, RequestIdReused
 from netgraft.store import requests
 from netgraft.store.store import default_store
 from netgraft.store.tables import JobRow, RequestRow
+from netgraft.tuning import servicer
 from netgraft.tuning.jobs.job import State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.servicer import TuningServicer
@@ -385,7 +386,7 @@ def test_a_repeated_call_takes_over_from_a_process_that_died(
     request = plan(client, retarget(10), FINETUNE)
     broken_after(request, "progress")
     with default_store().session() as session:  # as if it had been killed while it held it
-        session.execute(update(RequestRow).values(holder="dead", held_until=time.time() + 1))
+        session.execute(update(RequestRow).values(holder="dead", held_until=time.time() + 0.5))
     again = client.agent.Run(request)
     cluster.end(cluster.submitted[0])
     assert durable(again)[-1].HasField("finished")
@@ -407,7 +408,7 @@ def test_a_run_whose_record_was_taken_over_continues_as_a_reader(
 
     hold(60)
     cluster.end(cluster.submitted[0])
-    released = threading.Timer(1.0, hold, [-1])
+    released = threading.Timer(0.5, hold, [-1])
     released.start()
     last = durable(running)[-1]
     released.join()
@@ -417,8 +418,9 @@ def test_a_run_whose_record_was_taken_over_continues_as_a_reader(
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_cancel_that_may_have_been_carried_out_before_is_no_error(
-    client: Client, ten: str, begun: bool
+    client: Client, ten: str, begun: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(servicer, "CANCEL_SECONDS", 0.1)  # there is no run that could end by itself
     job = client.tuning.StartTuning(request_of(ten))
     request = plan(client, agent_pb2.Step(cancel=agent_pb2.JobStep(job=job.id)))
     if begun:  # as by a process that was killed between the cancel and the next event

@@ -130,9 +130,12 @@ def test_a_link_logs_in_by_a_code_and_holds_no_token(run: Run, state: Path) -> N
     assert codes.spend(shown["login_url"].partition("code=")[2])
 
 
-@pytest.mark.parametrize("words", [[], ["--json"]])
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [([], ["Starting", "Chat", "The", "gRPC", "Up"]), (["--json"], ['{"grpc":'])],
+)
 def test_up_prints_a_link_and_not_the_token(
-    state: Path, words: list[str], monkeypatch: pytest.MonkeyPatch
+    state: Path, words: list[str], lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its output is kept by journald, Docker and Kubernetes."""
     settings().make_token()
@@ -140,5 +143,6 @@ def test_up_prints_a_link_and_not_the_token(
     monkeypatch.setattr(app, "check_ports", lambda **_: None)
     monkeypatch.setattr(app, "up", lambda *, ready, web: ready(endpoints))
     shown = CliRunner().invoke(main, ["up", *words]).output
+    assert [line.split()[0] for line in shown.splitlines()] == lines
     assert "http://127.0.0.1:7860/?code=" in shown
     assert settings().read_token() not in shown

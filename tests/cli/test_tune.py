@@ -16,8 +16,10 @@ import pytest
 from tests.player import STEPS, Player
 
 from netgraft.cli import failure
+from netgraft.cli import follow as following
 from netgraft.running import announced
 from netgraft.settings import settings
+from netgraft.tuning import servicer
 from netgraft.tuning.jobs.job import Job
 
 from .conftest import Run
@@ -27,7 +29,8 @@ NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
 
 
 @pytest.fixture
-def player(state: Path) -> Iterator[Player]:
+def player(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Player]:
+    monkeypatch.setattr(following, "PAUSE_SECONDS", 0.05)
     played = Player()
     yield played
     played.finish()
@@ -173,8 +176,9 @@ def test_a_cancelled_job_is_resumed(run: Run, start: Start, player: Player) -> N
 
 
 def test_a_job_that_is_cancelled_in_the_queue_took_no_time(
-    run: Run, start: Start, player: Player
+    run: Run, start: Start, player: Player, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(servicer, "CANCEL_SECONDS", 0.1)  # there is no run that could end by itself
     player.is_full = True
     job = start()["id"]
     assert run("cancel", job).exit_code == 0

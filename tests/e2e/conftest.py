@@ -1,5 +1,6 @@
-"""One whole netgraft, started as a user starts it, shared by the tests in this folder."""
+"""One whole netgraft, started as `make demo` starts it, shared by the tests in this folder."""
 
+import json
 import signal
 import subprocess
 import time
@@ -9,41 +10,64 @@ from pathlib import Path
 import pytest
 from tests.e2e.system import NETGRAFT, System, environment
 
-START_SECONDS = 240
+DEMO_SECONDS = 800
+END_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
 def system(
     tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path
 ) -> Iterator[System]:
+    """A `netgraft demo` that has carried out its sentence and stays up.
+
+    It begins from random weights: of resnet18, which it trains, the tests have no others.
+    """
     folder = tmp_path_factory.mktemp("system")
     data = folder / "data"
     data.mkdir()
     variables = environment(folder / "state", torch_home_with_weights)
-    log = (folder / "up.log").open("w")
-    process = subprocess.Popen(
-        [NETGRAFT, "up"], env=variables, cwd=data, stdout=log, stderr=subprocess.STDOUT
-    )
-    web = f"http://127.0.0.1:{variables['NETGRAFT_WEB_PORT']}"
+    terminal = folder / "terminal.txt"
+    with terminal.open("w") as out:
+        demo = subprocess.Popen(
+            [NETGRAFT, "demo", "--stay"], env=variables, cwd=data, stdout=out, stderr=out
+        )
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while web not in (text := (folder / "up.log").read_text()):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"netgraft up did not become ready:\n{text}")
-            time.sleep(0.3)
+        wait_until_it_stays(demo, terminal)
         yield System(
             grpc=f"127.0.0.1:{variables['NETGRAFT_GRPC_PORT']}",
-            web=web,
+            web=f"http://127.0.0.1:{variables['NETGRAFT_WEB_PORT']}",
             token=(folder / "state" / "token").read_text().strip(),
             state=folder / "state",
             data=data,
             environment=variables,
-            pid=process.pid,
+            demo=demo,
+            terminal=terminal,
+            pid=json.loads((folder / "state" / "server.json").read_text())["pid"],
         )
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        log.close()
+        end(demo)
+
+
+def wait_until_it_stays(demo: "subprocess.Popen[bytes]", terminal: Path) -> None:
+    deadline = time.monotonic() + DEMO_SECONDS
+    while "Up until Ctrl-C." not in (said := terminal.read_text()):
+        if demo.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"netgraft demo did not get as far as staying up:\n{said}")
+        time.sleep(0.1)
+
+
+def end(demo: "subprocess.Popen[bytes]") -> None:
+    """Press Ctrl-C, unless it has ended."""
+    demo.send_signal(signal.SIGINT)
+    try:
+        demo.wait(timeout=END_SECONDS)
+    except subprocess.TimeoutExpired:
+        demo.kill()
+        demo.wait()
+
+
+@pytest.fixture(scope="session")
+def ended(system: System) -> System:
+    """The same after Ctrl-C. Its tests come after all others that use `system` (../conftest.py)."""
+    end(system.demo)
+    return system

@@ -7,16 +7,18 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from PIL import Image
 
 from netgraft.client import Client
+from netgraft.store.store import Store
 
 NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
 
 
 @dataclass(frozen=True)
 class System:
-    """A running `netgraft up`."""
+    """A running `netgraft demo --stay`."""
 
     grpc: str
     web: str
@@ -24,10 +26,34 @@ class System:
     state: Path
     data: Path
     environment: dict[str, str]
+    demo: "subprocess.Popen[bytes]"
+    terminal: Path
+    """What it has printed."""
     pid: int
+    """The process of the `netgraft up` that it has started."""
 
     def client(self, language: str = "en") -> Client:
         return Client(self.grpc, self.token, language)
+
+    def store(self) -> Store:
+        """Its store, read beside it."""
+        return Store(str(self.state / "store"), f"sqlite:///{self.state / 'netgraft.db'}")
+
+    def processes(self, *words: str) -> list[psutil.Process]:
+        """Those of its processes whose command has one of the words; without words, all.
+
+        They carry its state folder in their environment.
+        """
+        found = []
+        for process in psutil.process_iter():
+            try:
+                command = " ".join(process.cmdline())
+                its = process.environ().get("NETGRAFT_STATE") == str(self.state)
+            except psutil.Error:
+                continue
+            if its and (not words or any(word in command for word in words)):
+                found.append(process)
+        return found
 
     def link(self) -> str:
         """An address that logs a browser in, once."""
@@ -62,6 +88,8 @@ def environment(state: Path, torch_home: Path) -> dict[str, str]:
         "NETGRAFT_WEB_PORT": str(free_port()),
         "TORCH_HOME": str(torch_home),
         "LANG": "C.UTF-8",
+        "NETGRAFT_SILENT_SECONDS": "10",
+        "NETGRAFT_WORKERS": "1",  # a second starts for longer than it helps; test_kill.py has two
         "NETGRAFT_LOG_LEVEL": "info",  # in small letters, as people write it
         "http_proxy": "http://127.0.0.1:9",  # as in many offices; nothing here may use it
     }

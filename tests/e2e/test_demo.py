@@ -1,41 +1,37 @@
-"""The README's promise: one command, one sentence, a trained model."""
+"""The README's promise: one command, one sentence, a trained model, and nothing that is left."""
 
 import re
-import subprocess
-from pathlib import Path
+import time
 
 import pytest
-from tests.e2e.system import NETGRAFT, environment
+from tests.e2e.system import System
 
 from netgraft.models.recipes import get_recipe
-from netgraft.store.store import Store
 
-pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 def test_the_demo_trains_resnet18_on_digits_to_at_least_ninety_per_cent_from_random_weights(
-    tmp_path: Path,
+    system: System,
 ) -> None:
-    done = subprocess.run(
-        [NETGRAFT, "demo", "--no-stay"],
-        env=environment(tmp_path / "state", tmp_path / "no-weights"),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
+    said = system.terminal.read_text()
     accuracy = re.search(r"accuracy\D*([0-9.]+)\s*%", said, re.IGNORECASE)
     assert accuracy, said
     assert float(accuracy[1]) >= 90, said
     assert re.search(r"began from\s+random weights", said), said
-    assert "Traceback" not in said
-    assert not (tmp_path / "state" / "server.json").exists(), "nothing runs any more"
-    store = Store(str(tmp_path / "state/store"), f"sqlite:///{tmp_path / 'state/netgraft.db'}")
     tuned = re.findall(r"^\W*model\s+([0-9a-f]{64})\s*$", said, re.IGNORECASE | re.MULTILINE)
     assert tuned, said
-    recipe = get_recipe(store, tuned[-1])
+    recipe = get_recipe(system.store(), tuned[-1])
     assert recipe.base.weights is None
     assert recipe.metrics["accuracy"] >= 0.9
+
+
+def test_ctrl_c_ends_it_in_order_and_nothing_runs_any_more(ended: System) -> None:
+    said = ended.terminal.read_text()
+    assert ended.demo.returncode == 0, said
+    assert "Traceback" not in said
+    assert not (ended.state / "server.json").exists()
+    deadline = time.monotonic() + 10  # what it has killed is still being collected
+    while left := ended.processes():
+        assert time.monotonic() < deadline, [process.cmdline() for process in left]
+        time.sleep(0.05)

@@ -109,6 +109,24 @@ def test_a_document_that_cannot_be_had_is_said_to_have_failed(browser: Browser, 
     page.close()
 
 
+@pytest.mark.parametrize(
+    ("locale", "sentence"),
+    [("en-GB", "view.js did not load."), ("zh-CN", "未能加载 view.js。")],
+)
+def test_a_script_that_does_not_load_is_named_in_the_readers_language(
+    browser: Browser, site: Site, locale: str, sentence: str
+) -> None:
+    graph = site.graphs.DrawGraph(graph_pb2.DrawGraphRequest(model="squeezenet1_1"))
+    page = browser.new_page(locale=locale)
+    page.route("**/view.js", lambda route: route.abort())
+    page.goto(site.origin + graph.page)
+    html = page.locator("html")
+    expect(html).to_have_attribute("data-netgraft", "failed", timeout=60_000)
+    expect(page.locator("#message-text")).to_have_text(sentence)
+    assert html.get_attribute("data-netgraft-error") == sentence
+    page.close()
+
+
 def test_the_viewer_needs_no_cookie(page: Page, site: Site) -> None:
     open_drawn(page, site, "squeezenet1_1")
     assert page.context.cookies() == []
@@ -173,6 +191,37 @@ def test_a_lens_is_chosen_on_the_page_and_the_address_remembers_all(page: Page, 
     assert again.locator("#netgraft-bar input").input_value() == "10"
 
 
+def bar(page: Page) -> list[str]:
+    """The lenses that the bar offers, and its other words."""
+    select = page.locator("#netgraft-bar select")
+    named = select.get_attribute("aria-label") or ""
+    return [named, *select.locator("option").all_inner_texts()]
+
+
+ENGLISH = ["Colour boxes by", "what boxes do", "what trains", "parameters", "FLOPs", "activations"]
+CHINESE = ["着色方式", "按算子", "可训练", "参数量", "FLOPs", "激活内存"]
+
+
+def test_the_bar_and_the_labels_are_in_the_readers_language(browser: Browser, site: Site) -> None:
+    model = frozen_but_the_head(site)
+    with watched(browser, site, locale="zh-CN") as page:
+        open_drawn(page, site, model, lens="trainable")
+        assert bar(page) == CHINESE
+        fc = page.locator("[id='node-name-fc']").first
+        expect(fc.locator(".netgraft-label")).to_have_text("训练")
+        expect(page.get_by_text("冻结", exact=True).first).to_be_visible()
+        page.locator("#netgraft-bar select").select_option("flops")
+        expect(page.locator("#netgraft-bar label")).to_have_text("批量 ")
+        address = page.url.partition("?")[0]
+        page.goto(f"{address}?language=en&lens=trainable")
+        expect(page.get_by_text("frozen", exact=True).first).to_be_visible()
+        assert bar(page) == ENGLISH
+    with watched(browser, site, locale="en-GB") as page:
+        page.goto(f"{address}?language=zh")
+        expect(page.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
+        assert bar(page) == CHINESE
+
+
 def test_the_page_as_one_file_opens_offline(browser: Browser, site: Site, tmp_path: Path) -> None:
     graph = site.graphs.DrawGraph(graph_pb2.DrawGraphRequest(model="resnet18"))
     request = graph_pb2.GetViewerFileRequest(
@@ -189,6 +238,10 @@ def test_the_page_as_one_file_opens_offline(browser: Browser, site: Site, tmp_pa
     assert set(asked) <= {"file", "data"}
     assert page.locator(".node-block").count() == 1
     assert "layer4.0" in fills(page)
+    assert bar(page)[:2] == ENGLISH[:2]
+    page.goto(f"{file.as_uri()}?language=zh&lens=parameters")
+    expect(page.locator("html")).to_have_attribute("data-netgraft", "drawn", timeout=60_000)
+    assert bar(page) == CHINESE
     context.close()
 
 

@@ -220,3 +220,44 @@ def test_equal_models_are_alike_in_the_readers_language(browser: Browser, site: 
         compare(page, site, "squeezenet1_1@none", "squeezenet1_0@none")
         expect(page.get_by_role("columnheader").nth(2)).to_have_text("之前")
         page.screenshot(path=OUTPUT / "compare-dark.png")
+
+
+HEADS = ["模块", "变化", "之前", "之后", "参数量", "权重形状"]
+
+
+def test_a_chinese_reader_reads_no_english_sentence(browser: Browser, site: Site) -> None:
+    with watched(browser, site, locale="zh-CN") as page:
+        compare(page, site, "resnet50@none", edited(site.graphs))
+        assert page.locator("html").get_attribute("lang") == "zh"
+        assert page.locator("thead th").all_inner_texts() == HEADS
+        legend = page.locator("#legend li").all_inner_texts()
+        assert legend == ["新增 0", "移除 0", "改变 2", "可训练 / 冻结 8", "内有差异"]
+        expect(page.locator("#a-parameters")).to_have_text("25,557,032 参数量")
+        rows = page.locator("tbody tr")
+        loss = ["（模型）", "改变", "任务默认的损失", "损失 focal", "–"]
+        assert rows.first.locator("th, td").all_inner_texts()[:5] == loss
+        frozen = ["layer1.0.conv1", "冻结", "可训练", "冻结", "4,096"]
+        assert rows.nth(1).locator("th, td").all_inner_texts()[:5] == frozen
+        page.get_by_role("button", name="layer1.0.conv1").click()
+        box = page.frame_locator("#b").locator("[id='node-name-layer1.0.conv1']").first
+        expect(box.locator(".netgraft-label")).to_have_text("冻结")
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [
+        ("en", "The models cannot be compared. It is gone."),
+        ("zh", "无法比较这两个模型。It is gone."),
+    ],
+)
+def test_a_comparison_that_fails_says_so_in_the_language_of_the_address(
+    browser: Browser, site: Site, language: str, sentence: str
+) -> None:
+    pair = graph_pb2.CompareGraphsRequest(a="squeezenet1_1@none", b="squeezenet1_0@none")
+    address = site.origin + site.graphs.CompareGraphs(pair).page
+    page = browser.new_page()
+    gone = {"message": "It is gone."}
+    page.route("**/diff.json", lambda route: route.fulfill(status=404, json=gone))
+    page.goto(f"{address}?language={language}")
+    expect(page.get_by_role("status")).to_have_text(sentence)
+    page.close()

@@ -45,7 +45,13 @@ def test_every_file_that_the_page_names_is_handed_out() -> None:
 
 
 def test_netrons_script_comes_before_ours() -> None:
-    assert links().scripts == ["index.js", "nodes.js", "netgraft.js", "lens.js"]
+    assert links().scripts == [
+        "index.js",
+        "language.js",
+        "nodes.js",
+        "netgraft.js",
+        "lens.js",
+    ]
 
 
 def test_the_page_keeps_netron_from_talking_to_anyone() -> None:

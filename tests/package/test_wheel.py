@@ -118,6 +118,7 @@ def test_every_tracked_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
         "netgraft/language/catalogues/zh/LC_MESSAGES/netgraft.mo",
         "netgraft/graph/viewer/compare.css",
         "netgraft/graph/viewer/compare.js",
+        "netgraft/graph/viewer/language.js",
         "netgraft/graph/viewer/lens.js",
         "netgraft/graph/viewer/netgraft.js",
         "netgraft/graph/viewer/nodes.js",
@@ -253,11 +254,13 @@ def test_the_doctor_calls_it_a_client(base: Path, scratch: Path) -> None:
 # Its types
 
 
-def mypy(base: Path, scratch: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """mypy's output for a program that uses the installed package, far from its sources."""
-    (scratch / "program.py").write_text(code)
-    python = ("--python-executable", str(base / "python"))
-    line = [sys.executable, "-m", "mypy", "--strict", *python, "--cache-dir", "cache", "program.py"]
+def mypy(base: Path, scratch: Path, *codes: str) -> subprocess.CompletedProcess[str]:
+    """mypy's output for programs that use the installed package, far from its sources."""
+    names = [f"program{number}.py" for number in range(len(codes))]
+    for name, code in zip(names, codes, strict=True):
+        (scratch / name).write_text(code)
+    where = ("--python-executable", base / "python", "--cache-dir", base.parent / "mypy")
+    line = [sys.executable, "-m", "mypy", "--strict", *where, *names]
     return subprocess.run(line, capture_output=True, text=True, check=False)
 
 
@@ -273,7 +276,7 @@ request = surgery_pb2.RetargetModelRequest(model=50)
 """
     found = mypy(base, scratch, code).stdout
     lines = [line.split(" ", 1)[0] for line in found.splitlines() if ": error:" in line]
-    assert lines == ["program.py:5:", "program.py:6:", "program.py:7:"], found
+    assert lines == [f"program0.py:{number}:" for number in (5, 6, 7)], found
 
 
 def blocks(page: str) -> list[str]:
@@ -283,6 +286,5 @@ def blocks(page: str) -> list[str]:
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/python.md"])
 def test_the_programs_that_the_pages_print_are_typed(base: Path, scratch: Path, page: str) -> None:
     assert blocks(page)
-    for code in blocks(page):
-        done = mypy(base, scratch, code)
-        assert done.returncode == 0, done.stdout
+    done = mypy(base, scratch, *blocks(page))
+    assert done.returncode == 0, done.stdout

@@ -61,10 +61,17 @@ def hung(request: pytest.FixtureRequest) -> Iterator[tuple[str, Hung]]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deadlines of fractions of a second."""
-    monkeypatch.setattr(deadlines, "READ_SECONDS", 0.25)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines that a server which never answers misses in any case."""
+    monkeypatch.setattr(deadlines, "READ_SECONDS", 0.1)
     monkeypatch.setattr(deadlines, "WORK_SECONDS", 20.0)
+    monkeypatch.setattr(deadlines, "SILENCE_SECONDS", 0.1)
+
+
+@pytest.fixture
+def impatient(hasty: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines that one which answers keeps."""
+    monkeypatch.setattr(deadlines, "READ_SECONDS", 0.25)
     monkeypatch.setattr(deadlines, "SILENCE_SECONDS", 0.25)
 
 
@@ -95,7 +102,7 @@ async def ask_async(address: str, call: Call, **options: Any) -> None:
 
 
 @pytest.mark.parametrize("call", [READ, EDIT, WATCH], ids=lambda call: call[1])
-def test_no_call_waits_for_ever(hung: tuple[str, Hung], impatient: None, call: Call) -> None:
+def test_no_call_waits_for_ever(hung: tuple[str, Hung], hasty: None, call: Call) -> None:
     address, handler = hung
     with pytest.raises(NoAnswer, match=f"{address} did not answer within 0.*netgraft doctor"):
         ask(address, call)
@@ -104,7 +111,7 @@ def test_no_call_waits_for_ever(hung: tuple[str, Hung], impatient: None, call: C
 
 @pytest.mark.parametrize("call", [READ, EDIT, WATCH], ids=lambda call: call[1])
 async def test_no_call_of_the_page_waits_for_ever(
-    hung: tuple[str, Hung], impatient: None, call: Call
+    hung: tuple[str, Hung], hasty: None, call: Call
 ) -> None:
     address, handler = hung
     with pytest.raises(NoAnswer, match=f"{address} did not answer within 0.*netgraft doctor"):
@@ -123,9 +130,7 @@ def test_a_stream_that_breaks_off_in_the_middle_is_noticed(
             next(events)
 
 
-def test_an_upload_to_a_server_that_hangs_is_noticed(
-    hung: tuple[str, Hung], impatient: None
-) -> None:
+def test_an_upload_to_a_server_that_hangs_is_noticed(hung: tuple[str, Hung], hasty: None) -> None:
     with Client(hung[0], "token") as client, pytest.raises(NoAnswer):
         client.models.UploadFile(iter([models_pb2.UploadFileRequest(data=b"x")]))
 
@@ -157,8 +162,8 @@ def test_work_that_takes_long_is_waited_for_while_the_server_answers(
 
 def test_a_caller_may_say_how_long_to_wait(hung: tuple[str, Hung]) -> None:
     for call in (READ, EDIT):
-        with pytest.raises(NoAnswer, match=r"within 0\.3 s"):
-            ask(hung[0], call, timeout=0.3)
+        with pytest.raises(NoAnswer, match=r"within 0\.1 s"):
+            ask(hung[0], call, timeout=0.1)
 
 
 async def test_a_caller_of_the_page_may_say_how_long_to_wait(hung: tuple[str, Hung]) -> None:

@@ -243,14 +243,34 @@ def test_a_migration_that_fails_leaves_the_database_as_it_was(old: Path) -> None
     assert revision(old) == schema.REVISION
 
 
+AT_ONCE = """
+import multiprocessing, sys
+from netgraft.store.store import Store
+
+def open_store():
+    ready.wait()
+    store = Store(folder, url)
+    if model:
+        sys.stdout.write(f"{len(store.get_row(model).last_op)}\\n")
+    store.engine.dispose()
+
+folder, url, model = sys.argv[1:]
+forked = multiprocessing.get_context("fork")
+ready = forked.Barrier(4)
+processes = [forked.Process(target=open_store) for _ in range(4)]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()
+sys.exit(max(abs(process.exitcode) for process in processes))
+"""
+"""Four processes that have imported everything, and then open a database together."""
 OPEN = """
 import sys
 from netgraft.store.store import Store
-print("ready", flush=True)
-sys.stdin.readline()
-store = Store(sys.argv[1], sys.argv[2])
-print(len(store.get_row(sys.argv[3]).last_op) if sys.argv[3] else "", "alembic" in sys.modules)
-store.engine.dispose()
+for url in sys.argv[2:]:
+    Store(sys.argv[1], url).engine.dispose()
+print("alembic" in sys.modules)
 """
 
 
@@ -259,25 +279,16 @@ def test_processes_that_open_a_database_at_once_do_not_race(
     model: str, old: Path, tmp_path: Path
 ) -> None:
     path = old if model else tmp_path / "new.db"
-    line = [sys.executable, "-c", OPEN, str(tmp_path / "store"), f"sqlite:///{path}", model]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    processes = [subprocess.Popen(line, text=True, **pipes) for _ in range(4)]  # type: ignore[call-overload]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    said = [process.communicate() for process in processes]
-    assert [error for _, error in said if error] == []
-    assert [process.returncode for process in processes] == [0] * 4
-    if model:
-        assert {out.split()[0] for out, _ in said} == {"5"}
+    line = [sys.executable, "-c", AT_ONCE, str(tmp_path / "store"), f"sqlite:///{path}", model]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout.split() == ["5"] * (4 if model else 0)
     assert revision(path) == schema.REVISION
 
 
 def test_a_database_that_is_up_to_date_opens_without_alembic(old: Path, tmp_path: Path) -> None:
     opened(old).engine.dispose()
-    for path in (old, tmp_path / "new.db"):
-        line = [sys.executable, "-c", OPEN, str(tmp_path), f"sqlite:///{path}", ""]
-        done = subprocess.run(line, input="\n", capture_output=True, text=True, check=True)
-        assert done.stdout.split() == ["ready", "False"]
+    urls = [f"sqlite:///{path}" for path in (old, tmp_path / "new.db")]
+    line = [sys.executable, "-c", OPEN, str(tmp_path), *urls]
+    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

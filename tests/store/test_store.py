@@ -50,8 +50,9 @@ def test_what_queries_ask_for_stands_in_columns_of_its_own(store: Store) -> None
 @pytest.mark.parametrize("text", ["", "ab", "0" * 64, "'; drop table recipes; --", "%" * 8])
 def test_an_unknown_id_is_an_error_that_names_it(store: Store, text: str) -> None:
     put_recipe(store, BASE)
-    with pytest.raises(UnknownModel):
+    with pytest.raises(UnknownModel) as caught:
         get_recipe(store, text)
+    assert caught.value.values["name"] == text
 
 
 def test_many_threads_may_store_one_recipe_at_once(store: Store) -> None:
@@ -59,6 +60,8 @@ def test_many_threads_may_store_one_recipe_at_once(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         ids = set(pool.map(partial(put_recipe, store), recipes))
     assert ids == {recipes[0].id, recipes[1].id}
+    assert [get_recipe(store, recipe.id) for recipe in recipes[:2]] == recipes[:2]
+    assert len(store.newest_rows(RecipeRow.id != "", most=10)) == len({*ids, BASE.id})
 
 
 def test_tensors_come_back_bit_exact_and_are_stored_once(store: Store) -> None:

@@ -43,20 +43,6 @@ def root(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     settings.cache_clear()
 
 
-@pytest.mark.parametrize(
-    ("name", "heads"),
-    [
-        ("googlenet", {"fc", "aux1.fc2", "aux2.fc2"}),
-        ("inception_v3", {"fc", "AuxLogits.fc"}),
-        ("timm/deit_tiny_distilled_patch16_224", {"head", "head_dist"}),
-        ("timm/crossvit_tiny_240", {"head.0", "head.1"}),
-    ],
-)
-def test_every_head_of_a_model_is_one(name: str, heads: set[str], store: Store) -> None:
-    recipe = resolve(f"{name}@none", "none", store).recipe
-    assert set(head_paths(recipe, store)) == heads
-
-
 def test_a_head_behind_the_whole_model_is_one(store: Store) -> None:
     request = surgery_pb2.RetargetModelRequest(model="timm/samvit_base_patch16@none", classes=5)
     retargeted = get_recipe(store, SurgeryServicer(store).RetargetModel(request).model.id)

@@ -294,7 +294,7 @@ async def test_a_click_on_another_site_is_asked_again_from_here(
 
 
 async def test_every_answer_has_the_headers_that_protect_it(friend: httpx.AsyncClient) -> None:
-    for path in ("/", "/login", "/healthz", f"/viz/{BASE}/", f"/export/{BASE}/onnx", "/nothing"):
+    for path in ("/", "/login", "/healthz", f"/viz/{BASE}/", f"/export/{BASE}/python", "/nothing"):
         headers = (await friend.get(path)).headers
         assert "frame-ancestors 'self'" in headers["content-security-policy"], path
         assert "default-src 'self'" in headers["content-security-policy"], path

@@ -16,7 +16,7 @@ def step(seq: int, number: int, loss: float, total: int = 100) -> JobEvent:
 def test_an_event_that_comes_twice_counts_once() -> None:
     view = JobView("j")
     for event in (step(1, 1, 2.0), step(2, 2, 1.0), step(2, 2, 9.0), step(1, 1, 9.0)):
-        view.take(event)
+        view.add(event)
     assert view.training == {1: 2.0, 2: 1.0}
     assert view.seq == 2
 
@@ -24,7 +24,7 @@ def test_an_event_that_comes_twice_counts_once() -> None:
 def test_steps_that_are_repeated_after_a_restart_replace_their_points() -> None:
     view = JobView("j")
     for seq, number in enumerate([1, 2, 3, 2, 3, 4], 1):
-        view.take(step(seq, number, 1.0 / seq))
+        view.add(step(seq, number, 1.0 / seq))
     assert sorted(view.training) == [1, 2, 3, 4]
     assert view.training[2] == 1.0 / 4
     assert view.share == 0.04
@@ -34,7 +34,7 @@ def test_a_long_run_keeps_its_shape_in_bounded_space() -> None:
     view = JobView("j")
     total = 50_000
     for number in range(1, total + 1):
-        view.take(step(number, number, 1.0 / number, total))
+        view.add(step(number, number, 1.0 / number, total))
     assert len(view.training) <= 2 * MOST_POINTS
     drawn = panels.curve(view, ENGLISH)
     assert drawn is not None
@@ -45,8 +45,8 @@ def test_a_long_run_keeps_its_shape_in_bounded_space() -> None:
 
 def test_a_finished_job_is_full_whatever_its_last_step_was() -> None:
     view = JobView("j")
-    view.take(step(1, 10, 1.0))
-    view.know(tuning_pb2.Job(state=tuning_pb2.JOB_STATE_SUCCEEDED, result_model="c" * 64))
+    view.add(step(1, 10, 1.0))
+    view.update(tuning_pb2.Job(state=tuning_pb2.JOB_STATE_SUCCEEDED, result_model="c" * 64))
     assert view.share == 1.0
     assert 'aria-valuenow="100"' in panels.progress(view, ENGLISH)
     assert not panels.can_cancel(view)
@@ -54,7 +54,7 @@ def test_a_finished_job_is_full_whatever_its_last_step_was() -> None:
 
 def test_what_a_job_says_is_shown_as_text() -> None:
     view = JobView("j")
-    view.take(JobEvent(seq=1, kind=JobEvent.KIND_NOTE, message="<img src=x onerror=alert(1)>"))
+    view.add(JobEvent(seq=1, kind=JobEvent.KIND_NOTE, message="<img src=x onerror=alert(1)>"))
     view.error = "<b>bad</b>"
     html = panels.job_state(view, ENGLISH)
     assert "<img" not in html

@@ -180,7 +180,7 @@ let isFirst = true;
 window.fetch = (address, ...rest) => {
   if (!isFirst || !String(address).includes("queue/join")) return now(address, ...rest);
   isFirst = false;
-  return new Promise((go) => setTimeout(go, 3000)).then(() => now(address, ...rest));
+  return new Promise((go) => { window.letGo = go; }).then(() => now(address, ...rest));
 };
 """
 
@@ -194,7 +194,9 @@ def test_a_sentence_that_is_sent_while_the_page_loads_is_not_lost(
     say(page, "hello")
     answer = page.locator("#chat").get_by_text("Hello! Tell me what to do with a network")
     expect(answer).to_be_visible()
-    page.wait_for_timeout(4000)  # the first event has come by now
+    with page.expect_response("**/queue/join?*"):
+        page.evaluate("window.letGo()")
+    page.wait_for_timeout(1000)  # what the first event brings has come by now
     expect(answer).to_be_visible()
     context.close()
 

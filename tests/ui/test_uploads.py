@@ -1,4 +1,4 @@
-"""Uploads that hang take nothing from others; against a gateway in a process of its own."""
+"""Uploads that hang take nothing from others; against a gateway that listens on a port."""
 
 import asyncio
 import functools
@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -19,11 +20,11 @@ from uvicorn.server import ServerState
 
 from netgraft import codes
 from netgraft.errors import TooSlow, UploadsBusy
-from netgraft.ui import guard
+from netgraft.ui import guard, upload
 from netgraft.ui.body import timely
 from netgraft.ui.gateway import application
-from netgraft.ui.places import AT_ONCE, EACH, Places
-from netgraft.ui.serve import Http
+from netgraft.ui.serve import Http, Streams
+from netgraft.ui.slots import MOST, MOST_PER_SESSION, Slots
 
 from .conftest import TOKEN, Server, network
 
@@ -84,38 +85,38 @@ async def test_what_is_done_with_the_pieces_takes_nothing_of_the_senders_time() 
 
 
 async def test_nobody_can_take_all_places_and_who_finds_none_is_told_to_come_again() -> None:
-    places = Places(patience=SOON)
-    async with ExitStackOf(places, "mine", EACH):
+    slots = Slots(wait_seconds=SOON)
+    async with HeldSlots(slots, "mine", MOST_PER_SESSION):
         with pytest.raises(UploadsBusy):
-            async with places.place("mine"):
+            async with slots.slot("mine"):
                 pytest.fail("that is one too many")
-        async with ExitStackOf(places, "hers", AT_ONCE - EACH):
+        async with HeldSlots(slots, "hers", MOST - MOST_PER_SESSION):
             with pytest.raises(UploadsBusy):
-                async with places.place("his"):
+                async with slots.slot("his"):
                     pytest.fail("all are taken")
-        async with places.place("his"):
+        async with slots.slot("his"):
             pass
 
 
 async def test_a_place_that_becomes_free_goes_to_one_who_waits() -> None:
-    places = Places(patience=30)
-    async with ExitStackOf(places, "mine", EACH):
-        waiting = asyncio.create_task(hold(places, "mine"))
+    slots = Slots(wait_seconds=30)
+    async with HeldSlots(slots, "mine", MOST_PER_SESSION):
+        waiting = asyncio.create_task(hold(slots, "mine"))
         await asyncio.sleep(SOON)
         assert not waiting.done()
     await waiting
 
 
-async def hold(places: Places, session: str) -> None:
-    async with places.place(session):
+async def hold(slots: Slots, session: str) -> None:
+    async with slots.slot(session):
         pass
 
 
-class ExitStackOf:
-    """So many places of one session, held within."""
+class HeldSlots:
+    """`count` slots of one session, held during the block."""
 
-    def __init__(self, places: Places, session: str, count: int) -> None:
-        self.held = [places.place(session) for _ in range(count)]
+    def __init__(self, slots: Slots, session: str, count: int) -> None:
+        self.held = [slots.slot(session) for _ in range(count)]
 
     async def __aenter__(self) -> None:
         for place in self.held:
@@ -159,18 +160,27 @@ async def test_a_body_that_stops_is_answered_with_a_sentence(
 
 
 @pytest.fixture(scope="module")
-def port(shared: Server, start_gateway: Any, free_port: Callable[[], int]) -> int:
-    number = free_port()
-    start_gateway(number, shared.port)
-    return number
+def port(shared: Server) -> Iterator[int]:
+    """Where a gateway listens in which an upload waits a second for a slot."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upload, "Slots", functools.partial(Slots, wait_seconds=1.0))
+        app = application()
+    config = uvicorn.Config(Streams(app), http=Http, log_config=None, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield listener.getsockname()[1]
+        server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture
 def hanging(port: int) -> Iterator[str]:
-    """The cookie of a session with as many uploads as there are places; none goes on."""
+    """The cookie of a session with as many uploads as there are slots; none goes on."""
     cookie = session(port)
     with ExitStack() as stack:
-        for index in range(AT_ONCE):
+        for index in range(MOST):
             slow = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             head = f"Host: 127.0.0.1:{port}\r\nCookie: {cookie}\r\nContent-Length: 1000000"
             slow.sendall(f"POST /upload?name={index} HTTP/1.1\r\n{head}\r\n\r\nx".encode())

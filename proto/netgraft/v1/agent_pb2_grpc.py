@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AgentStub:
-    """Understands and carries out.
+    """Plans what a person asks for, and carries plans out.
     """
 
     def __init__(self, channel):
@@ -58,19 +58,19 @@ class AgentStub:
 
 
 class AgentServicer:
-    """Understands and carries out.
+    """Plans what a person asks for, and carries plans out.
     """
 
     def Plan(self, request, context):
-        """Says what a sentence would become. Carries nothing out.
+        """Turns a sentence into a plan, a question, a refusal or an answer. Carries nothing out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Consent(self, request, context):
-        """Gives consent to exactly this plan in this conversation. Call it when,
-        and only when, a person has agreed.
+        """Gives consent to exactly this plan in this conversation. Call it only
+        after a person has agreed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,7 +85,7 @@ class AgentServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetConversation(self, request, context):
-        """The state of a conversation, so that a page can be shown again.
+        """Returns the state of a conversation, so that a page can show it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +123,7 @@ def add_AgentServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Agent:
-    """Understands and carries out.
+    """Plans what a person asks for, and carries plans out.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class GraphsStub:
-    """Draws graphs and owns Netron: it alone knows the viewer's files and quirks.
+    """Draws and compares graphs, and serves the files of their viewer, Netron.
     """
 
     def __init__(self, channel):
@@ -58,34 +58,33 @@ class GraphsStub:
 
 
 class GraphsServicer:
-    """Draws graphs and owns Netron: it alone knows the viewer's files and quirks.
+    """Draws and compares graphs, and serves the files of their viewer, Netron.
     """
 
     def DrawGraph(self, request, context):
-        """Draws the model and caches the picture for ever by its id. Needs no weights.
+        """Draws a model's graph, once for each model id. Needs no weights.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetViewerFile(self, request, context):
-        """Hands out one file of a model's viewer: the page, its scripts, the
-        document and pictures of it. Only these exist under a model's prefix.
-        Given two models, a file of the page that shows them side by side.
+        """Returns one file of a model's viewer: the page, its scripts, the document or a
+        picture. With two models, returns a file of the page that shows them side by side.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CompareGraphs(self, request, context):
-        """Says module by module how two models differ.
+        """Compares two models module by module.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModules(self, request, context):
-        """Lists the modules of a model: type, output shape, parameters, operations.
+        """Lists a model's modules with type, output shapes, parameters and operations.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,7 +122,7 @@ def add_GraphsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Graphs:
-    """Draws graphs and owns Netron: it alone knows the viewer's files and quirks.
+    """Draws and compares graphs, and serves the files of their viewer, Netron.
     """
 
     @staticmethod

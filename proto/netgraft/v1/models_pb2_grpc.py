@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ModelsStub:
-    """Names become recipes here, and recipes become files.
+    """Resolves references to models, searches the model zoo, and imports and exports files.
     """
 
     def __init__(self, channel):
@@ -73,19 +73,19 @@ class ModelsStub:
 
 
 class ModelsServicer:
-    """Names become recipes here, and recipes become files.
+    """Resolves references to models, searches the model zoo, and imports and exports files.
     """
 
     def ResolveModel(self, request, context):
         """Finds the model that a reference means and stores its recipe.
-        Costs no weights: they are read when something needs their values.
+        Reads no weights: they are read once something needs their values.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Reads one stored model by id (or by a unique prefix of at least 8 digits).
+        """Returns a stored model by its id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,32 +99,32 @@ class ModelsServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExportModel(self, request, context):
-        """Writes the model in a portable format and streams the file.
+        """Exports a model in the given format and streams the file.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PrefetchWeights(self, request, context):
-        """Brings a zoo name's pretrained weights to the server's disk and reports how
-        it goes. A broken download goes on where it broke; hashes are checked.
+        """Downloads a zoo model's pretrained weights to the server's disk and streams the
+        progress. An interrupted download is resumed; hashes are checked.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """Says how much of a file has arrived, so that a broken upload goes on there.
+        """Returns how much of a file has arrived, so that an interrupted upload can be resumed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadFile(self, request_iterator, context):
-        """Takes a model's file: a header, then its bytes. A file that is whole is
-        opened as one below the data roots would be, and refused for the same
-        reasons; of a refused one nothing is kept. Where the stream ends early, what
-        has arrived is kept for a while, and a new call sends the rest.
+        """Receives a model's file: a header, then its bytes. The complete file is opened like
+        one below the data roots, and refused for the same reasons; a refused file is
+        deleted. If the stream ends early, what has arrived is kept for a while, and a new
+        call can send the rest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,7 +177,7 @@ def add_ModelsServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Models:
-    """Names become recipes here, and recipes become files.
+    """Resolves references to models, searches the model zoo, and imports and exports files.
     """
 
     @staticmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SurgeryStub:
-    """Edits models.
+    """Inspects and edits models.
     """
 
     def __init__(self, channel):
@@ -83,11 +83,11 @@ class SurgeryStub:
 
 
 class SurgeryServicer:
-    """Edits models.
+    """Inspects and edits models.
     """
 
     def InspectModel(self, request, context):
-        """Says what a model is: heads, parameters, FLOPs, input.
+        """Returns a model's heads, parameters, FLOPs and input shape.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,23 +122,23 @@ class SurgeryServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReplaceModule(self, request, context):
-        """Puts a layer of torch.nn in the place of a module, where every output of the
-        model keeps its shape.
+        """Replaces a module by a layer of torch.nn. Every output of the model must keep its
+        shape.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetDropout(self, request, context):
-        """Sets the dropout before the heads that tell classes apart.
+        """Sets the dropout before the heads that distinguish classes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def AddLora(self, request, context):
-        """Puts low-rank adapters (LoRA) beside layers of the backbone; from then on
-        these and the heads train. Needs the extra `lora` on the server.
+        """Adds low-rank adapters (LoRA, arXiv:2106.09685) to layers of the backbone. In the new
+        model only the adapters and the heads train. Needs the extra `lora` on the server.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -208,7 +208,7 @@ def add_SurgeryServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Surgery:
-    """Edits models.
+    """Inspects and edits models.
     """
 
     @staticmethod

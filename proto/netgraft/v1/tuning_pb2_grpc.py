@@ -77,54 +77,54 @@ class TuningServicer:
     """
 
     def StartTuning(self, request, context):
-        """Checks everything that can be checked before spending, stores the job,
-        queues it, and returns at once. The same call again (StartTuningRequest.request_id)
-        gives the same job.
+        """Checks the specification as far as that is possible without training, stores and
+        queues the job, and returns at once. A repeated call
+        (StartTuningRequest.request_id) returns the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetJob(self, request, context):
-        """Reads one job as it stands.
+        """Returns a job in its current state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListJobs(self, request, context):
-        """Newest first.
+        """Lists jobs, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """Streams the events after `after_seq`, then those that come, until the job
-        has ended. Any client can leave, come back and miss nothing.
+        """Streams the events after `after_seq`, and then new ones until the job has ended.
+        A client can disconnect, come back with the last `seq` it saw, and miss nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Stops the job; its last checkpoint stays and can be resumed.
+        """Stops a job. Its last checkpoint is kept, and ResumeJob continues from there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeJob(self, request, context):
-        """Goes on from the last checkpoint of a cancelled or failed job.
+        """Continues a cancelled or failed job from its last checkpoint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def MeanFeatures(self, request, context):
-        """Runs a data set through a model and returns what a layer reads for each class
-        on average: where RetargetModel may let a new head start. Reports its progress;
-        the last message names the result.
+        """Runs a data set through a model and measures a layer's mean input for each class,
+        from which RetargetModel can initialise a new head. Streams the progress; the last
+        message names the result.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

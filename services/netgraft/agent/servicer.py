@@ -1,4 +1,4 @@
-"""The Agent service, in-process or served: where protobuf meets the agent."""
+"""The Agent service: convert between protobuf and the agent package."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -24,7 +24,7 @@ from netgraft.store.store import Store, default_store
 from netgraft.v1 import agent_pb2, models_pb2
 
 TAIL_SECONDS = 0.2
-"""Seconds between checks for news of the same call, while another process carries it out."""
+"""Seconds between two checks for new events, while another process carries out the same call."""
 
 
 class AgentServicer:
@@ -76,7 +76,7 @@ class AgentServicer:
             reported = len(found.happened)
             if is_over(found.happened, len(steps)):
                 return
-            if not found.held:  # the same call goes on elsewhere
+            if not found.held:  # another process is carrying the same call out
                 await asyncio.sleep(TAIL_SECONDS)
                 continue
             with suppress(Lost):
@@ -89,7 +89,7 @@ class AgentServicer:
     async def _carry_out(
         self, request: agent_pb2.RunRequest, steps: Steps, record: Record, found: Found
     ) -> AsyncGenerator[agent_pb2.RunEvent]:
-        """Carry a plan out from where it stands, and write down what happens. Raises Lost."""
+        """Carry a plan out from where it stopped, and record its events. Raises Lost."""
         identity = request.conversation_id
         async with record.held(), self._others() as services:
             turn = await in_thread(self._turn, identity, steps, record, found.start)
@@ -102,7 +102,7 @@ class AgentServicer:
                     yield event
 
     def _turn(self, identity: str, steps: Steps, record: Record, start: Start) -> int:
-        """Position of the turn whose plan is carried out; 0 without a conversation."""
+        """Return the position of the turn whose plan is carried out; 0 without a conversation."""
         if not identity or start.turn:
             return start.turn
         turn = self.conversations.turn_of(identity, forms.steps_to_json(steps))
@@ -110,13 +110,13 @@ class AgentServicer:
         return turn
 
     def _write(self, identity: str, turn: int, record: Record, event: agent_pb2.RunEvent) -> None:
-        """Write down what happened. Raises Lost."""
+        """Record an event. Raises Lost."""
         record.add(event)
         if identity:
             self.conversations.happened(identity, turn, forms.event_to_json(event))
 
     def _others(self) -> AbstractAsyncContextManager[Services]:
-        """The services that carry a plan out, with the caller's permissions."""
+        """Return the services that carry a plan out, with the caller's permissions."""
         if self.services:
             return self.services()
         who = caller()
@@ -127,14 +127,14 @@ class AgentServicer:
 
 
 def _call(request: agent_pb2.RunRequest) -> Asked:
-    """The identity of a Run; one without a request_id is unique. Raises InvalidValue."""
+    """Return the identity of a Run, unique if it has no request_id. Raises InvalidValue."""
     call = asked("Run", with_request_id(request), caller().token)
     assert call is not None
     return call
 
 
 def _admit(request: agent_pb2.RunRequest, steps: Steps, session: Session) -> None:
-    """Use the consent up where a plan needs it: before anything of the plan runs, so that it is
-    carried out whole or not at all. Raises ConsentNeeded."""
+    """Use up the consent if the plan needs it, before its first step, so that no plan stops halfway
+    for lack of consent. Raises ConsentNeeded."""
     if consent_needed(steps):
         consent.spend(session, request.consent_token, steps, request.conversation_id)

@@ -17,6 +17,7 @@ from netgraft.graph import table
 from netgraft.graph.lens import Parameter
 from netgraft.graph.nesting import Graph
 from netgraft.graph.table import Row
+from netgraft.graph.viewer import sentences
 from netgraft.graph.viewer.pages import DOCUMENT
 from netgraft.graph.viewer.view import View
 from netgraft.models.files.kept import content
@@ -223,11 +224,12 @@ def _properties(recipe: Recipe, graph: Graph) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def _version() -> str:
-    """Hash of the code that draws and counts."""
+    """Hash of the code that draws and counts, and of the sentences in its pictures."""
     folder = Path(__file__).parent
     digest = hashlib.sha256(Path(operations.__file__).read_bytes())
     for path in sorted([*folder.glob("**/*.py"), *folder.glob("**/*.js")]):
         digest.update(path.read_bytes())
+    digest.update(sentences.script())
     return digest.hexdigest()[:12]
 
 

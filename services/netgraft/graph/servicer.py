@@ -1,4 +1,4 @@
-"""The Graphs service: from protobuf to the graph package and back, in-process or served."""
+"""The Graphs service: convert between protobuf and the graph package."""
 
 import time
 
@@ -159,6 +159,6 @@ def _row(row: Row) -> graph_pb2.ModuleRow:
 
 
 def _check_path(path: str, summary: Summary) -> None:
-    """Raises UnknownModule."""
+    """Raise UnknownModule if the drawing has no module of that path."""
     if path not in summary.modules:
         raise UnknownModule(path=path, nearest=", ".join(nearest(path, summary.modules)))

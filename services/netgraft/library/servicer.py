@@ -1,7 +1,7 @@
-"""The Models service, in-process or served: from protobuf to the library slice and back.
+"""The Models service: convert between protobuf and the library package.
 
-Whatever needs the store or torch is imported when it is called: searching the zoo works where the
-base package is installed alone.
+What needs the store or torch is imported when it is called: searching the zoo works with the base
+package alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -137,7 +137,7 @@ class ModelsServicer:
 
 
 def _check(request: models_pb2.ListModelsRequest) -> None:
-    """Raises InvalidValue for a bound that nothing could be within."""
+    """Raise InvalidValue for a bound that is negative or not a number."""
     for name in ("max_params", "min_accuracy", "limit", "max_flops", "image_size"):
         value = getattr(request, name)
         if not value >= 0:

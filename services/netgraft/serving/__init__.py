@@ -1,1 +1,1 @@
-"""From a servicer to an engine: identity, threads, errors, limits. Knows no service."""
+"""Serve a servicer over gRPC: identity, threads, errors, limits. Knows no particular service."""

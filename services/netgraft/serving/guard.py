@@ -1,9 +1,9 @@
-"""What every rpc meets before its message is read: who calls, where it goes, size and form.
+"""Check every rpc before its message is read: the caller, the application, size and form.
 
-`Guard` is a server interceptor of `grpc.aio`. A plain server takes it as it is
-(`grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)`); the proxy of Ray
-Serve gets it through `ray_patches`. A call that is refused here reaches no servicer and
-writes no log. Knows nothing of what the rpcs do.
+`Guard` is a server interceptor of `grpc.aio`. A plain server takes it directly
+(`grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)`); `ray_patches` gives it to
+the proxy of Ray Serve. A call that is refused here reaches no servicer and writes no log.
+Knows nothing of what the rpcs do.
 """
 
 import hmac
@@ -39,27 +39,27 @@ OPEN = frozenset(
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
-        "ray.serve.RayServeAPIService",  # whether it is healthy, and the applications' names
+        "ray.serve.RayServeAPIService",  # health, and the names of the applications
     }
 )
 """Services that answer without a token, as load balancers and grpcurl expect."""
 
 MESSAGE_BYTES = 8 * 2**20
-"""The largest message that a server takes in. A file is sent in parts of 1 MiB."""
+"""The largest message that a server accepts. A file is sent in parts of 1 MiB."""
 
 RECEIVE_OPTIONS = (("grpc.max_receive_message_length", MESSAGE_BYTES),)
 
 SHOWN = 80
-"""Characters of a caller's own text that an error repeats."""
+"""Characters of a caller's text that an error quotes."""
 
 FACT = 200
-"""Characters of a value that is sent beside the sentence: trailing metadata holds 8 KiB in all."""
+"""Characters of a value in an error's metadata, which has at most 8 KiB in all."""
 
 Metadata = Mapping[str, Any]
 
 
 def token_of(metadata: Metadata) -> str:
-    """The bearer token that a call carries, or ""."""
+    """Return the bearer token of a call, or ""."""
     scheme, _, token = str(metadata.get("authorization", "")).partition(" ")
     return token if scheme.lower() == "bearer" else ""
 
@@ -68,18 +68,18 @@ def is_known(token: str) -> bool:
     """Return whether this is the server's token. Never true while the server has none."""
     try:
         expected = settings().read_token()
-    except NoTokenInFile:  # its file has gone; whose it was is no business of a stranger's
+    except NoTokenInFile:  # do not report the missing file to a caller without a token
         return False
     return hmac.compare_digest(token.encode(), expected.encode()) and bool(expected)
 
 
 def language_of(metadata: Metadata) -> str:
-    """The language that a caller reads, "en" or "zh"."""
+    """Return the language that a caller reads, "en" or "zh"."""
     return "zh" if str(metadata.get("accept-language", "")).startswith("zh") else "en"
 
 
 def refusal(method: str, metadata: Metadata, *, exists: bool) -> NetgraftError | None:
-    """Why a call may not go on, or None. The token is asked for first.
+    """Return the error that refuses a call, or None if it is allowed. The token is checked first.
 
     `method` is the rpc's path, such as "/netgraft.v1.Models/GetModel"; `exists` says
     whether the server has it.
@@ -99,7 +99,7 @@ def refusal(method: str, metadata: Metadata, *, exists: bool) -> NetgraftError |
 def status_of(
     error: NetgraftError, language: str
 ) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
-    """An error as what ends a call: code, sentence and trailing metadata.
+    """Return an error as the status of a call: code, sentence and trailing metadata.
 
     The metadata is a google.rpc.Status whose ErrorInfo has the reason and the sentence's values.
     """
@@ -116,14 +116,14 @@ def status_of(
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Refuses strangers, stray calls and bytes that are no message, each with its reason."""
+    """Refuses calls without the token, unknown or misrouted rpcs, and malformed messages."""
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
-        """The rpc's own handler with its messages checked, or one that refuses the call."""
+        """Return the rpc's handler with its messages checked, or one that refuses the call."""
         method = handler_call_details.method
         metadata = dict(handler_call_details.invocation_metadata or ())
         language = language_of(metadata)
@@ -141,10 +141,10 @@ async def _abort(context: Any, error: NetgraftError, language: str) -> NoReturn:
 
 
 def _refusing(error: NetgraftError, language: str, handler: Any) -> Any:
-    """A handler that ends the call. Of a stream, and of an rpc that is not there, nothing is read.
+    """Return a handler that refuses the call, without reading a stream or an unknown rpc's message.
 
-    A single message is read and thrown away, so that one beyond MESSAGE_BYTES, which grpc
-    refuses by its length, is refused as such.
+    A single message is read and dropped, so that grpc can refuse one beyond MESSAGE_BYTES for
+    its length.
     """
 
     async def refuse(_: object, context: Any) -> None:
@@ -156,7 +156,7 @@ def _refusing(error: NetgraftError, language: str, handler: Any) -> Any:
 
 
 class _Parsed:
-    """A caller's messages, parsed as they are asked for. Raises NotAMessage, and keeps it."""
+    """A caller's messages, parsed when they are read. Raises NotAMessage, and keeps it."""
 
     def __init__(self, parse: Callable[[bytes], Any], method: str) -> None:
         self.parse = parse
@@ -176,7 +176,7 @@ class _Parsed:
 
 
 def _checking(handler: Any, method: str, language: str) -> Any:
-    """The handler, given bytes. An error of the tree that it raises becomes the call's status."""
+    """Return a handler that takes bytes, and turns the servicer's errors into the call's status."""
     parse = handler.request_deserializer or bytes
     streaming = handler.request_streaming
 
@@ -189,7 +189,7 @@ def _checking(handler: Any, method: str, language: str) -> Any:
         try:
             parsed, request = incoming(data)
             reply = await serve(request, context)
-            if parsed.fault:  # it was noticed between the handler and its client
+            if parsed.fault:  # raised while the handler read its stream
                 raise parsed.fault
         except NetgraftError as error:
             await _abort(context, error, language)

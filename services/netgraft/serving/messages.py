@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def model_message(recipe: Recipe, store: "Store") -> models_pb2.Model:
-    """A stored recipe, with its notices in the caller's language."""
+    """Return a stored recipe as a message, with its notices in the caller's language."""
     row = store.get_row(recipe.id)
     created = Timestamp()
     created.FromMilliseconds(int(row.created * 1000))

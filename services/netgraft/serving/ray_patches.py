@@ -1,9 +1,12 @@
-"""What Ray 2.60 has no setting for: where Serve's gRPC binds and what it takes in, a port of one's
-own for jobs, patience with a busy machine, and an import that costs every process a second.
+"""Changes to Ray 2.60 that it has no settings for.
 
-Serve's proxy and replicas are worker processes, so `install` is given to Ray as the
-hook that each worker calls at its start. tests/e2e proves that the gRPC port answers
-on loopback only, and nothing to strangers.
+They set the address that Serve's gRPC binds and the messages that it accepts, give each Ray its
+own port for jobs, start Ray again if a busy machine delays it, and avoid an import that costs every
+process a second.
+
+Serve's proxy and replicas are worker processes, so Ray gets `install` as the hook that each
+worker calls at its start. tests/e2e proves that the gRPC port answers on loopback only, and
+only to callers with the token.
 """
 
 import os
@@ -37,13 +40,13 @@ def install() -> None:
     grpc_util.gRPCGenericServer.__init__ = _guarded  # type: ignore[method-assign]
     proxy.gRPCProxy.not_found_response = _still_starting  # type: ignore[method-assign,assignment]
     vars(proxy)["get_grpc_response_status"] = reworded(grpc_util.get_grpc_response_status)
-    # Over HTTP there are Serve's own health and routes, which are answered before a route is
-    # looked for. A replica would answer all else with a traceback in its log.
+    # Over HTTP Serve answers its own health and list of routes, before it matches a route. A
+    # replica would fail on any other request, with a traceback in its log.
     ProxyRouter.match_route = lambda *_: None  # type: ignore[method-assign]
 
 
 def _guarded(self: Any, service_handler_factory: Any, *, extra_options: Any = None) -> None:
-    """`gRPCGenericServer.__init__` as in Ray 2.60, with an interceptor and a limit."""
+    """Replace `gRPCGenericServer.__init__`: as in Ray 2.60, with the guard and a size limit."""
     from grpc.aio._server import Server
     from ray.serve._private.constants import DEFAULT_GRPC_SERVER_OPTIONS
 
@@ -57,7 +60,7 @@ def _guarded(self: Any, service_handler_factory: Any, *, extra_options: Any = No
 
 
 async def _still_starting(_: Any, request: Any) -> AsyncIterator[Any]:
-    """`gRPCProxy.not_found_response` for a caller whom the guard let through."""
+    """Replace `gRPCProxy.not_found_response`: the application is still starting."""
     from ray.serve._private.proxy_request_response import ResponseStatus
 
     from netgraft.errors import StillStarting
@@ -71,9 +74,9 @@ async def _still_starting(_: Any, request: Any) -> AsyncIterator[Any]:
 
 
 def reworded(status_of_failure: Callable[..., Any]) -> Callable[..., Any]:
-    """`get_grpc_response_status` that logs a failure of Ray's, but does not send it to the client.
+    """Return a `get_grpc_response_status` that does not send Ray's own failures to the client.
 
-    It holds a traceback, with paths and addresses.
+    They contain a traceback, with paths and addresses; Ray logs them.
     """
     from grpc import StatusCode
 
@@ -89,14 +92,14 @@ def reworded(status_of_failure: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _INTERNAL = " (INTERNAL)"
-"""How `serving.fail` ends the words of a fault of our own, which a client takes for its reason."""
+"""The reason that `servicers.fail` appends to the sentence of an unexpected error."""
 
 
 def import_serve() -> None:
     """Import `ray.serve` without pandas.
 
-    Serve imports it where it is installed (Gradio needs it), to encode data frames, of which
-    we send none: 1.4 s in each of eight processes that share the machine's cores.
+    If pandas is installed (Gradio needs it), Serve imports it to encode data frames, which
+    netgraft does not send. It takes 1.4 s in each of eight processes that share the cores.
     """
     with _without("pandas"):
         import ray.serve  # noqa: F401
@@ -104,7 +107,7 @@ def import_serve() -> None:
 
 @contextmanager
 def _without(module: str) -> Iterator[None]:
-    """A block in which a module that is not imported yet cannot be."""
+    """Make a module unavailable during the block, unless it is imported already."""
     if module in sys.modules:
         yield
         return
@@ -116,9 +119,9 @@ def _without(module: str) -> Iterator[None]:
 
 
 def start_ray(tries: int = 3, **options: Any) -> None:
-    """`ray.init(**options)` of a cluster of this process's own, tried again when it came up late.
+    """Start a local Ray with `ray.init(**options)`; try again if it did not start in time.
 
-    Ray gives its node 30 s, which a busy machine may not meet.
+    Ray gives its node 30 s, which may be too short on a busy machine.
     """
     import ray
 
@@ -135,16 +138,16 @@ def start_ray(tries: int = 3, **options: Any) -> None:
 
 
 def close_token() -> None:
-    """Make Ray's token, with which others run code as us, readable by this user only."""
+    """Make Ray's token, whose holders can run code as this user, readable by this user only."""
     token = Path.home() / ".ray" / "auth_token"
     if token.is_file() and token.stat().st_uid == os.getuid():
         token.chmod(0o600)
 
 
 def private_folder() -> Path:
-    """A folder for Ray's sessions, their sockets and logs, that no other user can enter.
+    """Return a folder for Ray's sessions (sockets and logs) that no other user can open.
 
-    Ray opens the folder of each session to everybody, from every worker again.
+    Every worker of Ray makes the folder of its session accessible to everybody.
     """
     from ray._common.utils import get_default_system_temp_dir
 
@@ -153,24 +156,24 @@ def private_folder() -> Path:
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != me:  # somebody else took the name
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != me:  # another user has taken the name
         return Path(tempfile.mkdtemp(prefix="netgraft-", dir=temporary))
     folder.chmod(0o700)
     return folder
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has at this moment."""
+    """Return a port that is free on loopback at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def own_agent_port(port: int) -> None:
-    """Give the agent of the Ray that this process starts a port of its own.
+    """Give the dashboard agent of the Ray that this process starts the port `port`.
 
-    `ray.init` gives each the same one. A second Ray on this machine would then find it
-    taken, and run no job ("No available agent to submit job").
+    `ray.init` always uses the same one. A second Ray on this machine would find it taken, and
+    run no job ("No available agent to submit job").
     """
     from ray._private.parameter import RayParams
 

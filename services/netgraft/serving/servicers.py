@@ -1,10 +1,10 @@
-"""From a servicer to something that Ray Serve can route: identity, threads, errors.
+"""Expose a servicer as a class that Ray Serve can route calls to: identity, threads, errors.
 
-A servicer is a plain class whose methods have the rpc names of one proto
-service, take the request message and return the reply message (or yield them).
-It may be called as it is, in-process. `expose` lays around it what a network
-needs: the token is checked, blocking methods run in threads, and errors become
-gRPC status with a `google.rpc.ErrorInfo`. This module does not import ray.
+A servicer is a plain class whose methods have the rpc names of one proto service, take the
+request message and return the reply message (or yield several). It can be called directly,
+in-process. `expose` adds what serving over a network needs: the token is checked, blocking
+methods run in threads, and errors become a gRPC status with a `google.rpc.ErrorInfo`.
+This module does not import ray.
 """
 
 import asyncio
@@ -48,28 +48,28 @@ _spoken: ContextVar[str] = ContextVar("spoken", default="en")
 
 
 def caller() -> Caller:
-    """The caller of the rpc being served; in-process, the owner of the local token."""
+    """Return the caller of the current rpc; in-process, the owner of the local token."""
     return _caller.get(None) or Caller(settings().read_token(), _spoken.get())
 
 
 def speak(language: str) -> None:
-    """Say which language an in-process caller reads, "en" or "zh"."""
+    """Set the language that an in-process caller reads, "en" or "zh"."""
     _spoken.set(language)
 
 
 def must_name(field: str, value: int, enum: Any) -> None:
-    """Raise InvalidValue for a number of a request that names nothing in a protobuf enum."""
+    """Raise InvalidValue if a request's number is not a value of the protobuf enum."""
     if value not in enum.values():
         expected = languages.Message("one of {choices}", choices=list(enum.keys()))
         raise InvalidValue(name=field, value=value, expected=expected)
 
 
 def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> type:
-    """A class with a routable method for every rpc of `service`, for `serve.deployment`.
+    """Return a class with a method for every rpc of `service`, for `serve.deployment`.
 
-    `warm` names a module to import, or a function to call, in the background: starting is
-    fast, and the first call does not wait for torch. Raises TypeError when the servicer
-    lacks an rpc: an interface with holes is found when it is built, not when it is called.
+    `warm` names a module to import, or a function to call, in the background after the start, so
+    that the first call does not wait for torch. Raises TypeError if the servicer lacks an rpc:
+    that is found at the start, not at the first call.
     """
     missing = [m.name for m in service.methods if not hasattr(servicer, m.name)]
     if missing:
@@ -85,20 +85,20 @@ def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> typ
 
 
 def _warm(name: str) -> None:
-    # A thread of its own priority (Linux): the services that are still starting come first.
+    # On Linux a thread has its own priority: services that are still starting come first.
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
     found = resolve_name(name)
     if callable(found):
         found()
-    # What was imported stays: the collector, which would look at all of it while a call waits,
-    # need not look again.
+    # Imported objects stay alive: exempt them from garbage collection, which would otherwise
+    # traverse all of them while a call waits.
     gc.collect()
     gc.freeze()
 
 
 def _routable(method: MethodDescriptor) -> Callable[..., Any]:
-    # Ray pickles the class by value, and descriptors cannot be pickled: the closures
-    # hold names and the reply's class only.
+    # Ray pickles the class by value, and descriptors cannot be pickled: the closures refer
+    # only to names and the reply's class.
     name = method.name
     reply = message_factory.GetMessageClass(method.output_type)
 
@@ -125,17 +125,17 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             fail(grpc_context, error)
         except Exception:  # noqa: BLE001  # the boundary: logged here, never sent outside
             fail(grpc_context, _unexpected(name))
-        if known:  # to a stranger nobody listens
+        if known:  # the stream of a caller without the token is not read
             await discard(request)
         return reply()
 
-    incoming, discard = (_pulled, _drained) if method.client_streaming else (_as_it_is, _nothing)
+    incoming, discard = (_iterated, _drain) if method.client_streaming else (_unchanged, _nothing)
     handler = stream if method.server_streaming else unary
     handler.__name__ = handler.__qualname__ = name
     return handler
 
 
-def _as_it_is(request: Message) -> Message:
+def _unchanged(request: Message) -> Message:
     return request
 
 
@@ -143,17 +143,17 @@ async def _nothing(_: Message) -> None:
     return
 
 
-async def _drained(messages: AsyncIterator[Message]) -> None:
-    """Let a client whose stream was refused come to its end: grpc's asyncio client reports no
-    status that comes while it sends."""
+async def _drain(messages: AsyncIterator[Message]) -> None:
+    """Read the rest of a refused client's stream: grpc's asyncio client does not report a status
+    that it receives while it sends."""
     with suppress(TimeoutError):
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in messages:
                 pass
 
 
-def _pulled(messages: AsyncIterator[Message]) -> Iterator[Message]:
-    """A client's stream for a method that runs in a thread, message by message."""
+def _iterated(messages: AsyncIterator[Message]) -> Iterator[Message]:
+    """Return a client's stream as an iterator, for a method that runs in a thread."""
     loop, stream, end = asyncio.get_running_loop(), aiter(messages), object()
 
     async def following() -> Any:
@@ -190,7 +190,7 @@ async def _items(handler: Callable[[Message], Any], request: Message) -> AsyncIt
 
 
 def _identify(context: Any) -> None:
-    """Note who calls. A server's Guard has asked for the token before; this is the second lock."""
+    """Set the caller. The server's Guard has already checked the token; this is a second check."""
     metadata = dict(context.invocation_metadata())
     token = token_of(metadata)
     _caller.set(Caller(token, language_of(metadata)))
@@ -199,10 +199,10 @@ def _identify(context: Any) -> None:
 
 
 def fail(context: Any, error: NetgraftError, *, stream: bool = False) -> None:
-    """Put an error into the call's status, as its one table says.
+    """Set an error as the status of the call.
 
-    Ray Serve 2.60 loses the trailing metadata of a stream that fails: there the reason
-    stands behind the sentence too, in parentheses, and the exception must be raised.
+    Ray Serve 2.60 loses the trailing metadata of a stream that fails. For a stream the reason is
+    therefore appended to the sentence, in parentheses, and the caller must raise the exception.
     """
     language = getattr(_caller.get(None), "language", "en")
     code, sentence, trailing = status_of(error, language)

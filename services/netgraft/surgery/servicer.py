@@ -1,4 +1,4 @@
-"""The Surgery service, in-process or served: protobuf in and out."""
+"""The Surgery service: convert between protobuf and the surgery package."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -107,7 +107,7 @@ class SurgeryServicer:
         return self._reply(recipe, recipe.parent, [_messages().undone(recipe.parent.title)])
 
     def _edited(self, op: str, model: str, **arguments: Any) -> surgery_pb2.EditReply:
-        """Carry an operation out. `arguments` are its own, without the recipe and the anatomies."""
+        """Carry out the operation `op`. `arguments` are those besides the recipe and anatomies."""
         recipe = self._recipe(model)
         edited = operations.find(op)(recipe, anatomies=self.anatomies, **arguments)
         facts, delta = edited.facts, edited.edit.changes.delta
@@ -145,14 +145,14 @@ def _head_change(head: HeadEdit) -> surgery_pb2.HeadChange:
 
 
 def _need_torch() -> None:
-    """Wait until torch is imported, for what no stored trial answers."""
+    """Wait until torch is imported, for operations that no stored result can answer."""
     from netgraft.models.torch_ready import wait_for_torch
 
     wait_for_torch()
 
 
 def _scalar(name: str, value: Value) -> Scalar:
-    """A JSON scalar; JSON's whole numbers are integers. Raises InvalidValue."""
+    """Return a JSON scalar; whole numbers become integers. Raises InvalidValue."""
     match value.WhichOneof("kind"):
         case "number_value":
             number = value.number_value

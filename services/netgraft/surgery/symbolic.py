@@ -54,12 +54,15 @@ class Symbolic:
     """The trial of every class count that keeps the guards."""
 
     guards: tuple[Guard, ...]
-    document: dict[str, Any]
-    """A `Trial` as JSON has it; a number that follows the count is {"times": …, "plus": …}."""
+    document: dict[str, Any] | None
+    """A `Trial` as JSON has it; a number that follows the count is {"times": …, "plus": …}.
+
+    None where the model's code wants the count as a number: no hint proves anything then.
+    """
 
     def at(self, count: int) -> Trial | None:
         """The trial of one count, background included; None where a guard says no."""
-        if not all(guard.holds(count) for guard in self.guards):
+        if self.document is None or not all(guard.holds(count) for guard in self.guards):
             return None
         return _trial(_at(self.document, count))
 
@@ -72,6 +75,8 @@ def foretold(recipe: Recipe, classes: int, anatomies: Anatomies) -> Trial | None
     before = anatomies.of(root).trace
     for hint in HINTS:
         known = _known(root, hint, anatomies)
+        if known and known.document is None:
+            return None
         if known and (found := known.at(total_classes(classes, before))):
             return found
     return None
@@ -136,7 +141,7 @@ def _to_json(value: Symbolic | None) -> bytes:
 
 
 SYMBOLIC = Memo[Symbolic | None](
-    KIND, "retarget.json", "2", _to_json, lambda data: _symbolic(json.loads(data))
+    KIND, "retarget.json", "3", _to_json, lambda data: _symbolic(json.loads(data))
 )
 
 

@@ -28,7 +28,12 @@ HIGHEST = 2**48
 
 
 def run(recipe: Recipe, hint: int, anatomies: Anatomies) -> dict[str, Any] | None:
-    """Guards and trial as JSON has them; None where a symbol does not get through the model."""
+    """Guards and trial as JSON has them; None where a symbol does not get through the model.
+
+    Without a trial where the model wants the count as a number, as code that loops over the
+    classes does: it would want it of every other hint too. (A hint that is the count before the
+    edit becomes a number in any comparison with that, which says nothing of other hints.)
+    """
     shapes = _Shapes()
     source = ConstantSource("classes")
     symbol = shapes.create_symbol(hint, source, dynamic_dim=DimDynamic.DYNAMIC)
@@ -36,12 +41,19 @@ def run(recipe: Recipe, hint: int, anatomies: Anatomies) -> dict[str, Any] | Non
     before = anatomies.of(recipe).trace
     edit = planned(recipe, before, count - 1 if before.detector else count, ())
     module = build(recipe, anatomies.store, device="meta")
+    stays = _StaysSymbol(shapes, symbol)
     try:
-        with FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True), _SizesStaySymbols():
+        with FakeTensorMode(shape_env=shapes, allow_non_fake_inputs=True), stays:
             done = tried(recipe, edit, before, module)
         return {"trial": _linear(done, symbol), "guards": [*_guards(shapes, symbol)]}
+    except _Pinned:
+        return None if hint == before.classes else {"trial": None, "guards": []}
     except (SurgeryFailed, *FORWARD_ERRORS):
         return None
+
+
+class _Pinned(Exception):
+    """The model took the count as the number that the hint is."""
 
 
 class _Shapes(ShapeEnv):
@@ -54,8 +66,15 @@ class _Shapes(ShapeEnv):
         return None
 
 
-class _SizesStaySymbols(TorchFunctionMode):
-    """Resizes pictures by operators that take symbols; torch's usual way wants numbers."""
+class _StaysSymbol(TorchFunctionMode):
+    """Ends a run whose count has become a number; resizes pictures without making it one.
+
+    Torch's usual way to resize wants numbers; the operators in `RESIZING` take symbols.
+    """
+
+    def __init__(self, shapes: ShapeEnv, symbol: sympy.Symbol) -> None:
+        super().__init__()
+        self._shapes, self._symbol = shapes, symbol
 
     def __torch_function__(
         self,
@@ -64,6 +83,8 @@ class _SizesStaySymbols(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if self._symbol in self._shapes.replacements:
+            raise _Pinned
         kwargs = kwargs or {}
         resize = RESIZING.get(kwargs.get("mode", "nearest"))
         if func is F.interpolate and resize and args[0].dim() == 4 and not kwargs["antialias"]:

@@ -1,4 +1,4 @@
-"""The Tuning service: from protobuf to the tuning package and back, in-process or served."""
+"""The Tuning service: convert between protobuf and the tuning package."""
 
 import asyncio
 import time
@@ -22,9 +22,9 @@ from netgraft.v1 import tuning_pb2
 
 DEFAULT_LIMIT = 50
 TAIL_SECONDS = 0.1
-"""Between two queries of a watcher for new events."""
+"""Seconds between two queries of WatchJob for new events."""
 CANCEL_SECONDS = 1.5
-"""How long a run may take to save and stop before it is stopped from outside."""
+"""Seconds that a run may take to save and stop, before it is stopped from outside."""
 
 STATES = {
     State.QUEUED: tuning_pb2.JOB_STATE_QUEUED,
@@ -43,7 +43,7 @@ KINDS = {
 
 
 class TuningServicer:
-    """See `tuning.proto`. Starting, cancelling and resuming need a Ray to run in."""
+    """See `tuning.proto`. Starting, cancelling and resuming a job need a running Ray."""
 
     def __init__(self, store: Store | None = None, launcher: Launcher | None = None) -> None:
         self.store = store or default_store()
@@ -125,7 +125,7 @@ class TuningServicer:
         return self._once(asked("ResumeJob", request, caller().token), resumed)
 
     def _once(self, call: Asked | None, queue: Callable[[Asked | None], Job]) -> tuning_pb2.Job:
-        """Queue a job and submit it, unless the same call did so before; the job as it is then."""
+        """Queue and submit a job, unless the same call did so before; return it as it is now."""
         job_id = self.requests.result(call)
         if not job_id:
             try:
@@ -147,24 +147,24 @@ class TuningServicer:
 
 
 def _state(value: int) -> State | None:
-    """The state to list, None for all. Raises InvalidValue for a number that names no state."""
+    """Return the state to list, or None for all. Raises InvalidValue for an unknown number."""
     must_name("state", value, tuning_pb2.JobState)
     return next((state for state, each in STATES.items() if each == value), None)
 
 
 def request_of(spec: tuning_pb2.TuningSpec) -> Request:
-    """The request in a message; unset fields and empty texts are left to the service."""
+    """Return the request in a message, without unset fields and empty texts."""
     given = {field.name: value for field, value in spec.ListFields() if value != "" and field.name}
     return Request(**{"model": "", "data": "", **given})
 
 
 def spec_message(spec: Spec) -> tuning_pb2.TuningSpec:
-    """A complete specification as a message."""
+    """Return a complete specification as a message."""
     return tuning_pb2.TuningSpec(**spec.plain())
 
 
 def job_message(job: Job) -> tuning_pb2.Job:
-    """A job as the message that every rpc replies with."""
+    """Return a job as a message."""
     return tuning_pb2.Job(
         id=job.id,
         state=STATES[job.state],
@@ -183,7 +183,7 @@ def job_message(job: Job) -> tuning_pb2.Job:
 
 
 def event_message(event: Event) -> tuning_pb2.JobEvent:
-    """An event as a message."""
+    """Return an event as a message."""
     return tuning_pb2.JobEvent(
         seq=event.seq,
         kind=KINDS[event.kind],

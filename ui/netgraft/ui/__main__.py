@@ -10,7 +10,7 @@ from netgraft.settings import settings
 
 
 def main() -> int:
-    """Exit status: 0 after a signal, 1 when the port is taken."""
+    """Serve, and return the exit status: 0 after a signal, 1 if the port is taken."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by Gradio when it is imported
     logging.basicConfig(level=settings().log_level, format="%(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "uvicorn.error"):
@@ -28,7 +28,7 @@ def main() -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises AddressInUse."""
+    """Return a bound socket. Raises AddressInUse."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

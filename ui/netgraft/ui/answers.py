@@ -1,7 +1,7 @@
-"""Yes and no, as people type them at a plan that waits, in English and Chinese.
+"""Recognise a yes or a no, in English or Chinese, as the answer to a plan that needs consent.
 
-Only a message that says nothing else counts: "yes, but 5 epochs" is a correction, and the
-planner's to read. A message that says both is neither.
+Only a message that says nothing else counts: "yes, but 5 epochs" is a correction, which the
+planner reads. A message that says both yes and no is neither.
 """
 
 import re
@@ -29,18 +29,18 @@ DECLINING = """
     不執行, 不運行, 不要執行, 別, 取消計劃, 放棄, 放棄吧
 """
 POLITE = {"please", "thanks", "thank you", "thx", "谢谢", "谢谢你", "谢谢您", "謝謝"}
-"""Said beside a yes or a no; neither by itself."""
+"""May stand beside a yes or a no; by itself it is neither."""
 LONGEST = 100
-"""Characters; whoever types more says more."""
+"""Characters; a longer message says more than yes or no."""
 BREAK = re.compile(r"\s*[,.!;:~、。…—-]+\s*")
 """Between phrases; NFKC has made full-width punctuation ASCII by then."""
 AROUND = " \"'`()[]“”「」,.!;:~、。…—-"
 
 
 def answer(text: str) -> bool | None:
-    """True when the text agrees and says nothing else, False when it declines; else None.
+    """Return True if the text agrees and says nothing else, False if it declines; else None.
 
-    A question is no answer: a plan that needs consent does not run because of "ok?".
+    A question is not an answer: a plan that needs consent does not run because of "ok?".
     """
     plain = " ".join(unicodedata.normalize("NFKC", text).casefold().replace("’", "'").split())
     pieces = BREAK.split(plain.strip(AROUND)) if len(plain) <= LONGEST else []
@@ -60,4 +60,4 @@ def _one_of(phrases: str) -> str:
 _YES = re.compile(f"{_one_of(AGREEING)}(?: {_one_of(AGREEING)})*")
 """Phrases may follow one another: "yes run it please"."""
 _NO = re.compile(f"(?:no )?{_one_of(DECLINING)}")
-"""They may not here: "don't" and "cancel" are both a no, "don't cancel" is neither."""
+"""Only one phrase: "don't" and "cancel" are both a no, but "don't cancel" is neither."""

@@ -1,9 +1,9 @@
-// A model's file, dropped anywhere on the page or chosen with the button beside the text field:
-// it is sent to /upload, and the sentence that shows it is said.
+// Upload a model's file that is dropped anywhere on the page, or chosen with the button beside
+// the text field: send it to /upload, then say the sentence that shows the model.
 (() => {
-  const words = () => netgraft.words[navigator.language.startsWith("zh") ? "zh" : "en"];
+  const labels = () => netgraft.labels[navigator.language.startsWith("zh") ? "zh" : "en"];
 
-  const tell = (text, problem = false) => {
+  const report = (text, problem = false) => {
     const place = document.querySelector("#attach-state");
     place.textContent = text;
     place.hidden = !text;
@@ -23,11 +23,11 @@
         error.again = request.status === 429 && Number(request.getResponseHeader("retry-after"));
         reject(error);
       };
-      request.onerror = () => reject(new Error(words().attach_lost));
+      request.onerror = () => reject(new Error(labels().attach_lost));
       request.send(file);
     });
 
-  // Said past the text field: what somebody is typing there meanwhile stays theirs.
+  // The sentence does not go through the text field, so what is being typed there is kept.
   const waiting = [];
   netgraft.sayFile = () => void netgraft.say(waiting.shift());
   const say = (text) => {
@@ -35,27 +35,27 @@
     document.querySelector("#say-file").click();
   };
 
-  // All places may be taken: then again and again, for some minutes.
-  const patiently = async (file, progress, tries = 20) => {
+  // Too many uploads may be in progress: try again for some minutes.
+  const postWithRetries = async (file, progress, tries = 20) => {
     try {
       return await post(file, progress);
     } catch (error) {
       if (!error.again || !tries) throw error;
-      tell(`${file.name}: ${words().attach_waiting}`);
+      report(`${file.name}: ${labels().attach_waiting}`);
       await new Promise((go) => setTimeout(go, 1000 * error.again));
-      return patiently(file, progress, tries - 1);
+      return postWithRetries(file, progress, tries - 1);
     }
   };
 
   const send = async (file) => {
     try {
-      const done = await patiently(file, (share) =>
-        tell(`${file.name}: ${share < 1 ? `${Math.round(100 * share)} %` : words().attach_opening}`),
+      const done = await postWithRetries(file, (share) =>
+        report(`${file.name}: ${share < 1 ? `${Math.round(100 * share)} %` : labels().attach_opening}`),
       );
-      tell("");
+      report("");
       say(done.say);
     } catch (error) {
-      tell(error.message, true);
+      report(error.message, true);
     }
   };
 

@@ -1,17 +1,17 @@
-"""Connections to the gRPC server: one for each language that people here read."""
+"""Connections to the gRPC server: one for each language and token in use."""
 
 from netgraft.client import AsyncClient
 from netgraft.settings import settings
 
 
 class Backend:
-    """Hands out clients; they share nothing but the address. Use inside one event loop."""
+    """Makes clients when they are first needed. Use it inside one event loop."""
 
     def __init__(self) -> None:
         self._clients: dict[tuple[str, str], AsyncClient] = {}
 
     def client(self, language: str) -> AsyncClient:
-        """The client whose errors come in `language` ("en", "zh"), under the present token."""
+        """Return the client with the current token whose errors are in `language` ("en", "zh")."""
         key = (language, settings().read_token())
         if key not in self._clients:
             self._clients[key] = AsyncClient(token=key[1], language=language)

@@ -1,7 +1,7 @@
-"""How fast a request's body must arrive; whoever is slower is answered and let go.
+"""How fast a request's body must arrive; the request of a slower client fails.
 
-Without it a client that sends a byte and then nothing, or a byte now and then, holds for ever
-what the request holds: a place for an upload, a task, a connection.
+Otherwise a client that sends a byte and then nothing, or a byte now and then, would keep an
+upload slot, a task and a connection busy for ever.
 """
 
 import asyncio
@@ -11,21 +11,21 @@ from starlette.types import Message, Receive
 from netgraft.errors import TooSlow
 
 SECONDS = 20.0
-"""In so many seconds of waiting for the client …"""
+"""In this many seconds of waiting for the client …"""
 BYTES = 128 * 2**10
-"""… so much must arrive, or the body's end."""
+"""… this many bytes must arrive, or the body must end."""
 
 
 def timely(receive: Receive, seconds: float = SECONDS, size: int = BYTES) -> Receive:
-    """The same messages; raises TooSlow while a body comes more slowly than it must.
+    """Return a `receive` with the same messages that raises TooSlow if the body comes too slowly.
 
-    Only time spent waiting counts, not what is done with the pieces in between.
+    Only the time spent waiting counts, not the time in which the application handles a piece.
     """
     left, missing, is_complete = seconds, size, False
 
     async def receiving() -> Message:
         nonlocal left, missing, is_complete
-        if is_complete:  # what follows is the end of the connection, which may take its time
+        if is_complete:  # only the end of the connection follows, which has no time limit
             return await receive()
         begin = asyncio.get_running_loop().time()
         try:

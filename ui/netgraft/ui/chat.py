@@ -1,4 +1,4 @@
-"""A conversation as chat messages: everything said and done, in Gradio's form.
+"""Turn a conversation into Gradio's chat messages: everything that was said and done.
 
 Text that comes from elsewhere (names of files, classes, models) is never read as
 Markdown or HTML.
@@ -20,6 +20,8 @@ from netgraft.v1 import agent_pb2, models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.agent_pb2 import RunEvent
 
 MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~>$-])")
+LINE = re.compile(r"^(\s*\d+(?=[.)])|\s*(?==))", re.MULTILINE)
+"""What begins a numbered list, or makes the line above it a heading."""
 MOST_MODELS = 12
 MOST_DIFFERENCES = 30
 CANCELLED = "JOB_CANCELLED"
@@ -27,13 +29,13 @@ FORMATS = ("safetensors", "state_dict", "onnx", "pt2", "torchscript", "python")
 
 
 def plain(text: str) -> str:
-    """Text as Markdown that shows exactly this text."""
+    """Return Markdown that shows exactly this text."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;")
-    return MARKUP.sub(r"\\\1", escaped)
+    return LINE.sub(r"\1\\", MARKUP.sub(r"\\\1", escaped))
 
 
 def messages(conversation: Conversation, say: Translator) -> list[ChatMessage]:
-    """The whole conversation, oldest first."""
+    """Return the whole conversation as messages, oldest first."""
     shown: list[ChatMessage] = []
     for index, exchange in enumerate(conversation.exchanges):
         shown.append(ChatMessage(role="user", content=plain(exchange.text)))
@@ -45,7 +47,7 @@ def messages(conversation: Conversation, say: Translator) -> list[ChatMessage]:
 
 
 def state_word(state: "tuning_pb2.JobState.ValueType", say: Translator) -> str:
-    """A job's state in words."""
+    """Return a job's state in words."""
     return {
         tuning_pb2.JOB_STATE_QUEUED: say("Queued"),
         tuning_pb2.JOB_STATE_RUNNING: say("Running"),
@@ -196,7 +198,7 @@ def _export_link(ready: agent_pb2.ExportReady, say: Translator) -> str:
 
 
 def downloads(model: str, say: Translator) -> str:
-    """Links to a model's files, as Markdown."""
+    """Return links to a model's files, as Markdown."""
     links = " · ".join(f"[{plain(format_)}](/export/{model}/{format_})" for format_ in FORMATS)
     return f"{say('Download the model')}: {links}"
 
@@ -217,7 +219,7 @@ def _zoo(found: models_pb2.ListModelsReply, say: Translator) -> str:
 def _job_line(view: JobView, say: Translator) -> str:
     parts = [state_word(view.state, say)]
     if view.progress.total_steps:
-        # Whole tenths only: a message that changes each second cannot be read.
+        # In steps of 10 %: a message that changes every second cannot be read.
         parts.append(f"{int(view.share * 10) * 10} %")
         parts.append(
             say(
@@ -242,7 +244,7 @@ def _job_result(view: JobView, say: Translator) -> str:
 
 
 def _failure(failed: agent_pb2.StepFailed) -> ChatMessage:
-    if failed.reason == CANCELLED:  # as was asked for: nothing to warn of
+    if failed.reason == CANCELLED:  # the person asked for it: no warning
         return ChatMessage(content=plain(failed.message))
     return _problem(failed.message)
 

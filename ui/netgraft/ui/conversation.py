@@ -1,8 +1,8 @@
 """One conversation: what was said, planned, agreed to and done.
 
-A conversation carries plans out in tasks of its own, so that a reload, a second tab or a closed
-page changes nothing; pages look at it and show what they find. What must outlive this
-process is kept by the agent and read from there. Knows nothing of Gradio.
+A conversation carries plans out in its own tasks, so that a reload, a second tab or a closed
+page changes nothing; pages only show its state. What must outlive this process is stored by
+the agent and read from there. Knows nothing of Gradio.
 """
 
 import asyncio
@@ -25,7 +25,8 @@ from netgraft.v1.agent_pb2 import RunEvent
 logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-MOST_ROOMS = 200
+MOST_IDLE = 200
+"""Idle conversations that are kept in memory."""
 NO_JOB = mark("There is no training in this conversation yet.")
 
 
@@ -47,11 +48,11 @@ class Conversation:
         self.problem = ""
         """Why the conversation cannot be shown, as a sentence."""
         self.version = 0
-        self._bell = asyncio.Event()
+        self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._restored = False
         self._followed: set[str] = set()
-        """Jobs whose model has been taken over."""
+        """Jobs whose resulting model this conversation has already taken up."""
 
     @property
     def is_busy(self) -> bool:
@@ -60,12 +61,12 @@ class Conversation:
 
     @property
     def is_idle(self) -> bool:
-        """Return whether nothing at all is going on, not even training that is waited for."""
+        """Return whether no task is running, not even one that waits for training."""
         return not self._tasks
 
     @property
     def pending(self) -> Exchange | None:
-        """The plan that waits for consent: only ever the newest exchange."""
+        """The exchange whose plan waits for consent; it can only be the newest."""
         last = self.exchanges[-1] if self.exchanges else None
         return last if last and last.state is State.WAITING else None
 
@@ -73,14 +74,14 @@ class Conversation:
         """Return once `version` is not `seen`, or after `timeout` seconds."""
         if self.version == seen:
             try:
-                await asyncio.wait_for(self._bell.wait(), timeout)
+                await asyncio.wait_for(self._changed.wait(), timeout)
             except TimeoutError:
                 return
 
     def say(self, text: str, language: str) -> None:
-        """Take up something said. Returns at once; `version` grows when there is news.
+        """Handle a message of the person in the background; `version` grows with every change.
 
-        A yes or no to the pending plan does what its buttons do.
+        A yes or a no to the pending plan does what its buttons do.
         """
         agrees = answer(text) if self.pending else None
         if self.pending and agrees is not None:
@@ -92,25 +93,25 @@ class Conversation:
             before.state = State.REPLACED
         exchange = Exchange(text, language)
         self.exchanges.append(exchange)
-        self._touch()
-        self._start(self._to_its_end(exchange, self._converse(exchange, before, language)))
+        self._notify()
+        self._start(self._finish(exchange, self._converse(exchange, before, language)))
 
     def agree(self, language: str) -> None:
         """Carry out the pending plan."""
         if exchange := self.pending:
             exchange.settled.clear()
             exchange.state = State.RUNNING
-            self._touch()
-            self._start(self._to_its_end(exchange, self._carry_out_agreed(exchange, language)))
+            self._notify()
+            self._start(self._finish(exchange, self._carry_out_agreed(exchange, language)))
 
     def decline(self) -> None:
-        """Leave the pending plan undone."""
+        """Discard the pending plan."""
         if exchange := self.pending:
             exchange.state = State.DECLINED
-            self._touch()
+            self._notify()
 
     async def cancel_job(self, language: str) -> None:
-        """Stop the current job. Its last checkpoint stays."""
+        """Cancel the current job. Its last checkpoint is kept."""
         view = self.jobs.view(self.job_id)
         try:
             request = tuning_pb2.CancelJobRequest(id=self.job_id)
@@ -121,11 +122,11 @@ class Conversation:
                 view.version += 1
         else:
             if view:
-                view.know(job)
+                view.update(job)
             self.jobs.follow(self.job_id, language)
 
     async def restore(self, language: str) -> None:
-        """Read the conversation from the agent, unless something is going on here now."""
+        """Read the conversation from the agent, unless a plan is being made or carried out here."""
         if any(exchange.state in {State.PLANNING, State.RUNNING} for exchange in self.exchanges):
             return
         request = agent_pb2.GetConversationRequest(id=self.name)
@@ -134,18 +135,18 @@ class Conversation:
         except NetgraftError as error:
             self._restored = not isinstance(error, Unreachable)
             self.problem = "" if self._restored else error.sentence(language)
-            self._touch()
+            self._notify()
             return
         self._restored, self.problem = True, ""
-        self._take_over(conversation, language)
+        self._replay(conversation, language)
         if self.job_id:
             self.jobs.follow(self.job_id, language)
-        self._look_at_model(language)
-        self._touch()
+        self._inspect_current(language)
+        self._notify()
 
     async def refresh(self, language: str) -> None:
-        """Restore again when that has not worked yet, or when a job ended that nobody here
-        was waiting for: the agent then knows a new current model."""
+        """Restore again if that has failed so far, or if a job ended for which no task here was
+        waiting: the agent then has a new current model."""
         view = self.jobs.view(self.job_id)
         is_news = view and view.result_model and self.job_id not in self._followed
         if is_news or not self._restored:
@@ -158,14 +159,13 @@ class Conversation:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _take_over(self, conversation: agent_pb2.Conversation, language: str) -> None:
+    def _replay(self, conversation: agent_pb2.Conversation, language: str) -> None:
         self.exchanges = merged(self.exchanges, conversation.turns, language)
-        self.model_id = (
-            ""  # each step in its turn: the picture is that of the last, not of a `show`
-        )
+        # Replay the steps in order, so that the picture is that of the last one.
+        self.model_id = ""
         for exchange in self.exchanges:
             for event in exchange.events:
-                self._take_result(exchange, event.finished)
+                self._apply_result(exchange, event.finished)
                 self._show_model(event.finished.model_id)
         self.job_id = conversation.job_id
         if (pending := self.pending) and pending.needs_job and not self.job_id:
@@ -176,13 +176,13 @@ class Conversation:
                 break
         self._show_model(conversation.model_id)
 
-    async def _to_its_end(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
+    async def _finish(self, exchange: Exchange, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
         finally:
             if exchange.state in {State.PLANNING, State.RUNNING}:
                 self._settle(exchange, State.DONE)
-            self._look_at_model(exchange.language)
+            self._inspect_current(exchange.language)
 
     async def _converse(self, exchange: Exchange, before: Exchange | None, language: str) -> None:
         if before:
@@ -196,7 +196,7 @@ class Conversation:
         self._restored = True
         if exchange.problem or not exchange.reply or exchange.reply.kind != "plan":
             self._settle(exchange, State.DONE)
-        elif exchange.needs_job and not self.job_id:  # no consent is needed for nothing
+        elif exchange.needs_job and not self.job_id:  # nothing to consent to
             exchange.problem = render(NO_JOB, {}, language)
             self._settle(exchange, State.DONE)
         elif exchange.needs_consent:
@@ -219,42 +219,42 @@ class Conversation:
     async def _carry_out(self, exchange: Exchange, consent: str, language: str) -> None:
         assert exchange.reply is not None
         exchange.state = State.RUNNING
-        self._touch()
+        self._notify()
         request = agent_pb2.RunRequest(
             steps=exchange.reply.steps, conversation_id=self.name, consent_token=consent
         )
         try:
             async for event in self.backend.client(language).agent.Run(request):
-                self._take(exchange, event, language)
+                self._apply(exchange, event, language)
         except NetgraftError as error:
             exchange.problem = error.sentence(language)
 
-    def _take(self, exchange: Exchange, event: RunEvent, language: str) -> None:
+    def _apply(self, exchange: Exchange, event: RunEvent, language: str) -> None:
         if event.WhichOneof("event") == "progress":
             if event.progress.page:
                 exchange.picture_before = self.picture
                 self.picture = event.progress.page
-                self._touch()
+                self._notify()
             elif exchange.job_id != event.progress.job_id:
                 exchange.job_id = self.job_id = event.progress.job_id
                 self.jobs.follow(self.job_id, language)
                 exchange.settled.set()
-                self._look_at_model(language)
-                self._touch()
+                self._inspect_current(language)
+                self._notify()
             return
         exchange.events.append(event)
         if event.HasField("failed") and exchange.picture_before is not None:
             self.picture = exchange.picture_before
         exchange.picture_before = None
         if event.HasField("finished"):
-            self._take_result(exchange, event.finished)
+            self._apply_result(exchange, event.finished)
             if event.finished.HasField("job"):
                 self.jobs.follow(self.job_id, language)
                 self._followed.add(self.job_id)
             self._show_model(event.finished.model_id)
-        self._touch()
+        self._notify()
 
-    def _take_result(self, exchange: Exchange, finished: agent_pb2.StepFinished) -> None:
+    def _apply_result(self, exchange: Exchange, finished: agent_pb2.StepFinished) -> None:
         kind = finished.WhichOneof("result")
         if kind == "graph":
             self.picture = finished.graph.page
@@ -274,7 +274,7 @@ class Conversation:
         if model not in self.picture:
             self.picture = f"/viz/{model}/"
 
-    def _look_at_model(self, language: str) -> None:
+    def _inspect_current(self, language: str) -> None:
         if self.model_id and (not self.inspection or self.inspection.model.id != self.model_id):
             self._start(self._inspect(self.model_id, language))
 
@@ -283,15 +283,15 @@ class Conversation:
         try:
             inspection = await self.backend.client(language).surgery.InspectModel(request)
         except NetgraftError:
-            return  # the panel then shows nothing; the chat has said what went wrong
+            return  # the panel stays empty; the chat has already shown the error
         if model == self.model_id:
             self.inspection = inspection
-            self._touch()
+            self._notify()
 
     def _settle(self, exchange: Exchange, state: State) -> None:
         exchange.state = state
         exchange.settled.set()
-        self._touch()
+        self._notify()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -303,38 +303,38 @@ class Conversation:
         if not task.cancelled() and (failure := task.exception()):
             logger.error("conversation %s", self.name, exc_info=failure)
 
-    def _touch(self) -> None:
+    def _notify(self) -> None:
         self.version += 1
-        self._bell.set()
-        self._bell = asyncio.Event()
+        self._changed.set()
+        self._changed = asyncio.Event()
 
 
 class Conversations:
-    """The conversations that were used lately."""
+    """The conversations that were used recently."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.jobs = Jobs(backend)
-        self._rooms: OrderedDict[str, Conversation] = OrderedDict()
+        self._by_name: OrderedDict[str, Conversation] = OrderedDict()
 
     def open(self, name: str) -> Conversation:
-        """The conversation of this name; made when there is none."""
-        conversation = self._rooms.get(name) or Conversation(name, self.backend, self.jobs)
-        self._rooms[name] = conversation
-        self._rooms.move_to_end(name)
-        idle = [name for name, conversation in self._rooms.items() if conversation.is_idle]
-        for name_ in idle[:-MOST_ROOMS]:
-            del self._rooms[name_]
+        """Return the conversation of this name; make it if there is none."""
+        conversation = self._by_name.get(name) or Conversation(name, self.backend, self.jobs)
+        self._by_name[name] = conversation
+        self._by_name.move_to_end(name)
+        idle = [name for name, conversation in self._by_name.items() if conversation.is_idle]
+        for old in idle[:-MOST_IDLE]:
+            del self._by_name[old]
         return conversation
 
     async def close(self) -> None:
         await self.jobs.close()
-        for conversation in self._rooms.values():
+        for conversation in self._by_name.values():
             await conversation.close()
 
 
 def new_name() -> str:
-    """A conversation's name that nobody can guess."""
+    """Return a new name for a conversation, which nobody can guess."""
     return secrets.token_hex(16)
 
 

@@ -1,4 +1,4 @@
-"""/export/{id}/{format}: streams an exported model as a download."""
+"""Serve /export/{id}/{format}: stream an exported model as a download."""
 
 import re
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ FORMAT = re.compile(r"[a-z0-9_]{1,32}")
 
 
 class Download:
-    """The endpoint. Which formats there are is the models service's to say."""
+    """The endpoint. The models service decides which formats exist."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -31,7 +31,7 @@ class Download:
         asked = models_pb2.ExportModelRequest(model=model, format=format_)
         chunks = aiter(client.models.ExportModel(asked))
         try:
-            # Before the first header is sent, so that an error can still have its status.
+            # Awaited before the headers are sent, so that an error can still set the status.
             first = await anext(chunks)
         except NetgraftError as error:
             return error_response(request, error)

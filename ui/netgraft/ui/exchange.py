@@ -1,4 +1,4 @@
-"""One thing said, and all that came of it."""
+"""One message of a person, and everything that followed from it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from enum import Enum
 from netgraft.v1.agent_pb2 import PlannerReply, RunEvent, Turn
 
 TRAINING = {"finetune", "resume"}
-"""Steps that a job carries out."""
+"""Steps that start or resume a job."""
 
 
 class State(Enum):
@@ -16,24 +16,24 @@ class State(Enum):
 
     PLANNING = "planning"
     WAITING = "waiting"
-    """For the person to agree to a plan that needs consent."""
+    """The plan needs consent, and the person has not answered yet."""
     DECLINED = "declined"
-    """The person said no to it, with a button or in words."""
+    """The person declined the plan, with the button or in words."""
     REPLACED = "replaced"
-    """Something else was said before the person had answered."""
+    """The person said something else instead of an answer."""
     LEFT = "left"
-    """Not run, and this process does not know why: it was started since."""
+    """Not run, and this process, which was started later, does not know why."""
     RUNNING = "running"
     DONE = "done"
 
 
 NOT_RUN = {State.DECLINED, State.REPLACED, State.LEFT}
-"""How a plan ends that needed consent and did not get it."""
+"""States of a plan that needed consent and did not get it."""
 
 
 @dataclass
 class Exchange:
-    """One thing said, and all that came of it."""
+    """One message of a person, and everything that followed from it."""
 
     text: str
     language: str = "en"
@@ -44,13 +44,13 @@ class Exchange:
     job_id: str = ""
     """The job that its plan started or resumed."""
     answer: str = ""
-    """What was typed at its plan when that was a yes or a no."""
+    """What the person typed as a yes or a no to its plan."""
     problem: str = ""
     """The sentence of the error that ended it."""
     picture_before: str | None = None
-    """The picture shown before the one that its step is drawing; None: it draws none."""
+    """The picture shown before its step began to draw one; None while no step draws."""
     settled: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once the next thing said may be taken up: all done, or only training is left."""
+    """Set once the next message may be handled: nothing is left to do here, or only training."""
 
     @property
     def needs_consent(self) -> bool:
@@ -75,10 +75,10 @@ class Exchange:
 
 
 def merged(here: list[Exchange], turns: Iterable[Turn], language: str) -> list[Exchange]:
-    """A conversation as the agent keeps it, with what only this process knows.
+    """Return the agent's turns as exchanges, completed with what only this process knows.
 
-    The agent does not hear that a plan was declined, how a broken stream ended, and
-    of what it could not plan.
+    The agent does not know that a plan was declined, how a broken stream ended, and which
+    messages it could not plan.
     """
     known, whole = list(here), []
     for turn in turns:
@@ -93,7 +93,7 @@ def merged(here: list[Exchange], turns: Iterable[Turn], language: str) -> list[E
         whole.append(exchange)
     whole.extend(exchange for exchange in known if exchange.reply is None)
     for exchange in whole[:-1]:
-        if exchange.state is State.WAITING:  # not any more: something was said since
+        if exchange.state is State.WAITING:  # no longer: another message followed
             exchange.state = State.LEFT
     return whole
 

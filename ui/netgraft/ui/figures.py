@@ -1,4 +1,4 @@
-"""Numbers for people: counts, sizes, times, shares."""
+"""Format numbers for people: counts, sizes, times, shares."""
 
 from netgraft.language import Translator
 
@@ -6,12 +6,12 @@ UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def count(number: int) -> str:
-    """1234567 → "1,234,567"."""
+    """Format a count: 1234567 → "1,234,567"."""
     return f"{number:,}"
 
 
 def short(number: float) -> str:
-    """8178000000 → "8.18 G"."""
+    """Format a large number in three digits: 8178000000 → "8.18 G"."""
     for size, unit in UNITS:
         if number >= size:
             return f"{number / size:.3g} {unit}"
@@ -19,17 +19,17 @@ def short(number: float) -> str:
 
 
 def size(number: int) -> str:
-    """Bytes: 102400000 → "102 MB"."""
+    """Format a number of bytes: 102400000 → "102 MB"."""
     return short(number).replace("k", "K") + "B" if number >= 1000 else f"{number} B"
 
 
 def share(number: float) -> str:
-    """0.9722 → "97.2 %"."""
+    """Format a share as a percentage: 0.9722 → "97.2 %"."""
     return f"{100 * number:.1f} %"
 
 
 def duration(seconds: float, say: Translator) -> str:
-    """80 seconds → "1 min 20 s"."""
+    """Format a time: 80 seconds → "1 min 20 s"."""
     whole = round(seconds)
     if whole < 60:
         return say("{n} s", n=whole)

@@ -1,4 +1,4 @@
-"""The web gateway: everything a browser gets, under one origin."""
+"""The web application: everything that a browser gets, under one origin."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ from netgraft.ui.viewer import Viewer
 
 
 def application() -> Starlette:
-    """The ASGI application. Connects to the gRPC server when it is first needed."""
+    """Return the ASGI application. It connects to the gRPC server when it first needs it."""
     backend = Backend()
     conversations = Conversations(backend)
     viewer = Viewer(backend)
@@ -50,7 +50,7 @@ def application() -> Starlette:
 
 
 async def healthz(request: Request) -> Response:
-    """Return whether this process answers. Says nothing of the gRPC server."""
+    """Answer that this process is running. Says nothing about the gRPC server."""
     return JSONResponse({"status": "ok"})
 
 
@@ -64,7 +64,7 @@ def _mount_page(app: Any, conversations: Conversations) -> None:
         i18n=page.i18n(),
         theme=theme.theme(),
         css_paths=theme.STYLE,
-        head=theme.HEAD + page.NAMING + page.attaching(),
+        head=theme.HEAD + page.NAMING + page.upload_script(),
         footer_links=[],
         run_history=False,
         ssr_mode=False,

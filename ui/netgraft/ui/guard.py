@@ -1,9 +1,9 @@
-"""What every request meets first, laid around the whole application.
+"""ASGI middleware that checks every request before the application sees it.
 
-In this order: the Host header (a page that rebinds its name to 127.0.0.1 comes with its
-own name), the Origin header (another port of this host is "same site" to a cookie, but
-not the same origin), the session, and the parts of Gradio that netgraft does not use.
-Whatever then reads the body reads it within the times of `body`.
+It checks in this order: the Host header (a page that rebinds its name to 127.0.0.1 sends
+its own name), the Origin header (another port of this host is "same site" to a cookie, but
+not the same origin), the session, and whether the path belongs to a part of Gradio that
+netgraft does not use. The body must then arrive within the time limits of `body`.
 Only /healthz and /login answer without a session.
 """
 
@@ -52,7 +52,7 @@ HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
-"""On every answer, where the answer has not set its own."""
+"""Headers of every response that does not set them itself."""
 
 CLOSED = (
     "/gradio_api/file",  # "/file=…" and "/file/…": no file is ever served from the disk
@@ -70,13 +70,13 @@ CLOSED = (
     "/gradio_api/profiling",
     "/monitoring",
 )
-"""Gradio's routes that the page has no use for. They do not exist here."""
+"""Gradio's routes that the page does not use; they answer 404."""
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class Guard:
-    """ASGI middleware. See the module."""
+    """The middleware. See the module."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -85,7 +85,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # nothing here speaks it
+            await send({"type": "websocket.close", "code": 1008})  # nothing here uses it
         else:
             request = Request(scope, receive)
             send = _with_headers(send)
@@ -96,7 +96,7 @@ class Guard:
 
 
 def refuse(request: Request) -> Response | None:
-    """The answer to a request that may not pass; None when it may."""
+    """Return the response that refuses a request, or None if the request is allowed."""
     if request.url.path == HEALTH:
         return None
     if not is_known_host(request.headers.get("host", "")):
@@ -110,7 +110,7 @@ def refuse(request: Request) -> Response | None:
 
 def _check_session(request: Request) -> Response | None:
     if request.method == "GET" and is_token(request.query_params.get("token", "")):
-        return begin_session(request, _to_clean_address(request))  # a program; links have codes
+        return begin_session(request, _to_clean_address(request))  # a program; people get a code
     if request.method == "GET" and (code := request.query_params.get("code", "")):
         return _check_code(request, code)
     if not is_known_caller(request):
@@ -121,9 +121,10 @@ def _check_session(request: Request) -> Response | None:
 
 
 def is_known_host(host: str) -> bool:
-    """Return whether a Host header names this server: loopback, its address or a chosen name.
+    """Return whether a Host header names this server: loopback, its address or a configured name.
 
-    Bound to all interfaces, any bare IP address is accepted too: rebinding needs a name.
+    When the server is bound to all interfaces, every IP address is accepted too: DNS rebinding
+    needs a name.
     """
     try:
         name = urlsplit(f"//{host}").hostname or ""
@@ -149,7 +150,7 @@ def is_own_origin(request: Request) -> bool:
         return True
     try:
         return urlsplit(origin).netloc == request.headers.get("host", "")
-    except ValueError:  # no browser sends such a one
+    except ValueError:  # no browser sends such a header
         return False
 
 
@@ -162,7 +163,7 @@ def is_known_caller(request: Request) -> bool:
 
 
 def session_of(request: Request) -> str:
-    """Return the key that callers are counted by: the session's cookie, "" with a bearer header."""
+    """Return the session's cookie, by which uploads are counted; "" with a bearer header."""
     return request.cookies.get(cookie_name(), "")
 
 
@@ -183,7 +184,7 @@ def begin_session(request: Request, response: Response) -> Response:
 def _check_code(request: Request, code: str) -> Response:
     if codes.spend(code):
         return begin_session(request, _to_clean_address(request))
-    if is_known_caller(request):  # an old link, opened again in the browser that it let in
+    if is_known_caller(request):  # a used link, opened again in the browser that it signed in
         return _to_clean_address(request)
     return _turn_away(request, by_old_link=True)
 
@@ -213,8 +214,8 @@ def _turn_away(request: Request, *, by_old_link: bool = False) -> Response:
         and not by_old_link
     )
     if came_from_elsewhere:
-        # A strict cookie is held back when a link on another site was clicked. Asked
-        # again from our own page, the browser sends it.
+        # After a click on another site the browser does not send a strict cookie. It does
+        # when our own page then loads the address again.
         again = '<meta http-equiv="refresh" content="0;url=/">'
         return whole_page(request, "netgraft", again)
     path = request.url.path

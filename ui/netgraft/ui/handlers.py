@@ -1,7 +1,7 @@
-"""What happens on the page: each handler opens the conversation and shows what is there.
+"""The handlers of the page's events: each acts on the conversation, and shows its new state.
 
-Only what changed is sent: the browser keeps a digest of each part, so a frame with a
-picture is not loaded again and a person's open folds stay open.
+Only what has changed is sent: the browser keeps a digest of each part, so a frame with a
+picture is not loaded again, and sections that a person has unfolded stay unfolded.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from netgraft.ui.messages import language_of
 from netgraft.ui.plan_card import plan_card
 
 LIVE_SECONDS = 1.0
-"""How often the page looks while something goes on."""
+"""Time between two refreshes of the page while something is running."""
 CALM_SECONDS = 4.0
-"""How often otherwise: another tab may have said something."""
+"""Time between two refreshes otherwise: another tab may have changed the conversation."""
 FRAME_SECONDS = 0.1
-"""Least time between two pictures of a plan that is being carried out."""
+"""Least time between two updates while a plan is carried out."""
 
 PARTS = (
     "chat",
@@ -51,14 +51,14 @@ EXAMPLES = (
     mark("show mobilenet_v2, retarget to 10 classes, fine-tune on digits for 2 epochs"),
     mark("list classification models under 10M parameters"),
 )
-"""What a person may choose to say first."""
+"""Examples that a person can choose as the first message."""
 
 Seen = dict[str, str]
 """Part → digest of what the browser shows there."""
 
 
 class Handlers:
-    """The handlers of the page. Each opens the conversation and shows what is there."""
+    """The handlers. Each returns, or yields, one value for each of PARTS."""
 
     def __init__(self, conversations: Conversations) -> None:
         self.conversations = conversations
@@ -69,7 +69,7 @@ class Handlers:
         await conversation.restore(language)
         return show(conversation, {}, language, first=True)
 
-    async def look(self, name: str, seen: Seen, request: gr.Request) -> list[Any]:
+    async def refresh(self, name: str, seen: Seen, request: gr.Request) -> list[Any]:
         language = language_of(request)
         conversation = self._conversation(name)
         await conversation.refresh(language)
@@ -117,7 +117,7 @@ class Handlers:
 
 
 async def follow(conversation: Conversation, seen: Seen, language: str) -> AsyncIterator[list[Any]]:
-    """Show the conversation again and again until nothing but training goes on in it."""
+    """Show every change of the conversation, until nothing but training is running in it."""
     while True:
         version, busy = conversation.version, conversation.is_busy
         shown = show(conversation, seen, language)
@@ -132,7 +132,7 @@ async def follow(conversation: Conversation, seen: Seen, language: str) -> Async
 def show(
     conversation: Conversation, seen: Seen, language: str, *, first: bool = False
 ) -> list[Any]:
-    """One value for each of PARTS; parts that the browser shows already are skipped."""
+    """Return a value for each of PARTS; parts that the browser already shows are skipped."""
     contents = describe(conversation, Translator(language))
     known = {} if first else seen
     digests = {part: _digest(content) for part, content in contents.items()}
@@ -171,7 +171,7 @@ def describe(conversation: Conversation, say: Translator) -> dict[str, Any]:
 
 def _update(part: str, content: Any, say: Translator, *, first: bool) -> Any:
     if part == "chat" and first:
-        # Words that gr.I18n does not reach.
+        # Texts that gr.I18n cannot translate.
         examples = [ExampleMessage(text=say(text)) for text in EXAMPLES]
         welcome = say(
             "### See a network, graft a new head on it, grow it.\n"
@@ -190,7 +190,7 @@ def _update(part: str, content: Any, say: Translator, *, first: bool) -> Any:
 
 
 def _tab_to_open(conversation: Conversation, seen: Seen) -> str:
-    """The tab that news are on; "" when the person's own choice stands."""
+    """Return the tab with something new; "" to keep the tab that the person chose."""
     if _is_live(conversation):
         return "training" if seen.get("job") != conversation.job_id else ""
     if not seen and conversation.exchanges and conversation.exchanges[-1].job_id:

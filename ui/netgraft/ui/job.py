@@ -1,8 +1,7 @@
-"""Tuning jobs as they are seen from here: followed once each, whoever looks.
+"""The state of tuning jobs, gathered from their events: each job is followed by one task.
 
-A job lives on the server. Following it is a task of this process, not of a page: pages
-come and go and read what has been gathered. Events are durable on the server, so a new
-gateway gathers the same curve from the start.
+The task belongs to this process, not to a page: pages come and go, and read what has been
+gathered. The server stores the events, so a new gateway gathers the same curve again.
 """
 
 import asyncio
@@ -38,13 +37,13 @@ class JobView:
     progress: JobEvent = field(default_factory=JobEvent)
     """The newest event that says how far the job is."""
     training: dict[int, float] = field(default_factory=dict)
-    """Step → loss. A step that is repeated after a restart replaces its point."""
+    """Step → loss. A step that is repeated after a restart replaces its first value."""
     validation: dict[int, float] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     result_model: str = ""
     error: str = ""
-    """Why the job failed, or why nothing is known of it, as a sentence."""
+    """Why the job failed, or why its state cannot be read, as a sentence."""
     reachable: bool = True
     version: int = 0
 
@@ -60,8 +59,8 @@ class JobView:
         total = self.progress.total_steps
         return min(1.0, self.progress.step / total) if total else 0.0
 
-    def take(self, event: JobEvent) -> None:
-        """Gather one event. Events come in the order of `seq`; older ones are ignored."""
+    def add(self, event: JobEvent) -> None:
+        """Add an event. An event that is not newer than the last one is ignored."""
         if event.seq <= self.seq:
             return
         self.seq = event.seq
@@ -79,8 +78,8 @@ class JobView:
         if len(self.training) > 2 * MOST_POINTS:
             self.training = dict(sorted(self.training.items())[::2])
 
-    def know(self, job: tuning_pb2.Job) -> None:
-        """Gather the job itself."""
+    def update(self, job: tuning_pb2.Job) -> None:
+        """Update the state, result and error from the job itself."""
         self.version += 1
         self.reachable = True
         self.state = job.state
@@ -90,7 +89,7 @@ class JobView:
 
 
 class Jobs:
-    """All jobs that somebody here has looked at lately."""
+    """The jobs that conversations here have followed recently."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -102,7 +101,7 @@ class Jobs:
         return self._views.get(job)
 
     def follow(self, job: str, language: str) -> JobView:
-        """Gather a job's events from now on, also when it was ended and was resumed since."""
+        """Start gathering a job's events, unless that goes on already. A resumed job continues."""
         view = self._views.setdefault(job, JobView(job))
         self._views.move_to_end(job)
         if job not in self._tasks:
@@ -126,11 +125,11 @@ class Jobs:
         tuning = self.backend.client(language).tuning
         while True:
             try:
-                view.know(await tuning.GetJob(tuning_pb2.GetJobRequest(id=view.id)))
+                view.update(await tuning.GetJob(tuning_pb2.GetJobRequest(id=view.id)))
                 watch = tuning_pb2.WatchJobRequest(id=view.id, after_seq=view.seq)
                 async for event in tuning.WatchJob(watch):
-                    view.take(event)
-                view.know(await tuning.GetJob(tuning_pb2.GetJobRequest(id=view.id)))
+                    view.add(event)
+                view.update(await tuning.GetJob(tuning_pb2.GetJobRequest(id=view.id)))
             except Unreachable:
                 view.reachable = False
                 view.version += 1

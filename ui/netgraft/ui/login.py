@@ -1,4 +1,4 @@
-"""The page that asks for the token."""
+"""The login page, which asks for the token."""
 
 import re
 from html import escape
@@ -15,11 +15,11 @@ from netgraft.ui.session import is_token
 
 COMMAND = re.compile("`([^`]+)`")
 LONGEST = 4096
-"""Bytes of a login form; a token has 43."""
+"""Bytes that a login form may have; a token has 43."""
 
 
 async def login(request: Request) -> Response:
-    """GET shows the form, POST checks the token and lets in. Never says which part was wrong."""
+    """Show the form (GET), or check the token and begin a session (POST)."""
     say = Translator(language_of(request))
     target = safe_target(request.query_params.get("next", "/"))
     if request.method != "POST":
@@ -33,7 +33,7 @@ async def login(request: Request) -> Response:
 
 
 def safe_target(path: str) -> str:
-    """A path on this server to go to after the login; "/" for anything else."""
+    """Return the path to go to after the login if it is on this server; else "/"."""
     is_local = path.startswith("/") and not path.startswith("//") and "\\" not in path
     return path if is_local and path.isprintable() else "/"
 
@@ -65,5 +65,5 @@ def _form(request: Request, say: Translator, problem: str, status: int = 200) ->
 
 
 def _with_code(text: str) -> str:
-    """A sentence as HTML, with the commands in it set as such."""
+    """Return a sentence as HTML, with its commands as code."""
     return COMMAND.sub(r"<code>\1</code>", escape(text))

@@ -1,7 +1,7 @@
-"""The labels of the page, and the language of whoever looks at it.
+"""The fixed labels of the page, and the language of the person who reads it.
 
-What is said on the page stands where it is said; labels that stand still are translated in the
-browser by `gr.I18n` and the page's scripts, which get them by name.
+Sentences are translated where the code makes them. Fixed labels are translated in the browser,
+by `gr.I18n` and by the page's scripts, which refer to them by name.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class HasHeaders(Protocol):
 
 
 def language_of(request: HasHeaders) -> str:
-    """The first language of Accept-Language that there is a catalogue for; "en" if none."""
+    """Return the preferred language of Accept-Language that has a catalogue; "en" if none has."""
     asked = [_asked(part) for part in request.headers.get("accept-language", "").split(",")]
     for _, language in sorted(asked, key=lambda each: -each[0]):
         if language in LANGUAGES:
@@ -55,7 +55,7 @@ def _asked(part: str) -> tuple[float, str]:
 
 
 def for_browser() -> dict[str, dict[str, str]]:
-    """The labels by the language tags that browsers send, for `gr.I18n`."""
+    """Return the labels for `gr.I18n`, by the language tags that browsers send."""
     english, chinese = (
         {name: say(label) for name, label in LABELS.items()} for say in map(Translator, LANGUAGES)
     )

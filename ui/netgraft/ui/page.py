@@ -1,14 +1,14 @@
-"""The chat page, laid over a conversation. Gradio's part of the gateway.
+"""The chat page, which shows a conversation. The part of the gateway that uses Gradio.
 
-What tests and style sheets may rely on, by id:
+The ids that tests and style sheets may rely on:
 
     chat               the conversation
     message-box        the text field (a textarea is inside)
     send               sends what the text field holds
-    attach             chooses a model's file to send; one may be dropped anywhere, too
-    attach-state       how that goes, or why the file was refused; hidden otherwise
-    new-conversation   begins a new one
-    plan-card          a plan that waits for consent; there only while it does, with
+    attach             chooses a model's file to send; a file can also be dropped anywhere
+    attach-state       progress of the upload, or why the file was refused; hidden otherwise
+    new-conversation   begins a new conversation
+    plan-card          a plan that waits for consent; shown only while it waits, with
     consent-run        … the button that agrees
     consent-cancel     … the button that declines
     panel              tabs: picture, training, model
@@ -16,15 +16,15 @@ What tests and style sheets may rely on, by id:
     training-progress  progress bar with role and aria-valuenow
     job-state          state in words; data-state on its first paragraph: queued, running, …
     loss-curve         the live plot
-    cancel-job         there only while the job runs
+    cancel-job         shown only while the job runs
     download-model     links, data-format on each
     model-facts        heads and figures of the current model
 
-Gradio mounts what is in a tab when the tab is first opened. The page opens "training" by
-itself when a job begins, and on a reload when the newest thing done was a job.
+Gradio mounts the content of a tab when the tab is first opened. The page opens "training"
+when a job begins, and on a reload if the newest message started a job.
 
-The page holds nothing: every handler opens the conversation whose name the browser keeps, and
-shows what is there. A timer looks again, so a second tab and a reloaded page live too.
+The page keeps no state: every handler opens the conversation whose name the browser keeps, and
+shows its state. A timer refreshes it, so that a second tab and a reloaded page stay up to date.
 """
 
 import json
@@ -63,20 +63,19 @@ window.netgraft = (() => {
   };
 })();
 </script>"""
-"""The conversation's name is the browser's, and is there before the first event: with
-`gr.BrowserState` a sentence that was sent while the page loaded went to a conversation that
-nobody found again.
+"""The browser chooses the conversation's name, before the first event: with `gr.BrowserState` a
+sentence that was sent while the page loaded went to a conversation that nobody found again.
 
-What is sent leaves the text field here as well, at once: emptied by the server, the field
-would lose what was typed meanwhile."""
+The browser also empties the text field when a sentence is sent: if the server did that, what was
+typed in the meantime would be lost."""
 
 
-def attaching() -> str:
-    """The script that sends files, and its words in both languages."""
+def upload_script() -> str:
+    """Return the script that sends files, with its labels in all languages."""
     known = for_browser()
-    words = {language: known[language] for language in LANGUAGES}
+    labels = {language: known[language] for language in LANGUAGES}
     script = Path(__file__).with_name("attach.js").read_text()
-    return f"<script>netgraft.words = {json.dumps(words)};\n{script}</script>"
+    return f"<script>netgraft.labels = {json.dumps(labels)};\n{script}</script>"
 
 
 FRESH = "(name, seen) => [netgraft.fresh(), seen]"
@@ -84,14 +83,14 @@ SAID = "(name, seen) => [netgraft.name(), seen, netgraft.said()]"
 
 
 def build(conversations: Conversations) -> gr.Blocks:
-    """The page. `i18n()` goes to where it is mounted."""
+    """Return the page. Mount it with `i18n()`."""
     label = i18n()
     page: gr.Blocks
     with gr.Blocks(title="netgraft", analytics_enabled=False, fill_width=True) as page:
         name, said = gr.Textbox(visible=False), gr.Textbox(visible=False)  # filled by NAMING
         fresh = _header(label)
-        with gr.Row(elem_id="desk"):
-            with gr.Column(scale=5, min_width=320, elem_id="talk"):
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=5, min_width=320, elem_id="conversation"):
                 parts: dict[str, Any] = {"chat": _chat(label)}
                 agree, decline = _card(label, parts)
                 gr.HTML('<p id="attach-state" role="status" hidden></p>', elem_id="attach-place")
@@ -105,27 +104,27 @@ def build(conversations: Conversations) -> gr.Blocks:
         here = [name, parts["seen"]]
         handlers = Handlers(conversations)
         named: dict[str, Any] = {"js": "(name, seen) => [netgraft.name(), seen]", **PRIVATE}
-        talking: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"}
+        concurrent: dict[str, Any] = {"concurrency_limit": None, "trigger_mode": "multiple"}
         page.load(handlers.load, here, out, **named)
         fresh.click(handlers.load, here, out, **{**named, "js": FRESH})
-        timer.tick(handlers.look, here, out, queue=False, **named)
+        timer.tick(handlers.refresh, here, out, queue=False, **named)
         sent = [box.submit, send.click]
         gr.on(sent, None, box, box, js="netgraft.say", trigger_mode="multiple", **PRIVATE).then(
-            handlers.say, [*here, said], out, js=SAID, **talking, **PRIVATE
+            handlers.say, [*here, said], out, js=SAID, **concurrent, **PRIVATE
         )
         gr.on([file.click], None, None, None, js="netgraft.sayFile", **PRIVATE).then(
-            handlers.say, [*here, said], out, js=SAID, **talking, **PRIVATE
+            handlers.say, [*here, said], out, js=SAID, **concurrent, **PRIVATE
         )
-        chat.option_select(handlers.choose, here, out, **talking, **named)
-        chat.example_select(handlers.choose, here, out, **talking, **named)
-        agree.click(handlers.agree, here, out, **talking, **named)
+        chat.option_select(handlers.choose, here, out, **concurrent, **named)
+        chat.example_select(handlers.choose, here, out, **concurrent, **named)
+        agree.click(handlers.agree, here, out, **concurrent, **named)
         decline.click(handlers.decline, here, out, **named)
         cancel.click(handlers.cancel, here, out, **named)
     return page
 
 
 def i18n() -> gr.I18n:
-    """The labels, for the browser."""
+    """Return the labels, for the browser."""
     return gr.I18n(**for_browser())
 
 
@@ -161,7 +160,7 @@ def _card(label: gr.I18n, parts: dict[str, Any]) -> tuple[gr.Button, gr.Button]:
 
 
 def _message(label: gr.I18n) -> tuple[gr.Textbox, gr.Button, gr.Button]:
-    """The text field, the button that sends it, and one that the script presses for a file."""
+    """Return the text field, its send button, and the button that the upload script clicks."""
     with gr.Row(elem_id="say"):
         box = gr.Textbox(
             elem_id="message-box",

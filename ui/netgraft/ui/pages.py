@@ -1,4 +1,4 @@
-"""Small whole pages (login, errors), and the escaping that all HTML here goes through."""
+"""Small complete pages, for the login and for errors."""
 
 from html import escape
 from string import Template
@@ -23,7 +23,7 @@ HTTP_STATUS = {
 }
 """gRPC status → HTTP status; any other: 502."""
 OF_REASON = {TooSlow.reason: 408, UploadsBusy.reason: 429}
-"""Reason → HTTP status, where one says more than the gRPC status does."""
+"""Reason → HTTP status, where that is more exact than the gRPC status."""
 
 PAGE = Template("""<!doctype html>
 <html lang="$language">
@@ -53,7 +53,7 @@ $body
 
 
 def whole_page(request: Request, title: str, body: str, status: int = 200) -> Response:
-    """A page of its own in the reader's language. `body` is HTML, `title` plain text."""
+    """Return a complete page in the reader's language. `body` is HTML, `title` plain text."""
     language = language_of(request)
     text = PAGE.substitute(language=language, title=escape(title), body=body)
     return HTMLResponse(text, status)
@@ -65,10 +65,10 @@ def wants_page(request: Request) -> bool:
 
 
 def error_response(request: Request, error: NetgraftError) -> Response:
-    """An error as a sentence: a page for people, JSON with its reason for programs."""
+    """Return an error's sentence: as a page for people, as JSON with the reason for programs."""
     status = OF_REASON.get(error.reason) or HTTP_STATUS.get(code_of(error), 502)
     response = _sentence(request, error, status)
-    if isinstance(error, TooSlow):  # the rest of the request is not waited for
+    if isinstance(error, TooSlow):  # do not wait for the rest of the request
         response.headers["connection"] = "close"
     if isinstance(error, UploadsBusy):
         response.headers["retry-after"] = str(error.values["seconds"])
@@ -84,5 +84,5 @@ def _sentence(request: Request, error: NetgraftError, status: int) -> Response:
 
 
 def code_of(error: NetgraftError) -> str:
-    """Name of the error's gRPC status."""
+    """Return the name of the error's gRPC status."""
     return error.code if isinstance(error, RemoteError) else status_name(error)

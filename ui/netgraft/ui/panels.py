@@ -1,4 +1,4 @@
-"""The panels beside the conversation: picture, training and model, as HTML and figures."""
+"""The panels beside the conversation (picture, training, model) as HTML and chart data."""
 
 from html import escape
 from typing import Any
@@ -17,7 +17,7 @@ VALIDATION_COLOUR = "#f97316"
 
 SHORT = 12
 ID_LENGTH = 64
-"""Digits of a model's id: those that are shown, and all."""
+"""Digits of a model's id: how many are shown, and how many it has."""
 
 MOST_DRAWN = 400
 """Points of a curve that are sent to the browser."""
@@ -34,7 +34,7 @@ STATE_NAMES = {
 
 
 def picture(page: str, say: Translator) -> str:
-    """A page of the viewer in a frame with the id `picture-frame`."""
+    """Return a page of the viewer in a frame with the id `picture-frame`."""
     if not page:
         return _empty(say("The model's graph appears here."))
     models = [part[:SHORT] for part in page.split("/") if len(part) == ID_LENGTH]
@@ -48,7 +48,7 @@ def picture(page: str, say: Translator) -> str:
 
 
 def progress(view: JobView | None, say: Translator) -> str:
-    """The progress bar with what is left to do."""
+    """Return the progress bar, with the step, the throughput and the time left."""
     if view is None:
         return _empty(
             say("Nothing trains yet. Ask for it, such as “fine-tune it on digits for 1 epoch”.")
@@ -75,7 +75,7 @@ def progress(view: JobView | None, say: Translator) -> str:
 
 
 def _legend(view: JobView, say: Translator) -> str:
-    """The lines' names with their newest figures: a single point makes no line."""
+    """Return the curves' names and newest values: a curve of one point is not visible."""
     lines = (
         (TRAINING_COLOUR, say(TRAINING), view.training),
         (VALIDATION_COLOUR, say(VALIDATION), view.validation),
@@ -92,7 +92,7 @@ def _newest(points: dict[int, float]) -> str:
 
 
 def colours() -> dict[str, str]:
-    """The colour of each of the curve's lines, by its name in each language."""
+    """Return the colour of each curve by its name in every language."""
     named: dict[str, str] = {}
     for say in map(Translator, LANGUAGES):
         named |= {say(TRAINING): TRAINING_COLOUR, say(VALIDATION): VALIDATION_COLOUR}
@@ -100,7 +100,7 @@ def colours() -> dict[str, str]:
 
 
 def job_state(view: JobView | None, say: Translator) -> str:
-    """The state in words, with the accuracy when there is one and the error if any."""
+    """Return the state in words, with the accuracy and the error if there are any."""
     if view is None:
         return ""
     name = STATE_NAMES.get(view.state, "starting")
@@ -120,10 +120,10 @@ def job_state(view: JobView | None, say: Translator) -> str:
 
 
 def curve(view: JobView | None, say: Translator) -> dict[str, Any] | None:
-    """The loss over the steps, in the form of `gr.LinePlot`'s data."""
+    """Return the loss over the steps, as `gr.LinePlot` takes its data."""
     if view is None or not (view.training or view.validation):
         return None
-    # Both lines from the start: the plot takes up no new ones later.
+    # Both curves from the start: the plot does not add new ones later.
     points: list[list[Any]] = [[0, None, say(TRAINING)], [0, None, say(VALIDATION)]]
     points += [[step, loss, say(TRAINING)] for step, loss in _thinned(view.training)]
     points += [[step, loss, say(VALIDATION)] for step, loss in _thinned(view.validation)]
@@ -132,7 +132,7 @@ def curve(view: JobView | None, say: Translator) -> dict[str, Any] | None:
 
 
 def _thinned(points: dict[int, float]) -> list[tuple[int, float]]:
-    """At most MOST_DRAWN points; each stands for its neighbours by their mean loss."""
+    """Return at most MOST_DRAWN points, each the mean loss of neighbouring points."""
     ordered = sorted(points.items())
     width = -(-len(ordered) // MOST_DRAWN) or 1
     groups = [ordered[start : start + width] for start in range(0, len(ordered), width)]
@@ -140,7 +140,7 @@ def _thinned(points: dict[int, float]) -> list[tuple[int, float]]:
 
 
 def downloads(view: JobView | None, say: Translator) -> str:
-    """Links to the files of the model that a job has made."""
+    """Return links to the files of the model that a job has made."""
     if view is None or not view.result_model:
         return ""
     return _downloads(view.result_model, say)
@@ -161,7 +161,7 @@ def can_cancel(view: JobView | None) -> bool:
 
 
 def model(conversation: Conversation, say: Translator) -> str:
-    """Heads and figures of the current model, and what its last edit did."""
+    """Return the current model's heads and figures, and what its last edit did."""
     seen = conversation.inspection
     if seen is None or seen.model.id != conversation.model_id:
         return _empty(say("The model's heads and figures appear here."))

@@ -1,4 +1,4 @@
-"""A plan that needs consent as a card to agree to: its steps, their values, what was assumed."""
+"""The card of a plan that needs consent: its steps, their values, and what was assumed."""
 
 from html import escape
 
@@ -9,7 +9,7 @@ from netgraft.v1.agent_pb2 import PlannerReply, Step
 
 
 def plan_card(plan: PlannerReply, say: Translator) -> str:
-    """The card as HTML, without its buttons."""
+    """Return the card as HTML, without its buttons."""
     steps = "".join(_step(step, say) for step in plan.steps)
     return (
         f'<section class="ng-card" aria-label="{escape(say("Run this plan?"))}">'

@@ -1,9 +1,9 @@
-"""uvicorn, ended well: a signal ends the event streams that pages hold open for ever.
+"""Run uvicorn with a clean shutdown and with a time limit for the head of a request.
 
-Without this it would wait for them until its patience is over, and log each as an error.
-Other answers (a download, say) still have DRAIN_SECONDS to finish.
+A signal ends the event streams that pages keep open; uvicorn alone would wait for them until its
+timeout, and log each as an error. Other responses, such as downloads, have DRAIN_SECONDS to finish.
 
-And a connection must say what it wants within HEAD_SECONDS: uvicorn alone waits for ever.
+The head of a request must arrive within HEAD_SECONDS; uvicorn alone waits for ever.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ EVENTS = "text/event-stream"
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT."""
-    # uvicorn raises the signal again when it has drained, for whoever else listens: nobody.
+    # uvicorn raises the signal again after it has shut down; it must not end the process then.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     streams = Streams(app)
@@ -40,36 +40,36 @@ def serve(app: ASGIApp, listener: socket.socket) -> None:
 
 
 class Http(H11Protocol):
-    """uvicorn's HTTP/1.1, which bounds the size of a head already, with a bound on its time.
+    """uvicorn's HTTP/1.1 protocol, which limits the size of a head, with a limit on its time too.
 
-    The same everywhere: by itself uvicorn would take httptools, which bounds neither, where some
-    other package has brought it.
+    It is named explicitly, because uvicorn would choose httptools, which limits neither, if some
+    other package has installed it.
     """
 
-    _giving_up: asyncio.TimerHandle | None = None
+    _timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._watch()
+        self._update_timeout()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._watch()
+        self._update_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        self._unwatch()
+        self._stop_timeout()
 
-    def _watch(self) -> None:
+    def _update_timeout(self) -> None:
         if self.cycle and not self.cycle.response_complete:
-            self._unwatch()
-        elif not self._giving_up:
-            self._giving_up = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+            self._stop_timeout()
+        elif not self._timeout:
+            self._timeout = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
-    def _unwatch(self) -> None:
-        if self._giving_up:
-            self._giving_up.cancel()
-            self._giving_up = None
+    def _stop_timeout(self) -> None:
+        if self._timeout:
+            self._timeout.cancel()
+            self._timeout = None
 
 
 class _Server(uvicorn.Server):
@@ -83,7 +83,7 @@ class _Server(uvicorn.Server):
 
 
 class Streams:
-    """ASGI middleware: ends answers that are event streams once `closing` is set."""
+    """ASGI middleware that ends responses that are event streams once `closing` is set."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -95,14 +95,14 @@ class Streams:
             return
         is_stream = is_complete = False
 
-        async def noting(message: Message) -> None:
+        async def watched_send(message: Message) -> None:
             nonlocal is_stream, is_complete
             is_complete = message["type"].endswith("body") and not message.get("more_body")
             if message["type"] == "http.response.start":
                 is_stream = Headers(scope=message).get("content-type", "").startswith(EVENTS)
             await send(message)
 
-        answering = asyncio.ensure_future(self.app(scope, receive, noting))
+        answering = asyncio.ensure_future(self.app(scope, receive, watched_send))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({answering, closing}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,7 +110,7 @@ class Streams:
                 answering.cancel()
                 with suppress(asyncio.CancelledError):
                     await answering
-                if not is_complete:  # a layer in between may have done so
+                if not is_complete:  # the application may have ended it when it was cancelled
                     await send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
                 await answering

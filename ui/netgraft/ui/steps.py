@@ -1,4 +1,4 @@
-"""The steps of a plan in words and values, as the plan card and the chat show them."""
+"""Describe the steps of a plan in words, for the plan card and the chat."""
 
 import re
 
@@ -71,7 +71,7 @@ def verb(step: Step, say: Translator) -> str:
 
 
 def values(step: Step, say: Translator) -> list[tuple[str, str]]:
-    """Yield the fields of a step, name and value, in the order of the contract."""
+    """Return the fields of a step, as names and values, in the order of the contract."""
     kind = step.WhichOneof("step")
     body: Message = getattr(step, kind) if kind else step
     said = [(field.name, _text(value, say)) for field, value in body.ListFields()]

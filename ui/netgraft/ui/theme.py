@@ -1,4 +1,4 @@
-"""How the page looks. Fonts are the system's: nothing is loaded from outside."""
+"""The page's theme. Fonts are the system's: nothing is loaded from other hosts."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 
 
 def theme() -> gr.themes.Base:
-    """Calm: one green for what can be done, greys for the rest."""
+    """Return the theme: one green for what can be clicked, greys for the rest."""
     return gr.themes.Base(
         primary_hue="teal",
         secondary_hue="teal",
@@ -35,7 +35,7 @@ def theme() -> gr.themes.Base:
         button_primary_text_color="white",
         block_border_width="1px",
         block_shadow="none",
-        # The greys and greens that are light enough to please are too light to read.
+        # Gradio's default greys and greens have too little contrast to be read easily.
         body_text_color_subdued="*neutral_500",
         body_text_color_subdued_dark="*neutral_400",
         input_placeholder_color="*neutral_500",
@@ -49,4 +49,4 @@ HEAD = """<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.
 viewBox='0 0 32 32'%3E%3Cpath d='M16 30V14M16 20c-7 0-10-4-10-10 6 0 10 3 10 9M16 15c0-7 4-11 \
 10-11 0 7-3 11-10 12' fill='none' stroke='%230f766e' stroke-width='3' \
 stroke-linecap='round'/%3E%3C/svg%3E">"""
-"""The icon: a shoot on a stem."""
+"""The page's icon: a shoot on a stem."""

@@ -1,11 +1,12 @@
-"""/upload?name=net.pth: takes a file from the browser and sends it on to the models service.
+"""Serve /upload?name=net.pth: receive a file from the browser and send it to the models service.
 
-It rests in a temporary file meanwhile: a browser cannot say a file's hash before it has sent
-it, and the service wants to know.
+In between, the file is a temporary one: the service needs its SHA-256 before its bytes, and a
+browser does not compute it.
 """
 
 import asyncio
 import errno
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,7 +23,7 @@ from netgraft.settings import settings
 from netgraft.ui.guard import session_of
 from netgraft.ui.messages import language_of
 from netgraft.ui.pages import error_response
-from netgraft.ui.places import Places
+from netgraft.ui.slots import Slots
 from netgraft.v1 import models_pb2
 
 SHORT = 12
@@ -33,7 +34,7 @@ class Upload:
     """The endpoint."""
 
     def __init__(self) -> None:
-        self._places = Places()
+        self._slots = Slots()
 
     async def __call__(self, request: Request) -> Response:
         name = request.query_params.get("name", "")
@@ -43,7 +44,7 @@ class Upload:
                 raise InvalidValue(
                     name="name", value=Message("empty"), expected=Message("the file's name")
                 )
-            async with self._places.place(session_of(request)):
+            async with self._slots.slot(session_of(request)):
                 model = await _received(request, name, language)
         except NetgraftError as error:
             return error_response(request, error)
@@ -55,7 +56,7 @@ class Upload:
 
 
 async def _received(request: Request, name: str, language: str) -> models_pb2.Model:
-    """The model that a file is. Raises what the rpc UploadFile does, and TooLarge."""
+    """Receive a file and return its model. Raises the errors of UploadFile, and TooLarge."""
     limit = TooLarge(what=name, limit=f"{settings().file_mib:,} MiB (NETGRAFT_FILE_MIB)")
     announced = int(request.headers.get("content-length", "0"))
     if announced > settings().file_bytes:
@@ -63,7 +64,7 @@ async def _received(request: Request, name: str, language: str) -> models_pb2.Mo
     with tempfile.NamedTemporaryFile() as file:
         size = 0
         with full_disk_is_reported(tempfile.gettempdir()):
-            _must_have_room(announced)
+            _check_free_space(announced)
             async for data in request.stream():
                 size += len(data)
                 if size > settings().file_bytes:
@@ -73,10 +74,10 @@ async def _received(request: Request, name: str, language: str) -> models_pb2.Mo
         return await asyncio.to_thread(_sent, Path(file.name), name, language)
 
 
-def _must_have_room(size: int) -> None:
-    """Raise OSError where temporary files have no conversation for one more of that size."""
+def _check_free_space(size: int) -> None:
+    """Raise OSError if the folder of temporary files has fewer than `size` free bytes."""
     if shutil.disk_usage(tempfile.gettempdir()).free < size:
-        raise OSError(errno.ENOSPC, "no conversation")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _sent(file: Path, name: str, language: str) -> models_pb2.Model:

@@ -1,39 +1,13 @@
 /* The compare page: two pictures that move, open and select as one, and the list of what differs
- * between them. Knows the pictures by their window.netgraft only. */
+ * between them. Knows the pictures by their window.netgraft only, and its words by
+ * window.netgraftLanguage. */
 (function () {
     'use strict';
-    const query = new URLSearchParams(window.location.search);
-    const chinese = (query.get('language') || navigator.language || '').startsWith('zh');
-    const WORDS = {
-        added: ['added', '新增'],
-        removed: ['removed', '移除'],
-        changed: ['changed', '改变'],
-        trainable: ['trainable / frozen', '可训练 / 冻结'],
-        around: ['holds a difference', '内有差异'],
-        module: ['module', '模块'],
-        what: ['what', '变化'],
-        before: ['before', '之前'],
-        after: ['after', '之后'],
-        parameters: ['parameters', '参数量'],
-        weights: ['weights', '权重形状'],
-        model: ['(model)', '（模型）'],
-        alike: ['The two models are alike.', '两个模型相同。'],
-        failed: ['The models cannot be compared.', '无法比较这两个模型。']
-    };
-    /* What the server says in English of what trains, and of the loss. */
-    const SAID = [
-        [/(\d+) of (\d+) parameters trainable/, '$2 个参数中 $1 个可训练'],
-        [/\btrainable$/, '可训练'],
-        [/\bfrozen$/, '冻结'],
-        [/^loss of the task$/, '任务默认的损失'],
-        [/^loss /, '损失 ']
-    ];
-    const say = (name) => WORDS[name][chinese ? 1 : 0];
-    const translated = (text) => chinese ? SAID.reduce((said, [from, to]) => said.replace(from, to), text) : text;
-    const number = (value) => value.toLocaleString(chinese ? 'zh' : 'en');
+    const { language, say, read } = window.netgraftLanguage;
+    const number = (value) => value.toLocaleString(language);
     const $ = (id) => document.getElementById(id);
 
-    document.documentElement.lang = chinese ? 'zh' : 'en';
+    document.documentElement.lang = language;
     const sides = ['a', 'b'].map((name) => ({ name, frame: $(name), ready: false, following: false }));
     const [a, b] = sides;
     const other = (side) => side === a ? b : a;
@@ -46,7 +20,7 @@
         }
         for (const side of sides) {
             side.root = found[side.name].root;
-            $(`${side.name}-parameters`).textContent = `${number(found[side.name].parameters)} ${say('parameters')}`;
+            $(`${side.name}-parameters`).textContent = say('total', { number: number(found[side.name].parameters) });
         }
         sides.forEach((side) => Object.assign(side, kinds(side, found.differences)));
         legend(found.differences);
@@ -71,7 +45,7 @@
     function legend(differences) {
         for (const kind of ['added', 'removed', 'changed', 'trainable']) {
             const count = differences.filter((difference) => difference.kind === kind).length;
-            const swatch = element('span', { className: `kind ${kind}` }, say(kind));
+            const swatch = element('span', { className: `kind ${kind}` }, say(`kind.${kind}`));
             $('legend').append(element('li', {}, swatch, ` ${number(count)}`));
         }
         const around = element('span', { className: 'kind changed around' }, say('around'));
@@ -83,7 +57,7 @@
         const table = document.querySelector('table');
         table.hidden = differences.length === 0;
         const names = ['module', 'what', 'before', 'after', 'parameters', 'weights'];
-        const heads = names.map((name) => element('th', { scope: 'col', className: name }, say(name)));
+        const heads = names.map((name) => element('th', { scope: 'col', className: name }, say(`column.${name}`)));
         table.tHead.append(element('tr', {}, ...heads));
         table.tBodies[0].append(...differences.map(row));
     }
@@ -96,8 +70,8 @@
         const made = element('tr', { className: kind },
             element('th', { scope: 'row' }, element('button', { type: 'button' }, ...(path ? parts : [say('model')]))),
             element('td', {}, element('span', { className: `kind ${kind}` }, word(difference, difference.after))),
-            element('td', {}, translated(difference.before) || '–'),
-            element('td', {}, translated(difference.after) || '–'),
+            element('td', {}, read(difference.before) || '–'),
+            element('td', {}, read(difference.after) || '–'),
             element('td', { className: 'number' }, isLoss(difference) ? '–' : counts(difference)),
             element('td', {}, element('ul', {}, ...weights)));
         made.dataset.path = path;
@@ -109,7 +83,7 @@
     const isLoss = ({ path, parameters_before: before, parameters_after: after }) => !path && !before && !after;
 
     /* A kind in one word; of what trains, the state in which it is. */
-    const word = ({ kind }, state) => kind === 'trainable' ? translated(state) : say(kind);
+    const word = ({ kind }, state) => kind === 'trainable' ? read(state) : say(`kind.${kind}`);
 
     function counts({ parameters_before: before, parameters_after: after }) {
         return before === after ? number(before) : `${number(before)} → ${number(after)}`;
@@ -311,6 +285,6 @@
     });
 
     start().then(show, (error) => {
-        $('told').textContent = `${say('failed')} ${error.message}`;
+        $('told').textContent = say('failed', { problem: error.message });
     });
 })();

@@ -11,6 +11,7 @@ from typing import Any
 
 from netgraft.graph.difference import Difference, ModuleDifference
 from netgraft.graph.viewer import pages
+from netgraft.language import LANGUAGES, Message
 from netgraft.models.recipe import Recipe
 
 DIFFERENCES = "diff.json"
@@ -39,6 +40,7 @@ PAGE = """<!doctype html>
 <title>{a_title} ↔ {b_title}</title>
 <link rel="icon" href="{shared}favicon.ico">
 <link rel="stylesheet" href="{shared}compare.css">
+<script src="{shared}{language}" defer></script>
 <script src="{shared}compare.js" defer></script>
 </head>
 <body>
@@ -82,6 +84,7 @@ def page(a: Recipe, b: Recipe) -> pages.File:
         a_title=escape(a.title),
         b_title=escape(b.title),
         shared=ROOT + pages.shared_folder(),
+        language=pages.LANGUAGE,
         sides=sides,
     )
     return pages.File(html.encode(), pages.CONTENT_TYPES[".html"])
@@ -100,4 +103,12 @@ def differences(found: Difference) -> pages.File:
 
 def _plain(item: ModuleDifference) -> dict[str, Any]:
     before = item.path if item.path_before is None else item.path_before
-    return asdict(item) | {"kind": item.kind.value, "path_before": before}
+    texts = {"before": _in_each(item.before), "after": _in_each(item.after)}
+    return asdict(item) | texts | {"kind": item.kind.value, "path_before": before}
+
+
+def _in_each(text: str) -> str | dict[str, str]:
+    """A message in every language; any other text as it is."""
+    if not isinstance(text, Message):
+        return text
+    return {language: text.say(language) for language in LANGUAGES}

@@ -1,23 +1,14 @@
 /* The lens: colours and labels boxes by what they are about, and keeps the address of the page
- * a permalink to what is seen. Knows the picture by window.netgraft only. */
+ * a permalink to what is seen. Knows the picture by window.netgraft only, and its words by
+ * window.netgraftLanguage. */
 (function () {
     'use strict';
     const picture = window.netgraft;
-    const chinese = (picture.query.get('language') || navigator.language || '').startsWith('zh');
-    const say = (english, other) => chinese ? other : english;
-    const NAMES = {
-        '': say('what boxes do', '按算子'),
-        trainable: say('what trains', '可训练'),
-        parameters: say('parameters', '参数量'),
-        flops: 'FLOPs',
-        activations: say('activations', '激活内存'),
-        change: say('change in training', '训练变化'),
-        gradient: say('gradient norm', '梯度范数')
-    };
+    const { say } = window.netgraftLanguage;
     const TRAINING = {
-        trains: { fill: '#1b7f4b', text: '#fff', label: say('trains', '训练') },
-        partly: { fill: '#8a6414', text: '#fff', label: say('partly frozen', '部分冻结') },
-        frozen: { fill: '#3f6fa8', text: '#fff', label: say('frozen', '冻结') }
+        trains: { fill: '#1b7f4b', text: '#fff', label: say('box.trains') },
+        partly: { fill: '#8a6414', text: '#fff', label: say('box.partly') },
+        frozen: { fill: '#3f6fa8', text: '#fff', label: say('box.frozen') }
     };
     const QUIET = { fill: '#d5d9de', text: '#333' };
     let lens = picture.query.get('lens') || '';
@@ -124,12 +115,12 @@
     async function build() {
         bar.id = 'netgraft-bar';
         bar.style.cssText = 'position:absolute;top:10px;right:14px;z-index:5;font-size:12px;display:flex;gap:8px;color:#777;align-items:center';
-        choice.setAttribute('aria-label', say('Colour boxes by', '着色方式'));
+        choice.setAttribute('aria-label', say('lens'));
         choice.title = choice.getAttribute('aria-label');
         choice.style.cssText = count.style.cssText = 'font:inherit;padding:2px 4px;border:1px solid #bbb;border-radius:6px;background:Canvas;color:CanvasText';
         const lenses = (await load()).lenses;
         for (const name of ['', ...lenses]) {
-            choice.add(new Option(NAMES[name] || name, name, false, name === lens));
+            choice.add(new Option(say(`lens.${name || 'none'}`), name, false, name === lens));
         }
         choice.addEventListener('change', () => change('lens', choice.value));
         count.type = 'number';
@@ -137,7 +128,7 @@
         count.value = String(batch);
         count.style.width = '5em';
         count.addEventListener('change', () => change('batch', count.value));
-        counted.append(say('batch ', '批量 '), count);
+        counted.append(say('batch'), ' ', count);
         counted.style.display = ['flops', 'activations'].includes(lens) ? '' : 'none';
         bar.append(counted, choice);
         document.body.append(bar);

@@ -1,5 +1,5 @@
 /* Adapts Netron through its unofficial handles (Netron 9.3.3; a browser test checks that they
- * still work). It runs after Netron's index.js and nodes.js, before Netron starts, and
+ * still work). It runs after Netron's index.js, language.js and nodes.js, before Netron starts, and
  *
  *   - takes scripts and assets from the folder that all models share;
  *   - answers Netron's request for consent, so that it does not look up the reader's country;
@@ -13,6 +13,7 @@
     'use strict';
     const html = document.documentElement;
     const { count, find, graphOf, moduleOf, weightsOf } = window.netgraftNodes;
+    const { say } = window.netgraftLanguage;
     // In a one-file page (onefile.py) everything needed is in the page, as data: URLs.
     const held = document.getElementById('netgraft-files');
     const files = held ? JSON.parse(held.textContent) : null;
@@ -36,7 +37,7 @@
         window.addEventListener('pointerdown', press, { capture: true }); // Netron forbids it
     }
 
-    const say = (state, error) => {
+    const report = (state, error) => {
         html.dataset.netgraft = state;
         if (error) {
             html.dataset.netgraftError = error;
@@ -53,13 +54,13 @@
         script.type = 'module';
         script.src = `${shared}${id}.js`;
         script.addEventListener('load', () => callback());
-        script.addEventListener('error', () => callback(null, new Error(`${id}.js did not load.`)));
+        script.addEventListener('error', () => callback(null, new Error(say('unloaded', { script: `${id}.js` }))));
         document.head.appendChild(script);
     };
     const terminate = window.exports.terminate;
     window.exports.terminate = (message) => {
         terminate(message);
-        say('failed', message);
+        report('failed', message);
     };
     const preload = window.exports.preload;
     window.exports.preload = (callback) => preload((value, error) => {
@@ -101,7 +102,7 @@
                 current = this;
                 count(this.model);
                 watch();
-                place(this).then(notifyDrawn).then(() => say('drawn'), (error) => say('failed', error.message));
+                place(this).then(notifyDrawn).then(() => report('drawn'), (error) => report('failed', error.message));
             }
         };
         const refresh = view.refresh;
@@ -130,7 +131,7 @@
         };
         const fail = view.error;
         view.error = function (error, ...rest) {
-            say('failed', error.message);
+            report('failed', error.message);
             return fail.call(this, error, ...rest);
         };
     }
@@ -324,7 +325,7 @@
                 label(drawn, painted);
             }
         },
-        failed: say.bind(null, 'failed')
+        failed: report.bind(null, 'failed')
     };
 
     function colour(element, fill) {

@@ -14,6 +14,7 @@ from html import escape
 from pathlib import Path
 
 from netgraft.errors import NotFound
+from netgraft.graph.viewer import sentences
 from netgraft.language import Message
 
 STATIC = "static"
@@ -24,7 +25,9 @@ LENS = "lens.json"
 PICTURES = ("graph.svg", "graph.png", "graph.html")
 """Files under a model's prefix, beside the page itself."""
 FILES = (DOCUMENT, HIERARCHY, LENS, *PICTURES)
-OWN = ("nodes.js", "netgraft.js", "lens.js")
+LANGUAGE = "language.js"
+"""Our script that the compare page has too: the sentences, and the reader's language."""
+OWN = (LANGUAGE, "nodes.js", "netgraft.js", "lens.js")
 """Our scripts of a model's page, in the order in which they run."""
 COMPARE = ("compare.js", "compare.css")
 """Our files of the compare page."""
@@ -117,6 +120,7 @@ def _shared() -> _Shared:
     netron = Path(spec.submodule_search_locations[0])
     files = {name: (netron / name).read_bytes() for name in NETRON_FILES}
     files |= {name: Path(__file__).with_name(name).read_bytes() for name in (*OWN, *COMPARE)}
+    files[LANGUAGE] = sentences.script() + files[LANGUAGE]
     digest = hashlib.sha256()
     for name in sorted(files):
         digest.update(name.encode() + b"\0" + files[name])

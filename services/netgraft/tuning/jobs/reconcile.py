@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 MOST_STARTS = 3
 """Most times that a run is started for one request."""
-SILENT_SECONDS = 30.0
-"""After which a run without a heartbeat is presumed dead; a driver sends one every two seconds."""
 START_PATIENCE = 4
 """Factor by which a run that was only just submitted may be silent for longer: Ray has to start
 a process for it, which on a loaded machine took more than half a minute."""
 CHECK_SECONDS = 5.0
+"""Between two checks; less when a run is presumed dead after a short silence."""
+CHECKS_PER_SILENCE = 6
 RETRY_SECONDS = 10.0
 """After which a run that Ray could not accept is submitted again, not counted as a start."""
 
@@ -53,9 +53,12 @@ def stop(submission: str, launcher: Launcher) -> None:
 
 
 class Reconciler:
-    """Looks after the jobs of one store. Several may do so at once: each job is claimed."""
+    """Looks after the jobs of one store. Several may do so at once: each job is claimed.
 
-    def __init__(self, jobs: Jobs, launcher: Launcher, silent_seconds: float = SILENT_SECONDS):
+    A run without a heartbeat for `silent_seconds` is presumed dead.
+    """
+
+    def __init__(self, jobs: Jobs, launcher: Launcher, silent_seconds: float) -> None:
         self.jobs = jobs
         self.launcher = launcher
         self.silent_seconds = silent_seconds
@@ -92,7 +95,7 @@ class Reconciler:
 
     def _work(self) -> None:
         while True:
-            time.sleep(CHECK_SECONDS)
+            time.sleep(min(CHECK_SECONDS, self.silent_seconds / CHECKS_PER_SILENCE))
             try:
                 self.check()
             except (SQLAlchemyError, NetgraftError) as problem:

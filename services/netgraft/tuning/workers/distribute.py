@@ -51,15 +51,17 @@ def fit(work: Work, placement: Placement, *, name: str, folder: str) -> None:
     Waits as long as it takes until the workers' resources are free.
     """
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError
+
+    from netgraft.tuning.workers.process_group import ProcessGroup
 
     gpu = placement.device == "gpu"
     resources: dict[str, float] = {"CPU": placement.cpus, **({"GPU": 1} if gpu else {})}
-    trainer = TorchTrainer(
+    trainer = DataParallelTrainer(
         _in_worker,
         train_loop_config={"work": work, "name": name, "threads": placement.cpus},
-        torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
+        backend_config=ProcessGroup("nccl" if gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=placement.workers, use_gpu=gpu, resources_per_worker=resources
         ),
@@ -82,8 +84,10 @@ def _in_worker(config: dict[str, Any]) -> None:
 
     os.umask(OTHERS)  # a process of this run alone
     torch.set_num_threads(config["threads"])
-    context = train.get_context()
-    group = Group(context.get_world_rank(), context.get_world_size(), get_device())
+    context, device = train.get_context(), get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # of this thread
+    group = Group(context.get_world_rank(), context.get_world_size(), device)
     config["work"](config["name"], group)
 
 
