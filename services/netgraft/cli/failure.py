@@ -1,6 +1,5 @@
 """Errors as one sentence and an exit code; a traceback only with NETGRAFT_DEBUG=1."""
 
-import errno
 import json
 import os
 import sys
@@ -18,6 +17,7 @@ from netgraft.errors import (
     OtherVersion,
     Unreachable,
 )
+from netgraft.errors.disk import is_full
 from netgraft.language import Message, quoted
 
 FAILED = 1
@@ -64,7 +64,7 @@ def from_system(error: OSError | ModuleNotFoundError) -> NetgraftError:
     """Return an error of the operating system or the installation as one of the tree."""
     if isinstance(error, ModuleNotFoundError):
         return _not_installed(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return DiskFull(folder=error.filename or Message("the output"))
     report = quoted(error.strerror or error)
     if error.filename:

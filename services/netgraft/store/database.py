@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from netgraft import private
 from netgraft.errors import DiskFull
-from netgraft.store.folder import FULL
+from netgraft.errors.disk import says_full
 from netgraft.store.schema import prepare
 
 WAIT_SECONDS = 30
@@ -31,7 +31,7 @@ def full_disk_is_reported(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (OperationalError, sqlite3.OperationalError) as error:
-        if "disk is full" in str(error) or FULL in str(error):
+        if "disk is full" in str(error) or says_full(error):
             raise DiskFull(folder=engine.url.database) from error
         raise
 

@@ -4,9 +4,7 @@ They are named by content or by model id and written once, whole, under another 
 so a reader never meets half a file.
 """
 
-import errno
 import math
-import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,12 +16,10 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from netgraft import private
-from netgraft.errors import DiskFull
+from netgraft.errors.disk import full_disk_is_reported
 
 PARTIAL = ".part"
 """How the name of a file in the making ends."""
-
-FULL = os.strerror(errno.ENOSPC)
 
 
 class Folder:
@@ -62,13 +58,9 @@ class Folder:
     @contextmanager
     def _writing_to(self, path: str) -> Iterator[None]:
         """Make the folder of a path, and raise DiskFull where the disk is full."""
-        try:
+        with full_disk_is_reported(self.folder):
             self._make_folder(path.rsplit("/", 1)[0])
             yield
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DiskFull(folder=self.folder) from error
-            raise
 
     def _make_folder(self, path: str) -> None:
         if self._local:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netgraft.errors import DiskFull
-from netgraft.store.folder import FULL, Folder
+from netgraft.errors.disk import says_full
+from netgraft.store.folder import Folder
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +34,7 @@ class TensorFolder(Folder):
             try:
                 save_file(values, file)
             except SafetensorError as error:
-                if FULL in str(error):
+                if says_full(error):
                     raise DiskFull(folder=self.folder) from error
                 raise
             with file.open("rb") as stream:

@@ -15,7 +15,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from netgraft.client import Client
-from netgraft.errors import DiskFull, InvalidValue, NetgraftError, TooLarge
+from netgraft.errors import InvalidValue, NetgraftError, TooLarge
+from netgraft.errors.disk import full_disk_is_reported
 from netgraft.language import Message, Translator
 from netgraft.sending import send
 from netgraft.settings import settings
@@ -62,7 +63,7 @@ async def _received(request: Request, name: str, language: str) -> models_pb2.Mo
         raise limit
     with tempfile.NamedTemporaryFile() as file:
         size = 0
-        try:
+        with full_disk_is_reported(tempfile.gettempdir()):
             _check_free_space(announced)
             async for data in request.stream():
                 size += len(data)
@@ -70,10 +71,6 @@ async def _received(request: Request, name: str, language: str) -> models_pb2.Mo
                     raise limit
                 file.write(data)
             file.flush()
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DiskFull(folder=tempfile.gettempdir()) from error
-            raise
         return await asyncio.to_thread(_sent, Path(file.name), name, language)
 
 

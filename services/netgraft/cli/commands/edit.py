@@ -42,12 +42,7 @@ def freeze_command(
     session: Session, model: str, layers: tuple[str, ...], weights: str | None
 ) -> None:
     """Stop LAYERS of MODEL from training: module paths or patterns, or backbone, head, all."""
-    from netgraft.v1 import surgery_pb2
-
-    services = session.services()
-    reference = resolve(session, services, model, weights)
-    request = surgery_pb2.FreezeLayersRequest(model=reference, layers=layers)
-    print_edited(session, services.surgery.FreezeLayers(request))
+    _set_training(session, model, layers, weights, trains=False)
 
 
 @click.command("unfreeze", cls=Command, examples=("netgraft unfreeze 1a2b3c4d layer4 fc",))
@@ -59,12 +54,24 @@ def unfreeze_command(
     session: Session, model: str, layers: tuple[str, ...], weights: str | None
 ) -> None:
     """Let LAYERS of MODEL train again: module paths or patterns, or backbone, head, all."""
+    _set_training(session, model, layers, weights, trains=True)
+
+
+def _set_training(
+    session: Session, model: str, layers: tuple[str, ...], weights: str | None, *, trains: bool
+) -> None:
+    """Freeze or unfreeze the layers of a model, and print the model that comes of it."""
     from netgraft.v1 import surgery_pb2
 
     services = session.services()
     reference = resolve(session, services, model, weights)
-    request = surgery_pb2.UnfreezeLayersRequest(model=reference, layers=layers)
-    print_edited(session, services.surgery.UnfreezeLayers(request))
+    if trains:
+        thawed = surgery_pb2.UnfreezeLayersRequest(model=reference, layers=layers)
+        reply = services.surgery.UnfreezeLayers(thawed)
+    else:
+        frozen = surgery_pb2.FreezeLayersRequest(model=reference, layers=layers)
+        reply = services.surgery.FreezeLayers(frozen)
+    print_edited(session, reply)
 
 
 def _complete_loss(_: click.Context, __: click.Parameter, typed: str) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from torch import nn
 
 from netgraft.models.bases import base_module, plain
+from netgraft.models.build import fitting
 from netgraft.models.edits.edit import Edit
 from netgraft.models.edits.retarget import Retarget
 from netgraft.models.export.statements import Assignment, comment, literal
@@ -72,7 +73,8 @@ def _changes(recipe: Recipe, store: Store) -> tuple[list[str], list[str]]:
     lines: list[str] = []
     definitions: dict[str, str] = {}
     for edit in edits:
-        model = edit.restructure(model)
+        with fitting(recipe, edit):
+            model = edit.restructure(model)
         code = edit.code(model)  # each sees the model as it is by then
         for line in code.lines:
             _add(lines, line)

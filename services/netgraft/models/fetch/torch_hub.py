@@ -16,7 +16,8 @@ from urllib.parse import urlparse
 import torch
 from torch import Tensor
 
-from netgraft.errors import DiskFull, WeightsUnavailable
+from netgraft.errors import WeightsUnavailable
+from netgraft.errors.disk import full_disk_is_reported
 from netgraft.language import Message, quoted
 from netgraft.models.fetch import http as downloading
 from netgraft.models.fetch.http import Progress
@@ -26,7 +27,6 @@ HASH = re.compile(r"-([a-f0-9]{8,})\.")
 """As torch.hub.HASH_REGEX, except that "-900e." in a name of another origin is no hash."""
 
 TORCH_SERVER = "https://download.pytorch.org"
-ENOSPC = 28
 
 
 def local_file(url: str) -> Path:
@@ -50,14 +50,13 @@ def download(url: str, model: str) -> Iterator[Progress]:
     try:
         if not file.is_file():
             named = HASH.search(file.name)
-            yield from downloading.download(_mirrored(url), file, named[1] if named else "")
+            with full_disk_is_reported(hub_folder()):
+                yield from downloading.download(_mirrored(url), file, named[1] if named else "")
         size = file.stat().st_size
         yield Progress(file.name, size, size, 0)
     except urllib.error.URLError as error:  # HTTPError's reason is the server's
         raise _unavailable(model, file, quoted(error.reason)) from error
     except OSError as error:
-        if error.errno == ENOSPC:
-            raise DiskFull(folder=hub_folder()) from error
         raise _unavailable(model, file, _reported(error)) from error
 
 

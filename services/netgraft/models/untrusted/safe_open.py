@@ -1,17 +1,16 @@
 """Open and copy a user's plain files, without following a link, a pipe or a swapped folder."""
 
-import errno
 import hashlib
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from netgraft.errors import DiskFull, TooLarge, UnsupportedFile
+from netgraft.errors import TooLarge, UnsupportedFile, disk
 from netgraft.language import Message
 from netgraft.models.untrusted.roots import is_inside
 from netgraft.settings import settings
@@ -47,15 +46,9 @@ def of_hugging_face() -> Limit:
     return Limit(settings().hf_mib, "NETGRAFT_HF_MIB")
 
 
-@contextmanager
-def full_disk_is_reported() -> Iterator[None]:
+def full_disk_is_reported() -> AbstractContextManager[None]:
     """Within it, a full disk under the folder of temporary files is raised as DiskFull."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DiskFull(folder=tempfile.gettempdir()) from error
-        raise
+    return disk.full_disk_is_reported(tempfile.gettempdir())
 
 
 @contextmanager

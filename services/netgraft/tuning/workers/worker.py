@@ -3,10 +3,10 @@
 Imports torch only when called: the driver names `carry_out` without needing it.
 """
 
-import errno
 from typing import TYPE_CHECKING
 
 from netgraft.errors import DiskFull, NetgraftError, TrainingFailed
+from netgraft.errors.disk import is_full
 from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.store.store import default_store
@@ -40,8 +40,7 @@ def as_final(failure: Exception) -> NetgraftError | None:
     if isinstance(failure, NetgraftError):
         return failure
     if isinstance(failure, OSError):
-        full = failure.errno == errno.ENOSPC
-        return DiskFull(folder=settings().folder) if full else None
+        return DiskFull(folder=settings().folder) if is_full(failure) else None
     problem = Message(
         "the device has too little memory for it. Ask for a smaller batch or image size."
     )
