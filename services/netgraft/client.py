@@ -36,6 +36,7 @@ from netgraft.errors import (
     Unreachable,
     every_error,
 )
+from netgraft.loopback import is_loopback
 from netgraft.serving.guard import MESSAGE_BYTES
 from netgraft.settings import settings
 from netgraft.v1 import (
@@ -85,8 +86,7 @@ OPTIONS: list[tuple[str, int | str]] = [
 
 def _options(address: str) -> list[tuple[str, int | str]]:
     """Return a channel's options. gRPC would use $http_proxy even for this machine's addresses."""
-    host = address.rpartition(":")[0].strip("[]")
-    near = host in ("localhost", "::1") or host.startswith("127.")
+    near = is_loopback(address.rpartition(":")[0])
     # A user's file goes to the page that shows it in one message.
     largest = max(64 * 2**20, settings().file_bytes + 2**20)
     common = [*OPTIONS, ("grpc.max_receive_message_length", largest)]

@@ -4,17 +4,17 @@
 belongs to the user who reads it. Knows nothing of gRPC: only a call shows whether it answers.
 """
 
-import ipaddress
 import json
 import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from netgraft.loopback import is_loopback
 from netgraft.private import make_folder
 from netgraft.settings import settings
 
@@ -93,12 +93,7 @@ def _is_near(address: str) -> bool:
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         return False
-    bare = host.strip("[]")
-    if bare in ("localhost", settings().host):
-        return True
-    with suppress(ValueError):
-        return ipaddress.ip_address(bare).is_loopback
-    return False
+    return host.strip("[]") == settings().host or is_loopback(host)
 
 
 def _write(file: Path, server: Server) -> None:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "services", ROOT / "ui"]
 
 FLOORS = (
-    ("errors", "language", "private", "settings", "logs", "deadlines"),
+    ("errors", "language", "private", "settings", "logs", "deadlines", "loopback"),
     ("store",),
     ("models",),
     ("anatomy",),
@@ -102,7 +102,7 @@ def allowed_parts(module: str) -> set[str]:
         "client": {*GROUND, "serving", "v1"},  # the size of a message that a server takes
         "sending": {"errors", "client", "v1"},
         "codes": {"private", "settings"},
-        "running": {"private", "settings"},
+        "running": {"loopback", "private", "settings"},
         # It waits for the first answer.
         "app": {*GROUND, "client", "codes", "running", "serving", "v1"},
         "nn": below,

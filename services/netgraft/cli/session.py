@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netgraft.cli.terminal.language import chosen_language, tr
+from netgraft.loopback import is_loopback
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from netgraft.client import Client
     from netgraft.errors import OtherVersion
     from netgraft.running import Server
-
-LOOPBACK = ("", "127.0.0.1", "localhost", "::1", "[::1]")
 
 
 @dataclass
@@ -133,7 +132,8 @@ class Session:
     @property
     def reads_local_files(self) -> bool:
         """Return whether the services read this machine's files."""
-        return self.running is not None or self.address.rpartition(":")[0] in LOOPBACK
+        host = self.address.rpartition(":")[0]
+        return self.running is not None or not host or is_loopback(host)
 
     def page_address(self, page: str) -> str:
         """Return the address of a page of the server's web gateway; "" if it has none."""
