@@ -29,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def elsewhere(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A server that reads none of the caller's files, as on another machine."""
-    monkeypatch.setattr(session, "LOOPBACK", ())
+    monkeypatch.setattr(session, "is_loopback", lambda _: False)
     monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path / "theirs"))
     settings.cache_clear()
     with serving("models", "surgery") as address:
