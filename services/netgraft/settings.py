@@ -37,6 +37,8 @@ class Settings(BaseSettings):
     """The address that gRPC and the web gateway bind."""
     grpc_port: int = Field(default=9000, ge=1, le=65535)
     web_port: int = Field(default=7860, ge=1, le=65535)
+    engine: Literal["local", "ray"] = "local"
+    """What `netgraft up` runs the services by: plain processes, or Ray."""
     address: str = ""
     """The server that clients talk to, HOST:PORT; empty: the embedded one."""
     state: Path = Path("~/.netgraft")

@@ -3,7 +3,6 @@
 Knows nothing of what it is used for.
 """
 
-import ctypes
 import json
 import os
 import signal
@@ -24,8 +23,6 @@ from netgraft.language import Message
 READY_SECONDS = 300
 """An idle machine needs under 30 s, a busy one far more."""
 END_SECONDS = 40
-PR_SET_PDEATHSIG = 1
-"""From Linux's sys/prctl.h."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +59,6 @@ def netgraft_up(log: Path) -> Iterator[Running]:
             yield _wait(process, log)
     finally:
         _end(process)
-
-
-def end_with_parent(parent: int) -> None:
-    """In the child: end when the parent ends, even if it was killed (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it ended before we asked
-            raise SystemExit(1)
 
 
 @contextmanager

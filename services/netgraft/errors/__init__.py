@@ -50,6 +50,7 @@
     │   └── UnsafeFile            PERMISSION_DENIED
     ├── Exhausted                 RESOURCE_EXHAUSTED
     │   ├── DiskFull
+    │   ├── OutOfMemory
     │   ├── TooLarge
     │   ├── MessageTooLarge
     │   ├── UploadsBusy
@@ -62,6 +63,7 @@
     ├── UnknownMethod             UNIMPLEMENTED
     ├── AddressInUse              UNAVAILABLE
     ├── TooSlow                   DEADLINE_EXCEEDED
+    ├── WorkerLost                ABORTED
     └── TrainingFailed            ABORTED
 
 Each class has a constant `reason` and one English template, a sentence that says what to do; its
@@ -81,6 +83,7 @@ from netgraft.errors.broken import (
     TrainingFailed,
     UnknownMethod,
     Unreachable,
+    WorkerLost,
 )
 from netgraft.errors.impossible import (
     CannotDraw,
@@ -123,6 +126,7 @@ from netgraft.errors.refused import (
     Exhausted,
     MessageTooLarge,
     NotAllowed,
+    OutOfMemory,
     NotEnoughWorkers,
     OutsideDataRoots,
     TooLarge,
@@ -186,6 +190,7 @@ __all__ = [
     "NothingTrains",
     "OnlyDrawn",
     "OtherVersion",
+    "OutOfMemory",
     "OutsideDataRoots",
     "PackageMissing",
     "PictureTooLarge",
@@ -209,6 +214,7 @@ __all__ = [
     "UploadsBusy",
     "WeightsUnavailable",
     "WouldOverwrite",
+    "WorkerLost",
     "WrongApplication",
     "WrongHash",
     "every_error",

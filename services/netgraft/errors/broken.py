@@ -52,6 +52,14 @@ class AddressInUse(NetgraftError):
     )
 
 
+class WorkerLost(NetgraftError):
+    reason = "WORKER_LOST"
+    template = mark(
+        "The process that worked on this ended before it was done: it was killed, or a damaged "
+        "file brought it down. Nothing else is affected; try again."
+    )
+
+
 class TooSlow(NetgraftError):
     reason = "TOO_SLOW"
     template = mark("Too little of the request arrived within {seconds} s. Send it again.")

@@ -43,6 +43,14 @@ class DiskFull(Exhausted):
     )
 
 
+class OutOfMemory(Exhausted):
+    reason = "OUT_OF_MEMORY"
+    template = mark(
+        "This machine has too little memory for it. Nothing else is affected; choose a smaller "
+        "model, or end what else uses memory."
+    )
+
+
 class TooLarge(Exhausted):
     reason = "TOO_LARGE"
     template = mark("{what} is too large: at most {limit}.")

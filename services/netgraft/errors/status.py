@@ -8,6 +8,7 @@ from netgraft.errors.broken import (
     TrainingFailed,
     UnknownMethod,
     Unreachable,
+    WorkerLost,
 )
 from netgraft.errors.impossible import NotPossible
 from netgraft.errors.missing import NotFound
@@ -28,6 +29,7 @@ STATUS: dict[type[NetgraftError], str] = {
     AddressInUse: "UNAVAILABLE",
     TooSlow: "DEADLINE_EXCEEDED",
     TrainingFailed: "ABORTED",
+    WorkerLost: "ABORTED",
 }
 """The one table. A class that is not listed has the status of its nearest ancestor."""
 

@@ -16,6 +16,7 @@ from netgraft.models.files import kept
 from netgraft.models.files import open as opening
 from netgraft.models.naming import is_sha256
 from netgraft.models.source import Resolved
+from netgraft.models.torch_ready import NeedsTorch
 from netgraft.models.untrusted import safe_open
 from netgraft.models.untrusted.formats import display_name
 from netgraft.settings import settings
@@ -99,10 +100,15 @@ class Uploads:
         if (here := self.received(file.sha256)) < file.size:
             received, size = f"{here:,}", f"{file.size:,}"
             raise UploadIncomplete(name=file.name, received=received, size=size)
+        elsewhere = False
         try:
             return self._opened(file)
+        except NeedsTorch:  # the process that has it opens the parts
+            elsewhere = True
+            raise
         finally:
-            self.store.remove(_folder(file.sha256))
+            if not elsewhere:
+                self.store.remove(_folder(file.sha256))
 
     def _write(self, file: Announced, chunks: Iterable[bytes]) -> None:
         at, waiting = file.offset, bytearray()

@@ -9,6 +9,7 @@ Knows nothing of what the rpcs do.
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import grpc
@@ -115,6 +116,25 @@ def status_of(
     return code, sentence, ((STATUS_KEY, status.SerializeToString()),)
 
 
+@dataclass(frozen=True)
+class Failure(Exception):
+    """An error in the form in which it ends a call, in the caller's language."""
+
+    reason: str
+    code: str
+    """Name of a gRPC status."""
+    sentence: str
+    trailing: tuple[tuple[str, bytes], ...]
+
+    @classmethod
+    def of(cls, error: "NetgraftError | Failure", language: str) -> "Failure":
+        """The same error for a reader of that language."""
+        if isinstance(error, Failure):
+            return error
+        code, sentence, trailing = status_of(error, language)
+        return cls(error.reason, code.name, sentence, trailing)
+
+
 class Guard(grpc.aio.ServerInterceptor):
     """Refuses calls without the token, unknown or misrouted rpcs, and malformed messages."""
 
@@ -134,9 +154,9 @@ class Guard(grpc.aio.ServerInterceptor):
         return _checking(handler, method.rpartition("/")[2], language)
 
 
-async def _abort(context: Any, error: NetgraftError, language: str) -> NoReturn:
-    code, sentence, trailing = status_of(error, language)
-    await context.abort(code, sentence, trailing)
+async def _abort(context: Any, error: NetgraftError | Failure, language: str) -> NoReturn:
+    failure = Failure.of(error, language)
+    await context.abort(grpc.StatusCode[failure.code], failure.sentence, failure.trailing)
     raise AssertionError  # abort has raised
 
 
@@ -191,7 +211,7 @@ def _checking(handler: Any, method: str, language: str) -> Any:
             reply = await serve(request, context)
             if parsed.fault:  # raised while the handler read its stream
                 raise parsed.fault
-        except NetgraftError as error:
+        except (NetgraftError, Failure) as error:
             await _abort(context, error, language)
         return reply
 
@@ -204,7 +224,7 @@ def _checking(handler: Any, method: str, language: str) -> Any:
                     yield reply
             if parsed.fault:
                 raise parsed.fault
-        except NetgraftError as error:
+        except (NetgraftError, Failure) as error:
             await _abort(context, error, language)
 
     kind = "stream" if streaming else "unary"

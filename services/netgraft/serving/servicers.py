@@ -14,19 +14,21 @@ import logging
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
+from grpc import StatusCode
 
 from netgraft import language as languages
 from netgraft.errors import InvalidValue, NetgraftError, Unauthenticated
-from netgraft.serving.guard import is_known, language_of, status_of, token_of
+from netgraft.models.torch_ready import NeedsTorch
+from netgraft.serving.guard import Failure, is_known, language_of, token_of
 from netgraft.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,26 @@ def caller() -> Caller:
     return _caller.get(None) or Caller(settings().read_token(), _spoken.get())
 
 
+@contextmanager
+def acting_for(somebody: Caller) -> Iterator[None]:
+    """A block in which `caller()` is somebody who called another process."""
+    token = _caller.set(somebody)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+class Elsewhere(Protocol):
+    """Another process, which answers the calls that need torch where this one keeps it out."""
+
+    def answers(self, service: str, rpc: str, request: Message) -> AsyncIterator[bytes]:
+        """The serialized replies to a call of `caller()`.
+
+        Raises Failure, with which the call ended there, and NetgraftError.
+        """
+
+
 def speak(language: str) -> None:
     """Set the language that an in-process caller reads, "en" or "zh"."""
     _spoken.set(language)
@@ -70,6 +92,8 @@ def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> typ
     `warm` names a module to import, or a function to call, in the background after the start, so
     that the first call does not wait for torch. Raises TypeError if the servicer lacks an rpc:
     that is found at the start, not at the first call.
+
+    Where the process keeps torch out, set the attribute `elsewhere` of the instance.
     """
     missing = [m.name for m in service.methods if not hasattr(servicer, m.name)]
     if missing:
@@ -81,7 +105,7 @@ def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> typ
             threading.Thread(target=_warm, args=(warm,), name="warm-up", daemon=True).start()
 
     methods = {m.name: _routable(m) for m in service.methods}
-    return type(servicer.__name__, (), {"__init__": __init__, **methods})
+    return type(servicer.__name__, (), {"__init__": __init__, "elsewhere": None, **methods})
 
 
 def _warm(name: str) -> None:
@@ -99,15 +123,25 @@ def _warm(name: str) -> None:
 def _routable(method: MethodDescriptor) -> Callable[..., Any]:
     # Ray pickles the class by value, and descriptors cannot be pickled: the closures refer
     # only to names and the reply's class.
-    name = method.name
+    name, service = method.name, method.containing_service.name
     reply = message_factory.GetMessageClass(method.output_type)
+
+    async def replies(self: Any, request: Any) -> AsyncIterator[Message]:
+        """From here or, where torch is needed and kept out, from elsewhere."""
+        try:
+            async for item in answer(getattr(self.servicer, name), incoming(request)):
+                yield item
+        except NeedsTorch:
+            first = request.first if streamed else request
+            async for data in self.elsewhere.answers(service, name, first):
+                yield reply.FromString(data)
 
     async def stream(self: Any, request: Message, grpc_context: Any) -> AsyncIterator[Message]:
         try:
             _identify(grpc_context)
-            async for item in _items(getattr(self.servicer, name), request):
+            async for item in replies(self, request):
                 yield item
-        except NetgraftError as error:
+        except (NetgraftError, Failure) as error:
             fail(grpc_context, error, stream=True)
             raise
         except Exception as unexpected:  # the boundary: logged here, never sent outside
@@ -120,8 +154,10 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
         try:
             _identify(grpc_context)
             known = True
-            return await _call(getattr(self.servicer, name), incoming(request))
-        except NetgraftError as error:
+            request = _Stream(request) if streamed else request
+            async for item in replies(self, request):
+                return item
+        except (NetgraftError, Failure) as error:
             fail(grpc_context, error)
         except Exception:  # noqa: BLE001  # the boundary: logged here, never sent outside
             fail(grpc_context, _unexpected(name))
@@ -129,7 +165,9 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             await discard(request)
         return reply()
 
-    incoming, discard = (_iterated, _drain) if method.client_streaming else (_unchanged, _nothing)
+    streamed = method.client_streaming
+    incoming, discard = (_iterated, _drain) if streamed else (_unchanged, _nothing)
+    answer = _items if method.server_streaming else _single
     handler = stream if method.server_streaming else unary
     handler.__name__ = handler.__qualname__ = name
     return handler
@@ -141,6 +179,25 @@ def _unchanged(request: Message) -> Message:
 
 async def _nothing(_: Message) -> None:
     return
+
+
+class _Stream:
+    """A client's stream that remembers its first message.
+
+    It says what the others are of; when these have been kept, it is enough to call again with.
+    """
+
+    def __init__(self, messages: AsyncIterator[Message]) -> None:
+        self._messages = aiter(messages)
+        self.first: Message | None = None
+
+    def __aiter__(self) -> "_Stream":
+        return self
+
+    async def __anext__(self) -> Message:
+        message = await anext(self._messages)
+        self.first = self.first or message
+        return message
 
 
 async def _drain(messages: AsyncIterator[Message]) -> None:
@@ -171,11 +228,11 @@ def _unexpected(name: str) -> NetgraftError:
     return NetgraftError()
 
 
-async def _call(handler: Callable[[Any], Any], request: Any) -> Message:
+async def _single(handler: Callable[[Any], Any], request: Any) -> AsyncIterator[Message]:
     if inspect.iscoroutinefunction(handler):
-        result: Message = await handler(request)
-        return result
-    return await asyncio.to_thread(handler, request)
+        yield await handler(request)
+    else:
+        yield await asyncio.to_thread(handler, request)
 
 
 async def _items(handler: Callable[[Message], Any], request: Message) -> AsyncIterator[Message]:
@@ -198,14 +255,13 @@ def _identify(context: Any) -> None:
         raise Unauthenticated
 
 
-def fail(context: Any, error: NetgraftError, *, stream: bool = False) -> None:
+def fail(context: Any, error: NetgraftError | Failure, *, stream: bool = False) -> None:
     """Set an error as the status of the call.
 
     Ray Serve 2.60 loses the trailing metadata of a stream that fails. For a stream the reason is
     therefore appended to the sentence, in parentheses, and the caller must raise the exception.
     """
-    language = getattr(_caller.get(None), "language", "en")
-    code, sentence, trailing = status_of(error, language)
-    context.set_code(code)
-    context.set_details(f"{sentence} ({error.reason})" if stream else sentence)
-    context.set_trailing_metadata(list(trailing))
+    failure = Failure.of(error, getattr(_caller.get(None), "language", "en"))
+    context.set_code(StatusCode[failure.code])
+    context.set_details(f"{failure.sentence} ({failure.reason})" if stream else failure.sentence)
+    context.set_trailing_metadata(list(failure.trailing))

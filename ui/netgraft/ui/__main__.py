@@ -6,6 +6,7 @@ import socket
 import sys
 
 from netgraft.errors import AddressInUse
+from netgraft.parent import end_with_parent
 from netgraft.settings import settings
 
 

@@ -25,9 +25,14 @@ SHELLS = ("bash", "zsh", "fish")
     examples=("netgraft up", "NETGRAFT_GRPC_PORT=9100 NETGRAFT_WEB_PORT=8080 netgraft up"),
 )
 @click.option("--web/--no-web", default=True, help="Start the chat page too (default), or not.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    help="Plain processes, for one machine, or Ray, for many. Default: NETGRAFT_ENGINE, or local.",
+)
 @click.option("--with-parent", type=int, hidden=True, help="End when this parent ends.")
 @pass_session
-def up_command(session: Session, web: bool, with_parent: int | None) -> None:
+def up_command(session: Session, web: bool, engine: str | None, with_parent: int | None) -> None:
     """Start everything on this machine and stay until Ctrl-C.
 
     gRPC on port 9000, the chat page on port 7860, both on loopback; state in ~/.netgraft.
@@ -36,7 +41,7 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
     from netgraft.store.store import default_store
 
     if with_parent is not None:
-        from netgraft.cli.child import end_with_parent
+        from netgraft.parent import end_with_parent
 
         end_with_parent(with_parent)
     app.check_ports(web=web)
@@ -46,7 +51,7 @@ def up_command(session: Session, web: bool, with_parent: int | None) -> None:
             tr("Starting (10 to 20 s)…"),
             err=True,
         )
-    app.up(ready=_shown(session, web=web), web=web)
+    app.up(ready=_shown(session, web=web), web=web, engine=engine or "")
 
 
 def _shown(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":

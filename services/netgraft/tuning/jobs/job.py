@@ -55,6 +55,11 @@ class Job:
     last_event: Event | None = None
 
     @property
+    def alive(self) -> bool:
+        """Return whether the job has not ended."""
+        return self.state in ALIVE
+
+    @property
     def spec(self) -> Spec:
         """The resolved spec of the training."""
         return self.resolved.spec

@@ -167,6 +167,12 @@ class Jobs:
         with self.store.session() as session:
             transition.end(session, job_id, State.FAILED, error, of_submission=submission)
 
+    def alive(self) -> list[Job]:
+        """Jobs that have not ended, oldest first."""
+        query = select(JobRow).where(JobRow.state.in_(ALIVE)).order_by(JobRow.created)
+        with self.store.session() as session:
+            return [job_from(row, None) for row in session.scalars(query)]
+
     def silent_since(self, before: float) -> list[Job]:
         """Living jobs that showed no life since a time."""
         query = select(JobRow).where(JobRow.state.in_(ALIVE))

@@ -75,9 +75,10 @@ class Reconciler:
         for job in self.jobs.silent_since(now - self.silent_seconds):
             patience = START_PATIENCE if job.state is State.QUEUED else 1
             if (job.heartbeat or 0) <= now - patience * self.silent_seconds:
-                self._see_to(job)
+                self.lost(job)
 
-    def _see_to(self, job: Job) -> None:
+    def lost(self, job: Job) -> None:
+        """Start a living job again whose run has ended, or end it."""
         if job.cancel_asked:
             self.jobs.end(job.id, State.CANCELLED)
         elif self.jobs.starts(job.id) >= MOST_STARTS:

@@ -1,40 +1,29 @@
-"""The composition root: one local Ray, the five Serve applications, the web gateway.
+"""The Ray engine: one local Ray with the five Serve applications, and the web gateway.
 
-`netgraft up` calls `up`. A cluster does the same with a KubeRay RayService that names
-the `deployment.py` modules (k8s/base).
+A cluster does the same with a KubeRay RayService that names the `deployment.py` modules
+(k8s/base).
 """
 
 import logging
 import os
-import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-import traceback
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from netgraft import codes
+from netgraft.app import START_SECONDS, stop_on_signals, wait_for_gateway
 from netgraft.client import Client
-from netgraft.errors import AddressInUse, CannotStart, Unreachable
-from netgraft.logs import Log, logged
-from netgraft.private import OTHERS
-from netgraft.running import announced
+from netgraft.errors import Unreachable
 from netgraft.serving.ray_patches import free_port, import_serve, start_ray
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, models_pb2
 
 if TYPE_CHECKING:
     from ray.serve import RunTarget
-
-logger = logging.getLogger(__name__)
 
 APPLICATIONS = {
     "models": "netgraft.library.deployment",
@@ -74,114 +63,21 @@ RAY_ENVIRONMENT = {
 OBJECT_STORE_BYTES = 256 * 2**20
 """Bytes of Ray's object store. Replicas exchange only small messages; tensors go through files."""
 
-START_SECONDS = 180
-
-
-@dataclass(frozen=True)
-class Endpoints:
-    """The addresses of a running netgraft."""
-
-    grpc: str
-    web: str
-
-    @property
-    def login_url(self) -> str:
-        """The chat page's address; opening it logs a browser in, once, within ten minutes."""
-        return codes.link(self.web)
-
-
-def up(*, ready: Callable[[Endpoints], None] | None = None, web: bool = True) -> None:
-    """Start everything, call `ready`, and stay until SIGINT or SIGTERM.
-
-    The output of Ray and the gateway goes to `state`/logs/up.log; `ready` prints to the terminal.
-    Every file written is readable by this user only. Raises AddressInUse, and CannotStart when
-    something does not come up or ends by itself.
-    """
-    check_ports(web=web)
-    os.umask(OTHERS)
-    settings().make_token()
-    _export_environment()
-    stop = threading.Event()
-    _stop_on_signals(stop)
-    with logged(settings().folder / "logs" / "up.log") as log, _naming_log(log):
-        _run(log, stop, ready, web=web)
-
 
 @contextmanager
-def _naming_log(log: Log) -> Iterator[None]:
-    """Name the log in every failure: Ray raises errors of any type, and logs more about them."""
-    try:
-        yield
-    except (BrokenPipeError, ModuleNotFoundError):  # no reader; no netgraft[services] here
-        raise
-    except Exception as error:
-        traceback.print_exception(error)
-        raise CannotStart(log=log.path) from error
-
-
-def _run(
-    log: Log,
-    stop: threading.Event,
-    ready: Callable[[Endpoints], None] | None,
-    *,
-    web: bool,
-) -> None:
+def running(stop: threading.Event, *, web: bool) -> Iterator[Callable[[], None]]:
+    """Within the block everything answers; what is yielded raises Unreachable when that ends."""
+    os.environ.update(RAY_ENVIRONMENT)  # before Ray is imported
     with _gateway(web) as gateway, _services(stop):
-        address = f"{settings().host}:{settings().grpc_port}"
-        url = settings().web_url
-        _wait_for_services(address, stop)
+
+        def check() -> None:
+            if gateway and gateway.poll() is not None:
+                raise Unreachable(address=settings().web_url)
+
+        _wait_for_services(f"{settings().host}:{settings().grpc_port}", stop)
         if gateway:
-            _wait_for_gateway(gateway, url, stop)
-        if stop.is_set():
-            return
-        with announced(address, url if gateway else "", engine="ray"):
-            if ready:
-                with log.on_terminal():
-                    ready(Endpoints(address, url))
-            while not stop.wait(1):
-                log.trim()
-                if gateway and gateway.poll() is not None:
-                    raise Unreachable(address=url)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    """Let SIGINT and SIGTERM set `stop`."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-
-
-def check_ports(*, web: bool = True) -> None:
-    """Raise AddressInUse when a port that `up` needs is taken."""
-    ports = {"NETGRAFT_GRPC_PORT": settings().grpc_port}
-    if web:
-        ports["NETGRAFT_WEB_PORT"] = settings().web_port
-    for variable, port in ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((settings().host, port))
-            except OSError as error:
-                raise AddressInUse(port=port, variable=variable) from error
-
-
-def _export_environment() -> None:
-    """Set the environment that Ray's processes and the gateway inherit, before Ray is imported."""
-    roots = ":".join(str(root) for root in settings().roots)
-    if settings().token_file:
-        named = Path(settings().token_file).expanduser().absolute()
-        os.environ["NETGRAFT_TOKEN_FILE"] = str(named)  # they run in other folders
-    # Calls to this machine must not go through the proxy that $http_proxy may name.
-    near = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1", "localhost"]))
-    os.environ.update(
-        {
-            **RAY_ENVIRONMENT,
-            "no_proxy": near,
-            "NO_PROXY": near,
-            "NETGRAFT_STATE": str(settings().folder),
-            "NETGRAFT_DATA_ROOTS": roots,
-            "GRADIO_ANALYTICS_ENABLED": "False",
-        }
-    )
+            wait_for_gateway(settings().web_url, stop, lambda: gateway.poll() is None)
+        yield check
 
 
 @contextmanager
@@ -205,7 +101,7 @@ def _services(stop: threading.Event) -> Iterator[None]:
     )
     # ray.init installs a handler that would end this process at once, and leave the gateway
     # and Ray's agents running.
-    _stop_on_signals(stop)
+    stop_on_signals(stop)
     try:
         serve.start(
             http_options=HTTPOptions(host="127.0.0.1", port=free_port()),
@@ -224,8 +120,6 @@ def _services(stop: threading.Event) -> Iterator[None]:
 
 
 def _targets() -> "Iterator[RunTarget]":
-    from importlib import import_module
-
     from ray import serve
 
     for name, module in APPLICATIONS.items():
@@ -266,16 +160,3 @@ def _wait_for_services(address: str, stop: threading.Event) -> None:
                 time.sleep(0.1)
             else:
                 return
-
-
-def _wait_for_gateway(process: "subprocess.Popen[bytes]", url: str, stop: threading.Event) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None and not stop.is_set():
-        try:
-            urllib.request.urlopen(f"{url}/healthz", timeout=2).close()  # noqa: S310  # loopback
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-        else:
-            return
-    if not stop.is_set():
-        raise Unreachable(address=url)

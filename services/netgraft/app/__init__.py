@@ -1,0 +1,153 @@
+"""The composition root: everything that runs on this machine, started and ended together.
+
+`netgraft up` calls `up`, with one of two engines: the servicers in plain processes (`local`), or as
+applications of Ray Serve (`ray`), as a cluster has them (k8s/base).
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+import traceback
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from netgraft import codes
+from netgraft.errors import AddressInUse, CannotStart, Unreachable
+from netgraft.logs import Log, logged
+from netgraft.private import OTHERS
+from netgraft.running import announced
+from netgraft.settings import settings
+
+START_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The addresses of a running netgraft."""
+
+    grpc: str
+    web: str
+
+    @property
+    def login_url(self) -> str:
+        """The chat page's address; opening it logs a browser in, once, within ten minutes."""
+        return codes.link(self.web)
+
+
+def up(
+    *,
+    ready: Callable[[Endpoints], None] | None = None,
+    web: bool = True,
+    engine: str = "",
+) -> None:
+    """Start everything, call `ready`, and stay until SIGINT or SIGTERM.
+
+    `engine`: "local" or "ray"; "": the one of the settings. The output of the processes goes to
+    `state`/logs/up.log; `ready` prints to the terminal. Every file written is readable by this user
+    only. Raises AddressInUse, and CannotStart when something does not come up or ends by itself.
+    """
+    check_ports(web=web)
+    os.umask(OTHERS)
+    settings().make_token()
+    export_environment()
+    name = engine or settings().engine
+    stop = threading.Event()
+    stop_on_signals(stop)
+    with logged(settings().folder / "logs" / "up.log") as log, _naming_log(log):
+        _run(log, stop, ready, name, web=web)
+
+
+def _run(
+    log: Log,
+    stop: threading.Event,
+    ready: Callable[[Endpoints], None] | None,
+    name: str,
+    *,
+    web: bool,
+) -> None:
+    address = f"{settings().host}:{settings().grpc_port}"
+    url = settings().web_url if web else ""
+    engine = import_module(f"netgraft.app.{name}")
+    with engine.running(stop, web=web) as check:
+        if stop.is_set():
+            return
+        with announced(address, url, engine=name):
+            if ready:
+                with log.on_terminal():
+                    ready(Endpoints(address, settings().web_url))
+            while not stop.wait(1):
+                log.trim()
+                check()
+
+
+@contextmanager
+def _naming_log(log: Log) -> Iterator[None]:
+    """Name the log in every failure: Ray raises errors of any type, and logs more about them."""
+    try:
+        yield
+    except (BrokenPipeError, ModuleNotFoundError):  # no reader; no netgraft[services] here
+        raise
+    except Exception as error:
+        traceback.print_exception(error)
+        raise CannotStart(log=log.path) from error
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Let SIGINT and SIGTERM set `stop`."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+
+
+def check_ports(*, web: bool = True) -> None:
+    """Raise AddressInUse when a port that `up` needs is taken."""
+    ports = {"NETGRAFT_GRPC_PORT": settings().grpc_port}
+    if web:
+        ports["NETGRAFT_WEB_PORT"] = settings().web_port
+    for variable, port in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings().host, port))
+            except OSError as error:
+                raise AddressInUse(port=port, variable=variable) from error
+
+
+def export_environment() -> None:
+    """Set the environment that Ray's processes and the gateway inherit."""
+    roots = ":".join(str(root) for root in settings().roots)
+    if settings().token_file:
+        named = Path(settings().token_file).expanduser().absolute()
+        os.environ["NETGRAFT_TOKEN_FILE"] = str(named)  # they run in other folders
+    # Calls to this machine must not go through the proxy that $http_proxy may name.
+    near = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1", "localhost"]))
+    os.environ.update(
+        {
+            "no_proxy": near,
+            "NO_PROXY": near,
+            "NETGRAFT_STATE": str(settings().folder),
+            "NETGRAFT_DATA_ROOTS": roots,
+            "GRADIO_ANALYTICS_ENABLED": "False",
+        }
+    )
+
+
+def wait_for_gateway(url: str, stop: threading.Event, alive: Callable[[], bool]) -> None:
+    """Wait until the chat page answers, or until `stop`. Raises Unreachable."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and alive() and not stop.is_set():
+        try:
+            urllib.request.urlopen(f"{url}/healthz", timeout=2).close()  # noqa: S310  # loopback
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+        else:
+            return
+    if not stop.is_set():
+        raise Unreachable(address=url)

@@ -1,0 +1,95 @@
+"""The front of the local engine: `python -m netgraft.app.front` serves the services without torch.
+
+A call that needs torch is made again, whole, by a tensor worker: here the import stops it with
+NeedsTorch.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import Any
+
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from netgraft.models.torch_ready import keep_torch_out
+from netgraft.private import OTHERS
+from netgraft.serving.guard import RECEIVE_OPTIONS, Guard
+from netgraft.serving.local.control import Supervisor
+from netgraft.serving.local.cores import usable_cores
+from netgraft.serving.local.workers import Workers
+from netgraft.serving.servicers import expose
+from netgraft.serving.services import SERVICES
+from netgraft.settings import settings
+from netgraft.tuning.workers.local import LocalLauncher, Watch
+
+GRACE_SECONDS = 5.0
+"""How long calls may take to end after SIGTERM."""
+
+
+async def serve() -> None:
+    """Serve until SIGTERM, or until the supervisor has gone."""
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, ending.set)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
+    supervisor = Supervisor()
+    server = grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)
+    server.add_insecure_port(f"{settings().host}:{settings().grpc_port}")
+    launcher = LocalLauncher(supervisor)
+    workers = Workers(supervisor, usable_cores())
+    _add_services(server, workers, launcher)
+    await _add_standard(server)
+    await server.start()
+    Watch(launcher).start()
+    supervisor.ask(do="ready")
+    preparing = asyncio.create_task(workers.prepare())
+    await ending.wait()
+    preparing.cancel()
+    await server.stop(GRACE_SECONDS)
+
+
+def _add_services(server: Any, workers: Workers, launcher: LocalLauncher) -> None:
+    arguments: dict[str, dict[str, Any]] = {"tuning": {"launcher": launcher}}
+    for name, service in SERVICES.items():
+        exposed = expose(service.servicer, service.descriptor)(**arguments.get(name, {}))
+        exposed.elsewhere = workers
+        service.add_to(server, exposed)
+
+
+async def _add_standard(server: Any) -> None:
+    """Health and reflection, as gRPC servers have them."""
+    names = [service.descriptor.full_name for service in SERVICES.values()]
+    healthy = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    for name in ("", *names):
+        await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+    standard = (reflection.SERVICE_NAME, health.SERVICE_NAME)
+    reflection.enable_server_reflection([*names, *standard], server)
+
+
+def _end_with_supervisor() -> None:
+    """End this process when the supervisor has gone, however it went."""
+    with suppress(ConnectionError):
+        for _ in Supervisor().follow():
+            pass
+    os._exit(1)
+
+
+def main() -> int:
+    """Exit status 0 after SIGTERM."""
+    os.umask(OTHERS)
+    logging.basicConfig(level=settings().log_level, format="%(levelname)s %(name)s: %(message)s")
+    keep_torch_out()
+    threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
+    asyncio.run(serve())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+"""A tensor worker of the local engine: its servicers and where it starts runs."""
+
+from multiprocessing.connection import Connection
+
+from netgraft.serving.local.control import Supervisor
+from netgraft.serving.local.worker import Worker
+from netgraft.tuning.workers.local import LocalLauncher
+
+
+def serve(link: Connection) -> None:
+    """Answer the calls that come over a link, until it closes."""
+    Worker(link, {"tuning": {"launcher": LocalLauncher(Supervisor())}}).serve()

@@ -1,0 +1,141 @@
+"""The fork server of this machine: a process with torch in it that forks others in 0.02 s.
+
+Python's own (multiprocessing.forkserver) listens on a socket that only its user may open, forks
+in its main thread, and is started again when it has died. It belongs to the process that uses
+this module, the supervisor, and ends with it. So does every fork: each watches a pipe whose
+other end only the supervisor holds.
+
+It runs no operator of torch: OpenMP's threads do not survive a fork, and the child of a process
+that has used them hangs in its first convolution.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import forkserver, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+from netgraft.private import OTHERS, make_file
+
+SETTLED = "netgraft.serving.local.settled"
+RETURNED = b"returned"
+"""What a fork says last when its function has returned."""
+NICE_TO_KILL = 500
+"""Added to a fork's badness when memory is short (proc(5): oom_score_adj, -1000 to 1000)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a fork does: a function by its dotted name, what it is given, and its surroundings."""
+
+    function: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    log: Path | None = None
+    """File that its standard output and error are appended to; None: the supervisor's."""
+
+
+class Fork:
+    """A process that the fork server made.
+
+    Whether it lives is read from a pipe that it holds: when the fork server has died,
+    multiprocessing takes all that it made for dead.
+    """
+
+    def __init__(self, process: BaseProcess, alive: Connection) -> None:
+        assert process.pid is not None
+        self.pid = process.pid
+        self._process = process  # it holds the pipe by which the fork learns of our end
+        self._alive = alive
+
+    def signal(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to it and what it started, if it lives."""
+        if not wait([self._alive], 0):
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    def result(self) -> bool:
+        """Wait for its end; True when its function returned."""
+        with suppress(EOFError, OSError):
+            returned = self._alive.recv_bytes() == RETURNED
+            with suppress(EOFError, OSError):
+                self._alive.recv_bytes()
+            return returned
+        return False
+
+
+class Forks:
+    """Starts processes by a fork server that has imported `modules`, by their names."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([*modules, SETTLED])
+
+    @property
+    def pid(self) -> int | None:
+        """The fork server's own process; None before the first start."""
+        found: int | None = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+        return found
+
+    def warm(self) -> None:
+        """Start the fork server, unless it runs. Does not wait for its imports."""
+        forkserver.ensure_running()
+
+    def start(self, task: Task) -> Fork:
+        """Fork a process for a task; waits while the fork server is importing."""
+        alive, theirs = multiprocessing.Pipe(duplex=False)
+        with theirs:
+            process = self._context.Process(target=_carry_out, args=(task, theirs))
+            process.start()
+        # At our end multiprocessing would wait for each that is on its list.
+        multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
+        return Fork(process, alive)
+
+
+def _carry_out(task: Task, alive: Connection) -> None:
+    """In the fork: take its surroundings on, then call the task's function."""
+    with suppress(OSError):
+        os.setpgid(0, 0)
+    os.umask(OTHERS)
+    threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
+    with suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/oom_score_adj").write_text(str(NICE_TO_KILL))
+    if task.log:
+        with make_file(task.log).open("ab") as file:
+            for number in (1, 2):
+                os.dup2(file.fileno(), number)
+    _start_afresh()
+    resolve_name(task.function)(**task.arguments)
+    alive.send_bytes(RETURNED)
+
+
+def _end_with_supervisor() -> None:
+    parent = parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _start_afresh() -> None:
+    """Reread the settings, and seed what would draw the same numbers in every fork."""
+    import random
+
+    import numpy as np
+    import torch
+
+    from netgraft.settings import settings
+    from netgraft.store.store import default_store
+
+    settings.cache_clear()
+    default_store.cache_clear()
+    seed = int.from_bytes(os.urandom(8), "little")
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  # the global one is what libraries draw from
+    torch.manual_seed(seed % 2**63)

@@ -1,0 +1,127 @@
+"""The runs of this machine: first come, first served, on as many cores and GPUs as there are."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from netgraft.private import make_folder
+from netgraft.serving.local.cores import usable_cores, usable_gpus
+from netgraft.serving.local.forks import Fork, Forks, Task
+
+
+@dataclass
+class Run:
+    """A run that waits for its places, or has them."""
+
+    job: str
+    submission: str
+    ranks: int
+    device: str
+    folder: Path
+    forks: list[Fork] = field(default_factory=list)
+    stopped: bool = False
+
+    @property
+    def threads(self) -> int:
+        """Threads of each rank: on CPUs the ranks share all cores."""
+        return max(1, usable_cores() // self.ranks) if self.device == "cpu" else 1
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """The cores and GPUs that it holds while it runs."""
+        return (0, self.ranks) if self.device == "gpu" else (usable_cores(), 0)
+
+
+class Runs:
+    """Starts each run when there is room for it, and says when it has ended."""
+
+    def __init__(self, forks: Forks, rank: str, ended: Callable[[Run], None]) -> None:
+        self.forks = forks
+        self.rank = rank
+        """The function of a rank, by its dotted name."""
+        self.ended = ended
+        self._runs: dict[str, Run] = {}
+        self._changed = threading.Condition()
+
+    def living(self) -> list[str]:
+        """Submissions that wait or run, oldest first."""
+        with self._changed:
+            return list(self._runs)
+
+    def start(self, run: Run) -> None:
+        """Take a run on; its ranks are forked when its turn has come."""
+        with self._changed:
+            if run.submission in self._runs:
+                return
+            self._runs[run.submission] = run
+        threading.Thread(target=self._carry_out, args=(run,), daemon=True).start()
+
+    def signal(self, submission: str, number: int) -> None:
+        """Send a signal to a run's processes; one that waits for its places never starts."""
+        with self._changed:
+            if run := self._runs.get(submission):
+                run.stopped = True
+                self._changed.notify_all()
+                for fork in run.forks:
+                    fork.signal(number)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until no run lives; False if one still does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._runs, seconds)
+
+    def _carry_out(self, run: Run) -> None:
+        try:
+            with self._changed:
+                self._changed.wait_for(lambda: run.stopped or self._turn_of(run))
+            if not run.stopped:
+                self._fork(run)
+                self._join(run)
+        finally:
+            with self._changed:
+                del self._runs[run.submission]
+                self._changed.notify_all()
+            self.ended(run)
+
+    def _turn_of(self, run: Run) -> bool:
+        """Return whether what all that came before leave is enough."""
+        cores, gpus = usable_cores(), usable_gpus()
+        for each in self._runs.values():
+            cores, gpus = cores - each.places[0], gpus - each.places[1]
+            if each is run:
+                return cores >= 0 and gpus >= 0
+        return False
+
+    def _fork(self, run: Run) -> None:
+        make_folder(run.folder)
+        meeting = run.folder / f"{run.submission}.meeting"
+        meeting.unlink(missing_ok=True)
+        for rank in range(run.ranks):
+            share = {
+                "job": run.job,
+                "rank": rank,
+                "ranks": run.ranks,
+                "threads": run.threads,
+                "device": run.device,
+                "meeting": str(meeting),
+            }
+            fork = self.forks.start(Task(self.rank, share, log=run.folder / "run.log"))
+            with self._changed:
+                run.forks.append(fork)
+                if run.stopped:
+                    fork.signal()
+
+    def _join(self, run: Run) -> None:
+        """Wait for all ranks; one that is lost takes the others with it."""
+
+        def follow(fork: Fork) -> None:
+            if not fork.result():
+                for other in run.forks:
+                    other.signal()
+
+        threads = [threading.Thread(target=follow, args=(fork,)) for fork in run.forks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,77 @@
+"""A tensor worker: a fork with torch in it that answers, one by one, the calls that need it."""
+
+import inspect
+import logging
+import os
+import select
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from multiprocessing.connection import Connection
+from typing import Any
+
+from netgraft.errors import NetgraftError
+from netgraft.serving.guard import Failure
+from netgraft.serving.local.links import END, Call, failed, item
+from netgraft.serving.local.memory import limit_memory, memory_error
+from netgraft.serving.servicers import acting_for
+from netgraft.serving.services import SERVICES
+from netgraft.settings import settings
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Answers the calls that come over a link, with servicers made as `arguments` say."""
+
+    def __init__(self, link: Connection, arguments: Mapping[str, Mapping[str, Any]]) -> None:
+        self.link = link
+        self.arguments = arguments
+
+    def serve(self) -> None:
+        """Answer until the link closes."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        logging.basicConfig(level=settings().log_level)
+        limit_memory()
+        threading.Thread(target=self._end_with_front, name="front", daemon=True).start()
+        try:
+            while True:
+                for answer in self._answers(Call.from_bytes(self.link.recv_bytes())):
+                    self.link.send_bytes(answer)
+        except (EOFError, OSError):  # the front has gone
+            return
+
+    def _end_with_front(self) -> None:
+        """End when the front closes the link, in the middle of what nobody waits for, too."""
+        closed = select.poll()
+        closed.register(self.link.fileno(), select.POLLRDHUP)
+        closed.poll()
+        os._exit(0)
+
+    def _answers(self, call: Call) -> Iterator[bytes]:
+        language = call.caller.language
+        try:
+            with acting_for(call.caller):
+                for reply in self._replies(call):
+                    yield item(reply)
+        except NetgraftError as error:
+            yield failed(Failure.of(error, language))
+        except Exception as error:  # the boundary: logged here, never sent outside
+            logger.exception("%s failed", call.rpc)
+            yield failed(Failure.of(memory_error(error) or NetgraftError(), language))
+        else:
+            yield END
+
+    def _replies(self, call: Call) -> Any:
+        rpc = getattr(self._servicers[call.application], call.rpc)
+        message = call.message()
+        found = rpc(iter([message]) if call.method.client_streaming else message)
+        return found if inspect.isgenerator(found) else [found]
+
+    @cached_property
+    def _servicers(self) -> dict[str, Any]:
+        return {
+            name: service.servicer(**self.arguments.get(name, {}))
+            for name, service in SERVICES.items()
+        }

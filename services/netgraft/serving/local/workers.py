@@ -1,0 +1,78 @@
+"""The front's tensor workers: one, and more, up to the cores, while there is work for them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from multiprocessing.connection import Connection
+
+from google.protobuf.message import Message
+
+from netgraft.errors import Unreachable, WorkerLost
+from netgraft.serving.local.control import NoSupervisor, Supervisor
+from netgraft.serving.local.links import END, FAILED, Call, failure_from
+from netgraft.serving.servicers import caller
+from netgraft.settings import settings
+
+IDLE_SECONDS = 60.0
+"""After which a worker that is not the only one leaves."""
+
+
+class Workers:
+    """Answers calls by tensor workers. For one event loop; see `Elsewhere`."""
+
+    def __init__(self, supervisor: Supervisor, most: int) -> None:
+        self.supervisor = supervisor
+        self._places = asyncio.Semaphore(most)
+        self._idle: list[tuple[Connection, asyncio.TimerHandle]] = []
+
+    async def prepare(self) -> None:
+        """Have a worker before the first call; does not fail where there is none yet."""
+        with suppress(Unreachable):
+            async with self._places:
+                self._give_back(await self._taken(), over=True)
+
+    async def answers(self, service: str, rpc: str, request: Message) -> AsyncIterator[bytes]:
+        """The serialized replies to a call. Raises Failure, WorkerLost and Unreachable."""
+        call = Call(service.lower(), rpc, caller(), request.SerializeToString())
+        async with self._places:
+            link = await self._taken()
+            over = False
+            try:
+                await asyncio.to_thread(link.send_bytes, call.to_bytes())
+                while (data := await asyncio.to_thread(link.recv_bytes)) != END:
+                    if data.startswith(FAILED):
+                        over = True
+                        raise failure_from(data)
+                    yield data[1:]
+                over = True
+            except (EOFError, OSError) as error:
+                raise WorkerLost from error
+            finally:
+                self._give_back(link, over=over)
+
+    async def _taken(self) -> Connection:
+        """An idle worker's link, or a new one's. Raises Unreachable."""
+        while self._idle:
+            link, timer = self._idle.pop()
+            timer.cancel()
+            if not link.poll():  # a worker says nothing unasked: this one has gone
+                return link
+            link.close()
+        try:
+            return await asyncio.to_thread(self.supervisor.worker)
+        except NoSupervisor as error:
+            raise Unreachable(address=settings().server) from error
+
+    def _give_back(self, link: Connection, *, over: bool) -> None:
+        if not over:
+            # Its caller has gone. What it computes for them ends with it.
+            link.close()
+            return
+        timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._let_go, link)
+        self._idle.append((link, timer))
+
+    def _let_go(self, link: Connection) -> None:
+        others = [each for each in self._idle if each[0] is not link]
+        if others:
+            self._idle = others
+            link.close()

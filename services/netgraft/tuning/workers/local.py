@@ -1,0 +1,99 @@
+"""Runs on this machine, which its supervisor starts, and what becomes of those that are lost."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from netgraft.errors import NetgraftError
+from netgraft.store.store import default_store
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.launcher import Capacity, NoSubmission
+from netgraft.tuning.jobs.reconcile import Reconciler
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+"""Between two tries to reach a supervisor that does not answer."""
+
+
+class Machine(Protocol):
+    """What starts processes on this machine."""
+
+    def capacity(self) -> tuple[int, int]:
+        """Its cores and GPUs."""
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and return the reply to it. Raises ConnectionError."""
+
+    def follow(self) -> Iterator[dict[str, Any]]:
+        """What happens to runs: first all that live, then each that ends.
+
+        Raises ConnectionError.
+        """
+
+
+class LocalLauncher:
+    """Starts and stops runs through the supervisor of this machine."""
+
+    def __init__(self, machine: Machine, jobs: Jobs | None = None) -> None:
+        self.machine = machine
+        self.jobs = jobs or Jobs(default_store())
+
+    def capacity(self) -> Capacity:
+        return Capacity(*self.machine.capacity())
+
+    def submit(self, job_id: str, submission: str) -> None:
+        spec = self.jobs.get(job_id).spec
+        facts = {"ranks": spec.workers, "device": spec.device}
+        self._ask(do="start", job=job_id, submission=submission, **facts)
+
+    def stop(self, submission: str) -> None:
+        self._ask(do="stop", submission=submission)
+
+    def _ask(self, **request: Any) -> None:
+        try:
+            self.machine.ask(**request)
+        except ConnectionError as error:
+            raise NoSubmission(str(error)) from error
+
+
+class Watch:
+    """Starts runs again that ended without a word, and those that nobody runs any more.
+
+    It learns of each from the supervisor and reads the database only then.
+    """
+
+    def __init__(self, launcher: LocalLauncher) -> None:
+        self.machine = launcher.machine
+        self.jobs = launcher.jobs
+        self.reconciler = Reconciler(launcher.jobs, launcher, silent_seconds=0)
+
+    def start(self) -> None:
+        """Watch in a thread, for as long as this process lives."""
+        threading.Thread(target=self._work, name="runs", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                news = self.machine.follow()
+                self._without(set(next(news)["runs"]))
+                for each in news:
+                    self._ended(each["job"], each["submission"])
+            except (ConnectionError, SQLAlchemyError, NetgraftError) as problem:
+                logger.warning("runs are not watched for a moment: %s", problem)
+                time.sleep(RETRY_SECONDS)
+
+    def _without(self, living: set[str]) -> None:
+        """Handle the jobs whose runs are not among those that live."""
+        for job in self.jobs.alive():
+            if job.submission not in living:
+                self.reconciler.lost(job)
+
+    def _ended(self, job_id: str, submission: str) -> None:
+        job = self.jobs.get(job_id)
+        if job.alive and job.submission == submission:
+            self.reconciler.lost(job)
