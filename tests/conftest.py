@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["NETGRAFT_STATE"] = tempfile.mkdtemp(prefix="netgraft-test-state-")
     # Ray reads its variables once, when any test first imports it; set later, a test's
     # own Ray would ask for a token that this process does not send.
-    from netgraft.app import RAY_ENVIRONMENT
+    from netgraft.app.ray import RAY_ENVIRONMENT
 
     os.environ.update(RAY_ENVIRONMENT)
 

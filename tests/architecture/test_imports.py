@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [ROOT / "services", ROOT / "ui"]
 
 FLOORS = (
-    ("errors", "language", "private", "settings", "logs", "deadlines", "loopback"),
+    ("errors", "language", "private", "settings", "logs", "deadlines", "loopback", "parent"),
     ("store",),
     ("models",),
     ("anatomy",),
@@ -29,7 +29,7 @@ LENGTH = 400
 """Most lines that a file may have."""
 
 MAY_IMPORT_RAY = {
-    "netgraft.app",
+    "netgraft.app.ray",
     "netgraft.serving.ray_patches",
     *(f"netgraft.{part}.deployment" for part in SLICES),
     "netgraft.tuning.workers.launch",  # submits and stops Ray jobs
@@ -104,7 +104,7 @@ def allowed_parts(module: str) -> set[str]:
         "codes": {"private", "settings"},
         "running": {"loopback", "private", "settings"},
         # It waits for the first answer.
-        "app": {*GROUND, "client", "codes", "running", "serving", "v1"},
+        "app": {*below, "client", "codes", "running", "serving", "v1"},
         "nn": below,
         "cli": {*below, "v1"},
         "ui": {*GROUND, "client", "codes", "sending", "v1"},

@@ -88,7 +88,7 @@ def test_a_start_that_fails_names_the_log_which_says_why(state: Path, tmp_path: 
 
 def test_a_child_ends_when_its_parent_is_killed() -> None:
     child = (
-        "from netgraft.cli.child import end_with_parent; import os, time; "
+        "from netgraft.parent import end_with_parent; import os, time; "
         "end_with_parent(os.getppid()); print(os.getpid(), flush=True); time.sleep(600)"
     )
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"

@@ -21,7 +21,7 @@ from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 from ray.serve import Application
 from ray.serve.schema import ServeDeploySchema
 
-from netgraft import app
+from netgraft.app import ray as app
 from netgraft.cli.planfile import read_plan
 from netgraft.settings import Settings
 

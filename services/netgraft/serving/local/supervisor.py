@@ -36,6 +36,7 @@ class Control:
         self._followers: list[Connection] = []
         self._workers: set[Fork] = set()
         self._lock = threading.Lock()
+        self._ending = False
 
     def start(self) -> None:
         """Begin to answer, and warm the fork server."""
@@ -44,7 +45,8 @@ class Control:
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
     def end(self) -> None:
-        """Let runs write their checkpoints, then end them."""
+        """Let runs write their checkpoints, then end them. None is started any more."""
+        self._ending = True
         for number in (signal.SIGTERM, signal.SIGKILL):
             for submission in self.runs.living():
                 self.runs.signal(submission, number)
@@ -98,6 +100,8 @@ class Control:
 
     def _start(self, connection: Connection, request: control.Document) -> None:
         job = request["job"]
+        if self._ending:
+            return
         facts: dict[str, Any] = {key: request[key] for key in ("submission", "ranks", "device")}
         self.runs.start(Run(job, folder=settings().folder / "runs" / job, **facts))
         control.send(connection, {})
@@ -112,6 +116,8 @@ class Control:
             self._followers.append(connection)
 
     def _run_ended(self, run: Run) -> None:
+        if self._ending:  # it goes on when netgraft is started again
+            return
         with self._lock:
             for connection in list(self._followers):
                 try:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Event
 
 import torch
 from torch import distributed
@@ -20,7 +21,9 @@ JOIN_SECONDS = 60
 
 def work(job: str, rank: int, ranks: int, threads: int, device: str, meeting: str) -> None:
     """Do a rank's share of a job. `meeting`: the file by which the ranks find each other."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor says when
+    ending = Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor says when, by SIGTERM
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
     logging.basicConfig(level=settings().log_level)
     if device == "gpu":  # before CUDA is touched
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
@@ -29,7 +32,7 @@ def work(job: str, rank: int, ranks: int, threads: int, device: str, meeting: st
     torch.set_num_threads(threads)
     where = torch.device("cuda", 0) if device == "gpu" else torch.device("cpu")
     with _joined(rank, ranks, device, meeting):
-        carry_out(job, Group(rank, ranks, where))
+        carry_out(job, Group(rank, ranks, where), ending)
 
 
 @contextmanager

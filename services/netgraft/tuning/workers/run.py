@@ -7,6 +7,7 @@ result. Knows no Ray, no data set and no task: one rank can run it in-process.
 import math
 import time
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +17,8 @@ from netgraft.language import Message
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
-from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs import events
+from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
 from netgraft.tuning.results.evaluation import evaluate
@@ -35,15 +37,17 @@ class Interrupted(Exception):
     """The run was asked to stop and has saved its state."""
 
 
-def run(job_id: str, group: Group, store: Store) -> None:
+def run(job_id: str, group: Group, store: Store, ending: Event | None = None) -> None:
     """Train a job to its end, or until it is cancelled or another attempt has taken it over.
 
+    When `ending` is set, by what ends this process, it saves its state and returns: another attempt
+    goes on from there.
     Raises NetgraftError for what would fail again in another attempt.
     """
     jobs = Jobs(store)
     attempt = _begin(jobs, job_id, group)
     if attempt:
-        Run(jobs.get(job_id), attempt, group, store).carry_out()
+        Run(jobs.get(job_id), attempt, group, store, ending or Event()).carry_out()
 
 
 def _begin(jobs: Jobs, job_id: str, group: Group) -> int:
@@ -65,6 +69,7 @@ class Run:
     attempt: int
     group: Group
     store: Store
+    ending: Event = field(default_factory=Event)
     metrics: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -164,7 +169,7 @@ class Run:
             return GO_ON
         if writer.signals.superseded or writer.signals.error:
             return LEAVE
-        if writer.signals.cancel:
+        if writer.signals.cancel or self.ending.is_set():
             return STOP
         due = time.monotonic() - self.saved > settings().checkpoint_seconds
         return SAVE if due else GO_ON
@@ -178,7 +183,7 @@ class Run:
 
     # Events and checkpoints
 
-    def _progress(self, loss: Tensor, rate: float) -> Event:
+    def _progress(self, loss: Tensor, rate: float) -> events.Event:
         value = float(loss)
         if not math.isfinite(value):
             raise self._diverged(value)
@@ -190,9 +195,9 @@ class Run:
             eta_seconds=self.throughput.seconds_left(self.learner.steps),
         )
 
-    def _event(self, kind: Kind, **facts: Any) -> Event:
+    def _event(self, kind: Kind, **facts: Any) -> events.Event:
         steps = self.learner.steps
-        return Event(
+        return events.Event(
             kind,
             step=steps,
             total_steps=self.total,

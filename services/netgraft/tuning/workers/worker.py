@@ -3,6 +3,7 @@
 Imports torch only when called: the driver names `carry_out` without needing it.
 """
 
+from threading import Event
 from typing import TYPE_CHECKING
 
 from netgraft.errors import DiskFull, NetgraftError, TrainingFailed
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from netgraft.tuning.workers.group import Group
 
 
-def carry_out(job_id: str, group: "Group") -> None:
-    """Run a job as one rank of the group.
+def carry_out(job_id: str, group: "Group", ending: Event | None = None) -> None:
+    """Run a job as one rank of the group; see `run`.
 
     An error that another attempt would meet again ends the job before it is raised.
     """
@@ -27,7 +28,7 @@ def carry_out(job_id: str, group: "Group") -> None:
 
     store = default_store()
     try:
-        run(job_id, group, store)
+        run(job_id, group, store, ending)
     except (NetgraftError, OSError, torch.OutOfMemoryError) as failure:
         if (final := as_final(failure)) is not None:
             jobs = Jobs(store)
