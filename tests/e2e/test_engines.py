@@ -1,0 +1,265 @@
+"""One contract, two engines: every rpc answers the same on both, its errors and streams too.
+
+Each engine has a state of its own. What differs by nature (times, ids of jobs, seconds, ports) is
+taken out of the replies before they are compared.
+"""
+
+import hashlib
+import io
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torchvision
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from tests.e2e.system import NETGRAFT, environment, write_pictures
+
+from netgraft.client import Client, RemoteError
+from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
+
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
+
+ENGINES = ("local", "ray")
+VARIES = {"createTime", "startTime", "endTime", "time", "seconds", "imagesPerSecond", "etaSeconds"}
+"""Fields that differ from call to call."""
+ENDED = (
+    tuning_pb2.JOB_STATE_SUCCEEDED,
+    tuning_pb2.JOB_STATE_FAILED,
+    tuning_pb2.JOB_STATE_CANCELLED,
+)
+TINY = "timm/test_resnet@none"
+FILES = (models_pb2, graph_pb2, surgery_pb2, tuning_pb2, agent_pb2)
+
+
+class Recorder:
+    """A client that keeps every reply, in plain form, and which rpcs were called."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.replies: list[Any] = []
+        self.called: set[str] = set()
+        self.jobs: dict[str, str] = {}
+
+    def __call__(self, service: str, rpc: str, request: Any, keep: bool = True) -> Any:
+        """Call an rpc; the reply, the list of a stream's, or the error."""
+        self.called.add(rpc)
+        method = getattr(getattr(self.client, service), rpc)
+        try:
+            reply = method(request)
+            reply = reply if isinstance(reply, Message) else list(reply)
+        except RemoteError as error:
+            reply = error
+        if keep:
+            self.replies.append((rpc, self.plain(reply)))
+        return reply
+
+    def plain(self, reply: Any) -> Any:
+        if isinstance(reply, RemoteError):
+            return {"reason": reply.reason, "code": reply.code, "sentence": self._same(str(reply))}
+        if isinstance(reply, list):
+            return [self.plain(each) for each in reply]
+        return json.loads(self._same(json.dumps(_without(MessageToDict(reply)))))
+
+    def _same(self, text: str) -> str:
+        for job, name in self.jobs.items():
+            text = text.replace(job, name)
+        return text
+
+
+def _without(document: Any) -> Any:
+    if isinstance(document, dict):
+        return {key: _without(each) for key, each in document.items() if key not in VARIES}
+    return [_without(each) for each in document] if isinstance(document, list) else document
+
+
+@pytest.fixture(scope="module")
+def recorded(
+    tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path
+) -> dict[str, Recorder]:
+    """What each engine answers to the same calls, one engine after the other."""
+    found = {}
+    for engine in ENGINES:
+        folder = tmp_path_factory.mktemp(engine)
+        with running(engine, folder, torch_home_with_weights) as client:
+            found[engine] = Recorder(client)
+            for part in (look, edit, take, send, fail, train, converse):
+                part(found[engine])
+    return found
+
+
+class running:  # noqa: N801  # a context manager, used as a function
+    """`netgraft up` with an engine, without the page."""
+
+    def __init__(self, engine: str, folder: Path, weights: Path) -> None:
+        self.folder = folder
+        self.variables = environment(folder / "state", weights)
+        (folder / "data").mkdir()
+        write_pictures(folder / "data" / "colours", classes=2, each=8)
+        with (folder / "up.log").open("w") as out:
+            self.process = subprocess.Popen(
+                [NETGRAFT, "up", "--no-web", "--json", "--engine", engine],
+                env=self.variables,
+                cwd=folder / "data",
+                stdout=subprocess.PIPE,
+                stderr=out,
+                text=True,
+            )
+
+    def __enter__(self) -> Client:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, (self.folder / "up.log").read_text()
+        token = (self.folder / "state" / "token").read_text().strip()
+        self.client = Client(json.loads(line)["grpc"], token)
+        return self.client
+
+    def __exit__(self, *_: object) -> None:
+        self.client.close()
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
+
+def look(call: Recorder) -> None:
+    model = call("models", "ResolveModel", models_pb2.ResolveModelRequest(model="mobilenet_v2"))
+    call("models", "GetModel", models_pb2.GetModelRequest(id=model.id))
+    query = models_pb2.ListModelsRequest(query="resnet", limit=5)
+    call("models", "ListModels", query)
+    call("graphs", "DrawGraph", graph_pb2.DrawGraphRequest(model="mobilenet_v2"))
+    for path in ("", "lens.json", "hierarchy.json"):
+        file = graph_pb2.GetViewerFileRequest(model_id=model.id, path=path)
+        call("graphs", "GetViewerFile", file)
+    call("graphs", "ListModules", graph_pb2.ListModulesRequest(model="mobilenet_v2", depth=2))
+    call("surgery", "InspectModel", surgery_pb2.InspectModelRequest(model="mobilenet_v2"))
+    call("models", "PrefetchWeights", models_pb2.PrefetchWeightsRequest(model="mobilenet_v2"))
+
+
+def edit(call: Recorder) -> None:
+    model = "mobilenet_v2"
+    retarget = surgery_pb2.RetargetModelRequest(model=model, classes=7)
+    other = call("surgery", "RetargetModel", retarget).model.id
+    compare = graph_pb2.CompareGraphsRequest(a=model, b=other)
+    call("graphs", "CompareGraphs", compare)
+    freeze = surgery_pb2.FreezeLayersRequest(model=other, layers=["features.*"])
+    frozen = call("surgery", "FreezeLayers", freeze).model.id
+    call("surgery", "UnfreezeLayers", surgery_pb2.UnfreezeLayersRequest(model=frozen, layers=["*"]))
+    call("surgery", "SetLoss", surgery_pb2.SetLossRequest(model=other, loss="cross_entropy"))
+    call("surgery", "SetDropout", surgery_pb2.SetDropoutRequest(model=other, p=0.5))
+    call("surgery", "AddLora", surgery_pb2.AddLoraRequest(model="vit_b_16@none", rank=4))
+    replace = surgery_pb2.ReplaceModuleRequest(model=other, path="features.0.2", type="Hardswish")
+    call("surgery", "ReplaceModule", replace)
+    call("surgery", "UndoEdit", surgery_pb2.UndoEditRequest(model=frozen))
+
+
+def take(call: Recorder) -> None:
+    for form in ("python", "state_dict", "onnx"):
+        request = models_pb2.ExportModelRequest(model=TINY, format=form)
+        chunks = call("models", "ExportModel", request, keep=form == "python")
+        assert sum(len(chunk.data) for chunk in chunks) == chunks[0].size > 0
+
+
+def send(call: Recorder) -> None:
+    torch.manual_seed(0)
+    buffer = io.BytesIO()
+    torch.save(torchvision.models.squeezenet1_1(num_classes=5), buffer)
+    data = buffer.getvalue()
+    name, sha256 = "net.pth", hashlib.sha256(data).hexdigest()
+    header = models_pb2.UploadHeader(sha256=sha256, name=name, size=len(data))
+    half = [data[: 2**20]]
+    rest = [data[at : at + 2**20] for at in range(2**20, len(data), 2**20)]
+    known = models_pb2.GetUploadRequest(sha256=sha256, name=name, size=len(data))
+    call("models", "UploadFile", _stream(header, half))
+    call("models", "GetUpload", known)
+    header.offset = 2**20
+    call("models", "UploadFile", _stream(header, rest))
+    call("models", "GetUpload", known)
+
+
+def _stream(header: Any, parts: list[bytes]) -> Iterator[Any]:
+    yield models_pb2.UploadFileRequest(header=header)
+    yield from (models_pb2.UploadFileRequest(data=part) for part in parts)
+
+
+def fail(call: Recorder) -> None:
+    call("models", "ResolveModel", models_pb2.ResolveModelRequest(model="resnet500"))
+    call("models", "GetModel", models_pb2.GetModelRequest(id="0" * 64))
+    call("models", "ExportModel", models_pb2.ExportModelRequest(model=TINY, format="zip"))
+    focus = graph_pb2.DrawGraphRequest(model="mobilenet_v2", focus="no.such.module")
+    call("graphs", "DrawGraph", focus)
+    call("surgery", "RetargetModel", surgery_pb2.RetargetModelRequest(model=TINY, classes=0))
+    call("surgery", "UndoEdit", surgery_pb2.UndoEditRequest(model=TINY))
+    call("tuning", "GetJob", tuning_pb2.GetJobRequest(id="tune-1"))
+    call("tuning", "WatchJob", tuning_pb2.WatchJobRequest(id="tune-1"))
+    spec = tuning_pb2.TuningSpec(model=TINY, data="/etc")
+    call("tuning", "StartTuning", tuning_pb2.StartTuningRequest(spec=spec))
+    means = tuning_pb2.MeanFeaturesRequest(model="mobilenet_v2", data="./missing")
+    call("tuning", "MeanFeatures", means)
+
+
+def train(call: Recorder) -> None:
+    model = call(
+        "surgery", "RetargetModel", surgery_pb2.RetargetModelRequest(model=TINY, classes=2)
+    ).model.id
+    means = tuning_pb2.MeanFeaturesRequest(model=model, data="./colours")
+    call("tuning", "MeanFeatures", means)
+    finished = start(call, model, epochs=2)
+    events = call("tuning", "WatchJob", tuning_pb2.WatchJobRequest(id=finished), keep=False)
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+    call.replies.append(("epochs", [e.epoch for e in events if e.metrics]))
+    call("tuning", "GetJob", tuning_pb2.GetJobRequest(id=finished))
+    cancelled = start(call, model, epochs=500)
+    stream = call.client.tuning.WatchJob(tuning_pb2.WatchJobRequest(id=cancelled))
+    next(event for event in stream if event.step)
+    call("tuning", "CancelJob", tuning_pb2.CancelJobRequest(id=cancelled), keep=False)
+    resumed = call("tuning", "ResumeJob", tuning_pb2.ResumeJobRequest(id=cancelled), keep=False)
+    assert resumed.attempt == 2
+    call("tuning", "CancelJob", tuning_pb2.CancelJobRequest(id=cancelled), keep=False)
+    jobs = call("tuning", "ListJobs", tuning_pb2.ListJobsRequest(), keep=False).jobs
+    call.replies.append(("jobs", [(call.jobs[job.id], job.state) for job in jobs]))
+
+
+def start(call: Recorder, model: str, epochs: int) -> str:
+    spec = tuning_pb2.TuningSpec(
+        model=model, data="./colours", epochs=epochs, batch_size=4, image_size=32, device="cpu"
+    )
+    job = call("tuning", "StartTuning", tuning_pb2.StartTuningRequest(spec=spec), keep=False)
+    name: str = job.id
+    call.jobs[name] = f"job-{len(call.jobs) + 1}"
+    return name
+
+
+def converse(call: Recorder) -> None:
+    talk = "conversation-1"
+    sentence = "show mobilenet_v2 and retarget it to 3 classes"
+    plan = call("agent", "Plan", agent_pb2.PlanRequest(text=sentence, conversation_id=talk))
+    run = agent_pb2.RunRequest(steps=plan.plan.steps, conversation_id=talk)
+    call("agent", "Run", run)
+    costly = call("agent", "Plan", agent_pb2.PlanRequest(text="fine-tune it on ./colours"))
+    call("agent", "Run", agent_pb2.RunRequest(steps=costly.plan.steps))
+    consent = agent_pb2.ConsentRequest(steps=costly.plan.steps)
+    call("agent", "Consent", consent, keep=False)
+    call("agent", "GetConversation", agent_pb2.GetConversationRequest(id=talk))
+
+
+def test_every_rpc_is_called(recorded: dict[str, Recorder]) -> None:
+    contract = {
+        method.name
+        for file in FILES
+        for service in file.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+    }
+    for recorder in recorded.values():
+        assert recorder.called == contract
+
+
+def test_both_engines_answer_the_same(recorded: dict[str, Recorder]) -> None:
+    local, ray = (recorded[engine].replies for engine in ENGINES)
+    for (rpc, one), (_, other) in zip(local, ray, strict=True):
+        assert one == other, rpc
+
+
