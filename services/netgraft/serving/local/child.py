@@ -29,7 +29,8 @@ class Child:
         threading.Thread(target=self._watch, name=name, daemon=True).start()
 
     def _start(self) -> None:
-        self.process = subprocess.Popen(self.command)  # noqa: S603  # ourselves
+        # A group of its own: Ctrl-C is for the supervisor, which ends all in order.
+        self.process = subprocess.Popen(self.command, process_group=0)  # noqa: S603  # ourselves
         self._started = time.monotonic()
 
     def _watch(self) -> None:

@@ -1,8 +1,12 @@
 """What goes over the link between the front and a tensor worker: a call, and its answers."""
 
 import json
+import os
+import socket
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Self
 
 from google.protobuf import message_factory
@@ -47,6 +51,13 @@ class Call:
     def message(self) -> Message:
         """The request, parsed."""
         return message_factory.GetMessageClass(self.method.input_type).FromString(self.request)
+
+
+def hang_up(link: Connection) -> None:
+    """Close a link, also while a thread waits at it, which keeps a file open that is only closed."""
+    with suppress(OSError), socket.socket(fileno=os.dup(link.fileno())) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
+    link.close()
 
 
 def item(reply: Message) -> bytes:

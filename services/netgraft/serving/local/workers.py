@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from netgraft.errors import Unreachable, WorkerLost
 from netgraft.serving.local.control import NoSupervisor, Supervisor
-from netgraft.serving.local.links import END, FAILED, Call, failure_from
+from netgraft.serving.local.links import END, FAILED, Call, failure_from, hang_up
 from netgraft.serving.servicers import caller
 from netgraft.settings import settings
 
@@ -66,7 +66,7 @@ class Workers:
     def _give_back(self, link: Connection, *, over: bool) -> None:
         if not over:
             # Its caller has gone. What it computes for them ends with it.
-            link.close()
+            hang_up(link)
             return
         timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._let_go, link)
         self._idle.append((link, timer))
@@ -75,4 +75,4 @@ class Workers:
         others = [each for each in self._idle if each[0] is not link]
         if others:
             self._idle = others
-            link.close()
+            hang_up(link)
