@@ -9,7 +9,7 @@ import io
 import json
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -261,5 +261,3 @@ def test_both_engines_answer_the_same(recorded: dict[str, Recorder]) -> None:
     local, ray = (recorded[engine].replies for engine in ENGINES)
     for (rpc, one), (_, other) in zip(local, ray, strict=True):
         assert one == other, rpc
-
-

@@ -12,6 +12,8 @@ from netgraft.settings import settings
 
 def main() -> int:
     """Serve, and return the exit status: 0 after a signal, 1 if the port is taken."""
+    if sys.argv[1:2] == ["--with-parent"]:
+        end_with_parent(int(sys.argv[2]))
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by Gradio when it is imported
     logging.basicConfig(level=settings().log_level, format="%(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "uvicorn.error"):

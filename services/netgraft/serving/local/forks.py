@@ -137,5 +137,5 @@ def _start_afresh() -> None:
     default_store.cache_clear()
     seed = int.from_bytes(os.urandom(8), "little")
     random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002  # the global one is what libraries draw from
+    np.random.seed(seed % 2**32)  # the global one is what libraries draw from
     torch.manual_seed(seed % 2**63)
