@@ -1,8 +1,7 @@
 """A plan in its three forms: typed steps, JSON, and protobuf.
 
 In JSON, field names are those of `agent.proto`, integers are numbers, and unset fields are left
-out. Planner
-replies, plan files, batch files, stored conversations and consent all use this one form.
+out. Planner replies, plan files, batch files, stored conversations and consent all use this form.
 """
 
 import hashlib

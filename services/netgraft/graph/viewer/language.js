@@ -10,6 +10,8 @@
 
     window.netgraftLanguage = {
         language,
+        /* The page's query: how the picture is seen, and perhaps in which language. */
+        query,
         /* The sentence of a key, with values in place of its {names}. */
         say(key, values) {
             if (!Object.hasOwn(sentences, key)) {

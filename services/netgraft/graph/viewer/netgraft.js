@@ -13,13 +13,11 @@
     'use strict';
     const html = document.documentElement;
     const { count, find, graphOf, moduleOf, weightsOf } = window.netgraftNodes;
-    const { say } = window.netgraftLanguage;
+    const { query, say } = window.netgraftLanguage;
     // In a one-file page (onefile.py) everything needed is in the page, as data: URLs.
     const held = document.getElementById('netgraft-files');
     const files = held ? JSON.parse(held.textContent) : null;
     const shared = files ? '' : new URL('.', document.currentScript.src).href;
-    const view = document.querySelector('meta[name=view]');
-    const query = new URLSearchParams(window.location.search || (view ? view.content : ''));
     html.dataset.netgraft = 'loading';
     // Netron puts a function that throws in eval's place, and tools that drive a browser need
     // the real one. The page's policy still forbids it to scripts.
