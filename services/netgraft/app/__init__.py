@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from netgraft import codes
 from netgraft.errors import AddressInUse, CannotStart, Unreachable

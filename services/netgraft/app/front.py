@@ -19,9 +19,9 @@ from grpc_reflection.v1alpha import reflection
 
 from netgraft.models.torch_ready import keep_torch_out
 from netgraft.private import OTHERS
+from netgraft.serving.forks.cores import usable_cores
 from netgraft.serving.guard import RECEIVE_OPTIONS, Guard
 from netgraft.serving.local.control import Supervisor
-from netgraft.serving.local.cores import usable_cores
 from netgraft.serving.local.workers import Workers
 from netgraft.serving.servicers import expose
 from netgraft.serving.services import SERVICES

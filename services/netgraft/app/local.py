@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from netgraft.app import START_SECONDS, wait_for_gateway
 from netgraft.errors import Unreachable
+from netgraft.serving.forks.sockets import listening
 from netgraft.serving.local import control
 from netgraft.serving.local.child import Child
 from netgraft.serving.local.supervisor import Control
@@ -43,7 +44,7 @@ def running(stop: threading.Event, *, web: bool) -> Iterator[Callable[[], None]]
         if failed.is_set():
             raise Unreachable(address=settings().server)
 
-    with control.listening() as (listener, path):
+    with listening("supervisor") as (listener, path):
         os.environ[control.ADDRESS] = path
         supervisor = Control(
             listener, PRELOADED, "netgraft.app.worker:serve", "netgraft.tuning.workers.rank:work"

@@ -235,7 +235,7 @@ async def _single(handler: Callable[[Any], Any], request: Any) -> AsyncIterator[
         yield await asyncio.to_thread(handler, request)
 
 
-async def _items(handler: Callable[[Message], Any], request: Message) -> AsyncIterator[Message]:
+async def _items(handler: Callable[[Any], Any], request: Any) -> AsyncIterator[Message]:
     if inspect.isasyncgenfunction(handler):
         async for item in handler(request):
             yield item

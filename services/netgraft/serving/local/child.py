@@ -28,10 +28,14 @@ class Child:
         self._start()
         threading.Thread(target=self._watch, name=name, daemon=True).start()
 
-    def _start(self) -> None:
-        # A group of its own: Ctrl-C is for the supervisor, which ends all in order.
-        self.process = subprocess.Popen(self.command, process_group=0)  # noqa: S603  # ourselves
-        self._started = time.monotonic()
+    def _start(self) -> bool:
+        """Start it, unless it is to end."""
+        with self._lock:
+            if not self._ending:
+                # A group of its own: Ctrl-C is for the supervisor, which ends all in order.
+                self.process = subprocess.Popen(self.command, process_group=0)  # noqa: S603
+                self._started = time.monotonic()
+            return not self._ending
 
     def _watch(self) -> None:
         deaths = 0
@@ -46,10 +50,8 @@ class Child:
                 self._failed.set()
                 return
             time.sleep(PAUSES[deaths - 1])
-            with self._lock:
-                if self._ending:
-                    return
-                self._start()
+            if not self._start():
+                return
 
     def terminate(self) -> None:
         """Ask it to end, for good. Does not wait."""

@@ -54,7 +54,7 @@ class Call:
 
 
 def hang_up(link: Connection) -> None:
-    """Close a link, also while a thread waits at it, which keeps a file open that is only closed."""
+    """Close a link, also while a thread waits at it: what is only closed stays open then."""
     with suppress(OSError), socket.socket(fileno=os.dup(link.fileno())) as connection:
         connection.shutdown(socket.SHUT_RDWR)
     link.close()

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from netgraft.private import make_folder
-from netgraft.serving.local.cores import usable_cores, usable_gpus
-from netgraft.serving.local.forks import Fork, Forks, Task
+from netgraft.serving.forks.cores import usable_cores, usable_gpus
+from netgraft.serving.forks.forks import Forks, Task
+from netgraft.serving.forks.ranks import Ranks, rank_tasks
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Run:
     ranks: int
     device: str
     folder: Path
-    forks: list[Fork] = field(default_factory=list)
+    processes: Ranks = field(default_factory=Ranks)
     stopped: bool = False
 
     @property
@@ -63,8 +64,7 @@ class Runs:
             if run := self._runs.get(submission):
                 run.stopped = True
                 self._changed.notify_all()
-                for fork in run.forks:
-                    fork.signal(number)
+                run.processes.signal(number)
 
     def wait(self, seconds: float) -> bool:
         """Wait until no run lives; False if one still does."""
@@ -76,8 +76,8 @@ class Runs:
             with self._changed:
                 self._changed.wait_for(lambda: run.stopped or self._turn_of(run))
             if not run.stopped:
-                self._fork(run)
-                self._join(run)
+                run.processes.start(self.forks.start, self._tasks(run))
+                run.processes.join()
         finally:
             with self._changed:
                 del self._runs[run.submission]
@@ -93,35 +93,14 @@ class Runs:
                 return cores >= 0 and gpus >= 0
         return False
 
-    def _fork(self, run: Run) -> None:
+    def _tasks(self, run: Run) -> list[Task]:
         make_folder(run.folder)
-        meeting = run.folder / f"{run.submission}.meeting"
-        meeting.unlink(missing_ok=True)
-        for rank in range(run.ranks):
-            share = {
-                "job": run.job,
-                "rank": rank,
-                "ranks": run.ranks,
-                "threads": run.threads,
-                "device": run.device,
-                "meeting": str(meeting),
-            }
-            fork = self.forks.start(Task(self.rank, share, log=run.folder / "run.log"))
-            with self._changed:
-                run.forks.append(fork)
-                if run.stopped:
-                    fork.signal()
-
-    def _join(self, run: Run) -> None:
-        """Wait for all ranks; one that is lost takes the others with it."""
-
-        def follow(fork: Fork) -> None:
-            if not fork.result():
-                for other in run.forks:
-                    other.signal()
-
-        threads = [threading.Thread(target=follow, args=(fork,)) for fork in run.forks]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        return rank_tasks(
+            self.rank,
+            run.job,
+            ranks=run.ranks,
+            threads=run.threads,
+            device=run.device,
+            meeting=run.folder / f"{run.submission}.meeting",
+            log=run.folder / "run.log",
+        )

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, Listener, Pipe
 from typing import Any
 
-from netgraft.serving.local import control
-from netgraft.serving.local.forks import Fork, Forks, Task
+from netgraft.serving.forks.forks import Fork, Forks, Task
+from netgraft.serving.forks.sockets import Document, receive, send, send_link
 from netgraft.serving.local.runs import Run, Runs
 from netgraft.settings import settings
 
@@ -22,7 +22,7 @@ CHECKPOINT_SECONDS = 6.0
 
 
 class Control:
-    """Answers what `control.Supervisor` asks."""
+    """Answers what `Supervisor` asks."""
 
     def __init__(self, listener: Listener, modules: Sequence[str], worker: str, rank: str) -> None:
         """`worker` and `rank`: what they do, as functions by their dotted names."""
@@ -66,9 +66,9 @@ class Control:
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: Connection) -> None:
-        request: control.Document = {}
+        request: Document = {}
         try:
-            request = control.receive(connection)
+            request = receive(connection)
             getattr(self, f"_{request['do']}")(connection, request)
         except (EOFError, OSError):
             pass  # whoever asked has gone
@@ -78,41 +78,41 @@ class Control:
             if request.get("do") != "follow":
                 connection.close()
 
-    def _ready(self, connection: Connection, _: control.Document) -> None:
+    def _ready(self, connection: Connection, _: Document) -> None:
         self.ready.set()
-        control.send(connection, {})
+        send(connection, {})
 
-    def _status(self, connection: Connection, _: control.Document) -> None:
-        control.send(connection, {"warm": self.warm.is_set(), "runs": self.runs.living()})
+    def _status(self, connection: Connection, _: Document) -> None:
+        send(connection, {"warm": self.warm.is_set(), "runs": self.runs.living()})
 
-    def _worker(self, connection: Connection, _: control.Document) -> None:
+    def _worker(self, connection: Connection, _: Document) -> None:
         ours, theirs = Pipe()
         with ours, theirs:
             worker = self.forks.start(Task(self.worker, {"link": theirs}))
             self._workers.add(worker)
             threading.Thread(target=self._forget, args=(worker,), daemon=True).start()
-            control.send(connection, {})
-            control.send_link(connection, ours)
+            send(connection, {})
+            send_link(connection, ours)
 
     def _forget(self, worker: Fork) -> None:
         worker.result()
         self._workers.discard(worker)
 
-    def _start(self, connection: Connection, request: control.Document) -> None:
+    def _start(self, connection: Connection, request: Document) -> None:
         job = request["job"]
         if self._ending:
             return
         facts: dict[str, Any] = {key: request[key] for key in ("submission", "ranks", "device")}
         self.runs.start(Run(job, folder=settings().folder / "runs" / job, **facts))
-        control.send(connection, {})
+        send(connection, {})
 
-    def _stop(self, connection: Connection, request: control.Document) -> None:
+    def _stop(self, connection: Connection, request: Document) -> None:
         self.runs.signal(request["submission"], signal.SIGKILL)
-        control.send(connection, {})
+        send(connection, {})
 
-    def _follow(self, connection: Connection, _: control.Document) -> None:
+    def _follow(self, connection: Connection, _: Document) -> None:
         with self._lock:
-            control.send(connection, {"runs": self.runs.living()})
+            send(connection, {"runs": self.runs.living()})
             self._followers.append(connection)
 
     def _run_ended(self, run: Run) -> None:
@@ -121,7 +121,7 @@ class Control:
         with self._lock:
             for connection in list(self._followers):
                 try:
-                    control.send(connection, {"job": run.job, "submission": run.submission})
+                    send(connection, {"job": run.job, "submission": run.submission})
                 except OSError:
                     self._followers.remove(connection)
                     connection.close()

@@ -2,16 +2,14 @@
 
 import inspect
 import logging
-import os
-import select
 import signal
-import threading
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from multiprocessing.connection import Connection
 from typing import Any
 
 from netgraft.errors import NetgraftError
+from netgraft.serving.forks.forks import end_with
 from netgraft.serving.guard import Failure
 from netgraft.serving.local.links import END, Call, failed, item
 from netgraft.serving.local.memory import limit_memory, memory_error
@@ -34,20 +32,13 @@ class Worker:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         logging.basicConfig(level=settings().log_level)
         limit_memory()
-        threading.Thread(target=self._end_with_front, name="front", daemon=True).start()
+        end_with(self.link)  # in the middle of what nobody waits for any more, too
         try:
             while True:
                 for answer in self._answers(Call.from_bytes(self.link.recv_bytes())):
                     self.link.send_bytes(answer)
         except (EOFError, OSError):  # the front has gone
             return
-
-    def _end_with_front(self) -> None:
-        """End when the front closes the link, in the middle of what nobody waits for, too."""
-        closed = select.poll()
-        closed.register(self.link.fileno(), select.POLLRDHUP)
-        closed.poll()
-        os._exit(0)
 
     def _answers(self, call: Call) -> Iterator[bytes]:
         language = call.caller.language

@@ -1,4 +1,4 @@
-"""A rank of a run on one machine, in a process of its own: it joins its group and does its share."""
+"""A rank of a run, in a process of its own: it joins its group and does its share."""
 
 import logging
 import os

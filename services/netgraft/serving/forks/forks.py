@@ -1,31 +1,31 @@
-"""The fork server of this machine: a process with torch in it that forks others in 0.02 s.
+"""A process with torch in it that forks others in 0.02 s; one for each machine.
 
 Python's own (multiprocessing.forkserver) listens on a socket that only its user may open, forks
-in its main thread, and is started again when it has died. It belongs to the process that uses
-this module, the supervisor, and ends with it. So does every fork: each watches a pipe whose
-other end only the supervisor holds.
+in its main thread, and is started again when it has died. It ends with the process that uses
+this module. A fork does not: it ends when whoever holds its link has gone, and the link can be
+handed to another process.
 
-It runs no operator of torch: OpenMP's threads do not survive a fork, and the child of a process
-that has used them hangs in its first convolution.
+The fork server runs no operator of torch: OpenMP's threads do not survive a fork, and the child
+of a process that has used them hangs in its first convolution.
 """
 
 import multiprocessing
 import os
+import select
 import signal
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import forkserver, parent_process
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 from netgraft.private import OTHERS, make_file
 
-SETTLED = "netgraft.serving.local.settled"
+SETTLED = "netgraft.serving.forks.settled"
 RETURNED = b"returned"
 """What a fork says last when its function has returned."""
 NICE_TO_KILL = 500
@@ -39,36 +39,33 @@ class Task:
     function: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     log: Path | None = None
-    """File that its standard output and error are appended to; None: the supervisor's."""
+    """File that its standard output and error are appended to; None: the fork server's."""
 
 
 class Fork:
-    """A process that the fork server made.
+    """A process that the fork server made, for as long as its link is held.
 
-    Whether it lives is read from a pipe that it holds: when the fork server has died,
-    multiprocessing takes all that it made for dead.
+    Whether it lives is read from the link: when the fork server has died, multiprocessing takes
+    all that it made for dead.
     """
 
-    def __init__(self, process: BaseProcess, alive: Connection) -> None:
-        assert process.pid is not None
-        self.pid = process.pid
-        self._process = process  # it holds the pipe by which the fork learns of our end
-        self._alive = alive
+    def __init__(self, pid: int, link: Connection) -> None:
+        self.pid = pid
+        self.link = link
 
     def signal(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to it and what it started, if it lives."""
-        if not wait([self._alive], 0):
+        if not wait([self.link], 0):
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
     def result(self) -> bool:
         """Wait for its end; True when its function returned."""
+        returned = False
         with suppress(EOFError, OSError):
-            returned = self._alive.recv_bytes() == RETURNED
-            with suppress(EOFError, OSError):
-                self._alive.recv_bytes()
-            return returned
-        return False
+            returned = self.link.recv_bytes() == RETURNED
+            self.link.recv_bytes()
+        return returned
 
 
 class Forks:
@@ -90,21 +87,35 @@ class Forks:
 
     def start(self, task: Task) -> Fork:
         """Fork a process for a task; waits while the fork server is importing."""
-        alive, theirs = multiprocessing.Pipe(duplex=False)
+        ours, theirs = multiprocessing.Pipe()
         with theirs:
             process = self._context.Process(target=_carry_out, args=(task, theirs))
             process.start()
         # At our end multiprocessing would wait for each that is on its list.
         multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
-        return Fork(process, alive)
+        assert process.pid is not None
+        return Fork(process.pid, ours)
 
 
-def _carry_out(task: Task, alive: Connection) -> None:
+def end_with(link: Connection) -> None:
+    """End this process when the other end of a link is closed, whatever it is doing."""
+
+    def watch() -> None:
+        closed = select.poll()
+        # Linux tells of a closed end; elsewhere poll reports POLLHUP without being asked.
+        closed.register(link.fileno(), getattr(select, "POLLRDHUP", 0))
+        closed.poll()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="holder", daemon=True).start()
+
+
+def _carry_out(task: Task, link: Connection) -> None:
     """In the fork: take its surroundings on, then call the task's function."""
     with suppress(OSError):
         os.setpgid(0, 0)
     os.umask(OTHERS)
-    threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
+    end_with(link)
     with suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/oom_score_adj").write_text(str(NICE_TO_KILL))
     if task.log:
@@ -113,14 +124,7 @@ def _carry_out(task: Task, alive: Connection) -> None:
                 os.dup2(file.fileno(), number)
     _start_afresh()
     resolve_name(task.function)(**task.arguments)
-    alive.send_bytes(RETURNED)
-
-
-def _end_with_supervisor() -> None:
-    parent = parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+    link.send_bytes(RETURNED)
 
 
 def _start_afresh() -> None:
