@@ -13,8 +13,8 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -67,7 +67,7 @@ def acting_for(somebody: Caller) -> Iterator[None]:
 class Elsewhere(Protocol):
     """Another process, which answers the calls that need torch where this one keeps it out."""
 
-    def answers(self, service: str, rpc: str, request: Message) -> AsyncIterator[bytes]:
+    def answers(self, service: str, rpc: str, request: Message) -> AsyncGenerator[bytes]:
         """The serialized replies to a call of `caller()`.
 
         Raises Failure, with which the call ended there, and NetgraftError.
@@ -126,21 +126,23 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
     name, service = method.name, method.containing_service.name
     reply = message_factory.GetMessageClass(method.output_type)
 
-    async def replies(self: Any, request: Any) -> AsyncIterator[Message]:
+    async def replies(self: Any, request: Any) -> AsyncGenerator[Message]:
         """From here or, where torch is needed and kept out, from elsewhere."""
         try:
             async for item in answer(getattr(self.servicer, name), incoming(request)):
                 yield item
         except NeedsTorch:
             first = request.first if streamed else request
-            async for data in self.elsewhere.answers(service, name, first):
-                yield reply.FromString(data)
+            async with aclosing(self.elsewhere.answers(service, name, first)) as answers:
+                async for data in answers:
+                    yield reply.FromString(data)
 
     async def stream(self: Any, request: Message, grpc_context: Any) -> AsyncIterator[Message]:
         try:
             _identify(grpc_context)
-            async for item in replies(self, request):
-                yield item
+            async with aclosing(replies(self, request)) as items:
+                async for item in items:
+                    yield item
         except (NetgraftError, Failure) as error:
             fail(grpc_context, error, stream=True)
             raise
@@ -155,8 +157,9 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             _identify(grpc_context)
             known = True
             request = _Stream(request) if streamed else request
-            async for item in replies(self, request):
-                return item
+            # To the end: whoever is left in the middle of its answers is hung up on.
+            (item,) = [item async for item in replies(self, request)]
+            return item
         except (NetgraftError, Failure) as error:
             fail(grpc_context, error)
         except Exception:  # noqa: BLE001  # the boundary: logged here, never sent outside
