@@ -28,6 +28,8 @@ from netgraft.serving.services import SERVICES
 from netgraft.settings import settings
 from netgraft.tuning.workers.local import LocalLauncher, Watch
 
+OPTIONS = (*RECEIVE_OPTIONS, ("grpc.so_reuseport", 0))
+"""A second server on the same port must fail, not share the calls."""
 GRACE_SECONDS = 5.0
 """How long calls may take to end after SIGTERM."""
 
@@ -39,7 +41,7 @@ async def serve() -> None:
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     supervisor = Supervisor()
-    server = grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)
+    server = grpc.aio.server(interceptors=[Guard()], options=OPTIONS)
     server.add_insecure_port(f"{settings().host}:{settings().grpc_port}")
     launcher = LocalLauncher(supervisor)
     workers = Workers(supervisor, usable_cores())
@@ -47,7 +49,6 @@ async def serve() -> None:
     await _add_standard(server)
     await server.start()
     Watch(launcher).start()
-    supervisor.ask(do="ready")
     preparing = asyncio.create_task(workers.prepare())
     await ending.wait()
     preparing.cancel()
