@@ -53,8 +53,8 @@ def up(
 
     `engine`: "local" or "ray"; "": the one of the settings. The output of the processes goes to
     `state`/logs/up.log; `ready` prints to the terminal. Every file written is readable by this user
-    only. Raises AddressInUse when a port is taken meanwhile, and CannotStart when something does not
-    come up or ends by itself.
+    only. Raises AddressInUse when a port is taken meanwhile, and CannotStart when something does
+    not come up or ends by itself.
     """
     os.umask(OTHERS)
     settings().make_token()
