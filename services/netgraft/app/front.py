@@ -17,6 +17,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from netgraft.agent.record import expire_all
 from netgraft.models.torch_ready import keep_torch_out
 from netgraft.private import OTHERS
 from netgraft.serving.forks.cores import usable_cores
@@ -26,6 +27,7 @@ from netgraft.serving.local.workers import Workers
 from netgraft.serving.servicers import expose
 from netgraft.serving.services import SERVICES
 from netgraft.settings import settings
+from netgraft.store.store import default_store
 from netgraft.tuning.workers.local import LocalLauncher, Watch
 
 OPTIONS = (*RECEIVE_OPTIONS, ("grpc.so_reuseport", 0))
@@ -47,6 +49,7 @@ async def serve() -> None:
     workers = Workers(supervisor, usable_cores())
     _add_services(server, workers, launcher)
     await _add_standard(server)
+    expire_all(default_store())  # what the front before this one was carrying out
     await server.start()
     Watch(launcher).start()
     preparing = asyncio.create_task(workers.prepare())

@@ -69,7 +69,8 @@ class Control:
             self.warm.set()
             self.forks.wait()
             self.warm.clear()
-            logger.warning("the fork server ended")
+            if not self._ending:
+                logger.warning("the fork server ended")
 
     def _serve(self) -> None:
         while True:
