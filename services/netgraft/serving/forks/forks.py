@@ -46,6 +46,8 @@ class Task:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     log: Path | None = None
     """File that its standard output and error are appended to; None: the fork server's."""
+    name: str = ""
+    """What `top` and `ps -o comm` call it, in at most 15 characters."""
     expendable: int = EXPENDABLE
     """What is highest dies first when memory is short."""
 
@@ -163,6 +165,7 @@ def _carry_out(task: Task, link: Connection) -> None:
     os.umask(OTHERS)
     end_with(link)
     with suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/comm").write_text(task.name)
         Path("/proc/self/oom_score_adj").write_text(str(task.expendable))
     if task.log:
         with make_file(task.log).open("ab") as file:

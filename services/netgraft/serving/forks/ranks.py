@@ -7,6 +7,8 @@ from pathlib import Path
 
 from netgraft.serving.forks.forks import Fork, Task
 
+RANK = "netgraft-rank"
+"""What ranks are called in `top`."""
 EXPENDABLE = 600
 """More than a tensor worker, in whose call somebody waits: a run that is short of memory fails
 alone."""
@@ -23,6 +25,7 @@ def rank_tasks(
             function,
             {**shared, "rank": rank, "meeting": str(meeting)},
             log=log,
+            name=RANK,
             expendable=EXPENDABLE,
         )
         for rank in range(ranks)
