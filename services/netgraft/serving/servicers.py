@@ -126,26 +126,26 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
     name, service = method.name, method.containing_service.name
     reply = message_factory.GetMessageClass(method.output_type)
 
-    async def replies(self: Any, request: Any) -> AsyncIterator[Message]:
-        """From here or, where torch is needed and kept out, all of them from elsewhere."""
-        begun = False
-        try:
-            async for item in answer(getattr(self.servicer, name), incoming(request)):
-                begun = True
-                yield item
-        except (NeedsTorch, ImportError) as stopped:
-            if isinstance(stopped, ImportError) and not met_a_half(stopped):
-                raise
-            assert not begun, f"torch was needed in the middle of {name}"
-            first = request.what_it_is_of() if streamed else request
-            async for data in self.elsewhere.answers(service, name, first):
-                yield reply.FromString(data)
+    async def elsewhere(self: Any, request: Any, stopped: Exception) -> AsyncIterator[Message]:
+        """The whole call again, by another process. Raises what has stopped it otherwise."""
+        if isinstance(stopped, ImportError) and not met_a_half(stopped):
+            raise stopped
+        first = request.what_it_is_of() if streamed else request
+        async for data in self.elsewhere.answers(service, name, first):
+            yield reply.FromString(data)
 
     async def stream(self: Any, request: Message, grpc_context: Any) -> AsyncIterator[Message]:
+        begun = False
         try:
             _identify(grpc_context)
-            async for item in replies(self, request):
-                yield item
+            try:
+                async for item in _items(getattr(self.servicer, name), request):
+                    begun = True
+                    yield item
+            except (NeedsTorch, ImportError) as stopped:
+                assert not begun, f"torch was needed in the middle of {name}"
+                async for item in elsewhere(self, request, stopped):
+                    yield item
         except (NetgraftError, Failure) as error:
             fail(grpc_context, error, stream=True)
             raise
@@ -160,8 +160,13 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             _identify(grpc_context)
             known = True
             request = _Stream(request) if streamed else request
-            answered = [item async for item in replies(self, request)]  # to the end, not to one
-            return answered[0]
+            try:
+                found: Message = await _single(getattr(self.servicer, name), incoming(request))
+            except (NeedsTorch, ImportError) as stopped:
+                # Read to the end, although there is one: the worker is then free.
+                replies = [item async for item in elsewhere(self, request, stopped)]
+                found = replies[0]
+            return found
         except (NetgraftError, Failure) as error:
             fail(grpc_context, error)
         except Exception:  # noqa: BLE001  # the boundary: logged here, never sent outside
@@ -172,7 +177,6 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
 
     streamed = method.client_streaming
     incoming, discard = (_iterated, _drain) if streamed else (_unchanged, _nothing)
-    answer = _items if method.server_streaming else _single
     handler = stream if method.server_streaming else unary
     handler.__name__ = handler.__qualname__ = name
     return handler
@@ -243,11 +247,10 @@ def _unexpected(name: str) -> NetgraftError:
     return NetgraftError()
 
 
-async def _single(handler: Callable[[Any], Any], request: Any) -> AsyncIterator[Message]:
+async def _single(handler: Callable[[Any], Any], request: Any) -> Any:
     if inspect.iscoroutinefunction(handler):
-        yield await handler(request)
-    else:
-        yield await asyncio.to_thread(handler, request)
+        return await handler(request)
+    return await asyncio.to_thread(handler, request)
 
 
 async def _items(handler: Callable[[Any], Any], request: Any) -> AsyncIterator[Message]:
