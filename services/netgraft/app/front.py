@@ -17,6 +17,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from netgraft.agent.record import expire_all
 from netgraft.app.preloaded import PRELOADED
 from netgraft.models.torch_ready import keep_torch_out
 from netgraft.private import OTHERS
@@ -27,8 +28,11 @@ from netgraft.serving.local.workers import Workers
 from netgraft.serving.servicers import expose
 from netgraft.serving.services import SERVICES
 from netgraft.settings import settings
+from netgraft.store.store import default_store
 from netgraft.tuning.workers.local import LocalLauncher, Watch
 
+OPTIONS = (*RECEIVE_OPTIONS, ("grpc.so_reuseport", 0))
+"""A second server on the same port must fail, not share the calls."""
 GRACE_SECONDS = 5.0
 """How long calls may take to end after SIGTERM."""
 
@@ -40,15 +44,15 @@ async def serve() -> None:
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     supervisor = Supervisor()
-    server = grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)
+    server = grpc.aio.server(interceptors=[Guard()], options=OPTIONS)
     server.add_insecure_port(f"{settings().host}:{settings().grpc_port}")
     launcher = LocalLauncher(supervisor)
     workers = Workers(supervisor, usable_cores())
     _add_services(server, workers, launcher)
     await _add_standard(server)
+    expire_all(default_store())  # what the front before this one was carrying out
     await server.start()
     Watch(launcher).start()
-    supervisor.ask(do="ready")
     preparing = asyncio.create_task(workers.prepare())
     await ending.wait()
     preparing.cancel()

@@ -44,14 +44,14 @@ def up_command(session: Session, web: bool, engine: str | None, with_parent: int
         from netgraft.parent import end_with_parent
 
         end_with_parent(with_parent)
-    app.check_ports(web=web)
-    default_store().engine.dispose()  # migrated or refused before anything starts
-    if not session.json:
-        click.echo(
-            tr("Starting (10 to 20 s)…"),
-            err=True,
-        )
-    app.up(ready=_shown(session, web=web), web=web, engine=engine or "")
+    with app.claimed(web=web):
+        default_store().engine.dispose()  # migrated or refused before anything starts
+        if not session.json:
+            click.echo(
+                tr("Starting (10 to 20 s)…"),
+                err=True,
+            )
+        app.up(ready=_shown(session, web=web), web=web, engine=engine or "")
 
 
 def _shown(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":
