@@ -1,7 +1,10 @@
 """Wait until torch is fully imported, where several threads need it; or keep it out."""
 
 import sys
-from importlib.abc import MetaPathFinder
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import NoReturn
 
 
 def wait_for_torch() -> None:
@@ -26,8 +29,21 @@ def keep_torch_out() -> None:
 
 
 class _Barrier(MetaPathFinder):
+    """Finds packages as ever, so that one can ask whether they are installed, and loads none."""
+
     KEPT_OUT = frozenset({"torch", "torchvision", "timm", "sympy", "transformers", "keras", "peft"})
 
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
-        if fullname in self.KEPT_OUT:
-            raise NeedsTorch(fullname)
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> ModuleSpec | None:
+        if fullname not in self.KEPT_OUT or not (found := PathFinder.find_spec(fullname)):
+            return None
+        return ModuleSpec(fullname, _Refusing(), origin=found.origin)
+
+
+class _Refusing(Loader):
+    def create_module(self, spec: ModuleSpec) -> NoReturn:
+        raise NeedsTorch(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Never reached: there is no module."""
