@@ -22,5 +22,7 @@ assert not {"torch", "timm", "keras"} & set(sys.modules)
 
 
 def test_torch_is_kept_out_and_what_is_installed_may_be_asked() -> None:
-    done = subprocess.run([sys.executable, "-c", KEEPING_OUT], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", KEEPING_OUT], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

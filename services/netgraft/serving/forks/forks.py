@@ -40,6 +40,8 @@ class Task:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     log: Path | None = None
     """File that its standard output and error are appended to; None: the fork server's."""
+    name: str = ""
+    """What `top` and `ps -o comm` call it, in at most 15 characters."""
 
 
 class Fork:
@@ -117,6 +119,7 @@ def _carry_out(task: Task, link: Connection) -> None:
     os.umask(OTHERS)
     end_with(link)
     with suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/comm").write_text(task.name)
         Path("/proc/self/oom_score_adj").write_text(str(NICE_TO_KILL))
     if task.log:
         with make_file(task.log).open("ab") as file:

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 6.0
 """How long runs may take to write a checkpoint when netgraft is asked to end."""
 
+WORKER = "netgraft-worker"
+"""What tensor workers are called in `top`."""
+
 
 class Control:
     """Answers what `Supervisor` asks."""
@@ -88,7 +91,7 @@ class Control:
     def _worker(self, connection: Connection, _: Document) -> None:
         ours, theirs = Pipe()
         with ours, theirs:
-            worker = self.forks.start(Task(self.worker, {"link": theirs}))
+            worker = self.forks.start(Task(self.worker, {"link": theirs}, name=WORKER))
             self._workers.add(worker)
             threading.Thread(target=self._forget, args=(worker,), daemon=True).start()
             send(connection, {})
