@@ -1,10 +1,10 @@
 """Wait until torch is fully imported, where several threads need it; or keep it out."""
 
 import sys
+from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import NoReturn
 
 
 def wait_for_torch() -> None:
@@ -29,21 +29,22 @@ def keep_torch_out() -> None:
 
 
 class _Barrier(MetaPathFinder):
-    """Finds packages as ever, so that one can ask whether they are installed, and loads none."""
+    """Finds what is kept out, so that one can ask whether it is installed, and does not load it."""
 
     KEPT_OUT = frozenset({"torch", "torchvision", "timm", "sympy", "transformers", "keras", "peft"})
 
     def find_spec(
-        self, fullname: str, path: object = None, target: object = None
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in self.KEPT_OUT or not (found := PathFinder.find_spec(fullname)):
-            return None
-        return ModuleSpec(fullname, _Refusing(), origin=found.origin)
+        found = PathFinder.find_spec(fullname, path) if fullname in self.KEPT_OUT else None
+        if found:
+            found.loader = _Refusal()
+        return found
 
 
-class _Refusing(Loader):
-    def create_module(self, spec: ModuleSpec) -> NoReturn:
+class _Refusal(Loader):
+    def create_module(self, spec: ModuleSpec) -> None:
         raise NeedsTorch(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Never reached: there is no module."""
+        raise NeedsTorch(module.__name__)

@@ -127,12 +127,15 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
     reply = message_factory.GetMessageClass(method.output_type)
 
     async def replies(self: Any, request: Any) -> AsyncIterator[Message]:
-        """From here or, where torch is needed and kept out, from elsewhere."""
+        """From here or, where torch is needed and kept out, all of them from elsewhere."""
+        begun = False
         try:
             async for item in answer(getattr(self.servicer, name), incoming(request)):
+                begun = True
                 yield item
         except NeedsTorch:
-            first = request.first if streamed else request
+            assert not begun, f"torch was needed in the middle of {name}"
+            first = request.what_it_is_of() if streamed else request
             async for data in self.elsewhere.answers(service, name, first):
                 yield reply.FromString(data)
 
@@ -189,15 +192,25 @@ class _Stream:
 
     def __init__(self, messages: AsyncIterator[Message]) -> None:
         self._messages = aiter(messages)
-        self.first: Message | None = None
+        self._first: Message | None = None
+        self._ended = False
 
     def __aiter__(self) -> "_Stream":
         return self
 
     async def __anext__(self) -> Message:
-        message = await anext(self._messages)
-        self.first = self.first or message
+        try:
+            message = await anext(self._messages)
+        except StopAsyncIteration:
+            self._ended = True
+            raise
+        self._first = self._first or message
         return message
+
+    def what_it_is_of(self) -> Message:
+        """The first message, once all have been read."""
+        assert self._first is not None and self._ended, "torch was needed before the end"
+        return self._first
 
 
 async def _drain(messages: AsyncIterator[Message]) -> None:
