@@ -17,6 +17,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from netgraft.app.preloaded import PRELOADED
 from netgraft.models.torch_ready import keep_torch_out
 from netgraft.private import OTHERS
 from netgraft.serving.forks.cores import usable_cores
@@ -85,7 +86,7 @@ def main() -> int:
     """Exit status 0 after SIGTERM."""
     os.umask(OTHERS)
     logging.basicConfig(level=settings().log_level, format="%(levelname)s %(name)s: %(message)s")
-    keep_torch_out()
+    keep_torch_out(PRELOADED)
     threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
     asyncio.run(serve())
     return 0

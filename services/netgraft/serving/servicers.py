@@ -27,7 +27,7 @@ from grpc import StatusCode
 
 from netgraft import language as languages
 from netgraft.errors import InvalidValue, NetgraftError, Unauthenticated
-from netgraft.models.torch_ready import NeedsTorch
+from netgraft.models.torch_ready import NeedsTorch, met_a_half
 from netgraft.serving.guard import Failure, is_known, language_of, token_of
 from netgraft.settings import settings
 
@@ -133,7 +133,9 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             async for item in answer(getattr(self.servicer, name), incoming(request)):
                 begun = True
                 yield item
-        except NeedsTorch:
+        except (NeedsTorch, ImportError) as stopped:
+            if isinstance(stopped, ImportError) and not met_a_half(stopped):
+                raise
             assert not begun, f"torch was needed in the middle of {name}"
             first = request.what_it_is_of() if streamed else request
             async for data in self.elsewhere.answers(service, name, first):
