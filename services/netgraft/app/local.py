@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from netgraft.app import check_port
+from netgraft.app.preloaded import PRELOADED
 from netgraft.errors import Unreachable
 from netgraft.serving.forks.sockets import listening
 from netgraft.serving.local import control
@@ -21,16 +22,6 @@ from netgraft.serving.local.probe import health_answers, page_answers
 from netgraft.serving.local.supervisor import Control
 from netgraft.settings import settings
 
-PRELOADED = (
-    "netgraft.models.torch_parts",
-    "netgraft.anatomy.anatomy",
-    "netgraft.graph.capture.capture",
-    "netgraft.graph.document",
-    "netgraft.surgery.symbols",
-    "netgraft.tuning.jobs.planning",
-    "netgraft.tuning.workers.rank",
-)
-"""What the fork server imports: torch, and what trains, draws and edits."""
 FRONT = (sys.executable, "-m", "netgraft.app.front")
 PAGE = (sys.executable, "-m", "netgraft.ui", "--with-parent")
 END_SECONDS = 9.0
