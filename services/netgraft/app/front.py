@@ -95,17 +95,10 @@ def _end_with_supervisor() -> None:
     os._exit(1)
 
 
-def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    kind = record.exc_info[0] if record.exc_info else None
-    return not (kind and issubclass(kind, asyncio.CancelledError))
-
-
 def main() -> int:
     """Exit status 0 after SIGTERM."""
     os.umask(OTHERS)
     logging.basicConfig(level=settings().log_level, format="%(levelname)s %(name)s: %(message)s")
-    # grpc reports each caller that goes in the middle of a stream as an error of ours.
-    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_cancellation)
     keep_torch_out(PRELOADED)
     threading.Thread(target=_end_with_supervisor, name="supervisor", daemon=True).start()
     asyncio.run(serve())
