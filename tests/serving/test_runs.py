@@ -75,6 +75,7 @@ def test_what_goes_on_from_a_lost_run_has_its_place(
     lost.processes.signal(signal.SIGKILL)
     wait_for("its end", lambda: ended == ["one"])
     assert runs.living() == ["two"]
+    runs.signal("one", signal.SIGKILL)  # to be sure that it has ended
     runs.start(run(tmp_path, "one-2"))
     assert runs.living() == ["one-2", "two"]
     wait_for("its next attempt", begun(tmp_path, "one-2"))
@@ -87,5 +88,5 @@ def test_a_place_that_is_given_up_is_free(runs: Runs, ended: list[str], tmp_path
     wait_for("the first", begun(tmp_path, "one"))
     lost.processes.signal(signal.SIGKILL)
     wait_for("its end", lambda: ended == ["one"])
-    runs.signal("one", signal.SIGKILL)
+    runs.release("one")
     wait_for("the second", begun(tmp_path, "two"))

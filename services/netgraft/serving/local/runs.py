@@ -75,10 +75,18 @@ class Runs:
     def signal(self, submission: str, number: int) -> None:
         """Send a signal to a run's processes; one that waits for its places never starts."""
         with self._changed:
-            if run := self._runs.get(submission):
+            run = self._runs.get(submission)
+            if run and not run.lost:
                 run.stopped = True
                 self._changed.notify_all()
                 run.processes.signal(number)
+
+    def release(self, submission: str) -> None:
+        """Give up the place that is kept for a run which was lost, unless it is taken again."""
+        with self._changed:
+            if (run := self._runs.get(submission)) and run.lost:
+                del self._runs[submission]
+                self._changed.notify_all()
 
     def wait(self, seconds: float) -> bool:
         """Wait until no run lives; False if one still does."""
@@ -108,11 +116,8 @@ class Runs:
     def _keep_place(self, run: Run) -> None:
         """Until another run has taken the place, or whoever heard of the loss gives it up."""
         with self._changed:
-            self._changed.wait_for(
-                lambda: run.stopped or run.submission not in self._runs, KEPT_SECONDS
-            )
-            self._runs.pop(run.submission, None)
-            self._changed.notify_all()
+            self._changed.wait_for(lambda: run.submission not in self._runs, KEPT_SECONDS)
+        self.release(run.submission)
 
     def _turn_of(self, run: Run) -> bool:
         """Return whether what all that came before leave is enough."""

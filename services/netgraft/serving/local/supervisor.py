@@ -125,6 +125,10 @@ class Control:
         self.runs.signal(request["submission"], signal.SIGKILL)
         send(connection, {})
 
+    def _release(self, connection: Connection, request: Document) -> None:
+        self.runs.release(request["submission"])
+        send(connection, {})
+
     def _follow(self, connection: Connection, _: Document) -> None:
         with self._lock:
             send(connection, {"runs": self.runs.living()})

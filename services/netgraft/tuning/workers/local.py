@@ -13,7 +13,7 @@ from netgraft.store.store import default_store
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Capacity, NoSubmission
-from netgraft.tuning.jobs.reconcile import Reconciler, stop, submit
+from netgraft.tuning.jobs.reconcile import Reconciler, submit
 
 logger = logging.getLogger(__name__)
 
@@ -106,4 +106,4 @@ class Watch:
         job = self.jobs.get(job_id)
         if job.alive and job.submission == submission:
             self.reconciler.lost(job)
-        stop(submission, self.launcher)  # unless the job goes on, its place is free
+        self.machine.ask(do="release", submission=submission)  # unless the job goes on there
