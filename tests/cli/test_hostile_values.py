@@ -24,7 +24,7 @@ from netgraft.errors import NetgraftError, TrainingFailed
 from netgraft.store.store import default_store
 from netgraft.tuning.jobs.job import State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.v1 import agent_pb2, surgery_pb2, tuning_pb2
 
 from .server import CONTRACT, serving

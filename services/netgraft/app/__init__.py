@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 from netgraft import codes
-from netgraft.errors import AddressInUse, CannotStart, Unreachable
+from netgraft.errors import AddressInUse, CannotStart, PartLost, Unreachable
 from netgraft.logs import Log, logged
 from netgraft.private import OTHERS
 from netgraft.running import announced
@@ -92,8 +92,8 @@ def _naming_log(log: Log) -> Iterator[None]:
     """Name the log in every failure: Ray raises errors of any type, and logs more about them."""
     try:
         yield
-    except (BrokenPipeError, ModuleNotFoundError):  # no reader; no netgraft[services] here
-        raise
+    except (BrokenPipeError, ModuleNotFoundError, PartLost):
+        raise  # no reader; no netgraft[services] here; says enough itself
     except Exception as error:
         traceback.print_exception(error)
         raise CannotStart(log=log.path) from error

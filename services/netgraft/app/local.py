@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from netgraft.app import START_SECONDS, wait_for_gateway
+from netgraft.app.preloaded import RANKS, WORKERS
 from netgraft.errors import Unreachable
 from netgraft.serving.forks.sockets import listening
 from netgraft.serving.local import control
@@ -19,16 +20,6 @@ from netgraft.serving.local.child import Child
 from netgraft.serving.local.supervisor import Control
 from netgraft.settings import settings
 
-PRELOADED = (
-    "netgraft.models.torch_parts",
-    "netgraft.anatomy.anatomy",
-    "netgraft.graph.capture.capture",
-    "netgraft.graph.document",
-    "netgraft.surgery.symbols",
-    "netgraft.tuning.jobs.planning",
-    "netgraft.tuning.workers.rank",
-)
-"""What the fork server imports: torch, and what trains, draws and edits."""
 FRONT = (sys.executable, "-m", "netgraft.app.front")
 PAGE = (sys.executable, "-m", "netgraft.ui", "--with-parent")
 END_SECONDS = 8.0
@@ -47,7 +38,10 @@ def running(stop: threading.Event, *, web: bool) -> Iterator[Callable[[], None]]
     with listening("supervisor") as (listener, path):
         os.environ[control.ADDRESS] = path
         supervisor = Control(
-            listener, PRELOADED, "netgraft.app.worker:serve", "netgraft.tuning.workers.rank:work"
+            listener,
+            (*RANKS, *WORKERS),
+            "netgraft.app.worker:serve",
+            "netgraft.tuning.workers.rank:work",
         )
         children = [Child("front", FRONT, failed)]
         if web:

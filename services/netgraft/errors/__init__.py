@@ -59,6 +59,7 @@
     │   ├── StillStarting
     │   ├── NotRunning
     │   ├── OtherVersion
+    │   ├── PartLost
     │   └── NoAnswer              DEADLINE_EXCEEDED
     ├── UnknownMethod             UNIMPLEMENTED
     ├── AddressInUse              UNAVAILABLE
@@ -78,6 +79,7 @@ from netgraft.errors.broken import (
     NoAnswer,
     NotRunning,
     OtherVersion,
+    PartLost,
     StillStarting,
     TooSlow,
     TrainingFailed,
@@ -193,6 +195,7 @@ __all__ = [
     "OutOfMemory",
     "OutsideDataRoots",
     "PackageMissing",
+    "PartLost",
     "PictureTooLarge",
     "RequestIdReused",
     "StepUnavailable",

@@ -86,14 +86,21 @@ def must_name(field: str, value: int, enum: Any) -> None:
         raise InvalidValue(name=field, value=value, expected=expected)
 
 
-def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> type:
+def expose(
+    servicer: type,
+    service: ServiceDescriptor,
+    *,
+    warm: str = "",
+    elsewhere: Callable[[Any], Elsewhere] | None = None,
+) -> type:
     """Return a class with a method for every rpc of `service`, for `serve.deployment`.
 
     `warm` names a module to import, or a function to call, in the background after the start, so
     that the first call does not wait for torch. Raises TypeError if the servicer lacks an rpc:
     that is found at the start, not at the first call.
 
-    Where the process keeps torch out, set the attribute `elsewhere` of the instance.
+    Where the process keeps torch out, `elsewhere` makes what answers instead, given the servicer;
+    or set the attribute of that name of the instance.
     """
     missing = [m.name for m in service.methods if not hasattr(servicer, m.name)]
     if missing:
@@ -101,6 +108,8 @@ def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> typ
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         self.servicer = servicer(*args, **kwargs)
+        if elsewhere:
+            self.elsewhere = elsewhere(self.servicer)
         if warm:
             threading.Thread(target=_warm, args=(warm,), name="warm-up", daemon=True).start()
 

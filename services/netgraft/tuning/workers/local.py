@@ -67,8 +67,10 @@ class Watch:
     It learns of each from the supervisor and reads the database only then.
     """
 
-    def __init__(self, launcher: LocalLauncher) -> None:
+    def __init__(self, launcher: LocalLauncher, quiet_seconds: float = 0) -> None:
+        """`quiet_seconds`: how old its last heartbeat is where a run that is not known is lost."""
         self.machine = launcher.machine
+        self.quiet_seconds = quiet_seconds
         self.jobs = launcher.jobs
         self.reconciler = Reconciler(launcher.jobs, launcher, silent_seconds=0)
 
@@ -89,8 +91,9 @@ class Watch:
 
     def _without(self, living: set[str]) -> None:
         """Handle the jobs whose runs are not among those that live."""
+        quiet = time.time() - self.quiet_seconds
         for job in self.jobs.alive():
-            if job.submission not in living:
+            if job.submission not in living and (job.heartbeat or 0) <= quiet:
                 self.reconciler.lost(job)
 
     def _ended(self, job_id: str, submission: str) -> None:

@@ -1,0 +1,15 @@
+"""What the fork server imports before it forks, by names: torch, and what uses it."""
+
+RANKS = (
+    "netgraft.models.torch_parts",
+    "netgraft.anatomy.anatomy",
+    "netgraft.tuning.jobs.planning",
+    "netgraft.tuning.workers.rank",
+)
+"""What trains, and what checks before."""
+WORKERS = (
+    "netgraft.graph.capture.capture",
+    "netgraft.graph.document",
+    "netgraft.surgery.symbols",
+)
+"""What draws and edits, besides."""
