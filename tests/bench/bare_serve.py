@@ -1,9 +1,10 @@
 """A bare Ray Serve with so many empty apps, until the first of them answers over HTTP.
 
-    python tests/bench/bare_serve.py APPS
+    python tests/bench/bare_serve.py APPS [--stay]
 
-Prints "answered" then, and ends. The peer of bench_start.py: nothing built on Ray Serve can
-start faster. No dashboard, no gRPC, no netgraft.
+Prints "answered" then, and ends, or stays until its input is closed. The peer of bench_start.py
+and bench_engines.py: nothing built on Ray Serve can start faster. No dashboard, no gRPC, no
+netgraft.
 """
 
 import contextlib
@@ -23,7 +24,7 @@ class Empty:
         return "here"
 
 
-def main(apps: int) -> None:
+def main(apps: int, *, stay: bool) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -38,6 +39,8 @@ def main(apps: int) -> None:
         while not answers(f"http://127.0.0.1:{port}/app0"):
             time.sleep(0.02)
         print("answered", flush=True)  # noqa: T201
+        if stay:
+            sys.stdin.read()
     finally:
         serve.shutdown()
         ray.shutdown()
@@ -51,4 +54,4 @@ def answers(url: str) -> bool:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), stay="--stay" in sys.argv)

@@ -1,6 +1,6 @@
 """Checkouts of netgraft, each with its own .venv: their commands and servers, started and ended.
 
-For bench_start.py. Knows nothing of what is measured.
+For bench_start.py and bench_engines.py. Knows nothing of what is measured.
 """
 
 import contextlib
@@ -46,9 +46,10 @@ class Checkout:
     """One version of netgraft, with a state folder and ports of its own."""
 
     side: str
-    """ "before" or "after"."""
+    """ "before" or "after"; in bench_engines.py the engine."""
     root: Path
     state: Path
+    engine: str = ""
     grpc_port: int = field(default_factory=free_port)
     web_port: int = field(default_factory=free_port)
 
@@ -64,11 +65,18 @@ class Checkout:
     def environment(self) -> dict[str, str]:
         """This process's, but with this checkout's state and ports only."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("NETGRAFT_")}
+        engine = {"NETGRAFT_ENGINE": self.engine, "NETGRAFT_LOG_LEVEL": "info"}
         return inherited | {
+            **(engine if self.engine else {}),
             "NETGRAFT_STATE": str(self.state),
             "NETGRAFT_GRPC_PORT": str(self.grpc_port),
             "NETGRAFT_WEB_PORT": str(self.web_port),
             "PYTHONUNBUFFERED": "1",
+            **(
+                {"NETGRAFT_ENGINE": self.engine, "NETGRAFT_LOG_LEVEL": "info"}
+                if self.engine
+                else {}
+            ),
             "LC_ALL": "C.UTF-8",
         }
 
@@ -145,6 +153,9 @@ class Up:
     client: Client
     grpc_seconds: float
     page_seconds: float
+    started: float
+    """By time.perf_counter()."""
+    pid: int
 
 
 @contextmanager
@@ -177,7 +188,7 @@ def up(checkout: Checkout) -> Iterator[Up]:
                 grpc_seconds = time.perf_counter() - started
             time.sleep(0.05)
         assert client is not None
-        yield Up(client, grpc_seconds, page_seconds)
+        yield Up(client, grpc_seconds, page_seconds, started, process.pid)
     finally:
         if client is not None:
             client.close()

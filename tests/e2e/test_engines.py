@@ -22,17 +22,29 @@ from tests.e2e.system import NETGRAFT, environment, write_pictures
 
 from netgraft.client import Client, RemoteError
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
+from netgraft.v1.tuning_pb2 import JobEvent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
 
 ENGINES = ("local", "ray")
-VARIES = {"createTime", "startTime", "endTime", "time", "seconds", "imagesPerSecond", "etaSeconds"}
-"""Fields that differ from call to call."""
+VARIES = {
+    "resultModel",
+    "createTime",
+    "startTime",
+    "endTime",
+    "time",
+    "seconds",
+    "imagesPerSecond",
+    "etaSeconds",
+}
+"""Fields that differ from call to call; the id of a tuned model has its job's in it."""
 ENDED = (
     tuning_pb2.JOB_STATE_SUCCEEDED,
     tuning_pb2.JOB_STATE_FAILED,
     tuning_pb2.JOB_STATE_CANCELLED,
 )
+LONG = 30
+"""Epochs of a run that does not end before it is cancelled."""
 TINY = "timm/test_resnet@none"
 FILES = (models_pb2, graph_pb2, surgery_pb2, tuning_pb2, agent_pb2)
 
@@ -81,13 +93,17 @@ def _without(document: Any) -> Any:
 
 
 @pytest.fixture(scope="module")
-def recorded(
-    tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path
-) -> dict[str, Recorder]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of each engine: its state and its data."""
+    return {engine: tmp_path_factory.mktemp(engine) for engine in ENGINES}
+
+
+@pytest.fixture(scope="module")
+def recorded(folders: dict[str, Path], torch_home_with_weights: Path) -> dict[str, Recorder]:
     """What each engine answers to the same calls, one engine after the other."""
     found = {}
-    for engine in ENGINES:
-        folder = tmp_path_factory.mktemp(engine)
+    for engine, folder in folders.items():
+        write_pictures(folder / "data" / "colours", classes=2, each=8)
         with running(engine, folder, torch_home_with_weights) as client:
             found[engine] = Recorder(client, folder)
             for part in (look, edit, take, send, fail, train, converse):
@@ -101,8 +117,6 @@ class running:  # noqa: N801  # a context manager, used as a function
     def __init__(self, engine: str, folder: Path, weights: Path) -> None:
         self.folder = folder
         self.variables = environment(folder / "state", weights)
-        (folder / "data").mkdir()
-        write_pictures(folder / "data" / "colours", classes=2, each=8)
         with (folder / "up.log").open("w") as out:
             self.process = subprocess.Popen(
                 [NETGRAFT, "up", "--no-web", "--json", "--engine", engine],
@@ -213,8 +227,12 @@ def train(call: Recorder) -> None:
     events = call("tuning", "WatchJob", tuning_pb2.WatchJobRequest(id=finished), keep=False)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     call.replies.append(("epochs", [e.epoch for e in events if e.metrics]))
-    call("tuning", "GetJob", tuning_pb2.GetJobRequest(id=finished))
-    cancelled = start(call, model, epochs=500)
+    half = tuning_pb2.WatchJobRequest(id=finished, after_seq=len(events) // 2)
+    rest = call("tuning", "WatchJob", half, keep=False)
+    assert rest == events[len(events) // 2 :]
+    tuned = call("tuning", "GetJob", tuning_pb2.GetJobRequest(id=finished)).result_model
+    call.replies.append(("learned", weights_of(call, tuned)))
+    cancelled = start(call, model, epochs=LONG)
     stream = call.client.tuning.WatchJob(tuning_pb2.WatchJobRequest(id=cancelled))
     next(event for event in stream if event.step)
     call("tuning", "CancelJob", tuning_pb2.CancelJobRequest(id=cancelled), keep=False)
@@ -223,6 +241,14 @@ def train(call: Recorder) -> None:
     call("tuning", "CancelJob", tuning_pb2.CancelJobRequest(id=cancelled), keep=False)
     jobs = call("tuning", "ListJobs", tuning_pb2.ListJobsRequest(), keep=False).jobs
     call.replies.append(("jobs", [(call.jobs[job.id], job.state) for job in jobs]))
+
+
+def weights_of(call: Recorder, model: str) -> dict[str, list[float]]:
+    """The sum of each tensor."""
+    request = models_pb2.ExportModelRequest(model=model, format="state_dict")
+    chunks = call("models", "ExportModel", request, keep=False)
+    tensors = torch.load(io.BytesIO(b"".join(chunk.data for chunk in chunks)), weights_only=True)
+    return {name: value.double().sum().item() for name, value in tensors.items()}
 
 
 def start(call: Recorder, model: str, epochs: int) -> str:
@@ -278,3 +304,19 @@ def differences(one: Any, other: Any, where: str) -> Iterator[str]:
             yield from differences(*pair, f"{where}[{place}]")
     elif one != other:
         yield f"{where}: {one} != {other}"
+
+
+def test_a_run_that_was_stopped_on_ray_is_ended_by_the_local_engine(
+    recorded: dict[str, Recorder], folders: dict[str, Path], torch_home_with_weights: Path
+) -> None:
+    with running("local", folders["ray"], torch_home_with_weights) as client:
+        jobs = client.tuning.ListJobs(tuning_pb2.ListJobsRequest()).jobs
+        assert {job.id for job in jobs} == recorded["ray"].jobs.keys()
+        stopped = next(job for job in jobs if job.state == tuning_pb2.JOB_STATE_CANCELLED)
+        client.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=stopped.id))
+        events = list(client.tuning.WatchJob(tuning_pb2.WatchJobRequest(id=stopped.id)))
+        assert events[-1].state == tuning_pb2.JOB_STATE_SUCCEEDED
+        assert [event.seq for event in events] == list(range(1, len(events) + 1))
+        saved = [e.step for e in events if e.kind == JobEvent.KIND_CHECKPOINT and e.attempt < 3]
+        steps = [e.step for e in events if e.kind == JobEvent.KIND_STEP and e.attempt == 3]
+        assert 0 < max(saved) < min(steps) <= max(steps) == events[-1].total_steps

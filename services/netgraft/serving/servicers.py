@@ -167,8 +167,8 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             _identify(grpc_context)
             known = True
             request = _Stream(request) if streamed else request
-            async for item in replies(self, request):
-                return item
+            answered = [item async for item in replies(self, request)]  # to the end, not to one
+            return answered[0]
         except (NetgraftError, Failure) as error:
             fail(grpc_context, error)
         except Exception:  # noqa: BLE001  # the boundary: logged here, never sent outside

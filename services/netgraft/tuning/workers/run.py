@@ -4,6 +4,7 @@ All ranks do the same; rank 0 also writes the progress, the checkpoints and the
 result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
+import logging
 import math
 import time
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.prepare import Batches, learner_for, task_of
 from netgraft.tuning.workers.progress import ProgressWriter
 from netgraft.tuning.workers.throughput import Throughput
+
+logger = logging.getLogger(__name__)
 
 GO_ON, SAVE, STOP, LEAVE = range(4)
 """Rank 0's command to all: go on; save and go on; save and stop; leave at once."""
@@ -132,6 +135,9 @@ class Run:
         epoch, taken = divmod(self.learner.steps, self.batches.per_epoch)
         throughput = self.throughput
         for batch in self.batches.to_train(epoch, taken):
+            if self.learner.steps == 0:
+                waited = time.time() - self.job.created
+                logger.info("the first batch is there %.2f s after the job was asked for", waited)
             rate = self.learner.rate
             loss = self.learner.step(batch, self.group.rank)
             throughput.stepped()
