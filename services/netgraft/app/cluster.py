@@ -51,12 +51,21 @@ OBJECT_STORE_BYTES = 256 * 2**20
 """Bytes of Ray's object store. Replicas exchange only small messages; tensors go through files."""
 MUST_LIVE = ("gcs_server", "raylet")
 """The processes of Ray that nobody brings back."""
+CHECK_SECONDS = 2.0
+"""Between two questions to Ray."""
+ANSWER_SECONDS = 3
+"""How long an answer may take."""
+MOST_MISSED = 3
+"""Answers in a row that may fail to come: on a busy machine one may."""
 CHECKPOINT_SECONDS = 6.0
 """How long runs may take to write a checkpoint when netgraft is asked to end."""
 
 
 def main(parent: str, pipe: str) -> int:
-    """Run everything until SIGTERM, and return exit status 0. `pipe`: the number of the open file to report to."""
+    """Run everything until SIGTERM, and return exit status 0.
+
+    `pipe`: the number of the open file to report to.
+    """
     when_gone(int(parent), _end_all)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -66,8 +75,33 @@ def main(parent: str, pipe: str) -> int:
         _serve()
         _wait_for_services(f"{settings().host}:{settings().grpc_port}", stop)
         _say(report, ready=True)
-        stop.wait()
+        _watch(report, stop)
     return 0
+
+
+def _watch(report: TextIO, stop: threading.Event) -> None:
+    """Until `stop`, ask Ray how it is; report the part that gives no answer any more."""
+    missed = 0
+    while not stop.wait(CHECK_SECONDS):
+        silent = _silent()
+        missed = missed + 1 if silent else 0
+        if missed > MOST_MISSED:
+            _say(report, silent=silent)
+
+
+def _silent() -> str:
+    """Return the part of Ray that does not answer, or ""."""
+    from ray._private import worker
+    from ray.core.generated import gcs_pb2
+    from ray.exceptions import RayError
+
+    ray: Any = worker.global_worker
+    alive: Any = vars(gcs_pb2)["GcsNodeInfo"].ALIVE
+    try:
+        nodes = ray.gcs_client.get_all_node_info(timeout=ANSWER_SECONDS).values()
+    except RayError:
+        return "gcs_server"
+    return "" if any(node.state == alive for node in nodes) else "raylet"
 
 
 def _end_all() -> None:

@@ -67,11 +67,14 @@ class Driver:
     def __init__(self, process: "subprocess.Popen[bytes]", report: Any) -> None:
         self.process = process
         self.ready = False
+        self._silent = ""
         self._watched: dict[int, str] = {os.pidfd_open(process.pid): "driver"}
         threading.Thread(target=self._listen, args=(report,), daemon=True).start()
 
     def check(self) -> None:
-        """Raises PartLost when one of the processes has ended."""
+        """Raises PartLost when one of the processes has ended, or does not answer."""
+        if self._silent:
+            raise PartLost(part=self._silent)
         watched = select.poll()
         for file in self._watched:
             watched.register(file, select.POLLIN)
@@ -84,6 +87,7 @@ class Driver:
                 facts = json.loads(line)
                 self._watch(facts.get("processes", {}))
                 self.ready |= "ready" in facts
+                self._silent = facts.get("silent", "")
 
     def _watch(self, processes: Mapping[str, int]) -> None:
         for name, pid in processes.items():

@@ -55,8 +55,8 @@ class AddressInUse(NetgraftError):
 class PartLost(Unreachable):
     reason = "PART_LOST"
     template = mark(
-        "Ray's {part} has ended, and Ray does not bring it back. Start `netgraft up --engine ray` "
-        "again: jobs go on from their last checkpoints."
+        "Ray's {part} has ended or hangs, and Ray does not bring it back. Start `netgraft up "
+        "--engine ray` again: jobs go on from their last checkpoints."
     )
 
 

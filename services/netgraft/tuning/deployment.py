@@ -5,6 +5,7 @@ from ray import serve
 from netgraft.models.torch_ready import keep_torch_out
 from netgraft.serving.cluster.machine import Cluster
 from netgraft.serving.cluster.relay import Relay
+from netgraft.serving.cluster.replicas import REPLICA
 from netgraft.serving.cluster.run import Parts
 from netgraft.serving.forks.cores import usable_cores
 from netgraft.serving.local.workers import Workers
@@ -46,9 +47,7 @@ def elsewhere(servicer: ClusterTuningServicer) -> Workers:
     return Workers(relay, usable_cores(), stay=False)
 
 
-Tuning = serve.deployment(
-    name="Tuning", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
-)(
+Tuning = serve.deployment(name="Tuning", **REPLICA)(
     expose(
         ClusterTuningServicer,
         tuning_pb2.DESCRIPTOR.services_by_name["Tuning"],

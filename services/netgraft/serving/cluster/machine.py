@@ -76,7 +76,6 @@ class Cluster:
             namespace=NAMESPACE,
             lifetime="detached",
             get_if_exists=True,
-            max_concurrency=4,
             **_resources(share),
         ).remote(share, self.parts)
         self._watch(job, submission)

@@ -1,6 +1,6 @@
 """The fork server of this node, as the processes of Ray on it see it: found, or started.
 
-It is a plain process in a session of its own, which outlives whoever started it and ends with the
+It is a plain process in a group of its own, which outlives whoever started it and ends with the
 node's raylet.
 """
 
@@ -101,10 +101,10 @@ def connected(module: str, raylet: int) -> Connection:
 def _started(command: list[str], path: Path) -> Connection:
     environment = {name: value for name, value in os.environ.items() if name not in OF_RAY}
     process = subprocess.Popen(  # noqa: S603
-        # Ray sends signals to the group of a worker that it ends.
+        # Ray sends signals to the whole group of a worker that it ends.
         command,
         stdin=subprocess.DEVNULL,
-        start_new_session=True,
+        process_group=0,
         env=environment,
     )
     deadline = time.monotonic() + START_SECONDS

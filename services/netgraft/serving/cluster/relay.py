@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class Machine(Protocol):
-    """What starts runs."""
+    """A machine that starts runs."""
 
     def capacity(self) -> tuple[int, int]:
         """Return all cores and GPUs. Raises ConnectionError."""

@@ -5,6 +5,7 @@ however it ends. The actor ends with its raylet, its ranks with the actor: nothi
 when Ray takes its node for dead.
 """
 
+import asyncio
 import os
 import signal
 import threading
@@ -22,7 +23,7 @@ GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Parts:
-    """What runs are made of, by dotted names: serving knows no slice."""
+    """The parts of a run, by dotted names: serving knows no slice."""
 
     node: str
     """The module of the node's fork server."""
@@ -56,6 +57,7 @@ class Run:
     """The actor of a run, which starts by itself: whoever asked for it may be gone by then."""
 
     def __init__(self, share: Share, parts: Parts) -> None:
+        """In the event loop, as of any actor with coroutines: any number may wait for its end."""
         os.umask(OTHERS)
         os.environ.update(share.environment)
         settings.cache_clear()
@@ -63,14 +65,16 @@ class Run:
         self.parts = parts
         self._ranks = Ranks()
         self._ended = threading.Event()
+        self._waiting = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         for work in (self._work, self._show_life):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
-    def wait(self) -> None:
+    async def wait(self) -> None:
         """Return when it has ended; the caller meets an error of Ray's when it is lost."""
-        self._ended.wait()
+        await self._waiting.wait()
 
-    def checkpoint(self) -> None:
+    async def checkpoint(self) -> None:
         """Let it write a checkpoint and end."""
         self._ranks.signal(signal.SIGTERM)
 
@@ -113,6 +117,7 @@ class Run:
     def _leave(self) -> None:
         """Give the cores and GPUs back."""
         self._ended.set()
+        self._loop.call_soon_threadsafe(self._waiting.set)
         import ray
 
         ray.kill(ray.get_runtime_context().current_actor)

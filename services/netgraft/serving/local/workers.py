@@ -19,10 +19,10 @@ IDLE_SECONDS = 60.0
 
 
 class Supply(Protocol):
-    """What makes tensor workers."""
+    """A source of tensor workers."""
 
     def worker(self) -> Connection:
-        """The link to a new one. Raises NoSupervisor."""
+        """Return the link to a new one. Raises NoSupervisor."""
 
 
 class Workers:

@@ -33,7 +33,7 @@ class Launcher(Protocol):
 
 
 class NoLauncher:
-    """Where there is nothing that starts runs, as in the command line's own process."""
+    """A launcher that starts no runs, for the command line's own process."""
 
     def capacity(self) -> Capacity:
         raise Unreachable(address=settings().server)
