@@ -5,7 +5,7 @@ import math
 import queue
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from netgraft.serving.cluster.run import Parts, Run, Share
@@ -90,9 +90,13 @@ class Cluster:
         def watch() -> None:
             import ray
 
-            with suppress(ray.exceptions.RayError, ValueError):  # lost: that is an end, too
+            try:
                 actor = ray.get_actor(f"{job}/{submission}", NAMESPACE)
                 ray.get(actor.wait.remote())
+            except (ray.exceptions.RayError, ValueError):
+                pass  # lost: that is an end, too
+            except SystemExit:  # Ray's, where this process is about to end
+                return
             self._ended.put({"job": job, "submission": submission})
 
         threading.Thread(target=watch, name=submission, daemon=True).start()

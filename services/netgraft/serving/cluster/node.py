@@ -31,9 +31,13 @@ OF_RAY = {"OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"}
 class Node:
     """The node's fork server, which stays for as long as somebody is connected to it."""
 
-    def __init__(self, module: str) -> None:
-        """`module`: what `python -m` starts it with, given the socket and the raylet."""
+    def __init__(self, module: str, raylet: int = 0) -> None:
+        """`module`: what `python -m` starts it with, given the socket and the raylet.
+
+        `raylet`: the pid of the node's; by default the parent of this process, a worker of Ray's.
+        """
         self.module = module
+        self.raylet = raylet or os.getppid()
         self._connection: Connection | None = None
 
     def warm(self) -> None:
@@ -70,7 +74,7 @@ class Node:
 
     def _connected(self) -> Connection:
         if self._connection is None:
-            self._connection = connected(self.module, os.getppid())
+            self._connection = _connected(self.module, self.raylet)
         return self._connection
 
 
@@ -85,7 +89,7 @@ def task_from(document: Document) -> Task:
     return Task(**{**facts, "log": Path(facts["log"]) if facts["log"] else None})
 
 
-def connected(module: str, raylet: int) -> Connection:
+def _connected(module: str, raylet: int) -> Connection:
     """Return a connection to the fork server of the node with that raylet. Raises OSError."""
     folder = make_folder(private_folder() / f"node-{raylet}")
     path = folder / "forks"
