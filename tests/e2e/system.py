@@ -40,20 +40,11 @@ class System:
         return Store(str(self.state / "store"), f"sqlite:///{self.state / 'netgraft.db'}")
 
     def processes(self, *words: str) -> list[psutil.Process]:
-        """Those of its processes whose command has one of the words; without words, all.
+        """Those of its processes whose name or command has one of the words; without words, all.
 
         They carry its state folder in their environment.
         """
-        found = []
-        for process in psutil.process_iter():
-            try:
-                command = " ".join(process.cmdline())
-                its = process.environ().get("NETGRAFT_STATE") == str(self.state)
-            except psutil.Error:
-                continue
-            if its and (not words or any(word in command for word in words)):
-                found.append(process)
-        return found
+        return processes_of(self.state, *words)
 
     def link(self) -> str:
         """An address that logs a browser in, once."""
@@ -73,6 +64,20 @@ class System:
         )
 
 
+def processes_of(state: Path, *words: str) -> list[psutil.Process]:
+    """The processes that carry a state folder in their environment; see `System.processes`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command = " ".join([process.name(), *process.cmdline()])
+            its = process.environ().get("NETGRAFT_STATE") == str(state)
+        except psutil.Error:
+            continue
+        if its and (not words or any(word in command for word in words)):
+            found.append(process)
+    return found
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -89,7 +94,7 @@ def environment(state: Path, torch_home: Path) -> dict[str, str]:
         "TORCH_HOME": str(torch_home),
         "LANG": "C.UTF-8",
         "NETGRAFT_SILENT_SECONDS": "10",
-        "NETGRAFT_WORKERS": "1",  # a second starts for longer than it helps; test_kill.py has two
+        "NETGRAFT_WORKERS": "1",  # test_kill.py has two
         "NETGRAFT_LOG_LEVEL": "info",  # in small letters, as people write it
         "http_proxy": "http://127.0.0.1:9",  # as in many offices; nothing here may use it
     }

@@ -19,6 +19,7 @@ from tests.e2e.system import NETGRAFT, System, environment
 
 from netgraft.client import Client
 from netgraft.errors import NetgraftError
+from netgraft.serving.forks.ranks import RANK
 from netgraft.v1 import models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.tuning_pb2 import JobEvent
 
@@ -32,7 +33,6 @@ SHORT, LONG, ENDLESS = 1, 60, 100_000
 """Epochs."""
 REPLICA = "ray::ServeReplica:"
 RUN = "ray::Run."
-RANK = "multiprocessing.forkserver"
 
 
 class Netgraft:
@@ -238,7 +238,7 @@ def lose_the_actor_of_a_run(netgraft: Netgraft, long: Watcher) -> None:
     attempt = job_of(netgraft, long).attempt
     wait_for("a checkpoint", lambda: checkpoints(long, attempt))
     [actor] = netgraft.system.processes(RUN)
-    ranks = forks(netgraft)
+    ranks = ranks_of(netgraft)
     assert ranks
     actor.kill()
     wait_for("the end of its ranks", lambda: not alive(ranks), 10)
@@ -333,10 +333,8 @@ def checkpoints(watcher: Watcher, attempt: int) -> list[int]:
     return [e.step for e in watcher.seen if e.attempt == attempt and e.kind == kind]
 
 
-def forks(netgraft: Netgraft) -> list[int]:
-    """The processes that the node's fork server has forked."""
-    found = {process.pid: process.ppid() for process in netgraft.system.processes(RANK)}
-    return [pid for pid, parent in found.items() if parent in found]
+def ranks_of(netgraft: Netgraft) -> list[int]:
+    return [each.pid for each in netgraft.system.processes() if each.name() == RANK]
 
 
 def alive(pids: list[int]) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
+from netgraft.serving.forks.ranks import RANK
 from netgraft.store.store import Store, default_store
 from netgraft.tuning.deployment import PARTS
 from netgraft.tuning.servicer import TuningServicer
@@ -178,7 +179,4 @@ def lives(process: psutil.Process) -> bool:
 
 
 def ranks_of(state: Path) -> list[psutil.Process]:
-    """The processes that the fork servers have forked."""
-    found = processes_of(state, "multiprocessing.forkserver")
-    pids = {process.pid for process in found}
-    return [process for process in found if process.ppid() in pids]
+    return [process for process in processes_of(state, "") if process.name() == RANK]

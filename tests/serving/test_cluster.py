@@ -1,6 +1,7 @@
 """The fork server of a node of Ray, and how runs are shared out, without a Ray."""
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -92,13 +93,10 @@ def test_the_death_of_the_fork_server_ends_no_fork_and_the_next_starts_another(
     node: Node, raylet: int
 ) -> None:
     fork = node.fork(SLEEP)
-    before = servers(raylet)
-    before[0].kill()
-    wait_for(
-        "the end of its fork server", lambda: before[0].pid not in map(pid_of, servers(raylet))
-    )
+    first = servers(raylet)[0].pid
+    os.kill(first, signal.SIGKILL)
     assert node.fork(Task("os:getpid")).result()
-    assert before[0].pid not in map(pid_of, servers(raylet))
+    assert first not in [process.pid for process in servers(raylet)]
     assert lives(fork.pid)
     fork.signal()
 

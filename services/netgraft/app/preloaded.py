@@ -1,4 +1,4 @@
-"""What the fork server imports before it forks, by names: torch, and what uses it."""
+"""What a fork server imports before it forks, by names: torch, and what uses it."""
 
 RANKS = (
     "netgraft.models.torch_parts",
@@ -13,3 +13,4 @@ WORKERS = (
     "netgraft.surgery.symbols",
 )
 """What draws and edits, besides."""
+PRELOADED = (*RANKS, *WORKERS)

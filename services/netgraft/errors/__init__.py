@@ -43,6 +43,7 @@
     │   ├── NewerDatabase
     │   ├── NewerVersion
     │   ├── OnlyDrawn
+    │   ├── AlreadyUp
     │   └── CannotStart
     ├── NotAllowed
     │   ├── Unauthenticated       UNAUTHENTICATED
@@ -88,6 +89,7 @@ from netgraft.errors.broken import (
     WorkerLost,
 )
 from netgraft.errors.impossible import (
+    AlreadyUp,
     CannotDraw,
     CannotExport,
     CannotPrefetch,
@@ -155,6 +157,7 @@ from netgraft.errors.stored import from_json, to_json
 __all__ = [
     "STATUS",
     "AddressInUse",
+    "AlreadyUp",
     "CannotDraw",
     "CannotExport",
     "CannotPrefetch",

@@ -6,10 +6,9 @@ minutes after the last. A run outlives it: its ranks end with the actor that hol
 
 import logging
 import os
-import signal
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import replace
 from multiprocessing.connection import Connection, Listener, Pipe
 from pathlib import Path
 from typing import Any, NoReturn
@@ -43,9 +42,7 @@ class Forker:
 
     def end(self) -> NoReturn:
         """End at once, also in the middle of the fork server's imports, which would go on."""
-        if self.forks.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.forks.pid, signal.SIGKILL)
+        self.forks.end()
         os._exit(1)
 
     def _wait(self, idle_seconds: float) -> None:
@@ -84,8 +81,7 @@ class Forker:
     def _worker(self, connection: Connection, task: Task) -> None:
         ours, theirs = Pipe()
         with ours, theirs:
-            given: dict[str, Any] = {**task.arguments, "link": theirs}
-            fork = self.forks.start(Task(task.function, given, environment=task.environment))
+            fork = self.forks.start(replace(task, arguments={"link": theirs}))
             threading.Thread(target=self._hold, args=(fork.result,), daemon=True).start()
             reply: Document = {"pid": fork.pid}
             send(connection, reply)
