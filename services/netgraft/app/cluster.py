@@ -45,6 +45,7 @@ SERVICER_FUNCTIONS = [
     "netgraft.v1.surgery_pb2_grpc.add_SurgeryServicer_to_server",
     "netgraft.v1.tuning_pb2_grpc.add_TuningServicer_to_server",
     "netgraft.v1.agent_pb2_grpc.add_AgentServicer_to_server",
+    "grpc_health.v1.health_pb2_grpc.add_HealthServicer_to_server",
 ]
 
 OBJECT_STORE_BYTES = 256 * 2**20
