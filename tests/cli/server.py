@@ -1,11 +1,10 @@
-"""The real services on a plain gRPC server in this process: all of netgraft but Ray Serve.
+"""The real services on a plain gRPC server in this process: all of netgraft but an engine.
 
 `python tests/cli/server.py` serves them in a process of its own, and says so in the state folder
 as `netgraft up` does, until its input ends.
 """
 
 import asyncio
-import importlib
 import os
 import subprocess
 import sys
@@ -17,27 +16,18 @@ from typing import Any
 
 import grpc
 
-from netgraft.cli.services import SERVICERS
 from netgraft.running import announced
 from netgraft.serving.guard import RECEIVE_OPTIONS, Guard
 from netgraft.serving.servicers import expose
+from netgraft.serving.services import SERVICES
 from netgraft.settings import settings
-from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
-
-CONTRACT = {
-    "models": (models_pb2, "Models"),
-    "graphs": (graph_pb2, "Graphs"),
-    "surgery": (surgery_pb2, "Surgery"),
-    "tuning": (tuning_pb2, "Tuning"),
-    "agent": (agent_pb2, "Agent"),
-}
 
 
 @contextmanager
 def serving(
-    *names: str, port: int = 0, before: Sequence[grpc.aio.ServerInterceptor] = (), **launched: Any
+    port: int = 0, before: Sequence[grpc.aio.ServerInterceptor] = (), **launched: Any
 ) -> Iterator[str]:
-    """Serve these services at the address that is yielded. `launcher`: what runs tuning's jobs.
+    """Serve them at the address that is yielded. `launcher`: what runs tuning's jobs.
 
     `before`: interceptors that meet every call before the Guard does.
     """
@@ -48,7 +38,7 @@ def serving(
     server: Any = None
     try:
         server, address = asyncio.run_coroutine_threadsafe(
-            _start(names, port, before, launched), loop
+            _start(port, before, launched), loop
         ).result(60)
         yield address
     finally:
@@ -80,35 +70,22 @@ def serving_apart(state: Path, folder: Path) -> Iterator[str]:
 
 
 async def _start(
-    names: tuple[str, ...],
     port: int,
     before: Sequence[grpc.aio.ServerInterceptor],
     launched: dict[str, Any],
 ) -> tuple[Any, str]:
     server = grpc.aio.server(interceptors=[*before, Guard()], options=RECEIVE_OPTIONS)
     address = f"127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
-    for name in names:
-        arguments = {"agent": {"address": address}, "tuning": launched}.get(name, {})
-        _add(server, name, arguments)
+    arguments = {"agent": {"address": address}, "tuning": launched}
+    for name, service in SERVICES.items():
+        exposed = expose(service.servicer, service.descriptor)
+        service.add_to(server, exposed(**arguments.get(name, {})))
     await server.start()
     return server, address
 
 
-def _add(server: Any, name: str, arguments: dict[str, Any]) -> None:
-    module, service = CONTRACT[name]
-    stubs = importlib.import_module(f"{module.__name__}_grpc")
-    exposed = expose(_servicer(name), module.DESCRIPTOR.services_by_name[service])
-    getattr(stubs, f"add_{service}Servicer_to_server")(exposed(**arguments), server)
-
-
-def _servicer(name: str) -> type:
-    module, servicer = SERVICERS[name]
-    edge: type = getattr(importlib.import_module(module), servicer)
-    return edge
-
-
 def main() -> None:
-    with serving(*CONTRACT) as address, announced(address, "http://127.0.0.1:7860", "test"):
+    with serving() as address, announced(address, "http://127.0.0.1:7860", "test"):
         sys.stdout.write(f"{address}\n")
         sys.stdout.flush()
         sys.stdin.read()

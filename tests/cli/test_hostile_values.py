@@ -21,13 +21,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from netgraft.client import Client, RemoteError
 from netgraft.errors import NetgraftError, TrainingFailed
+from netgraft.serving.services import SERVICES
 from netgraft.store.store import default_store
 from netgraft.tuning.jobs.job import State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.workers.launch import Capacity
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.v1 import agent_pb2, surgery_pb2, tuning_pb2
 
-from .server import CONTRACT, serving
+from .server import serving
 
 TINY = "timm/test_resnet@none"
 PATIENCE = 60.0
@@ -122,12 +123,10 @@ REQUESTS: dict[str, dict[str, Any]] = {
 }
 """A valid request of each rpc."""
 
-SERVICES = {
-    name: module.DESCRIPTOR.services_by_name[service]
-    for name, (module, service) in CONTRACT.items()
-}
 METHODS: dict[str, tuple[str, MethodDescriptor]] = {
-    method.name: (name, method) for name, service in SERVICES.items() for method in service.methods
+    method.name: (name, method)
+    for name, service in SERVICES.items()
+    for method in service.descriptor.methods
 }
 
 
@@ -185,7 +184,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         patch.setenv("HF_HUB_OFFLINE", "1")
         for cached in (settings, default_store):
             cached.cache_clear()
-        with serving(*CONTRACT, launcher=Failing()) as address, Client(address) as client:
+        with serving(launcher=Failing()) as address, Client(address) as client:
             edit = surgery_pb2.RetargetModelRequest(model=TINY, classes=10)
             model = client.surgery.RetargetModel(edit).model.id
             spec = tuning_pb2.TuningSpec(model=model, data="digits")

@@ -15,7 +15,7 @@ from netgraft.cli.program import COMMANDS
 from netgraft.running import announced
 
 from .conftest import Run
-from .server import CONTRACT, serving
+from .server import serving
 
 NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
 HEAVY = {"torch", "ray", "grpc", "pydantic", "sqlalchemy", "rich", "google.protobuf"}
@@ -112,7 +112,7 @@ def test_with_a_server_a_command_loads_nothing_that_works(state: Path) -> None:
         "models squeezenet",
         "jobs",
     )
-    with serving(*CONTRACT) as address, announced(address, "http://127.0.0.1:7860", "test"):
+    with serving() as address, announced(address, "http://127.0.0.1:7860", "test"):
         every = loaded(*lines, state=state)
     assert [WORKERS & modules for modules in every] == [set()] * len(lines)
     assert all({"grpc", "netgraft.client"} <= modules for modules in every)

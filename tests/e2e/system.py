@@ -40,7 +40,7 @@ class System:
         return Store(str(self.state / "store"), f"sqlite:///{self.state / 'netgraft.db'}")
 
     def processes(self, *words: str) -> list[psutil.Process]:
-        """Those of its processes whose command has one of the words; without words, all.
+        """Those of its processes whose name or command has one of the words; without words, all.
 
         They carry its state folder in their environment.
         """
@@ -69,7 +69,7 @@ def processes_of(state: Path, *words: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            command = " ".join(process.cmdline())
+            command = " ".join([process.name(), *process.cmdline()])
             its = process.environ().get("NETGRAFT_STATE") == str(state)
         except psutil.Error:
             continue
@@ -94,7 +94,7 @@ def environment(state: Path, torch_home: Path) -> dict[str, str]:
         "TORCH_HOME": str(torch_home),
         "LANG": "C.UTF-8",
         "NETGRAFT_SILENT_SECONDS": "10",
-        "NETGRAFT_WORKERS": "1",  # a second starts for longer than it helps; test_kill.py has two
+        "NETGRAFT_WORKERS": "1",  # test_kill.py has two
         "NETGRAFT_LOG_LEVEL": "info",  # in small letters, as people write it
         "http_proxy": "http://127.0.0.1:9",  # as in many offices; nothing here may use it
     }

@@ -1,7 +1,7 @@
-"""A run on two workers loses its driver, then a worker, is cancelled, and resumes.
+"""A run on two ranks loses one of them, then the front, is cancelled, and resumes.
 
-One job goes through all of it. Before its driver is missed, the same run is made undisturbed:
-in the end both have the same numbers.
+One job goes through all of it. Before it, the same run is made undisturbed: in the end both have
+the same numbers.
 """
 
 import time
@@ -13,8 +13,10 @@ import torch
 from tests.e2e.system import System
 
 from netgraft.client import Client
+from netgraft.errors import Unreachable
 from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe
+from netgraft.serving.forks.ranks import RANK
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.train import checkpoint
 from netgraft.v1 import surgery_pb2, tuning_pb2
@@ -31,9 +33,7 @@ FIRST, SECOND, THIRD = 1, 3, 5
 that it takes before it feels it."""
 ALIVE = (tuning_pb2.JOB_STATE_QUEUED, tuning_pb2.JOB_STATE_RUNNING)
 
-WORKER = "RayTrainWorker"
-DRIVER = "netgraft.tuning.workers.entry"
-CONTROLLER = "TrainController"
+FRONT = "netgraft.app.front"
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,14 @@ class Observed:
         saved = max(self.steps(JobEvent.KIND_CHECKPOINT, attempt - 1))
         assert min(self.steps(JobEvent.KIND_STEP, attempt)) > saved >= epochs * STEPS_PER_EPOCH
 
+    def answers(self) -> bool:
+        try:
+            return bool(self.now().id)
+        except Unreachable:
+            return False
+
     def leaves_no_process(self) -> bool:
-        return not self.system.processes(WORKER, DRIVER, CONTROLLER)
+        return not self.system.processes(RANK)
 
     def parameters(self) -> dict[str, torch.Tensor]:
         """The parameters that it learned, without the running statistics."""
@@ -114,14 +120,12 @@ def client(system: System) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="module")
-def started(system: System, client: Client) -> Observed:
-    """A run of a tiny real model with batch norm."""
+def undisturbed(system: System, client: Client) -> Observed:
+    """A run of a tiny real model with batch norm, from beginning to end."""
     retargeted = client.surgery.RetargetModel(
         surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=10)
     )
-    run = start(system, client, retargeted.model.id)
-    wait_for("its start", lambda: run.is_running(attempt=1))
-    return run
+    return start(system, client, retargeted.model.id)
 
 
 def start(system: System, client: Client, model: str) -> Observed:
@@ -141,33 +145,20 @@ def start(system: System, client: Client, model: str) -> Observed:
 
 
 @pytest.fixture(scope="module")
-def undriven(started: Observed) -> Observed:
-    """The run just after its driver was killed."""
-    drivers = started.system.processes(DRIVER)  # and the shell that Ray starts it with
-    started.wait_for_epochs(FIRST, attempt=1)
-    for driver in drivers:
-        driver.kill()
-    return started
-
-
-@pytest.fixture(scope="module")
-def undisturbed(undriven: Observed) -> Observed:
-    """The same run, from beginning to end while the reconciler still waits for the other."""
-    run = start(undriven.system, undriven.client, undriven.now().spec.model)
-    run.wait_for_success()
-    return run
-
-
-@pytest.fixture(scope="module")
-def disturbed(undriven: Observed, undisturbed: Observed) -> Observed:
-    """The run by another driver and, after one of its workers was killed, by other workers."""
-    run = undriven
-    wait_for("its second start", lambda: run.is_running(attempt=2))
-    workers = run.system.processes(WORKER)
-    assert len(workers) == 2
+def disturbed(undisturbed: Observed) -> Observed:
+    """The same run, after a rank and then the front were killed."""
+    run = start(undisturbed.system, undisturbed.client, undisturbed.now().spec.model)
+    assert run.now().state == tuning_pb2.JOB_STATE_QUEUED, "the other one has all cores"
+    undisturbed.wait_for_success()
+    run.wait_for_epochs(FIRST, attempt=1)
+    ranks = run.system.processes(RANK)
+    assert len(ranks) == 2
+    ranks[-1].kill()
     run.wait_for_epochs(SECOND, attempt=2)
-    workers[-1].kill()
-    run.wait_for_epochs(THIRD, attempt=3)
+    [front] = run.system.processes(FRONT)
+    front.kill()
+    wait_for("an answer of the next front", run.answers)
+    run.wait_for_epochs(THIRD, attempt=2)
     return run
 
 
@@ -183,21 +174,22 @@ def test_a_run_is_cancelled_within_two_seconds_and_resumes(disturbed: Observed) 
     assert saved["learner"]["steps"] >= THIRD * STEPS_PER_EPOCH
 
     resumed = run.client.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=run.job))
-    assert resumed.attempt == 4
+    assert resumed.attempt == 3
     run.wait_for_success()
-    assert min(run.steps(JobEvent.KIND_STEP, attempt=4)) > saved["learner"]["steps"]
+    assert min(run.steps(JobEvent.KIND_STEP, attempt=3)) > saved["learner"]["steps"]
 
 
-def test_a_run_outlives_its_driver(disturbed: Observed) -> None:
+def test_a_run_outlives_a_rank(disturbed: Observed) -> None:
     submission = Jobs(disturbed.system.store()).get(disturbed.job).submission
     assert submission != disturbed.job
-    assert "process was lost" in disturbed.notes()
+    assert "process was lost; it is started again" in disturbed.notes()
     disturbed.assert_goes_on(attempt=2, epochs=FIRST)
 
 
-def test_it_outlives_a_worker(disturbed: Observed) -> None:
-    assert "started again" in disturbed.notes()
-    disturbed.assert_goes_on(attempt=3, epochs=SECOND)
+def test_it_does_not_notice_the_death_of_the_front(disturbed: Observed) -> None:
+    assert disturbed.notes().count("lost") == 1
+    steps = disturbed.steps(JobEvent.KIND_STEP, attempt=2)
+    assert steps == sorted(set(steps)), "no step was made twice"
 
 
 def test_its_events_are_numbered_without_a_gap(disturbed: Observed) -> None:

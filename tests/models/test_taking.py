@@ -203,11 +203,15 @@ def test_tensor_files_hold_every_tensor_of_the_model(services: Services, name: s
         assert all(torch.equal(found[key], own[key]) for key in own)
 
 
+EDITED = pytest.param("edited", marks=pytest.mark.slow)
+"""Larger than `tuned`, and no other network to an exporter: what is frozen is exported alike."""
+
+
 def leaves(out: Any) -> list[torch.Tensor]:
     return list(out.values()) if isinstance(out, dict) else [out]
 
 
-@pytest.mark.parametrize("name", ["edited", "tuned", "segments"])
+@pytest.mark.parametrize("name", [EDITED, "tuned", "segments"])
 @pytest.mark.parametrize("kind", ["pt2", "torchscript"])
 def test_a_program_of_torch_takes_any_batch(services: Services, name: str, kind: str) -> None:
     file = services.export(name, kind)
@@ -220,7 +224,7 @@ def test_a_program_of_torch_takes_any_batch(services: Services, name: str, kind:
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["edited", "tuned", "segments"])
+@pytest.mark.parametrize("name", [EDITED, "tuned", "segments"])
 def test_onnx_takes_any_batch_and_computes_the_same(services: Services, name: str) -> None:
     session = onnxruntime.InferenceSession(services.export(name, "onnx"))
     for batch in (1, 3):

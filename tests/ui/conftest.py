@@ -24,7 +24,7 @@ import grpc.aio
 import pytest
 import torch
 import torchvision
-from tests.cli.server import CONTRACT, serving
+from tests.cli.server import serving
 from tests.player import Player
 
 from netgraft.client import Client
@@ -115,7 +115,7 @@ def services() -> Iterator[Server]:
     calls = Calls()
     with _with_token():
         player = Player(pause_after=9, epochs=2)
-        running = serving(*CONTRACT, before=[calls], launcher=player)
+        running = serving(before=[calls], launcher=player)
         address = running.__enter__()
         client = Client(address)
         for name, model in ((NAME, BASE), (OTHER_NAME, OTHER)):

@@ -48,6 +48,8 @@ class Task:
     """File that its standard output and error are appended to; None: the fork server's."""
     expendable: int = EXPENDABLE
     """What is highest dies first when memory is short."""
+    name: str = ""
+    """What `top` and `ps -o comm` call it, in at most 15 characters."""
 
 
 class Fork:
@@ -163,6 +165,7 @@ def _carry_out(task: Task, link: Connection) -> None:
     os.umask(OTHERS)
     end_with(link)
     with suppress(OSError):  # not Linux, or not allowed
+        Path("/proc/self/comm").write_text(task.name)
         Path("/proc/self/oom_score_adj").write_text(str(task.expendable))
     if task.log:
         with make_file(task.log).open("ab") as file:

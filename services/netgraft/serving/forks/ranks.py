@@ -10,6 +10,8 @@ from netgraft.serving.forks.forks import Fork, Task
 EXPENDABLE = 600
 """More than a tensor worker, in whose call somebody waits: a run that is short of memory fails
 alone."""
+RANK = "netgraft-rank"
+"""What ranks are called in `top`."""
 
 
 def rank_tasks(
@@ -23,6 +25,7 @@ def rank_tasks(
             function,
             {**shared, "rank": rank, "meeting": str(meeting)},
             log=log,
+            name=RANK,
             expendable=EXPENDABLE,
         )
         for rank in range(ranks)

@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 KILL_SECONDS = 2.0
 """Before the end, those runs are killed that are still writing their checkpoint."""
 
+WORKER = "netgraft-worker"
+"""What tensor workers are called in `top`."""
+
 
 class Control:
     """Answers what `Supervisor` asks."""
@@ -101,7 +104,7 @@ class Control:
             return
         ours, theirs = Pipe()
         with ours, theirs:
-            worker = self.forks.start(Task(self.worker, {"link": theirs}))
+            worker = self.forks.start(Task(self.worker, {"link": theirs}, name=WORKER))
             self._workers.add(worker)
             threading.Thread(target=self._forget, args=(worker,), daemon=True).start()
             send(connection, {})
