@@ -1,9 +1,13 @@
-"""End with one's parent, even when that is killed."""
+"""End with one's parent, or another process, even when that is killed."""
 
 import ctypes
 import os
+import select
 import signal
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 """From Linux's sys/prctl.h."""
@@ -15,3 +19,16 @@ def end_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it ended before we asked
             raise SystemExit(1)
+
+
+def when_gone(pid: int, then: Callable[[], None]) -> None:
+    """Call a function, in a thread, when a process has ended, whosever child it is (Linux)."""
+
+    def watch() -> None:
+        with suppress(ProcessLookupError):
+            ended = select.poll()
+            ended.register(os.pidfd_open(pid), select.POLLIN)
+            ended.poll()
+        then()
+
+    threading.Thread(target=watch, name=f"until {pid} ends", daemon=True).start()

@@ -29,11 +29,11 @@ LENGTH = 400
 """Most lines that a file may have."""
 
 MAY_IMPORT_RAY = {
-    "netgraft.app.ray",
+    "netgraft.app.cluster",  # its driver
     "netgraft.serving.ray_patches",
+    "netgraft.serving.cluster.machine",  # starts, finds and stops the actors of runs
+    "netgraft.serving.cluster.run",  # is one
     *(f"netgraft.{part}.deployment" for part in SLICES),
-    "netgraft.tuning.workers.launch",  # submits and stops Ray jobs
-    "netgraft.tuning.workers.entry",  # is one
     "netgraft.tuning.workers.distribute",  # lays Ray Train around the single-device step
     "netgraft.tuning.workers.process_group",  # the same: its workers' process group
 }
@@ -249,6 +249,9 @@ def test_no_file_is_longer_than_one_reads_in_a_sitting() -> None:
         ("netgraft.models.zoo.catalogue", {"torch", "timm", "ray", "grpc"}),
         ("netgraft.serving.servicers", {"torch", "ray"}),
         ("netgraft.tuning.workers.process_group", {"torch"}),  # slow in driver and controller
+        ("netgraft.tuning.deployment", {"torch"}),  # its replica asks the fork server for it
+        ("netgraft.app.node", {"torch", "ray", "grpc", "sqlalchemy"}),  # a fork server does
+        ("netgraft.app.ray", {"torch", "ray", "grpc"}),
     ],
 )
 def test_importing_it_does_not_load_what_it_must_not_know(module: str, never: set[str]) -> None:
