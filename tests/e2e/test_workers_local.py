@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from tests.e2e.local import Up, running, wait_for
+from tests.e2e.local import Up, lives, running, wait_for
 
 from netgraft.client import Client, RemoteError
 from netgraft.errors import Unreachable
@@ -81,6 +81,7 @@ def test_a_call_that_takes_too_much_memory_says_so(up: Up, client: Client) -> No
     assert export(client, SMALL)
     for worker in workers:
         worker.kill()
+    wait_for("their end", lambda: not any(map(lives, workers)))
 
 
 def test_what_nobody_waits_for_any_more_ends(up: Up, client: Client) -> None:
