@@ -37,9 +37,12 @@ def health_answers(host: str, port: int, seconds: float) -> bool:
 
 
 def page_answers(url: str, seconds: float) -> bool:
-    """Return whether the gateway answers within so many seconds, whatever it says."""
+    """Return whether the gateway answers within so many seconds, whatever it says.
+
+    Not at /healthz, which asks the gRPC server, too: that is watched by itself.
+    """
     try:
-        urllib.request.urlopen(f"{url}/healthz", timeout=seconds).close()  # noqa: S310  # loopback
+        urllib.request.urlopen(f"{url}/alive", timeout=seconds).close()  # noqa: S310  # loopback
     except urllib.error.HTTPError:
         return True
     except OSError:  # URLError, too
