@@ -26,11 +26,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@PYTHON='$(PYTHON)' .ci/install
 	@touch $@
 
-demo: install    ## carry one sentence out for real, and stay up until Ctrl-C (STAY=0: end)
-	$(BIN)/netgraft demo $(if $(filter 0,$(STAY)),--no-stay,--stay)
+demo: install    ## carry one sentence out for real, and stay up until Ctrl-C (STAY=0: end; ENGINE=ray)
+	$(BIN)/netgraft demo $(if $(ENGINE),--engine $(ENGINE)) $(if $(filter 0,$(STAY)),--no-stay,--stay)
 
 up: install      ## start everything and print the chat page's address
-	$(BIN)/netgraft up
+	$(BIN)/netgraft up $(if $(ENGINE),--engine $(ENGINE))
 
 proto: install   ## generate the stubs beside the .proto files
 	$(BIN)/python proto/generate.py

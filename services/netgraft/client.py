@@ -7,18 +7,18 @@
         print(netgraft.models.ResolveModel(models_pb2.ResolveModelRequest(model="resnet50")))
 
 The attributes `models`, `graphs`, `surgery`, `tuning` and `agent` are the generated
-stubs. Every call carries the token, the language and Ray Serve's routing key; a failed
-one raises a RemoteError with the server's reason and sentence. A unary call has a deadline in
-seconds (`deadlines.seconds`, or the argument `timeout`). A server that falls silent raises
-NoAnswer, in streams too. Knows nothing of torch and Ray.
+stubs. Every call carries the token, the language and Ray Serve's routing key; a failed one raises
+a RemoteError with the server's reason and sentence. A unary call has a deadline in seconds
+(`deadlines.seconds`, or the argument `timeout`). A server that falls silent raises NoAnswer, in
+streams too, of which WatchJob and Run go on where they broke off. Knows nothing of torch and Ray.
 """
 
 import asyncio
 import json
 import re
-import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 import grpc
@@ -37,6 +37,7 @@ from netgraft.errors import (
     every_error,
 )
 from netgraft.loopback import is_loopback
+from netgraft.repeating import PAUSE_SECONDS, Stream, with_request_id
 from netgraft.serving.guard import MESSAGE_BYTES
 from netgraft.settings import settings
 from netgraft.v1 import (
@@ -184,32 +185,6 @@ def _status(failure: Any) -> Any:
         return None
 
 
-def with_request_id(request: Any) -> Any:
-    """Return a request with a request_id (AIP-155), where its message can have one and has none.
-
-    Sent again, by gRPC itself or by the caller, it does nothing twice. The argument is not
-    changed. In a stream, the first message that can have an id gets it.
-    """
-    if isinstance(request, Iterator):
-        return map(with_request_id, request)
-    if isinstance(request, AsyncIterator):
-        return _all_with_request_id(request)
-    fields = request.DESCRIPTOR.fields_by_name
-    if "header" in fields and request.HasField("header"):
-        return type(request)(header=with_request_id(request.header))
-    if "request_id" not in fields or request.request_id:
-        return request
-    copy = type(request)()
-    copy.CopyFrom(request)
-    copy.request_id = str(uuid.uuid4())
-    return copy
-
-
-async def _all_with_request_id(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    async for request in requests:
-        yield with_request_id(request)
-
-
 class _Service:
     """One service's stub, which adds metadata to every call and raises errors of the tree."""
 
@@ -259,13 +234,27 @@ class _SyncService(_Service):
                 return call.result()
 
         def stream(request: Any, timeout: float | None = None) -> Iterator[Any]:
-            call = method(with_request_id(request), timeout=timeout, metadata=self._metadata)
-            with self._watched(call, timeout) as liveness:
-                for item in call:
-                    liveness.heard()
-                    yield item
+            whole = Stream(name, with_request_id(request))
+            while True:
+                try:
+                    with closing(self._replies(method, whole, timeout)) as replies:
+                        yield from filter(whole.is_new, replies)
+                except Unreachable:
+                    if not whole.goes_on():
+                        raise
+                    time.sleep(PAUSE_SECONDS)
+                else:
+                    return
 
         return stream if isinstance(method, grpc.UnaryStreamMultiCallable) else unary
+
+    def _replies(self, method: Any, stream: Stream, seconds: float | None) -> Generator[Any]:
+        stream.called()
+        call = method(stream.request, timeout=seconds, metadata=self._metadata)
+        with self._watched(call, seconds) as liveness:
+            for item in call:
+                liveness.heard()
+                yield item
 
     def _unwatched(self, method: Any, request: Any, seconds: float) -> Any:
         try:
@@ -306,13 +295,31 @@ class _AsyncService(_Service):
                 return await call
 
         async def stream(request: Any, timeout: float | None = None) -> AsyncIterator[Any]:
-            call = method(with_request_id(request), timeout=timeout, metadata=self._metadata)
-            async with self._watched(call, timeout) as liveness:
-                async for item in call:
-                    liveness.heard()
-                    yield item
+            whole = Stream(name, with_request_id(request))
+            while True:
+                try:
+                    async with aclosing(self._replies(method, whole, timeout)) as replies:
+                        async for item in replies:
+                            if whole.is_new(item):
+                                yield item
+                except Unreachable:
+                    if not whole.goes_on():
+                        raise
+                    await asyncio.sleep(PAUSE_SECONDS)
+                else:
+                    return
 
         return stream if isinstance(method, grpc.aio.UnaryStreamMultiCallable) else unary
+
+    async def _replies(
+        self, method: Any, stream: Stream, seconds: float | None
+    ) -> AsyncGenerator[Any]:
+        stream.called()
+        call = method(stream.request, timeout=seconds, metadata=self._metadata)
+        async with self._watched(call, seconds) as liveness:
+            async for item in call:
+                liveness.heard()
+                yield item
 
     @asynccontextmanager
     async def _watched(self, call: Any, seconds: float | None) -> AsyncIterator[deadlines.Liveness]:

@@ -4,6 +4,7 @@
 belongs to the user who reads it. Knows nothing of gRPC: only a call shows whether it answers.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -14,11 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from netgraft.errors import AlreadyUp
 from netgraft.loopback import is_loopback
-from netgraft.private import make_folder
+from netgraft.private import make_file, make_folder
 from netgraft.settings import settings
 
 FILE = "server.json"
+LOCK = "up.lock"
 LARGEST = 64 * 2**10
 """Most bytes of the file that are read."""
 OTHERS_WRITE = 0o022
@@ -52,11 +55,46 @@ class Server:
 
 
 @contextmanager
+def claimed(address: str, web: str) -> Iterator[bool]:
+    """Let this process be the one that serves the state folder, while the block runs.
+
+    Yields whether the one before it died, so that processes of it may live for a moment longer.
+    Raises AlreadyUp.
+    """
+    path = make_file(make_folder(settings().folder) / LOCK)
+    with path.open("r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the kernel undoes it at our end
+        except BlockingIOError:
+            raise _already_up(file.read(LARGEST), address) from None
+        died = bool(file.read(LARGEST))
+        file.seek(0)
+        file.truncate()
+        json.dump({"address": web or address, "pid": os.getpid()}, file)
+        file.flush()
+        try:
+            yield died
+        finally:
+            file.seek(0)
+            file.truncate()
+
+
+def _already_up(written: str, address: str) -> AlreadyUp:
+    """`written`: by the other one. If that is not done yet, our own address is the best guess."""
+    try:
+        found = json.loads(written)
+    except ValueError:
+        found = {}
+    folder, pid = settings().folder, found.get("pid", "?")
+    return AlreadyUp(folder=folder, address=found.get("address", address), pid=pid)
+
+
+@contextmanager
 def announced(address: str, web: str, engine: str) -> Iterator[Server]:
     """Write to the state folder where this process's services answer, while the block runs."""
     host, _, port = address.rpartition(":")
     server = Server(
-        address=f"{ANY.get(host.strip('[]'), host)}:{port}",
+        address=f"{reachable(host)}:{port}",
         web=web,
         pid=os.getpid(),
         started=_started(os.getpid()),
@@ -79,6 +117,11 @@ def find() -> Server | None:
     if server is None or not server.started or _started(server.pid) != server.started:
         return None
     return server if _is_near(server.address) else None
+
+
+def reachable(host: str) -> str:
+    """Return the address to connect to where a server binds `host`."""
+    return ANY.get(host.strip("[]"), host)
 
 
 def own_version() -> str:

@@ -17,7 +17,7 @@ FLOORS = (
     ("models",),
     ("anatomy",),
     ("library", "graph", "surgery", "tuning", "agent"),
-    ("serving", "client", "sending", "codes", "running", "app"),
+    ("serving", "client", "sending", "codes", "running", "readiness", "app"),
     ("nn", "cli"),
 )
 """Packages from the ground up: each imports only itself and those below it."""
@@ -104,10 +104,10 @@ def allowed_parts(module: str) -> set[str]:
         "codes": {"private", "settings"},
         "running": {"loopback", "private", "settings"},
         # It waits for the first answer.
-        "app": {*below, "client", "codes", "running", "serving", "v1"},
+        "app": {*below, "client", "codes", "readiness", "running", "serving", "v1"},
         "nn": below,
         "cli": {*below, "v1"},
-        "ui": {*GROUND, "client", "codes", "sending", "v1"},
+        "ui": {*GROUND, "client", "codes", "readiness", "sending", "v1"},
     }.get(here, below)
 
 

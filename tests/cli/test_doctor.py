@@ -20,13 +20,17 @@ def by_name(found: dict[str, Any]) -> dict[str, dict[str, str]]:
     return {check["name"]: check for check in found["checks"]}
 
 
-def test_this_machine_is_checked_and_what_must_be_fixed_is_reported(run: Run, state: Path) -> None:
+def test_this_machine_is_checked_and_what_must_be_fixed_is_reported(
+    run: Run, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETGRAFT_ENGINE", "ray")
     settings().make_token()
     (state / "token").chmod(0o640)
     ports = {"NETGRAFT_GRPC_PORT": free(), "NETGRAFT_WEB_PORT": free()}
-    result = run("doctor", "--json", env={**ports, "NETGRAFT_LANGUAGE": "en"})
+    result = run("doctor", "--json", env=ports)
     found = by_name(json.loads(result.stdout))
     assert found["torch"]["message"].startswith("torch 2.")
+    assert found["engine"]["message"].startswith("ray: ")
     assert found["ray"]["message"].startswith("ray 2.")
     assert found["state"]["message"].startswith(str(state))
     assert found["server"]["level"] == "warn"

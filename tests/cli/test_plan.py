@@ -199,10 +199,17 @@ def test_without_a_server_a_step_that_fails_ends_with_1(run: Run, state: Path) -
     assert "(NOTHING_CURRENT)" in result.stdout
 
 
-def test_without_a_server_no_step_of_a_plan_that_trains_is_started(run: Run, state: Path) -> None:
-    result = run("do", TRAIN, "--yes")
-    assert result.exit_code == failure.UNREACHABLE
-    assert "`netgraft up`" in result.stderr
+def test_without_a_server_no_step_of_a_plan_that_trains_is_started_in_this_process(
+    run: Run, state: Path
+) -> None:
+    result = run("do", TRAIN, "--yes", "--local")
+    assert result.exit_code == failure.USAGE
+    assert "leave --local out" in result.stderr
     assert "▸" not in result.stdout
-    assert lines(run("do", TRAIN, "--yes", "--json").stdout)[-1]["error"]["reason"] == "NOT_RUNNING"  # type: ignore[index]
-    assert run("do", TRAIN, "--yes", "--local").exit_code == failure.USAGE
+
+
+def test_without_a_server_none_is_started_for_a_plan_without_consent(run: Run, state: Path) -> None:
+    result = run("do", TRAIN)
+    assert result.exit_code == failure.USAGE
+    assert result.stderr.endswith("(CONSENT_NEEDED)\n")
+    assert "Starting" not in result.stderr

@@ -164,13 +164,25 @@ def test_local_and_server_exclude_each_other(run: Run, words: list[str]) -> None
     assert "Give either --local" in result.stderr
 
 
-@pytest.mark.parametrize("line", ["finetune resnet18 --data digits", "watch tune-1"])
-def test_commands_that_train_say_that_a_server_is_needed(run: Run, state: Path, line: str) -> None:
+NEEDING = ["finetune resnet18 --data digits --detach", "watch tune-1", "cancel tune-1"]
+
+
+@pytest.mark.parametrize("line", NEEDING)
+def test_commands_whose_job_outlives_them_need_a_server(run: Run, state: Path, line: str) -> None:
     alone = run(*line.split())
     assert alone.exit_code == failure.UNREACHABLE
     assert "`netgraft up`" in alone.stderr
     assert "(NOT_RUNNING)" in alone.stderr
     assert run(*line.split(), "--local").exit_code == failure.USAGE
+
+
+@pytest.mark.parametrize("line", ["finetune resnet18 --data digits", "resume tune-1"])
+def test_commands_that_train_do_not_do_so_in_their_own_process(
+    run: Run, state: Path, line: str
+) -> None:
+    refused = run(*line.split(), "--local")
+    assert refused.exit_code == failure.USAGE
+    assert "leave --local out" in refused.stderr
 
 
 def test_a_server_of_another_version_is_not_used_and_that_is_reported(run: Run, file: Path) -> None:

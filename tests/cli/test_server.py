@@ -71,7 +71,7 @@ def test_a_start_that_fails_names_the_log_which_says_why(state: Path, tmp_path: 
     ports = {"NETGRAFT_GRPC_PORT": free(), "NETGRAFT_WEB_PORT": free()}
     done = subprocess.run(
         [sys.executable, "-m", "netgraft.cli", "up", "--no-web"],
-        env={**os.environ, **ports, "RAY_TMPDIR": str(too_long), "LANG": "C.UTF-8"},
+        env={**os.environ, **ports, "TMPDIR": str(too_long), "LANG": "C.UTF-8"},
         capture_output=True,
         text=True,
         check=False,
@@ -82,7 +82,7 @@ def test_a_start_that_fails_names_the_log_which_says_why(state: Path, tmp_path: 
     starting, error = done.stderr.splitlines()
     assert starting.startswith("Starting")
     assert f"see {log}. (CANNOT_START)" in error
-    assert "AF_UNIX path length" in log.read_text()
+    assert "AF_UNIX path too long" in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
 
 
@@ -132,7 +132,7 @@ def test_a_link_logs_in_by_a_code_and_holds_no_token(run: Run, state: Path) -> N
 
 @pytest.mark.parametrize(
     ("words", "lines"),
-    [([], ["Starting", "Chat", "The", "gRPC", "Up"]), (["--json"], ['{"grpc":'])],
+    [([], ["Starting…", "Chat", "The", "gRPC", "Up"]), (["--json"], ['{"grpc":'])],
 )
 def test_up_prints_a_link_and_not_the_token(
     state: Path, words: list[str], lines: list[str], monkeypatch: pytest.MonkeyPatch
@@ -141,8 +141,10 @@ def test_up_prints_a_link_and_not_the_token(
     settings().make_token()
     endpoints = app.Endpoints("127.0.0.1:9000", "http://127.0.0.1:7860")
     monkeypatch.setattr(app, "check_ports", lambda **_: None)
-    monkeypatch.setattr(app, "up", lambda *, ready, web: ready(endpoints))
+    monkeypatch.setattr(app, "up", lambda *, ready, **_: ready(endpoints))
     shown = CliRunner().invoke(main, ["up", *words]).output
     assert [line.split()[0] for line in shown.splitlines()] == lines
     assert "http://127.0.0.1:7860/?code=" in shown
     assert settings().read_token() not in shown
+    if words:
+        assert list(json.loads(shown)) == ["grpc", "web", "login_url"]

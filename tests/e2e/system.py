@@ -44,16 +44,7 @@ class System:
 
         They carry its state folder in their environment.
         """
-        found = []
-        for process in psutil.process_iter():
-            try:
-                command = " ".join([process.name(), *process.cmdline()])
-                its = process.environ().get("NETGRAFT_STATE") == str(self.state)
-            except psutil.Error:
-                continue
-            if its and (not words or any(word in command for word in words)):
-                found.append(process)
-        return found
+        return processes_of(self.state, *words)
 
     def link(self) -> str:
         """An address that logs a browser in, once."""
@@ -71,6 +62,20 @@ class System:
             timeout=timeout,
             check=False,
         )
+
+
+def processes_of(state: Path, *words: str) -> list[psutil.Process]:
+    """The processes that carry a state folder in their environment; see `System.processes`."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            command = " ".join([process.name(), *process.cmdline()])
+            its = process.environ().get("NETGRAFT_STATE") == str(state)
+        except psutil.Error:
+            continue
+        if its and (not words or any(word in command for word in words)):
+            found.append(process)
+    return found
 
 
 def free_port() -> int:

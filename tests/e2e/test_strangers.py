@@ -4,7 +4,6 @@ Every rpc before real Ray Serve; tests/serving/test_guard.py has the finer point
 """
 
 import itertools
-import json
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -187,7 +186,6 @@ def test_what_is_written_is_closed_to_the_machines_other_users(system: System) -
 
 
 def test_what_up_prints_is_netgrafts_own_and_a_file_holds_the_rest(system: System) -> None:
-    [printed] = (system.state / "demo.log").read_text().splitlines()
-    assert list(json.loads(printed)) == ["grpc", "web", "login_url"]
-    assert system.token not in printed
+    assert (system.state / "demo.log").read_text() == ""  # beside its addresses
+    assert system.token not in system.terminal.read_text()
     assert (system.state / "logs" / "up.log").is_file()

@@ -12,7 +12,7 @@ from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
-from netgraft.tuning.jobs.reconcile import MOST_STARTS, Reconciler, submit
+from netgraft.tuning.jobs.reconcile import MOST_LOSSES, Reconciler, submit
 from netgraft.tuning.jobs.spec import ResolvedSpec
 from netgraft.tuning.workers.launch import Capacity, NoSubmission
 
@@ -250,24 +250,42 @@ def test_a_run_that_is_lost_three_times_fails_with_a_sentence(
     cluster = Cluster()
     job = jobs.create(resolved)
     submit(job, jobs, cluster)
-    for _ in range(MOST_STARTS - 1):
+    for _ in range(MOST_LOSSES - 1):
         assert reconciled(jobs, cluster, job).state is State.QUEUED
     failed = reconciled(jobs, cluster, job)
     assert (failed.state, failed.error_reason) == (State.FAILED, "TRAINING_FAILED")
-    assert "resume" in failed.error_message
-    assert len(cluster.submitted) == MOST_STARTS
+    assert "memory is short" in failed.error_message
+    assert f"`netgraft resume {job.id}`" in failed.error_message
+    assert len(cluster.submitted) == MOST_LOSSES
 
 
-def test_who_resumes_a_job_gives_it_all_its_starts_again(
-    jobs: Jobs, resolved: ResolvedSpec
-) -> None:
+def test_losses_never_end_a_run_that_makes_progress(jobs: Jobs, resolved: ResolvedSpec) -> None:
     cluster = Cluster()
     job = jobs.create(resolved)
-    for _ in range(MOST_STARTS):
+    submit(job, jobs, cluster)
+    for step in range(1, 3 * MOST_LOSSES):
+        jobs.record(job.id, jobs.begin(job.id), [Event(Kind.CHECKPOINT, step=step)])
+        assert reconciled(jobs, cluster, job).state is State.QUEUED
+    assert jobs.losses(job.id) == 1
+
+
+def test_the_same_checkpoint_again_is_no_progress(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    cluster = Cluster()
+    job = jobs.create(resolved)
+    submit(job, jobs, cluster)
+    for state in (State.QUEUED, State.QUEUED, State.FAILED):
+        jobs.record(job.id, jobs.begin(job.id), [Event(Kind.CHECKPOINT, step=7)])
+        assert reconciled(jobs, cluster, job).state is state
+
+
+def test_who_resumes_a_job_forgives_its_losses(jobs: Jobs, resolved: ResolvedSpec) -> None:
+    cluster = Cluster()
+    job = jobs.create(resolved)
+    for _ in range(MOST_LOSSES):
         reconciled(jobs, cluster, job)
     assert jobs.get(job.id).state is State.FAILED
     jobs.resume(job.id)
-    assert jobs.starts(job.id) == 1
+    assert jobs.losses(job.id) == 0
     assert reconciled(jobs, cluster, job).state is State.QUEUED
 
 

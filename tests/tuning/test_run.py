@@ -281,5 +281,15 @@ def test_errors_that_would_come_again_end_a_job_in_words(failure: Exception, rea
     assert final.reason == reason
 
 
+def test_memory_that_a_cpu_cannot_have_ends_a_job_in_words() -> None:
+    with pytest.raises(RuntimeError) as raised:
+        torch.empty(2**52, dtype=torch.uint8)
+    for failure in (raised.value, MemoryError()):
+        final = as_final(failure)
+        assert final is not None
+        assert "smaller batch" in final.sentence()
+
+
 def test_a_lost_connection_is_worth_another_start() -> None:
     assert as_final(ConnectionResetError()) is None
+    assert as_final(RuntimeError("Connection closed by peer")) is None

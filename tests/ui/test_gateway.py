@@ -15,9 +15,12 @@ import pytest
 import pytest_asyncio
 import safetensors.torch
 import torch
+from grpc_health.v1 import health_pb2
 from starlette.routing import Mount, Route
+from tests.serving.test_readiness import health_server
 
 from netgraft import codes
+from netgraft.readiness import TENSORS
 from netgraft.settings import settings
 from netgraft.ui import session
 from netgraft.ui.download import _headers
@@ -97,6 +100,19 @@ async def test_a_person_without_a_session_is_led_to_the_login(stranger: httpx.As
 async def test_health_answers_anybody_under_any_name(stranger: httpx.AsyncClient) -> None:
     answer = await stranger.get("/healthz", headers={"host": "10.1.2.3:7860"})
     assert answer.json() == {"status": "ok"}
+
+
+async def test_health_says_that_the_services_are_warming(
+    stranger: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with health_server() as (address, servicer):
+        monkeypatch.setenv("NETGRAFT_ADDRESS", address)
+        settings.cache_clear()
+        await servicer.set(TENSORS, health_pb2.HealthCheckResponse.NOT_SERVING)
+        answer = await stranger.get("/healthz")
+        assert (answer.status_code, answer.json()) == (200, {"status": "warming"})
+        await servicer.set(TENSORS, health_pb2.HealthCheckResponse.SERVING)
+        assert (await stranger.get("/healthz")).json() == {"status": "ok"}
 
 
 async def test_an_address_with_the_token_begins_a_programs_session_and_becomes_clean(

@@ -30,6 +30,16 @@ HOLD_SECONDS = 20.0
 BEAT_SECONDS = 4.0
 
 
+def expire_all(store: Store) -> None:
+    """Let every record be taken over at once: for the only server of a store, when it starts.
+
+    A holder that lives after all keeps its record, unless somebody asks first.
+    """
+    with store.session() as session:
+        held = RequestRow.held_until > time.time()
+        session.execute(update(RequestRow).where(held).values(held_until=0.0))
+
+
 class Lost(Exception):
     """Another process took the record over: this one must stop."""
 

@@ -17,7 +17,8 @@ from netgraft.agent.rules import default_planner
 from netgraft.agent.run import Run
 from netgraft.agent.state import RunState, Services
 from netgraft.agent.steps import Steps, consent_needed
-from netgraft.client import AsyncClient, with_request_id
+from netgraft.client import AsyncClient
+from netgraft.repeating import with_request_id
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, asked
 from netgraft.store.store import Store, default_store

@@ -18,14 +18,16 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from netgraft import codes
+from netgraft import codes, running
 from netgraft.errors import AddressInUse, CannotStart, Unreachable
 from netgraft.logs import Log, logged
 from netgraft.private import OTHERS
-from netgraft.running import announced
+from netgraft.running import announced, reachable
 from netgraft.settings import settings
 
 START_SECONDS = 180
+LEFTOVER_SECONDS = 8.0
+"""How long processes of an `up` that died may hold its ports."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ def up(
     web: bool = True,
     engine: str = "",
 ) -> None:
-    """Start everything, call `ready`, and stay until SIGINT or SIGTERM.
+    """Start everything, call `ready`, and stay until SIGINT or SIGTERM. Within `claimed`.
 
     `engine`: "local" or "ray"; "": the one of the settings. The output of the processes goes to
     `state`/logs/up.log; `ready` prints to the terminal. Every file written is readable by this user
-    only. Raises AddressInUse, and CannotStart when something does not come up or ends by itself.
+    only. Raises AddressInUse when a port is taken meanwhile, and CannotStart when something does
+    not come up or ends by itself.
     """
-    check_ports(web=web)
     os.umask(OTHERS)
     settings().make_token()
     export_environment()
@@ -92,8 +94,8 @@ def _naming_log(log: Log) -> Iterator[None]:
     """Name the log in every failure: Ray raises errors of any type, and logs more about them."""
     try:
         yield
-    except (BrokenPipeError, ModuleNotFoundError):  # no reader; no netgraft[services] here
-        raise
+    except (AddressInUse, BrokenPipeError, ModuleNotFoundError):
+        raise  # its own sentence; no reader; no netgraft[services] here
     except Exception as error:
         traceback.print_exception(error)
         raise CannotStart(log=log.path) from error
@@ -105,18 +107,42 @@ def stop_on_signals(stop: threading.Event) -> None:
         signal.signal(number, lambda *_: stop.set())
 
 
+@contextmanager
+def claimed(*, web: bool = True) -> Iterator[None]:
+    """Within the block, the state folder and the ports are this process's to serve.
+
+    Waits for what an `up` left behind that died. Raises AlreadyUp and AddressInUse.
+    """
+    address = f"{reachable(settings().host)}:{settings().grpc_port}"
+    with running.claimed(address, settings().web_url if web else "") as died:
+        deadline = time.monotonic() + (LEFTOVER_SECONDS if died else 0.0)
+        while True:
+            try:
+                check_ports(web=web)
+            except AddressInUse:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.1)
+            else:
+                break
+        yield
+
+
 def check_ports(*, web: bool = True) -> None:
     """Raise AddressInUse when a port that `up` needs is taken."""
-    ports = {"NETGRAFT_GRPC_PORT": settings().grpc_port}
+    check_port("NETGRAFT_GRPC_PORT", settings().grpc_port)
     if web:
-        ports["NETGRAFT_WEB_PORT"] = settings().web_port
-    for variable, port in ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((settings().host, port))
-            except OSError as error:
-                raise AddressInUse(port=port, variable=variable) from error
+        check_port("NETGRAFT_WEB_PORT", settings().web_port)
+
+
+def check_port(variable: str, port: int) -> None:
+    """Raise AddressInUse when a port is taken. `variable`: the setting that chooses another."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings().host, port))
+        except OSError as error:
+            raise AddressInUse(port=port, variable=variable) from error
 
 
 def export_environment() -> None:

@@ -17,9 +17,11 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from netgraft.agent.record import expire_all
 from netgraft.app.preloaded import PRELOADED
 from netgraft.models.torch_ready import keep_torch_out
 from netgraft.private import OTHERS
+from netgraft.readiness import TENSORS
 from netgraft.serving.forks.cores import usable_cores
 from netgraft.serving.guard import RECEIVE_OPTIONS, Guard
 from netgraft.serving.local.control import Supervisor
@@ -27,8 +29,11 @@ from netgraft.serving.local.workers import Workers
 from netgraft.serving.servicers import expose
 from netgraft.serving.services import SERVICES
 from netgraft.settings import settings
+from netgraft.store.store import default_store
 from netgraft.tuning.workers.local import LocalLauncher, Watch
 
+OPTIONS = (*RECEIVE_OPTIONS, ("grpc.so_reuseport", 0))
+"""A second server on the same port must fail, not share the calls."""
 GRACE_SECONDS = 5.0
 """How long calls may take to end after SIGTERM."""
 
@@ -40,16 +45,16 @@ async def serve() -> None:
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     supervisor = Supervisor()
-    server = grpc.aio.server(interceptors=[Guard()], options=RECEIVE_OPTIONS)
+    server = grpc.aio.server(interceptors=[Guard()], options=OPTIONS)
     server.add_insecure_port(f"{settings().host}:{settings().grpc_port}")
     launcher = LocalLauncher(supervisor)
     workers = Workers(supervisor, usable_cores())
     _add_services(server, workers, launcher)
-    await _add_standard(server)
+    healthy = await _add_standard(server)
+    expire_all(default_store())  # what the front before this one was carrying out
     await server.start()
     Watch(launcher).start()
-    supervisor.ask(do="ready")
-    preparing = asyncio.create_task(workers.prepare())
+    preparing = asyncio.create_task(_prepare(workers, healthy))
     await ending.wait()
     preparing.cancel()
     await server.stop(GRACE_SECONDS)
@@ -63,15 +68,23 @@ def _add_services(server: Any, workers: Workers, launcher: LocalLauncher) -> Non
         service.add_to(server, exposed)
 
 
-async def _add_standard(server: Any) -> None:
+async def _prepare(workers: Workers, healthy: health.aio.HealthServicer) -> None:
+    """Have a tensor worker before the first call, and report when there is one."""
+    await workers.prepare()
+    await healthy.set(TENSORS, health_pb2.HealthCheckResponse.SERVING)
+
+
+async def _add_standard(server: Any) -> health.aio.HealthServicer:
     """Health and reflection, as gRPC servers have them."""
     names = [service.descriptor.full_name for service in SERVICES.values()]
     healthy = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     for name in ("", *names):
         await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+    await healthy.set(TENSORS, health_pb2.HealthCheckResponse.NOT_SERVING)
     standard = (reflection.SERVICE_NAME, health.SERVICE_NAME)
     reflection.enable_server_reflection([*names, *standard], server)
+    return healthy
 
 
 def _end_with_supervisor() -> None:

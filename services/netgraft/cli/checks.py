@@ -3,6 +3,7 @@
 They change nothing; what cannot be known without the services is reported as a warning.
 """
 
+import asyncio
 import importlib.metadata
 import importlib.util
 import os
@@ -23,6 +24,7 @@ from netgraft.cli.terminal.output import size
 from netgraft.errors import NetgraftError
 from netgraft.language import plural
 from netgraft.private import OTHERS
+from netgraft.readiness import is_warming
 from netgraft.running import Server
 from netgraft.settings import Settings, settings
 
@@ -46,7 +48,9 @@ class Finding:
 
 def examine(named: str, running: Server | None) -> Iterator[Finding]:
     """Yield all findings. `named`: HOST:PORT of a server, or ""."""
-    libraries = {"torch": _probe(TORCH, "torch", "torchvision"), "ray": _probe(RAY, "ray")}
+    name = running.engine if running else settings().engine
+    libraries = {"torch": _probe(TORCH, "torch", "torchvision")}
+    libraries["ray"] = _probe(RAY, "ray") if name == "ray" else None
     yield python()
     yield netron()
     yield state()
@@ -65,7 +69,9 @@ def examine(named: str, running: Server | None) -> Iterator[Finding]:
     yield torch(probed)
     yield gpu(probed)
     yield weights(probed)
-    yield ray(libraries["ray"].result() if libraries["ray"] else {})
+    yield engine(name)
+    if name == "ray":
+        yield ray(libraries["ray"].result() if libraries["ray"] else {})
 
 
 def _probe(code: str, *modules: str) -> Probe | None:
@@ -100,6 +106,13 @@ def gpu(probed: dict[str, Any]) -> Finding:
     """Report the GPUs that training can use."""
     found = ", ".join(probed.get("gpus", ()))
     return Finding("gpu", "ok", found or tr("none; training uses the CPU"))
+
+
+def engine(name: str) -> Finding:
+    """Report what runs the services here, or would."""
+    if name == "ray":
+        return Finding("engine", "ok", tr("ray: for clusters, and the containers"))
+    return Finding("engine", "ok", tr("local: plain processes on this machine"))
 
 
 def ray(probed: dict[str, Any]) -> Finding:
@@ -213,6 +226,11 @@ def server(address: str, pid: int = 0) -> Finding:
         return Finding(
             "server", "fail", f"{address}: {error.sentence(chosen_language())}", _token_advice()
         )
+    if asyncio.run(is_warming(address)):
+        message = tr(
+            "answers at {address}; warming: what needs PyTorch waits for a moment", address=address
+        )
+        return Finding("server", "ok", message)
     return Finding("server", "ok", tr("answers at {address}", address=address))
 
 

@@ -6,22 +6,22 @@ Knows nothing of what it is used for.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from netgraft import private
+from netgraft.cli.terminal.language import chosen_language
 from netgraft.client import RemoteError
 from netgraft.errors import NotPossible
 from netgraft.language import Message
 
-READY_SECONDS = 300
-"""An idle machine needs under 30 s, a busy one far more."""
+LOOPBACK = "127.0.0.1"
 END_SECONDS = 40
 
 
@@ -31,7 +31,7 @@ class Running:
 
     grpc: str
     web: str
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[str]"
 
     def page(self, path: str) -> str:
         """Return the address of a page of the gateway; opening it logs a browser in, once."""
@@ -40,23 +40,48 @@ class Running:
         return codes.link(self.web, path)
 
 
+def netgraft_for_a_command(log: Path) -> AbstractContextManager[Running]:
+    """Start what one command needs: the services on a free port of loopback, without the page."""
+    alone = {"NETGRAFT_HOST": LOOPBACK, "NETGRAFT_GRPC_PORT": str(_free_port())}
+    return netgraft_up(log, "--no-web", "--engine", "local", variables=alone)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
 @contextmanager
-def netgraft_up(log: Path) -> Iterator[Running]:
+def netgraft_up(
+    log: Path, *options: str, variables: Mapping[str, str] | None = None
+) -> Iterator[Running]:
     """Start everything and wait until it is ready; end it when the block ends, by an error too.
 
-    Its output goes to `log`. Raises NotPossible when it does not get ready.
+    What it reports beside its addresses goes to `log`. `variables` are added to its environment.
+    Raises RemoteError with the reason why it did not start, and NotPossible when it gave none.
     """
+    command = [sys.executable, "-m", "netgraft.cli", "up", "--json", *options]
+    command += ["--language", chosen_language(), "--with-parent", str(os.getpid())]
     private.make_folder(log.parent)
-    command = [sys.executable, "-m", "netgraft.cli", "up", "--json"]
-    command += ["--with-parent", str(os.getpid())]
-    with private.make_file(log).open("wb") as out:
+    with private.make_file(log).open("wb") as errors:
         # A session of its own, so that Ctrl-C reaches this process only, which passes it on.
         process = subprocess.Popen(  # noqa: S603  # ourselves
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
+            command,
+            env={**os.environ, **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
         )
     try:
         with _exit_on_signals():
-            yield _wait(process, log)
+            assert process.stdout is not None
+            found = _document(process.stdout)
+            if "grpc" not in found:
+                raise _failure(found, log)
+            yield Running(found["grpc"], found["web"], process)
     finally:
         _end(process)
 
@@ -76,31 +101,22 @@ def _exit_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _wait(process: "subprocess.Popen[bytes]", log: Path) -> Running:
-    deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
-        found = _document(log)
-        if "error" in found:
-            reason, sentence = found["error"]["reason"], found["error"]["message"]
-            raise RemoteError(reason=reason, sentence=sentence, code="")
-        if "grpc" in found:
-            return Running(found["grpc"], found["web"], process)
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise NotPossible(problem=Message("netgraft did not start; see {log}.", log=log))
-
-
-def _document(log: Path) -> dict[str, Any]:
-    """Return the JSON document in the child's output, which libraries print to as well."""
-    for line in log.read_text(errors="replace").splitlines():
+def _document(output: IO[str]) -> dict[str, Any]:
+    """Wait for the line of JSON with which the child is ready or fails; {} if it prints none."""
+    for line in output:  # libraries may print to it as well
         if line.startswith(('{"grpc"', '{"error"')):
-            with suppress(ValueError):  # half a line: still being written
+            with suppress(ValueError):
                 return dict(json.loads(line))
     return {}
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _failure(found: dict[str, Any], log: Path) -> Exception:
+    if error := found.get("error"):
+        return RemoteError(reason=error["reason"], sentence=error["message"], code="")
+    return NotPossible(problem=Message("netgraft did not start; see {log}.", log=log))
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
     """Send SIGTERM, wait, then send SIGKILL. A second Ctrl-C does not shorten the wait."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

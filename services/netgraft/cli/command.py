@@ -114,6 +114,13 @@ def json_option() -> click.Option:
     )
 
 
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    help="Plain processes (local), or Ray. Default: NETGRAFT_ENGINE, or local.",
+)
+
+
 class Command(click.Command):
     """A command of netgraft; its help ends with its examples, one a line."""
 

@@ -1,11 +1,13 @@
 """The options of one call of `netgraft`: which server to use, how to print.
 
 A server is named by --server or NETGRAFT_ADDRESS; else it is the netgraft that runs on this
-machine with the same state; with --local, or when none runs, this process does the work.
+machine with the same state; with --local, or when none runs, this process does the work. What
+trains needs a server: when none runs, such a command starts one for itself.
 Knows nothing of any single command.
 """
 
 import os
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -18,10 +20,16 @@ from netgraft.loopback import is_loopback
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from netgraft.cli.child import Running
     from netgraft.cli.services import Services
     from netgraft.client import Client
     from netgraft.errors import OtherVersion
     from netgraft.running import Server
+
+ANOTHER_SECONDS = 180
+"""How long a netgraft that another process starts or ends may take."""
+PAUSE_SECONDS = 1.0
+"""Between two looks at it."""
 
 
 @dataclass
@@ -33,6 +41,8 @@ class Session:
     local: bool = False
     """Whether --local was given."""
     json: bool = False
+    own: "Running | None" = None
+    """The netgraft that this command has started for itself."""
 
     @property
     def named(self) -> str:
@@ -102,12 +112,59 @@ class Session:
 
         return InProcessServices()
 
+    def trainer(self) -> "Client":
+        """Return the services at the server; when none runs, start one that ends with the command.
+
+        Raises UsageError with --local, OtherVersion, and RemoteError when it does not start.
+        """
+        self.must_be_able_to_train()
+        if not self.address:
+            self._start_own()
+        return self.client()
+
+    def must_be_able_to_train(self) -> None:
+        """Raise UsageError with --local, and OtherVersion."""
+        if self.local:
+            problem = tr("This needs a running netgraft: leave --local out.")
+            raise click.UsageError(problem)
+        if self._version_error:
+            raise self._version_error
+
+    def _start_own(self) -> None:
+        """Start a netgraft for this command; if another process is starting one, wait for that."""
+        from netgraft.cli.child import netgraft_for_a_command
+        from netgraft.client import RemoteError
+        from netgraft.settings import settings
+
+        click.echo(tr("Starting netgraft for this command…"), err=True)
+        log = settings().folder / "logs" / "command.log"
+        deadline = time.monotonic() + ANOTHER_SECONDS
+        while not self._another_answers() and self.own is None:
+            try:
+                starting = netgraft_for_a_command(log)
+                self.own = click.get_current_context().with_resource(starting)
+            except RemoteError as error:
+                if error.reason != "ALREADY_UP" or time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+
+    def _another_answers(self) -> bool:
+        """Look again for a netgraft that runs."""
+        for known in ("running", "_found", "_version_error"):
+            self.__dict__.pop(known, None)
+        return bool(self.address)
+
     def client(self) -> "Client":
         """Return the services at the server. The connection is closed when the command ends.
 
-        Raises what `need_server` raises.
+        Raises UsageError with --local, OtherVersion, and NotRunning when there is no server.
         """
-        self.need_server()
+        self.must_be_able_to_train()
+        if not self.address:
+            from netgraft.errors import NotRunning
+            from netgraft.settings import settings
+
+            raise NotRunning(folder=settings().folder)
         # gRPC's own log would appear between our lines; we report a lost server ourselves.
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         from netgraft.client import Client
@@ -115,19 +172,6 @@ class Session:
         client = Client(self.address, language=chosen_language())
         click.get_current_context().call_on_close(client.close)
         return client
-
-    def need_server(self) -> None:
-        """Raise NotRunning when there is no server, OtherVersion, and UsageError with --local."""
-        if self.local:
-            problem = tr("This needs a running netgraft: leave --local out.")
-            raise click.UsageError(problem)
-        if self._version_error:
-            raise self._version_error
-        if not self.address:
-            from netgraft.errors import NotRunning
-            from netgraft.settings import settings
-
-            raise NotRunning(folder=settings().folder)
 
     @property
     def reads_local_files(self) -> bool:

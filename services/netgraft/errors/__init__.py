@@ -43,6 +43,7 @@
     │   ├── NewerDatabase
     │   ├── NewerVersion
     │   ├── OnlyDrawn
+    │   ├── AlreadyUp
     │   └── CannotStart
     ├── NotAllowed
     │   ├── Unauthenticated       UNAUTHENTICATED
@@ -86,6 +87,7 @@ from netgraft.errors.broken import (
     WorkerLost,
 )
 from netgraft.errors.impossible import (
+    AlreadyUp,
     CannotDraw,
     CannotExport,
     CannotPrefetch,
@@ -153,6 +155,7 @@ from netgraft.errors.stored import from_json, to_json
 __all__ = [
     "STATUS",
     "AddressInUse",
+    "AlreadyUp",
     "CannotDraw",
     "CannotExport",
     "CannotPrefetch",

@@ -161,6 +161,14 @@ class OnlyDrawn(NotPossible):
     )
 
 
+class AlreadyUp(NotPossible):
+    reason = "ALREADY_UP"
+    template = mark(
+        "netgraft runs already with the state in {folder}: it answers at {address} (process "
+        "{pid}). Use that one, end it, or choose another folder with NETGRAFT_STATE=FOLDER."
+    )
+
+
 class CannotStart(NotPossible):
     reason = "CANNOT_START"
     template = mark("netgraft did not start, or a part of it ended; see {log}.")

@@ -13,8 +13,8 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pkgutil import resolve_name
@@ -67,7 +67,7 @@ def acting_for(somebody: Caller) -> Iterator[None]:
 class Elsewhere(Protocol):
     """Another process, which answers the calls that need torch where this one keeps it out."""
 
-    def answers(self, service: str, rpc: str, request: Message) -> AsyncIterator[bytes]:
+    def answers(self, service: str, rpc: str, request: Message) -> AsyncGenerator[bytes]:
         """The serialized replies to a call of `caller()`.
 
         Raises Failure, with which the call ended there, and NetgraftError.
@@ -126,26 +126,26 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
     name, service = method.name, method.containing_service.name
     reply = message_factory.GetMessageClass(method.output_type)
 
-    async def replies(self: Any, request: Any) -> AsyncIterator[Message]:
+    async def replies(self: Any, request: Message) -> AsyncGenerator[Message]:
         """From here or, where torch is needed and kept out, all of them from elsewhere."""
         begun = False
         try:
-            async for item in answer(getattr(self.servicer, name), incoming(request)):
-                begun = True
-                yield item
+            async with aclosing(_items(getattr(self.servicer, name), request)) as items:
+                async for item in items:
+                    begun = True
+                    yield item
         except (NeedsTorch, ImportError) as stopped:
-            if isinstance(stopped, ImportError) and not met_a_half(stopped):
-                raise
             assert not begun, f"torch was needed in the middle of {name}"
-            first = request.what_it_is_of() if streamed else request
-            async for data in self.elsewhere.answers(service, name, first):
-                yield reply.FromString(data)
+            async with aclosing(_elsewhere(self, service, name, request, stopped)) as answers:
+                async for data in answers:
+                    yield reply.FromString(data)
 
     async def stream(self: Any, request: Message, grpc_context: Any) -> AsyncIterator[Message]:
         try:
             _identify(grpc_context)
-            async for item in replies(self, request):
-                yield item
+            async with aclosing(replies(self, request)) as items:
+                async for item in items:
+                    yield item
         except (NetgraftError, Failure) as error:
             fail(grpc_context, error, stream=True)
             raise
@@ -160,8 +160,14 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
             _identify(grpc_context)
             known = True
             request = _Stream(request) if streamed else request
-            answered = [item async for item in replies(self, request)]  # to the end, not to one
-            return answered[0]
+            try:
+                found: Message = await _single(getattr(self.servicer, name), incoming(request))
+            except (NeedsTorch, ImportError) as stopped:
+                # To the end: whoever is left in the middle of its answers is hung up on.
+                answers = _elsewhere(self, service, name, request, stopped)
+                (data,) = [each async for each in answers]
+                found = reply.FromString(data)
+            return found
         except (NetgraftError, Failure) as error:
             fail(grpc_context, error)
         except Exception:  # noqa: BLE001  # the boundary: logged here, never sent outside
@@ -172,10 +178,20 @@ def _routable(method: MethodDescriptor) -> Callable[..., Any]:
 
     streamed = method.client_streaming
     incoming, discard = (_iterated, _drain) if streamed else (_unchanged, _nothing)
-    answer = _items if method.server_streaming else _single
     handler = stream if method.server_streaming else unary
     handler.__name__ = handler.__qualname__ = name
     return handler
+
+
+def _elsewhere(
+    exposed: Any, service: str, rpc: str, request: Any, stopped: Exception
+) -> AsyncGenerator[bytes]:
+    """The whole call again, by another process. Raises what has stopped it otherwise."""
+    if isinstance(stopped, ImportError) and not met_a_half(stopped):
+        raise stopped
+    first = request.what_it_is_of() if isinstance(request, _Stream) else request
+    answers: AsyncGenerator[bytes] = exposed.elsewhere.answers(service, rpc, first)
+    return answers
 
 
 def _unchanged(request: Message) -> Message:
@@ -243,14 +259,13 @@ def _unexpected(name: str) -> NetgraftError:
     return NetgraftError()
 
 
-async def _single(handler: Callable[[Any], Any], request: Any) -> AsyncIterator[Message]:
+async def _single(handler: Callable[[Any], Any], request: Any) -> Any:
     if inspect.iscoroutinefunction(handler):
-        yield await handler(request)
-    else:
-        yield await asyncio.to_thread(handler, request)
+        return await handler(request)
+    return await asyncio.to_thread(handler, request)
 
 
-async def _items(handler: Callable[[Any], Any], request: Any) -> AsyncIterator[Message]:
+async def _items(handler: Callable[[Any], Any], request: Any) -> AsyncGenerator[Message]:
     if inspect.isasyncgenfunction(handler):
         async for item in handler(request):
             yield item

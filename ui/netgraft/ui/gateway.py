@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from netgraft.readiness import is_warming
 from netgraft.settings import settings
 from netgraft.ui import page, theme
 from netgraft.ui.backend import Backend
@@ -50,8 +51,12 @@ def application() -> Starlette:
 
 
 async def healthz(request: Request) -> Response:
-    """Answer that this process is running. Says nothing about the gRPC server."""
-    return JSONResponse({"status": "ok"})
+    """Answer that this process is running, whatever the gRPC server does.
+
+    The status is "warming" while calls that need torch would wait, else "ok".
+    """
+    warming = await is_warming(settings().server)
+    return JSONResponse({"status": "warming" if warming else "ok"})
 
 
 def _mount_page(app: Any, conversations: Conversations) -> None:

@@ -3,12 +3,14 @@
 import secrets
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Command
+from netgraft.cli.command import Command, engine_option
 from netgraft.cli.failure import FAILED
+from netgraft.cli.leaving import leave_job
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import chosen_language, tr
 
@@ -30,11 +32,12 @@ LOG = "demo.log"
     cls=Command,
     server=False,
     json=False,
-    examples=("netgraft demo", "netgraft demo --no-stay"),
+    examples=("netgraft demo", "netgraft demo --no-stay", "netgraft demo --engine ray"),
 )
 @click.option("--stay/--no-stay", default=True, help="Stay up until Ctrl-C afterwards.")
+@engine_option
 @pass_session
-def demo_command(session: Session, stay: bool) -> None:
+def demo_command(session: Session, stay: bool, engine: str | None) -> None:
     """Start everything and carry out one sentence:
 
     show resnet18, retarget to 10 classes, fine-tune on digits for 2 epochs with 1 worker
@@ -50,12 +53,14 @@ def demo_command(session: Session, stay: bool) -> None:
 
     app.check_ports()
     log = settings().folder / LOG
-    starting = tr("Starting netgraft (10 to 20 s)…")
+    starting = tr("Starting netgraft…")
     if not sys.stdout.isatty():
         click.echo(starting)
     waiting = console().status(starting)
-    with waiting, netgraft_up(log) as running:
+    chosen = ("--engine", engine) if engine else ()
+    with waiting, netgraft_up(log, *chosen) as running:
         waiting.stop()
+        session.own = running
         click.echo(f"{tr('Chat page')}  {running.page('/')}")
         click.echo(f"gRPC       {running.grpc}\n")
         with Client(running.grpc, language=chosen_language()) as services:
@@ -81,9 +86,10 @@ def _carry_out(session: Session, running: "Running", services: "Client", weights
     click.echo(f"> {SENTENCE}")
     plan = plan_sentence(session, services, SENTENCE, conversation)
     show_plan(session, plan)
-    token = consent(session, services, plan, conversation, yes=True)
+    token = consent(services, plan, conversation)
     events = carry_out(services, plan, conversation, token, weights)
-    return show_events(events, TextView(console(), running.page))
+    leave = partial(leave_job, session, services)
+    return show_events(events, TextView(console(), running.page), leave)
 
 
 def local_weights(services: "Services") -> str:

@@ -3,6 +3,7 @@
 import json
 import secrets
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,8 +118,8 @@ def do_command(
 ) -> None:
     """Carry out a sentence or a plan file, with progress.
 
-    Steps that train or stop training (finetune, resume, cancel) ask for consent and need a running
-    netgraft.
+    Steps that train or stop training (finetune, resume, cancel) ask for consent and go to a
+    netgraft that runs; when none does, one is started for this command and ends with it.
     With --json, the plan is the first line, and each event is a line after it.
 
     Exit code: 0 done, 1 a step failed, 2 no consent, 3 the planner asks, 4 it refuses,
@@ -134,14 +135,17 @@ def do_command(
     plan = plan or plan_sentence(session, services, text or "", conversation)
     show_plan(session, plan)
     if plan.needs_consent:
-        session.need_server()
+        session.must_be_able_to_train()
+        must_agree(session, yes=yes)
+        services = session.trainer()
     plan = with_local_files(session, services, plan)
-    token = consent(session, services, plan, conversation, yes=yes)
+    token = consent(services, plan, conversation)
+    from netgraft.cli.leaving import leave_job
     from netgraft.cli.terminal.run import show_events
 
-    outcome = show_events(
-        carry_out(services, plan, conversation, token, weights), plan_view(session)
-    )
+    events = carry_out(services, plan, conversation, token, weights)
+    leave = partial(leave_job, session, services)
+    outcome = show_events(events, plan_view(session), leave)
     if outcome.failure is not None or outcome.finished < len(plan.steps):
         click.get_current_context().exit(FAILED)
 
@@ -243,29 +247,27 @@ def _ask(session: Session, options: list[str]) -> str:
     return options[chosen - 1] if 1 <= chosen <= len(options) else said
 
 
-def consent(
-    session: Session,
-    services: "Services",
-    plan: "agent_pb2.PlannerReply",
-    conversation: str,
-    *,
-    yes: bool,
-) -> str:
-    """Return the consent token for a plan; "" when none of its steps needs consent.
+def must_agree(session: Session, *, yes: bool) -> None:
+    """Ask for consent to a plan that needs it, unless it was given with --yes.
 
     Ends the command with exit code 2 when a person says no. Raises ConsentNeeded when there is
     nobody to ask.
     """
+    if yes:
+        return
+    if session.json or not sys.stdin.isatty():
+        problem = Message("add --yes to give it.")
+        raise ConsentNeeded(problem=problem)
+    if not click.confirm(tr("Carry it out?"), default=False):
+        raise click.exceptions.Exit(USAGE)
+
+
+def consent(services: "Services", plan: "agent_pb2.PlannerReply", conversation: str) -> str:
+    """Return the token by which a person's consent to a plan is known; "" if it needs none."""
     from netgraft.v1 import agent_pb2
 
     if not plan.needs_consent:
         return ""
-    if not yes:
-        if session.json or not sys.stdin.isatty():
-            problem = Message("add --yes to give it.")
-            raise ConsentNeeded(problem=problem)
-        if not click.confirm(tr("Carry it out?"), default=False):
-            raise click.exceptions.Exit(USAGE)
     request = agent_pb2.ConsentRequest(steps=plan.steps, conversation_id=conversation)
     given: agent_pb2.ConsentReply = services.agent.Consent(request)
     return given.token

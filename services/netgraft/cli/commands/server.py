@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netgraft.cli.command import Command
+from netgraft.cli.command import Command, engine_option
 from netgraft.cli.failure import FAILED
 from netgraft.cli.session import Session, pass_session
 from netgraft.cli.terminal.language import tr
@@ -22,14 +22,14 @@ SHELLS = ("bash", "zsh", "fish")
     "up",
     cls=Command,
     server=False,
-    examples=("netgraft up", "NETGRAFT_GRPC_PORT=9100 NETGRAFT_WEB_PORT=8080 netgraft up"),
+    examples=(
+        "netgraft up",
+        "NETGRAFT_GRPC_PORT=9100 NETGRAFT_WEB_PORT=8080 netgraft up",
+        "netgraft up --engine ray",
+    ),
 )
 @click.option("--web/--no-web", default=True, help="Start the chat page too (default), or not.")
-@click.option(
-    "--engine",
-    type=click.Choice(["local", "ray"]),
-    help="Plain processes, for one machine, or Ray, for many. Default: NETGRAFT_ENGINE, or local.",
-)
+@engine_option
 @click.option("--with-parent", type=int, hidden=True, help="End when this parent ends.")
 @pass_session
 def up_command(session: Session, web: bool, engine: str | None, with_parent: int | None) -> None:
@@ -44,14 +44,11 @@ def up_command(session: Session, web: bool, engine: str | None, with_parent: int
         from netgraft.parent import end_with_parent
 
         end_with_parent(with_parent)
-    app.check_ports(web=web)
-    default_store().engine.dispose()  # migrated or refused before anything starts
-    if not session.json:
-        click.echo(
-            tr("Starting (10 to 20 s)…"),
-            err=True,
-        )
-    app.up(ready=_shown(session, web=web), web=web, engine=engine or "")
+    with app.claimed(web=web):
+        default_store().engine.dispose()  # migrated or refused before anything starts
+        if not session.json:
+            click.echo(tr("Starting…"), err=True)
+        app.up(ready=_shown(session, web=web), web=web, engine=engine or "")
 
 
 def _shown(session: Session, *, web: bool) -> "Callable[[Endpoints], None]":

@@ -6,10 +6,11 @@ import click
 
 from netgraft.cli.command import INT64, Command
 from netgraft.cli.failure import FAILED
+from netgraft.cli.follow import ended, follow
+from netgraft.cli.leaving import leave_job
 from netgraft.cli.localfiles import data_reference
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
-from netgraft.cli.terminal.language import tr
 
 if TYPE_CHECKING:
     from netgraft.cli.services import Services
@@ -58,13 +59,14 @@ def finetune_command(
 ) -> None:
     """Train MODEL on a data set, and follow the job to its end.
 
-    Options that are not given get the server's defaults, which the job states. Ctrl-C leaves the
-    job running.
+    Options that are not given get the server's defaults, which the job states. When no netgraft
+    runs, one is started for this command. Ctrl-C leaves the job running; with a netgraft of the
+    command's own it stops the job, which `netgraft resume` continues.
     """
     from netgraft.cli.terminal.output import emit
     from netgraft.v1 import tuning_pb2
 
-    services = session.client()
+    services = session.client() if detach else session.trainer()
     given = {name: value for name, value in options.items() if value is not None}
     reference = resolve(session, services, model, weights)
     spec = tuning_pb2.TuningSpec(model=reference, data=data_reference(session, data), **given)  # type: ignore[arg-type]
@@ -124,15 +126,27 @@ def cancel_command(session: Session, job: str) -> None:
 @click.option("--watch", is_flag=True, help="Follow the job to its end.")
 @pass_session
 def resume_command(session: Session, job: str, watch: bool) -> None:
-    """Resume a cancelled or failed JOB from its last checkpoint."""
-    from netgraft.v1 import tuning_pb2
+    """Resume a cancelled or failed JOB from its last checkpoint.
 
-    services = session.client()
-    resumed = services.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=job))
-    if watch:
+    When no netgraft runs, one is started for this command, which then follows JOB to its end.
+    """
+    services = session.trainer()
+    resumed = _resumed(session, services, job)
+    if watch or session.own:
         _follow_to_end(session, services, resumed)
     else:
         _print_job(session, resumed)
+
+
+def _resumed(session: Session, services: "Services", job: str) -> "tuning_pb2.Job":
+    """Resume a job; one that was running when its netgraft ended goes on with our own by itself."""
+    from netgraft.v1 import tuning_pb2
+
+    if session.own:
+        found = services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job))
+        if not ended(found.state):
+            return found
+    return services.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=job))
 
 
 @click.command(
@@ -148,7 +162,6 @@ def resume_command(session: Session, job: str, watch: bool) -> None:
 @pass_session
 def watch_command(session: Session, job: str, after: int) -> None:
     """Follow JOB to its end. With --json, one event a line."""
-    from netgraft.cli.follow import follow
     from netgraft.cli.terminal.output import emit_line
     from netgraft.v1 import tuning_pb2
 
@@ -167,7 +180,6 @@ def _follow_to_end(
     session: Session, services: "Services", job: "tuning_pb2.Job", *, after: int = 0
 ) -> None:
     """Show a job's events, then the job; exit with code 1 unless it succeeded."""
-    from netgraft.cli.follow import follow
     from netgraft.cli.terminal.output import console
     from netgraft.cli.terminal.progress import job_view
     from netgraft.v1 import tuning_pb2
@@ -180,20 +192,11 @@ def _follow_to_end(
             for event in follow(services, job.id, after):
                 view.add(event)
     except KeyboardInterrupt:
-        click.echo(detached_line(job.id), err=True)
+        click.echo(leave_job(session, services, job.id), err=True)
         raise
     job = services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job.id))
     _print_job(session, job)
     _end(job)
-
-
-def detached_line(job: str) -> str:
-    """Return the sentence for somebody who stops watching."""
-    return tr(
-        "Job {job} keeps running. `netgraft watch {job}` shows it, `netgraft cancel {job}` stops "
-        "it.",
-        job=job,
-    )
 
 
 def _end(job: "tuning_pb2.Job") -> None:

@@ -70,10 +70,13 @@ class PlanView(Protocol):
     def close(self) -> None: ...
 
 
-def show_events(events: "Iterable[agent_pb2.RunEvent]", view: PlanView) -> Outcome:
+def show_events(
+    events: "Iterable[agent_pb2.RunEvent]", view: PlanView, leave: "Callable[[str], str]"
+) -> Outcome:
     """Show all events; return the outcome of the plan.
 
-    When they break off (Ctrl-C, the server went away), name the job that keeps running.
+    When they break off (Ctrl-C, the server went away), `leave` is called with the id of the job
+    that is left, and says what becomes of it.
     """
     outcome = Outcome()
     try:
@@ -83,9 +86,7 @@ def show_events(events: "Iterable[agent_pb2.RunEvent]", view: PlanView) -> Outco
     except (KeyboardInterrupt, NetgraftError):
         view.close()
         if outcome.job_id:
-            from netgraft.cli.commands.tune import detached_line
-
-            click.echo(detached_line(outcome.job_id), err=True)
+            click.echo(leave(outcome.job_id), err=True)
         raise
     finally:
         view.close()

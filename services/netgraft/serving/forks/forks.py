@@ -14,8 +14,9 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -28,8 +29,13 @@ from netgraft.private import OTHERS, make_file
 SETTLED = "netgraft.serving.forks.settled"
 RETURNED = b"returned"
 """What a fork says last when its function has returned."""
-NICE_TO_KILL = 500
+EXPENDABLE = 300
 """Added to a fork's badness when memory is short (proc(5): oom_score_adj, -1000 to 1000)."""
+TRIES = 3
+"""How often a fork is asked for when the fork server dies meanwhile."""
+PATIENCE_SECONDS = 120.0
+"""After which a fork server that makes no fork is taken for hung; its imports take a few seconds,
+on a busy machine half a minute."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,8 @@ class Task:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     log: Path | None = None
     """File that its standard output and error are appended to; None: the fork server's."""
+    expendable: int = EXPENDABLE
+    """What is highest dies first when memory is short."""
     name: str = ""
     """What `top` and `ps -o comm` call it, in at most 15 characters."""
 
@@ -87,16 +95,54 @@ class Forks:
         """Start the fork server, unless it runs. Does not wait for its imports."""
         forkserver.ensure_running()
 
+    def wait(self) -> None:
+        """Wait until the fork server has died, if it runs."""
+        if (pid := self.pid) is not None:
+            with suppress(ChildProcessError):
+                # It is left to be collected: that tells multiprocessing to start another.
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    def end(self) -> None:
+        """End the fork server, which forks outlive, and wait for its end."""
+        self._kill()  # it writes nothing that lasts, and a clean exit waits for its imports
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]
+
     def start(self, task: Task) -> Fork:
-        """Fork a process for a task; waits while the fork server is importing."""
+        """Fork a process for a task; waits while the fork server is importing.
+
+        Raises OSError and EOFError when the fork server dies again and again.
+        """
+        for _ in range(TRIES - 1):
+            with suppress(OSError, EOFError):  # the fork server has died: another is started
+                return self._fork(task)
+            time.sleep(0.1)
+        return self._fork(task)
+
+    def _fork(self, task: Task) -> Fork:
         ours, theirs = multiprocessing.Pipe()
-        with theirs:
+        with theirs, self._impatient():
             process = self._context.Process(target=_carry_out, args=(task, theirs))
             process.start()
         # At our end multiprocessing would wait for each that is on its list.
         multiprocessing.process._children.discard(process)  # type: ignore[attr-defined]
         assert process.pid is not None
         return Fork(process.pid, ours)
+
+    @contextmanager
+    def _impatient(self) -> Iterator[None]:
+        """Kill the fork server if the block takes too long: what waits for it then goes on."""
+        timer = threading.Timer(PATIENCE_SECONDS, self._kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _kill(self) -> None:
+        if (pid := self.pid) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def end_with(link: Connection) -> None:
@@ -120,7 +166,7 @@ def _carry_out(task: Task, link: Connection) -> None:
     end_with(link)
     with suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/comm").write_text(task.name)
-        Path("/proc/self/oom_score_adj").write_text(str(NICE_TO_KILL))
+        Path("/proc/self/oom_score_adj").write_text(str(task.expendable))
     if task.log:
         with make_file(task.log).open("ab") as file:
             for number in (1, 2):

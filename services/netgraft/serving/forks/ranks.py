@@ -7,6 +7,9 @@ from pathlib import Path
 
 from netgraft.serving.forks.forks import Fork, Task
 
+EXPENDABLE = 600
+"""More than a tensor worker, in whose call somebody waits: a run that is short of memory fails
+alone."""
 RANK = "netgraft-rank"
 """What ranks are called in `top`."""
 
@@ -18,7 +21,13 @@ def rank_tasks(
     meeting.unlink(missing_ok=True)
     shared = {"job": job, "ranks": ranks, "threads": threads, "device": device}
     return [
-        Task(function, {**shared, "rank": rank, "meeting": str(meeting)}, log, RANK)
+        Task(
+            function,
+            {**shared, "rank": rank, "meeting": str(meeting)},
+            log=log,
+            name=RANK,
+            expendable=EXPENDABLE,
+        )
         for rank in range(ranks)
     ]
 

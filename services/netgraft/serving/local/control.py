@@ -9,7 +9,7 @@ from typing import Any
 from netgraft.serving.forks.cores import usable_cores, usable_gpus
 from netgraft.serving.forks.sockets import Document, asking, receive, receive_link
 
-ADDRESS = "NETGRAFT_SUPERVISOR"
+ADDRESS = "_NETGRAFT_SUPERVISOR"
 """Environment variable with the path of the supervisor's socket."""
 
 

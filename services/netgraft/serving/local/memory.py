@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from netgraft.errors import NetgraftError, OutOfMemory
+from netgraft.errors.memory import lacks_memory
 
 SHARE = 0.75
 """Of the machine's memory that one worker may take."""
@@ -29,5 +30,4 @@ def limit_memory() -> None:
 
 def memory_error(error: BaseException) -> NetgraftError | None:
     """OutOfMemory where that is what an error means; else None."""
-    by_torch = isinstance(error, RuntimeError) and "allocate memory" in str(error)
-    return OutOfMemory() if by_torch or isinstance(error, MemoryError) else None
+    return OutOfMemory() if lacks_memory(error) else None

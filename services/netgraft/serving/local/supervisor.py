@@ -6,6 +6,7 @@ It computes nothing and holds no connection to the database.
 import logging
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection, Listener, Pipe
 from typing import Any
@@ -17,8 +18,8 @@ from netgraft.settings import settings
 
 logger = logging.getLogger(__name__)
 
-CHECKPOINT_SECONDS = 6.0
-"""How long runs may take to write a checkpoint when netgraft is asked to end."""
+KILL_SECONDS = 2.0
+"""Before the end, those runs are killed that are still writing their checkpoint."""
 
 WORKER = "netgraft-worker"
 """What tensor workers are called in `top`."""
@@ -33,8 +34,7 @@ class Control:
         self.runs = Runs(self.forks, rank, self._run_ended)
         self.worker = worker
         self.warm = threading.Event()
-        self.ready = threading.Event()
-        """Set when the front has opened its port."""
+        """Set while forks are made at once."""
         self._listener = listener
         self._followers: list[Connection] = []
         self._workers: set[Fork] = set()
@@ -44,21 +44,36 @@ class Control:
     def start(self) -> None:
         """Begin to answer, and warm the fork server."""
         self.forks.warm()
-        threading.Thread(target=self._warm, name="warm", daemon=True).start()
+        threading.Thread(target=self._keep_warm, name="warm", daemon=True).start()
         threading.Thread(target=self._serve, name="control", daemon=True).start()
 
-    def end(self) -> None:
-        """Let runs write their checkpoints, then end them. None is started any more."""
+    def end(self, deadline: float) -> None:
+        """Let runs write their checkpoints, then end them and the fork server.
+
+        None is started any more. `deadline`: by `time.monotonic`.
+        """
         self._ending = True
-        for number in (signal.SIGTERM, signal.SIGKILL):
+        for number, left in ((signal.SIGTERM, KILL_SECONDS), (signal.SIGKILL, 0.0)):
             for submission in self.runs.living():
                 self.runs.signal(submission, number)
-            if self.runs.wait(CHECKPOINT_SECONDS):
-                return
+            if self.runs.wait(max(0.0, deadline - left - time.monotonic())):
+                break
+        self.forks.end()
 
-    def _warm(self) -> None:
-        self.forks.start(Task("os:getpid")).result()
-        self.warm.set()
+    def _keep_warm(self) -> None:
+        """Start the fork server again whenever it has died."""
+        while not self._ending:
+            try:
+                self.forks.start(Task("os:getpid")).result()
+            except (OSError, EOFError):
+                logger.exception("the fork server cannot be started")
+                time.sleep(1)
+                continue
+            self.warm.set()
+            self.forks.wait()
+            self.warm.clear()
+            if not self._ending:
+                logger.warning("the fork server ended")
 
     def _serve(self) -> None:
         while True:
@@ -81,14 +96,12 @@ class Control:
             if request.get("do") != "follow":
                 connection.close()
 
-    def _ready(self, connection: Connection, _: Document) -> None:
-        self.ready.set()
-        send(connection, {})
-
     def _status(self, connection: Connection, _: Document) -> None:
         send(connection, {"warm": self.warm.is_set(), "runs": self.runs.living()})
 
     def _worker(self, connection: Connection, _: Document) -> None:
+        if self._ending:
+            return
         ours, theirs = Pipe()
         with ours, theirs:
             worker = self.forks.start(Task(self.worker, {"link": theirs}, name=WORKER))

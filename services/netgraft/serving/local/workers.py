@@ -1,7 +1,7 @@
 """The front's tensor workers: one, and more, up to the cores, while there is work for them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 
@@ -31,7 +31,7 @@ class Workers:
             async with self._places:
                 self._give_back(await self._taken(), over=True)
 
-    async def answers(self, service: str, rpc: str, request: Message) -> AsyncIterator[bytes]:
+    async def answers(self, service: str, rpc: str, request: Message) -> AsyncGenerator[bytes]:
         """The serialized replies to a call. Raises Failure, WorkerLost and Unreachable."""
         call = Call(service.lower(), rpc, caller(), request.SerializeToString())
         async with self._places:

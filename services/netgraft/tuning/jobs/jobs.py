@@ -202,10 +202,10 @@ class Jobs:
             transition.append(session, job.id, Event(Kind.STATE, state=State.QUEUED))
         return True
 
-    def starts(self, job_id: str) -> int:
-        """Number of times the job was queued since it was last requested."""
+    def losses(self, job_id: str) -> int:
+        """Number of times that the job's run was lost since it last made progress."""
         with self.store.session() as session:
-            return transition.starts(session, job_id)
+            return transition.losses(session, job_id)
 
     # What a run does
 

@@ -18,8 +18,8 @@ from netgraft.tuning.jobs.launcher import Launcher, NoSubmission
 
 logger = logging.getLogger(__name__)
 
-MOST_STARTS = 3
-"""Most times that a run is started for one request."""
+MOST_LOSSES = 3
+"""A job whose run is lost so often without a new checkpoint has failed."""
 START_PATIENCE = 4
 """Factor by which a run that was only just submitted may be silent for longer: Ray has to start
 a process for it, which on a loaded machine took more than half a minute."""
@@ -81,16 +81,17 @@ class Reconciler:
         """Start a living job again whose run has ended, or end it."""
         if job.cancel_asked:
             self.jobs.end(job.id, State.CANCELLED)
-        elif self.jobs.starts(job.id) >= MOST_STARTS:
+        elif self.jobs.losses(job.id) + 1 >= MOST_LOSSES:
             problem = Message(
-                "its process was lost {times} times. `netgraft resume {job}` goes on from the last "
-                "checkpoint.",
-                times=MOST_STARTS,
+                "its process was lost {times} times without a new checkpoint, as happens when "
+                "memory is short: a smaller batch or image size needs less. `netgraft resume "
+                "{job}` goes on from the last checkpoint.",
+                times=MOST_LOSSES,
                 job=job.id,
             )
             self.jobs.end(job.id, State.FAILED, TrainingFailed(problem=problem))
         elif self.jobs.claim(job):
-            logger.warning("%s has been silent: it is started again", job.id)
+            logger.warning("the run of %s was lost: it is started again", job.id)
             stop(job.submission, self.launcher)
             submit(self.jobs.get(job.id), self.jobs, self.launcher)
 

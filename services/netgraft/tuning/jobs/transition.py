@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from netgraft.errors import NetgraftError, to_json
@@ -59,14 +59,20 @@ def append(session: Session, job_id: str, event: Event) -> None:
     events.append(session, job_id, replace(event, attempt=attempt or 1))
 
 
-def starts(session: Session, job_id: str) -> int:
-    """Number of times the job was queued since it was made or last resumed."""
-    query = (
-        select(JobEventRow)
-        .where(JobEventRow.job_id == job_id, JobEventRow.body.contains('"kind": "state"'))
-        .order_by(JobEventRow.seq)
-    )
-    count = 0
-    for event in map(events.from_row, session.scalars(query)):
-        count = 0 if event.state in RESUMABLE else count + (event.state == State.QUEUED)
+def losses(session: Session, job_id: str) -> int:
+    """Number of times that the job's run was lost since it last made progress.
+
+    That is a checkpoint beyond all before it, or a request to resume.
+    """
+    kinds = [JobEventRow.body.contains(f'"kind": "{kind}"') for kind in ("state", "checkpoint")]
+    query = select(JobEventRow).where(JobEventRow.job_id == job_id, or_(*kinds))
+    first = -1  # the first time that it is queued, nothing was lost
+    count, reached = first, 0
+    for event in map(events.from_row, session.scalars(query.order_by(JobEventRow.seq))):
+        if event.kind is Kind.CHECKPOINT and event.step > reached:
+            count, reached = 0, event.step
+        elif event.state in RESUMABLE:
+            count = first
+        elif event.state == State.QUEUED:
+            count += 1
     return count

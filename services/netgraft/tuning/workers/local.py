@@ -10,9 +10,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from netgraft.errors import NetgraftError
 from netgraft.store.store import default_store
+from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Capacity, NoSubmission
-from netgraft.tuning.jobs.reconcile import Reconciler
+from netgraft.tuning.jobs.reconcile import Reconciler, submit
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Watch:
     """
 
     def __init__(self, launcher: LocalLauncher) -> None:
+        self.launcher = launcher
         self.machine = launcher.machine
         self.jobs = launcher.jobs
         self.reconciler = Reconciler(launcher.jobs, launcher, silent_seconds=0)
@@ -79,18 +81,25 @@ class Watch:
     def _work(self) -> None:
         while True:
             try:
+                # In this order: what is submitted between the two is not taken for lost.
+                alive = self.jobs.alive()
                 news = self.machine.follow()
-                self._without(set(next(news)["runs"]))
+                self._without(set(next(news)["runs"]), alive)
                 for each in news:
                     self._ended(each["job"], each["submission"])
             except (ConnectionError, SQLAlchemyError, NetgraftError) as problem:
                 logger.warning("runs are not watched for a moment: %s", problem)
                 time.sleep(RETRY_SECONDS)
 
-    def _without(self, living: set[str]) -> None:
+    def _without(self, living: set[str], alive: list[Job]) -> None:
         """Handle the jobs whose runs are not among those that live."""
-        for job in self.jobs.alive():
-            if job.submission not in living:
+        for before in alive:
+            job = self.jobs.get(before.id)
+            if job.submission in living or not job.alive or job.submission != before.submission:
+                continue
+            if job.state is State.QUEUED and not job.cancel_asked:
+                submit(job, self.jobs, self.launcher)  # it has not begun: nothing was lost
+            else:
                 self.reconciler.lost(job)
 
     def _ended(self, job_id: str, submission: str) -> None:

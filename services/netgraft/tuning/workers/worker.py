@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netgraft.errors import DiskFull, NetgraftError, TrainingFailed
 from netgraft.errors.disk import is_full
+from netgraft.errors.memory import lacks_memory
 from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.store.store import default_store
@@ -22,14 +23,12 @@ def carry_out(job_id: str, group: "Group", ending: Event | None = None) -> None:
 
     An error that another attempt would meet again ends the job before it is raised.
     """
-    import torch
-
     from netgraft.tuning.workers.run import run
 
     store = default_store()
     try:
         run(job_id, group, store, ending)
-    except (NetgraftError, OSError, torch.OutOfMemoryError) as failure:
+    except (NetgraftError, OSError, MemoryError, RuntimeError) as failure:
         if (final := as_final(failure)) is not None:
             jobs = Jobs(store)
             jobs.fail(job_id, jobs.get(job_id).attempt, final)
@@ -42,6 +41,8 @@ def as_final(failure: Exception) -> NetgraftError | None:
         return failure
     if isinstance(failure, OSError):
         return DiskFull(folder=settings().folder) if is_full(failure) else None
+    if not lacks_memory(failure):
+        return None
     problem = Message(
         "the device has too little memory for it. Ask for a smaller batch or image size."
     )
