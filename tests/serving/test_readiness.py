@@ -41,5 +41,5 @@ async def test_a_server_is_warming_until_its_tensors_are_served(
 
 async def test_what_does_not_answer_or_does_not_know_is_not_warming(state: Path) -> None:
     assert not await is_warming(f"127.0.0.1:{free_port()}")
-    with serving("models") as address:
+    with serving() as address:
         assert not await is_warming(address)
