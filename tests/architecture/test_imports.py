@@ -248,6 +248,8 @@ def test_no_file_is_longer_than_one_reads_in_a_sitting() -> None:
         ("netgraft.ui.__main__", {"torch", "ray", "sqlalchemy", "netgraft.models"}),
         ("netgraft.models.zoo.catalogue", {"torch", "timm", "ray", "grpc"}),
         ("netgraft.serving.servicers", {"torch", "ray"}),
+        ("netgraft.app.local", {"torch", "ray", "grpc", "sqlalchemy"}),
+        ("netgraft.app.front", {"torch", "ray", "gradio"}),
         ("netgraft.tuning.workers.process_group", {"torch"}),  # slow in driver and controller
     ],
 )
