@@ -1,17 +1,34 @@
-"""End with one's parent, even when that is killed."""
+"""End with one's parent, or another process, even when that is killed."""
 
 import ctypes
 import os
+import select
 import signal
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 PR_SET_PDEATHSIG = 1
 """From Linux's sys/prctl.h."""
 
 
-def end_with_parent(parent: int) -> None:
-    """In the child: end when the parent ends, even if it was killed (Linux)."""
+def end_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """In the child: get a signal when the parent ends, even if it was killed (Linux)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it ended before we asked
             raise SystemExit(1)
+
+
+def when_gone(pid: int, then: Callable[[], None]) -> None:
+    """Call a function, in a thread, when a process has ended, whosever child it is (Linux)."""
+
+    def watch() -> None:
+        with suppress(ProcessLookupError):
+            ended = select.poll()
+            ended.register(os.pidfd_open(pid), select.POLLIN)
+            ended.poll()
+        then()
+
+    threading.Thread(target=watch, name=f"until {pid} ends", daemon=True).start()

@@ -18,9 +18,9 @@ from netgraft.store.store import Store, default_store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.workers.group import Group
-from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run as train
 from netgraft.v1 import surgery_pb2
 

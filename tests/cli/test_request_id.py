@@ -21,8 +21,8 @@ from netgraft.store.tables import JobRow, RequestRow
 from netgraft.tuning import servicer
 from netgraft.tuning.jobs.job import State
 from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.servicer import TuningServicer
-from netgraft.tuning.workers.launch import Capacity
 from netgraft.v1 import agent_pb2, models_pb2, surgery_pb2, tuning_pb2
 
 from .server import serving

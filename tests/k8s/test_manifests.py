@@ -21,7 +21,8 @@ from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 from ray.serve import Application
 from ray.serve.schema import ServeDeploySchema
 
-from netgraft.app import ray as app
+from netgraft.app import cluster as app
+from netgraft.app.ray import RAY_ENVIRONMENT
 from netgraft.cli.planfile import read_plan
 from netgraft.settings import Settings
 
@@ -218,7 +219,7 @@ def test_ray_is_started_as_the_composition_root_starts_it() -> None:
     cluster = one("base", "RayService")["spec"]["rayClusterConfig"]
     head, *workers = [template["spec"]["containers"][0] for template in pod_templates(cluster)]
     env = {variable["name"]: variable.get("value") for variable in head["env"]}
-    expected = app.RAY_ENVIRONMENT.items() - {("RAY_AUTH_MODE", "token")}  # KubeRay sets it
+    expected = RAY_ENVIRONMENT.items() - {("RAY_AUTH_MODE", "token")}  # KubeRay sets it
     assert expected <= env.items()
     assert env[WORKER_PROCESS_SETUP_HOOK_ENV_VAR] == "netgraft.serving.ray_patches.install"
     assert workers

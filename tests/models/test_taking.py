@@ -26,9 +26,9 @@ from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.workers.group import Group
-from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run
 from netgraft.v1 import models_pb2, surgery_pb2
 

@@ -12,9 +12,9 @@ from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
+from netgraft.tuning.jobs.launcher import Capacity, NoSubmission
 from netgraft.tuning.jobs.reconcile import MOST_LOSSES, Reconciler, submit
 from netgraft.tuning.jobs.spec import ResolvedSpec
-from netgraft.tuning.workers.launch import Capacity, NoSubmission
 
 
 def every_event(jobs: Jobs, job_id: str) -> list[Event]:

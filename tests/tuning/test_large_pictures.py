@@ -17,8 +17,8 @@ from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data import open_data
 from netgraft.tuning.data.picture import check_picture, open_picture
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.servicer import TuningServicer
-from netgraft.tuning.workers.launch import Capacity
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 SIDE = 12_000

@@ -9,11 +9,11 @@ from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.tasks.classification import TASK
 from netgraft.tuning.train.strategies import Facts
 from netgraft.tuning.workers.group import Group
-from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.prepare import step_config
 from netgraft.v1 import surgery_pb2
 

@@ -23,11 +23,11 @@ from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
 from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.jobs.spec import Request
 from netgraft.tuning.results import tensorboard
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.workers.group import Group
-from netgraft.tuning.workers.launch import Capacity
 from netgraft.tuning.workers.run import run
 from netgraft.tuning.workers.worker import as_final, carry_out
 from netgraft.v1 import surgery_pb2

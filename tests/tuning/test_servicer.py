@@ -25,8 +25,8 @@ from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.servicer import TuningServicer
-from netgraft.tuning.workers.launch import Capacity
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 TINY = "timm/test_resnet@none"

@@ -3,10 +3,11 @@
 from ray import serve
 
 from netgraft.agent.servicer import AgentServicer
+from netgraft.serving.cluster.replicas import REPLICA
 from netgraft.serving.servicers import expose
 from netgraft.v1 import agent_pb2
 
-Agent = serve.deployment(name="Agent", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0})(
+Agent = serve.deployment(name="Agent", **REPLICA)(
     expose(AgentServicer, agent_pb2.DESCRIPTOR.services_by_name["Agent"])
 )
 app = Agent.bind()

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 
 from netgraft import codes, running
-from netgraft.errors import AddressInUse, CannotStart, Unreachable
+from netgraft.errors import AddressInUse, CannotStart, PartLost, Unreachable
 from netgraft.logs import Log, logged
 from netgraft.private import OTHERS
 from netgraft.running import announced, reachable
@@ -94,7 +94,7 @@ def _naming_log(log: Log) -> Iterator[None]:
     """Name the log in every failure: Ray raises errors of any type, and logs more about them."""
     try:
         yield
-    except (AddressInUse, BrokenPipeError, ModuleNotFoundError):
+    except (AddressInUse, BrokenPipeError, ModuleNotFoundError, PartLost):
         raise  # its own sentence; no reader; no netgraft[services] here
     except Exception as error:
         traceback.print_exception(error)

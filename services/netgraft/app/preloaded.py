@@ -1,12 +1,16 @@
-"""What a fork server imports before it forks."""
+"""What a fork server imports before it forks, by names: torch, and what uses it."""
 
-PRELOADED = (
+RANKS = (
     "netgraft.models.torch_parts",
     "netgraft.anatomy.anatomy",
-    "netgraft.graph.capture.capture",
-    "netgraft.graph.document",
-    "netgraft.surgery.symbols",
     "netgraft.tuning.jobs.planning",
     "netgraft.tuning.workers.rank",
 )
-"""Torch, and what trains, draws and edits."""
+"""What trains, and what checks before."""
+WORKERS = (
+    "netgraft.graph.capture.capture",
+    "netgraft.graph.document",
+    "netgraft.surgery.symbols",
+)
+"""What draws and edits, besides."""
+PRELOADED = (*RANKS, *WORKERS)

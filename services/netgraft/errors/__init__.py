@@ -60,6 +60,7 @@
     │   ├── StillStarting
     │   ├── NotRunning
     │   ├── OtherVersion
+    │   ├── PartLost
     │   └── NoAnswer              DEADLINE_EXCEEDED
     ├── UnknownMethod             UNIMPLEMENTED
     ├── AddressInUse              UNAVAILABLE
@@ -79,6 +80,7 @@ from netgraft.errors.broken import (
     NoAnswer,
     NotRunning,
     OtherVersion,
+    PartLost,
     StillStarting,
     TooSlow,
     TrainingFailed,
@@ -196,6 +198,7 @@ __all__ = [
     "OutOfMemory",
     "OutsideDataRoots",
     "PackageMissing",
+    "PartLost",
     "PictureTooLarge",
     "RequestIdReused",
     "StepUnavailable",

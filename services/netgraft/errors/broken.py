@@ -52,6 +52,14 @@ class AddressInUse(NetgraftError):
     )
 
 
+class PartLost(Unreachable):
+    reason = "PART_LOST"
+    template = mark(
+        "Ray's {part} has ended or hangs, and Ray does not bring it back. Start `netgraft up "
+        "--engine ray` again: jobs go on from their last checkpoints."
+    )
+
+
 class WorkerLost(NetgraftError):
     reason = "WORKER_LOST"
     template = mark(

@@ -3,12 +3,11 @@
 from ray import serve
 
 from netgraft.graph.servicer import GraphsServicer
+from netgraft.serving.cluster.replicas import REPLICA
 from netgraft.serving.servicers import expose
 from netgraft.v1 import graph_pb2
 
-Graphs = serve.deployment(
-    name="Graphs", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
-)(
+Graphs = serve.deployment(name="Graphs", **REPLICA)(
     expose(
         GraphsServicer,
         graph_pb2.DESCRIPTOR.services_by_name["Graphs"],

@@ -10,6 +10,7 @@ only to callers with the token.
 """
 
 import os
+import signal
 import socket
 import stat
 import sys
@@ -21,6 +22,7 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
+from netgraft.parent import end_with_parent
 from netgraft.settings import settings
 
 
@@ -28,6 +30,8 @@ def install() -> None:
     """Prepare a Serve process: bind gRPC to `settings().host` instead of every interface, with the
     guard in front of it, and answer nothing but health over HTTP.
     """
+    # A worker whose raylet is killed goes on for ever with what it is doing (Ray 2.60).
+    end_with_parent(os.getppid(), signal.SIGKILL)
     import_serve()
     from ray.serve._private import default_impl, grpc_util, proxy
     from ray.serve._private.proxy_router import ProxyRouter

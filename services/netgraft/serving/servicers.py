@@ -24,10 +24,12 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from grpc import StatusCode
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from netgraft import language as languages
 from netgraft.errors import InvalidValue, NetgraftError, Unauthenticated
 from netgraft.models.torch_ready import NeedsTorch, met_a_half
+from netgraft.readiness import TENSORS
 from netgraft.serving.guard import Failure, is_known, language_of, token_of
 from netgraft.settings import settings
 
@@ -86,14 +88,21 @@ def must_name(field: str, value: int, enum: Any) -> None:
         raise InvalidValue(name=field, value=value, expected=expected)
 
 
-def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> type:
+def expose(
+    servicer: type,
+    service: ServiceDescriptor,
+    *,
+    warm: str = "",
+    elsewhere: Callable[[Any], Elsewhere] | None = None,
+) -> type:
     """Return a class with a method for every rpc of `service`, for `serve.deployment`.
 
     `warm` names a module to import, or a function to call, in the background after the start, so
     that the first call does not wait for torch. Raises TypeError if the servicer lacks an rpc:
     that is found at the start, not at the first call.
 
-    Where the process keeps torch out, set the attribute `elsewhere` of the instance.
+    Where the process keeps torch out, `elsewhere` makes what answers instead, given the servicer;
+    or set the attribute of that name of the instance.
     """
     missing = [m.name for m in service.methods if not hasattr(servicer, m.name)]
     if missing:
@@ -101,14 +110,26 @@ def expose(servicer: type, service: ServiceDescriptor, *, warm: str = "") -> typ
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         self.servicer = servicer(*args, **kwargs)
+        if elsewhere:
+            self.elsewhere = elsewhere(self.servicer)
+        self.warm = threading.Event()
         if warm:
-            threading.Thread(target=_warm, args=(warm,), name="warm-up", daemon=True).start()
+            given = (warm, self.warm)
+            threading.Thread(target=_warm, args=given, name="warm-up", daemon=True).start()
 
     methods = {m.name: _routable(m) for m in service.methods}
+    methods["Check"] = _check
     return type(servicer.__name__, (), {"__init__": __init__, "elsewhere": None, **methods})
 
 
-def _warm(name: str) -> None:
+async def _check(self: Any, request: Any, grpc_context: Any) -> HealthCheckResponse:
+    """Answer `grpc.health.v1` for a replica of Ray Serve; see `netgraft.readiness`."""
+    warming = request.service == TENSORS and not self.warm.is_set()
+    known = HealthCheckResponse.NOT_SERVING if warming else HealthCheckResponse.SERVING
+    return HealthCheckResponse(status=known)
+
+
+def _warm(name: str, done: threading.Event) -> None:
     # On Linux a thread has its own priority: services that are still starting come first.
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
     found = resolve_name(name)
@@ -118,6 +139,7 @@ def _warm(name: str) -> None:
     # traverse all of them while a call waits.
     gc.collect()
     gc.freeze()
+    done.set()
 
 
 def _routable(method: MethodDescriptor) -> Callable[..., Any]:

@@ -2,13 +2,12 @@
 
 from ray import serve
 
+from netgraft.serving.cluster.replicas import REPLICA
 from netgraft.serving.servicers import expose
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.v1 import surgery_pb2
 
-Surgery = serve.deployment(
-    name="Surgery", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0}
-)(
+Surgery = serve.deployment(name="Surgery", **REPLICA)(
     expose(
         SurgeryServicer,
         surgery_pb2.DESCRIPTOR.services_by_name["Surgery"],

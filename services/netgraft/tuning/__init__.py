@@ -7,8 +7,8 @@ Each package uses those above it in this list and none below:
 - `tasks/`: what a model is trained for: target, loss, figures, answer. No data set, no Ray.
 - `jobs/`: from a request to a resolved spec, and the durable life of a job. No Ray.
 - `results/`: the outcome: the tuned model, its figures and curves, means of features.
-- `workers/`: a rank's way through a job. Of its files only `distribute`,
-  `process_group`, `launch` and `entry` know Ray.
+- `workers/`: a rank's way through a job. Of its files only `distribute` and `process_group`
+  know Ray.
 
 Knows nothing of graphs, surgery, sentences and pages.
 """

@@ -15,9 +15,8 @@ from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import ALIVE, Job, State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.launcher import Launcher
+from netgraft.tuning.jobs.launcher import Launcher, NoLauncher
 from netgraft.tuning.jobs.spec import Request, Spec
-from netgraft.tuning.workers.launch import RayLauncher
 from netgraft.v1 import tuning_pb2
 
 DEFAULT_LIMIT = 50
@@ -43,13 +42,13 @@ KINDS = {
 
 
 class TuningServicer:
-    """See `tuning.proto`. Starting, cancelling and resuming a job need a running Ray."""
+    """See `tuning.proto`. Starting, cancelling and resuming a job need a launcher."""
 
     def __init__(self, store: Store | None = None, launcher: Launcher | None = None) -> None:
         self.store = store or default_store()
         self.jobs = Jobs(self.store)
         self.requests = Requests(self.store)
-        self.launcher = launcher or RayLauncher()
+        self.launcher = launcher or NoLauncher()
 
     def StartTuning(self, request: tuning_pb2.StartTuningRequest) -> tuning_pb2.Job:
         from netgraft.tuning.jobs import planning

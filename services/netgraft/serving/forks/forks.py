@@ -46,6 +46,8 @@ class Task:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     log: Path | None = None
     """File that its standard output and error are appended to; None: the fork server's."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that it has besides those of the fork server."""
     expendable: int = EXPENDABLE
     """What is highest dies first when memory is short."""
     name: str = ""
@@ -171,6 +173,7 @@ def _carry_out(task: Task, link: Connection) -> None:
         with make_file(task.log).open("ab") as file:
             for number in (1, 2):
                 os.dup2(file.fileno(), number)
+    os.environ.update(task.environment)
     _start_afresh()
     resolve_name(task.function)(**task.arguments)
     link.send_bytes(RETURNED)

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from typing import Protocol
 
 from google.protobuf.message import Message
 
 from netgraft.errors import Unreachable, WorkerLost
-from netgraft.serving.local.control import NoSupervisor, Supervisor
+from netgraft.serving.local.control import NoSupervisor
 from netgraft.serving.local.links import END, FAILED, Call, failure_from, hang_up
 from netgraft.serving.servicers import caller
 from netgraft.settings import settings
@@ -17,11 +18,20 @@ IDLE_SECONDS = 60.0
 """After which a worker that is not the only one leaves."""
 
 
+class Supply(Protocol):
+    """A source of tensor workers."""
+
+    def worker(self) -> Connection:
+        """Return the link to a new one. Raises NoSupervisor."""
+
+
 class Workers:
     """Answers calls by tensor workers. For one event loop; see `Elsewhere`."""
 
-    def __init__(self, supervisor: Supervisor, most: int) -> None:
+    def __init__(self, supervisor: Supply, most: int, *, stay: bool = True) -> None:
+        """`stay`: the last one stays when there is nothing to do, ready for the next call."""
         self.supervisor = supervisor
+        self._stay = stay
         self._places = asyncio.Semaphore(most)
         self._idle: list[tuple[Connection, asyncio.TimerHandle]] = []
 
@@ -73,6 +83,6 @@ class Workers:
 
     def _let_go(self, link: Connection) -> None:
         others = [each for each in self._idle if each[0] is not link]
-        if others:
+        if others or not self._stay:
             self._idle = others
             hang_up(link)

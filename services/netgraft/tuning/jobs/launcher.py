@@ -1,7 +1,10 @@
-"""The interface by which jobs start and stop runs. `workers/launch.py` implements it on Ray."""
+"""The interface by which jobs start and stop runs. `workers/local.py` implements it."""
 
 from dataclasses import dataclass
 from typing import Protocol
+
+from netgraft.errors import Unreachable
+from netgraft.settings import settings
 
 
 class NoSubmission(Exception):
@@ -27,3 +30,16 @@ class Launcher(Protocol):
 
     def stop(self, submission: str) -> None:
         """End a run and its processes soon; does nothing if it has ended. Raises NoSubmission."""
+
+
+class NoLauncher:
+    """A launcher that starts no runs, for the command line's own process."""
+
+    def capacity(self) -> Capacity:
+        raise Unreachable(address=settings().server)
+
+    def submit(self, job_id: str, submission: str) -> None:
+        raise NoSubmission
+
+    def stop(self, submission: str) -> None:
+        raise NoSubmission

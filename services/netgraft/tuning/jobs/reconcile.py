@@ -7,6 +7,7 @@ head was restarted, Ray reports dead jobs as running.
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -58,10 +59,18 @@ class Reconciler:
     A run without a heartbeat for `silent_seconds` is presumed dead.
     """
 
-    def __init__(self, jobs: Jobs, launcher: Launcher, silent_seconds: float) -> None:
+    def __init__(
+        self,
+        jobs: Jobs,
+        launcher: Launcher,
+        silent_seconds: float,
+        waits: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """`waits`: whether a queued submission is known to wait for its places."""
         self.jobs = jobs
         self.launcher = launcher
         self.silent_seconds = silent_seconds
+        self.waits = waits
 
     def start(self) -> None:
         """Check every few seconds, in a thread, for as long as this process lives."""
@@ -73,6 +82,9 @@ class Reconciler:
         for job in self.jobs.unsubmitted_since(now - RETRY_SECONDS):
             submit(job, self.jobs, self.launcher)
         for job in self.jobs.silent_since(now - self.silent_seconds):
+            if job.state is State.QUEUED and self.waits(job.submission):
+                self.jobs.beat(job.id, job.submission)
+                continue
             patience = START_PATIENCE if job.state is State.QUEUED else 1
             if (job.heartbeat or 0) <= now - patience * self.silent_seconds:
                 self.lost(job)

@@ -1,25 +1,37 @@
-"""Running a function that trains under Ray Train: workers, process group, restarts.
+"""A run over several nodes: a function that trains under Ray Train, which places its workers.
 
 Knows no data set and no model. Ray Train v2's own checkpoints are not used: `report` waits
-for the controller's next poll, and ours hold the place inside an epoch.
+for the controller's next poll, and ours hold the place inside an epoch. Nor are its restarts: a
+run that has lost a worker is started again as one of a single node is.
 """
 
 import logging
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from netgraft.private import OTHERS
-from netgraft.tuning.jobs.launcher import Capacity
+from netgraft.private import OTHERS, make_folder
+from netgraft.settings import settings
+from netgraft.tuning.workers.worker import carry_out
 
 if TYPE_CHECKING:
     from netgraft.tuning.workers.group import Group
 
 logger = logging.getLogger(__name__)
 
-RESTARTS = 2
-"""Number of times that workers are restarted after one of them died."""
+ENVIRONMENT = {
+    # Seconds between the Train controller's polls of its workers, 2 by default: the end of a run
+    # waits for one.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # Each of these would cost a process or two for every run.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+    "RAY_TRAIN_METRICS_ENABLED": "0",
+    "RAY_TRAIN_ENABLE_STATE_ACTOR_RECONCILIATION": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+"""What Ray Train hands on to its controller and workers."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +42,16 @@ class Placement:
     device: str
     cpus: int
 
-    @classmethod
-    def spread(cls, workers: int, device: str, capacity: Capacity) -> "Placement":
-        """Workers on CPUs share all cores there are; workers on GPUs need a core each."""
-        each = max(1, capacity.cpus // workers) if device == "cpu" else 1
-        return cls(workers, device, each)
-
 
 class WorkersFailed(Exception):
-    """The workers failed more often than they are restarted. Its text says how, in one line."""
+    """A worker failed. Its text says how, in one line."""
+
+
+def spread(job: str, ranks: int, device: str, threads: int) -> None:
+    """Carry a job out on several nodes. Raises WorkersFailed."""
+    os.environ.update(ENVIRONMENT)
+    folder = make_folder(settings().folder / "runs" / job / "ray")
+    fit(carry_out, Placement(ranks, device, threads), name=job, folder=str(folder))
 
 
 Work = Callable[[str, "Group"], None]
@@ -50,7 +63,7 @@ def fit(work: Work, placement: Placement, *, name: str, folder: str) -> None:
 
     Waits as long as it takes until the workers' resources are free.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import RunConfig, ScalingConfig
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError
 
@@ -65,9 +78,7 @@ def fit(work: Work, placement: Placement, *, name: str, folder: str) -> None:
         scaling_config=ScalingConfig(
             num_workers=placement.workers, use_gpu=gpu, resources_per_worker=resources
         ),
-        run_config=RunConfig(
-            name=name, storage_path=folder, failure_config=FailureConfig(max_failures=RESTARTS)
-        ),
+        run_config=RunConfig(name=f"{name}-{secrets.token_hex(4)}", storage_path=folder),
     )
     try:
         trainer.fit()

@@ -68,9 +68,11 @@ class Watch:
     It learns of each from the supervisor and reads the database only then.
     """
 
-    def __init__(self, launcher: LocalLauncher) -> None:
+    def __init__(self, launcher: LocalLauncher, quiet_seconds: float = 0) -> None:
+        """`quiet_seconds`: how old its last heartbeat is where a run that is not known is lost."""
         self.launcher = launcher
         self.machine = launcher.machine
+        self.quiet_seconds = quiet_seconds
         self.jobs = launcher.jobs
         self.reconciler = Reconciler(launcher.jobs, launcher, silent_seconds=0)
 
@@ -93,9 +95,12 @@ class Watch:
 
     def _without(self, living: set[str], alive: list[Job]) -> None:
         """Handle the jobs whose runs are not among those that live."""
+        quiet = time.time() - self.quiet_seconds
         for before in alive:
             job = self.jobs.get(before.id)
             if job.submission in living or not job.alive or job.submission != before.submission:
+                continue
+            if (job.heartbeat or 0) > quiet:
                 continue
             if job.state is State.QUEUED and not job.cancel_asked:
                 submit(job, self.jobs, self.launcher)  # it has not begun: nothing was lost

@@ -1,0 +1,341 @@
+"""On Ray, whatever is killed: calls are answered again, runs go on, no event is missed or doubled.
+
+One netgraft goes through all of it, with two jobs: one trains, the other waits for its cores. The
+tests stand in the order in which they happen.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.e2e.system import NETGRAFT, System, environment
+
+from netgraft.client import Client
+from netgraft.errors import NetgraftError
+from netgraft.serving.forks.ranks import RANK
+from netgraft.v1 import models_pb2, surgery_pb2, tuning_pb2
+from netgraft.v1.tuning_pb2 import JobEvent
+
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
+
+PATIENCE = 240
+"""Seconds that a busy machine may take for what an idle one does in ten."""
+ALIVE = (tuning_pb2.JOB_STATE_QUEUED, tuning_pb2.JOB_STATE_RUNNING)
+TINY = "timm/test_resnet@none"
+SHORT, LONG, ENDLESS = 1, 60, 100_000
+"""Epochs."""
+REPLICA = "ray::ServeReplica:"
+RUN = "ray::Run."
+
+
+class Netgraft:
+    """A netgraft on Ray, without the page, which can be started again with the same state."""
+
+    def __init__(self, folder: Path, weights: Path) -> None:
+        self.folder = folder
+        self.variables = {
+            **environment(folder / "state", weights),
+            "NETGRAFT_ENGINE": "ray",
+            "NETGRAFT_SILENT_SECONDS": "30",
+            "NETGRAFT_CHECKPOINT_SECONDS": "1",
+        }
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with (self.folder / "up.log").open("a") as out:
+            process = subprocess.Popen(
+                [NETGRAFT, "up", "--no-web", "--json"],
+                env=self.variables,
+                cwd=self.folder,
+                stdout=subprocess.PIPE,
+                stderr=out,
+                text=True,
+            )
+        self.started.append(process)
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line, self.log()
+        self.system = System(
+            grpc=json.loads(line)["grpc"],
+            web="",
+            token=(self.folder / "state" / "token").read_text().strip(),
+            state=self.folder / "state",
+            data=self.folder,
+            environment=self.variables,
+            demo=process,  # type: ignore[arg-type]
+            terminal=self.folder / "up.log",
+            pid=process.pid,
+        )
+
+    def end(self) -> None:
+        """Press Ctrl-C, wherever it still runs."""
+        for process in self.started:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+    def log(self) -> str:
+        return (self.folder / "up.log").read_text()
+
+    def client(self) -> Client:
+        return self.system.client()
+
+    def kill(self, *words: str) -> float:
+        """Kill the processes with such a command; returns when."""
+        found = self.system.processes(*words)
+        assert found, words
+        for process in found:
+            process.kill()
+        return time.monotonic()
+
+
+def wait_for(what: str, holds: Callable[[], object], seconds: float = PATIENCE) -> float:
+    """Wait until it holds; returns the seconds that it took."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"{what} did not happen within {seconds} s"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+class Watcher:
+    """Follows a job through everything that happens, from where it was interrupted."""
+
+    def __init__(self, netgraft: Netgraft, job: str) -> None:
+        self.netgraft = netgraft
+        self.job = job
+        self.seen: list[JobEvent] = []
+        self.over = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def numbers(self) -> list[int]:
+        return [event.seq for event in self.seen]
+
+    def _watch(self) -> None:
+        while not self.over.is_set():
+            last = self.seen[-1].seq if self.seen else 0
+            request = tuning_pb2.WatchJobRequest(id=self.job, after_seq=last)
+            try:
+                with self.netgraft.client() as client:
+                    self.seen += client.tuning.WatchJob(request)
+                    self.over.set()
+            except NetgraftError:
+                time.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def netgraft(
+    tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path
+) -> Iterator[Netgraft]:
+    it = Netgraft(tmp_path_factory.mktemp("ray"), torch_home_with_weights)
+    try:
+        it.start()
+        yield it
+    finally:
+        it.end()
+
+
+@pytest.fixture(scope="module")
+def watchers(netgraft: Netgraft) -> list[Watcher]:
+    return watched(netgraft, LONG)
+
+
+def watched(netgraft: Netgraft, epochs: int) -> list[Watcher]:
+    """A job that trains and one that waits for it, watched."""
+    with netgraft.client() as client:
+        request = surgery_pb2.RetargetModelRequest(model=TINY, classes=10)
+        model = client.surgery.RetargetModel(request).model.id
+        jobs = [start(client, model, each) for each in (epochs, SHORT)]
+        long, _ = found = [Watcher(netgraft, job) for job in jobs]
+        wait_for("a step", lambda: any(event.step for event in long.seen))
+    return found
+
+
+def start(client: Client, model: str, epochs: int) -> str:
+    spec = tuning_pb2.TuningSpec(
+        model=model,
+        data="digits",
+        epochs=epochs,
+        lr=0.004,
+        batch_size=64,
+        image_size=32,
+        device="cpu",
+        precision="fp32",
+    )
+    started: str = client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec)).id
+    return started
+
+
+def job_of(netgraft: Netgraft, watcher: Watcher) -> tuning_pb2.Job:
+    with netgraft.client() as client:
+        return client.tuning.GetJob(tuning_pb2.GetJobRequest(id=watcher.job))
+
+
+def seconds_to_an_answer(netgraft: Netgraft, call: Callable[[Client], object]) -> float:
+    """Until a call succeeds, each try with a connection and a deadline of its own."""
+
+    def answers() -> bool:
+        try:
+            with netgraft.client() as client:
+                call(client)
+        except NetgraftError:
+            return False
+        return True
+
+    return wait_for("an answer", answers)
+
+
+def resolve(client: Client) -> object:
+    request = models_pb2.ResolveModelRequest(model="resnet18@none")
+    return client.models.ResolveModel(request, timeout=5)
+
+
+def retarget(client: Client) -> object:
+    request = surgery_pb2.RetargetModelRequest(model=TINY, classes=7)
+    return client.surgery.RetargetModel(request, timeout=20)
+
+
+def list_jobs(client: Client) -> object:
+    return client.tuning.ListJobs(tuning_pb2.ListJobsRequest(), timeout=5)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A process of Ray's that serves, and that Ray brings back."""
+
+    command: str
+    call: Callable[[Client], object]
+    """What needs it."""
+    seconds: float
+    """How long the call may fail, twice what an idle machine needs."""
+
+
+SERVED = {
+    "replica": Served(f"{REPLICA}tuning", list_jobs, 20),
+    "replica with torch": Served(f"{REPLICA}surgery", retarget, 30),
+    "controller": Served("ray::ServeController", resolve, 4),
+    "proxy": Served("ray::ProxyActor", resolve, 16),
+}
+
+
+def lose_what_serves(netgraft: Netgraft, watchers: list[Watcher], served: Served) -> None:
+    attempt, before = job_of(netgraft, watchers[0]).attempt, len(watchers[0].seen)
+    netgraft.kill(served.command)
+    assert seconds_to_an_answer(netgraft, served.call) < served.seconds
+    wait_for("progress", lambda: len(watchers[0].seen) > before + 2)
+    assert job_of(netgraft, watchers[0]).attempt == attempt
+
+
+def lose_the_actor_of_a_run(netgraft: Netgraft, long: Watcher) -> None:
+    attempt = job_of(netgraft, long).attempt
+    wait_for("a checkpoint", lambda: checkpoints(long, attempt))
+    [actor] = netgraft.system.processes(RUN)
+    ranks = ranks_of(netgraft)
+    assert ranks
+    actor.kill()
+    wait_for("the end of its ranks", lambda: not alive(ranks), 10)
+    wait_for("its next attempt", lambda: steps(long, attempt + 1))
+    assert min(steps(long, attempt + 1)) > max(checkpoints(long, attempt))
+    assert len(netgraft.system.processes(RUN)) == 1
+
+
+def lose_a_part(netgraft: Netgraft, long: Watcher, part: str) -> None:
+    attempt = job_of(netgraft, long).attempt
+    up = netgraft.started[-1]
+    netgraft.kill(f"/{part} ")
+    ended = wait_for("the end of up", lambda: up.poll() is not None)
+    assert ended < 15
+    assert up.returncode != 0
+    assert up.stdout
+    assert f"Ray's {part} has ended" in up.stdout.read()
+    assert netgraft.system.processes() == []
+    netgraft.start()
+    wait_for("the next attempt", lambda: steps(long, attempt + 1))
+
+
+def lose_up(netgraft: Netgraft) -> None:
+    os.kill(netgraft.system.pid, signal.SIGKILL)
+    wait_for("the end of all", lambda: not netgraft.system.processes(), 5)
+
+
+@pytest.mark.parametrize("served", SERVED)
+def test_what_serves_comes_back_and_runs_go_on(
+    netgraft: Netgraft, watchers: list[Watcher], served: str
+) -> None:
+    lose_what_serves(netgraft, watchers, SERVED[served])
+
+
+def test_a_run_whose_actor_is_killed_goes_on(netgraft: Netgraft, watchers: list[Watcher]) -> None:
+    lose_the_actor_of_a_run(netgraft, watchers[0])
+
+
+def test_all_ends_with_a_part_that_ray_does_not_bring_back(
+    netgraft: Netgraft, watchers: list[Watcher]
+) -> None:
+    lose_a_part(netgraft, watchers[0], "raylet")
+
+
+def test_both_jobs_end_well_and_no_event_is_missed_or_doubled(
+    netgraft: Netgraft, watchers: list[Watcher]
+) -> None:
+    for watcher in watchers:
+        wait_for("the end", watcher.over.is_set)
+        job = job_of(netgraft, watcher)
+        assert job.state == tuning_pb2.JOB_STATE_SUCCEEDED, job.error_message
+        assert watcher.numbers == list(range(1, job.last_event.seq + 1))
+    wait_for("the end of their actors", lambda: not netgraft.system.processes(RUN), 10)
+
+
+def test_nothing_lives_five_seconds_after_up_was_killed(netgraft: Netgraft) -> None:
+    lose_up(netgraft)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_ten_of_each(tmp_path: Path, torch_home_with_weights: Path) -> None:
+    netgraft = Netgraft(tmp_path, torch_home_with_weights)
+    try:
+        netgraft.start()
+        watchers = watched(netgraft, ENDLESS)
+        for _ in range(10):
+            for served in SERVED.values():
+                lose_what_serves(netgraft, watchers, served)
+            lose_the_actor_of_a_run(netgraft, watchers[0])
+            for part in ("raylet", "gcs_server"):
+                lose_a_part(netgraft, watchers[0], part)
+            attempt = job_of(netgraft, watchers[0]).attempt
+            lose_up(netgraft)
+            netgraft.start()
+            wait_for("the next attempt", lambda: steps(watchers[0], attempt + 1))  # noqa: B023
+        with netgraft.client() as client:
+            client.tuning.CancelJob(tuning_pb2.CancelJobRequest(id=watchers[0].job))
+        for watcher in watchers:
+            wait_for("the end", watcher.over.is_set)
+            assert watcher.numbers == list(range(1, len(watcher.numbers) + 1))
+    finally:
+        netgraft.end()
+
+
+def steps(watcher: Watcher, attempt: int) -> list[int]:
+    return [e.step for e in watcher.seen if e.attempt == attempt and e.kind == JobEvent.KIND_STEP]
+
+
+def checkpoints(watcher: Watcher, attempt: int) -> list[int]:
+    kind = JobEvent.KIND_CHECKPOINT
+    return [e.step for e in watcher.seen if e.attempt == attempt and e.kind == kind]
+
+
+def ranks_of(netgraft: Netgraft) -> list[int]:
+    return [each.pid for each in netgraft.system.processes() if each.name() == RANK]
+
+
+def alive(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
