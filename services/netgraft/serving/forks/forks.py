@@ -101,7 +101,7 @@ class Forks:
         """Wait until the fork server has died, if it runs."""
         if (pid := self.pid) is not None:
             with suppress(ChildProcessError):
-                # It is left to be collected: by that multiprocessing knows that it must start another.
+                # Left to be collected: so multiprocessing sees that it must start another.
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     def end(self) -> None:
