@@ -12,14 +12,15 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from netgraft.app import wait_for_gateway
+from netgraft.app.children import check, page
 from netgraft.app.sessions import end_session
-from netgraft.errors import PartLost, Unreachable
-from netgraft.settings import settings
+from netgraft.errors import PartLost
+from netgraft.serving.local.child import Child
 
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -38,27 +39,25 @@ RAY_ENVIRONMENT = {
 }
 
 DRIVER = (sys.executable, "-m", "netgraft.app.cluster")
-PAGE = (sys.executable, "-m", "netgraft.ui", "--with-parent")
 END_SECONDS = 9.0
 """How long calls and checkpoints may take when netgraft is asked to end."""
+PAGE_SECONDS = 1.0
+"""How long the page may take after that."""
 
 
 @contextmanager
 def running(stop: threading.Event, *, web: bool) -> Iterator[Callable[[], None]]:
-    """Within the block everything answers; what is yielded raises PartLost when that ends."""
-    # The page is started first because Gradio takes seconds too.
-    with _page(web) as page, _driver() as driver:
-
-        def check() -> None:
-            driver.check()
-            if page and page.poll() is not None:
-                raise Unreachable(address=settings().web_url)
-
-        while not (driver.ready or stop.wait(0.05)):
-            check()
-        if page:
-            wait_for_gateway(settings().web_url, stop, lambda: page.poll() is None)
-        yield check
+    """Within the block everything answers; what is yielded raises NetgraftError when that ends."""
+    children = [page()] if web else []  # first, because Gradio takes seconds too
+    try:
+        with _driver() as driver:
+            while not _ready(driver, children) and not stop.wait(0.05):
+                _check(driver, children)
+            yield lambda: _check(driver, children)
+    finally:
+        for child in children:
+            child.terminate()
+            child.join(time.monotonic() + PAGE_SECONDS)
 
 
 class Driver:
@@ -95,6 +94,15 @@ class Driver:
                 self._watched = {**self._watched, os.pidfd_open(pid): name}
 
 
+def _ready(driver: Driver, children: Sequence[Child]) -> bool:
+    return driver.ready and all(child.answered.is_set() for child in children)
+
+
+def _check(driver: Driver, children: Sequence[Child]) -> None:
+    driver.check()
+    check(children)
+
+
 @contextmanager
 def _driver() -> Iterator[Driver]:
     """Within the block the driver runs, in a session of its own, as all that it starts."""
@@ -115,20 +123,3 @@ def _driver() -> Iterator[Driver]:
     finally:
         end_session(process.pid)
         process.wait()
-
-
-@contextmanager
-def _page(web: bool) -> Iterator["subprocess.Popen[bytes] | None"]:
-    """Within the block, run the web gateway in its own process."""
-    if not web:
-        yield None
-        return
-    process = subprocess.Popen([*PAGE, str(os.getpid())])  # noqa: S603
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
