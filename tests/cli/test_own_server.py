@@ -119,3 +119,19 @@ def test_ctrl_c_stops_the_job_of_ones_own_server_and_resume_continues_it(alone: 
     _, said = third.communicate(timeout=60)
     assert f"`netgraft resume {job}`" in said
     assert alone.state_of(job) == "JOB_STATE_CANCELLED"
+
+
+def test_an_up_that_is_starting_is_used(alone: Alone) -> None:
+    up = alone.start("up", "--no-web")
+    deadline = time.monotonic() + 60
+    lock = alone.state / "up.lock"
+    while not (lock.exists() and lock.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    done = alone.run("do", f"fine-tune {alone.model()} on ./colours for 1 epoch", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert up.poll() is None
+    up.send_signal(signal.SIGINT)
+    printed, _ = up.communicate(timeout=60)
+    assert up.returncode == 0
+    assert printed.startswith("gRPC ")

@@ -37,7 +37,8 @@ VARIES = {
     "imagesPerSecond",
     "etaSeconds",
 }
-"""Fields that differ from call to call; the id of a tuned model has its job's in it."""
+"""Fields that differ from call to call: the id of a tuned model has its job's in it, and how many
+events there are depends on how fast it goes."""
 ENDED = (
     tuning_pb2.JOB_STATE_SUCCEEDED,
     tuning_pb2.JOB_STATE_FAILED,

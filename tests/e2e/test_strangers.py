@@ -1,6 +1,6 @@
 """A running netgraft's answers to callers without a token, and to malformed calls.
 
-Every rpc before real Ray Serve; tests/serving/test_guard.py has the finer points.
+Every rpc before the front of the local engine; tests/serving/test_guard.py has the finer points.
 """
 
 import itertools
@@ -10,8 +10,6 @@ from importlib import import_module
 from pathlib import Path
 
 import grpc
-import httpx
-import psutil
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc import error_details_pb2
@@ -20,7 +18,7 @@ from tests.e2e.system import System
 
 from netgraft.errors import Unauthenticated
 from netgraft.serving.guard import MESSAGE_BYTES
-from netgraft.serving.ray_patches import private_folder
+from netgraft.serving.local import control
 
 pytestmark = pytest.mark.e2e
 
@@ -143,45 +141,30 @@ def test_a_part_of_a_file_beyond_the_limit_is_refused_too(
 
 def test_strangers_write_nothing_into_any_log(system: System, channel: grpc.Channel) -> None:
     before = log_bytes(system)
-    calls = 0
-    for _ in range(3):
-        for method, application in itertools.product(METHODS, ["models", "tuning", None]):
-            call(channel, method, b"\xff" * 9, application)
-            calls += 1
-    with httpx.Client(trust_env=False) as web:
-        for path in ("/models", "/agent/x", "/nothing"):
-            assert web.get(f"http://127.0.0.1:{serve_http_port(system)}{path}").status_code == 404
-    time.sleep(1)  # Serve writes in its own time
+    calls = strangers_call(channel, 3)
+    time.sleep(1)
     assert log_bytes(system) - before < 10 * calls, "a traceback is ten thousand bytes"
 
 
+def strangers_call(channel: grpc.Channel, times: int) -> int:
+    """Call everything without a token, some times; return the number of calls."""
+    calls = 0
+    for _ in range(times):
+        for method, application in itertools.product(METHODS, ["models", "tuning", None]):
+            call(channel, method, b"\xff" * 9, application)
+            calls += 1
+    return calls
+
+
 def log_bytes(system: System) -> int:
-    """Size of what Serve's processes have logged."""
-    kinds = ("replica", "proxy", "worker")
-    files = [file for file in session(system).rglob("logs/**/*") if file.name.startswith(kinds)]
-    assert files
-    return sum(file.stat().st_size for file in files)
-
-
-def session(system: System) -> Path:
-    """The folder of this system's Ray."""
-    [found] = (private_folder() / "ray").glob(f"session_*_{system.pid}")
-    return found
-
-
-def serve_http_port(system: System) -> int:
-    """The port of Serve's HTTP proxy."""
-    for process in psutil.Process(system.pid).children(recursive=True):
-        if process.name().startswith("ray::ProxyActor"):
-            listening = [c for c in process.net_connections("tcp") if c.status == "LISTEN"]
-            [port] = [c.laddr.port for c in listening if c.laddr.ip == "127.0.0.1"]
-            return int(port)
-    raise AssertionError("there is no proxy")
+    """Size of what all processes have logged."""
+    return sum(file.stat().st_size for file in (system.state / "logs").iterdir())
 
 
 def test_what_is_written_is_closed_to_the_machines_other_users(system: System) -> None:
-    token = Path.home() / ".ray" / "auth_token"
-    written = [token, private_folder(), *system.state.rglob("*")]
+    [front] = system.processes("netgraft.app.front")
+    socket = Path(front.environ()[control.ADDRESS])
+    written = [socket, socket.parent, *system.state.rglob("*")]
     assert [path for path in written if path.lstat().st_mode & 0o077] == []
 
 

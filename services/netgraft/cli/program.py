@@ -159,7 +159,7 @@ def main(ctx: click.Context) -> None:
 
     MODEL is a torchvision name (resnet50), timm/NAME, hf/ORG/NAME, a file (./net.pth), or a
     model id. While a netgraft runs (`netgraft up`), commands go to it; without one they work in
-    this process, except those that train.
+    this process, and those that train start a netgraft of their own.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -134,6 +134,7 @@ class Session:
         """Start a netgraft for this command; if another process is starting one, wait for that."""
         from netgraft.cli.child import netgraft_for_a_command
         from netgraft.client import RemoteError
+        from netgraft.errors import AlreadyUp
         from netgraft.settings import settings
 
         click.echo(tr("Starting netgraft for this command…"), err=True)
@@ -144,7 +145,7 @@ class Session:
                 starting = netgraft_for_a_command(log)
                 self.own = click.get_current_context().with_resource(starting)
             except RemoteError as error:
-                if error.reason != "ALREADY_UP" or time.monotonic() > deadline:
+                if error.reason != AlreadyUp.reason or time.monotonic() > deadline:
                     raise
                 time.sleep(PAUSE_SECONDS)
 

@@ -45,13 +45,11 @@ def demo_command(session: Session, stay: bool, engine: str | None) -> None:
     Pretrained weights are used if they are on this machine; nothing is downloaded. The exit code is
     0 only if every step succeeded.
     """
-    from netgraft import app
     from netgraft.cli.child import netgraft_up
     from netgraft.cli.terminal.output import console
     from netgraft.client import Client
     from netgraft.settings import settings
 
-    app.check_ports()
     log = settings().folder / LOG
     starting = tr("Starting netgraft…")
     if not sys.stdout.isatty():

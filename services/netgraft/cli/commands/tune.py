@@ -133,7 +133,7 @@ def resume_command(session: Session, job: str, watch: bool) -> None:
     services = session.trainer()
     resumed = _resumed(session, services, job)
     if watch or session.own:
-        _follow_to_end(session, services, resumed)
+        _follow_to_end(session, services, resumed, after=resumed.last_event.seq)
     else:
         _print_job(session, resumed)
 
