@@ -8,7 +8,6 @@ modules (k8s/base).
 
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
@@ -17,8 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import psutil
+
 from netgraft.app.children import check, page
-from netgraft.app.sessions import end_session
+from netgraft.app.sessions import end_session, lives
 from netgraft.errors import PartLost
 from netgraft.serving.local.child import Child
 
@@ -67,18 +68,16 @@ class Driver:
         self.process = process
         self.ready = False
         self._silent = ""
-        self._watched: dict[int, str] = {os.pidfd_open(process.pid): "driver"}
+        self._watched = {"driver": psutil.Process(process.pid)}
         threading.Thread(target=self._listen, args=(report,), daemon=True).start()
 
     def check(self) -> None:
         """Raises PartLost when one of the processes has ended, or does not answer."""
         if self._silent:
             raise PartLost(part=self._silent)
-        watched = select.poll()
-        for file in self._watched:
-            watched.register(file, select.POLLIN)
-        for file, _ in watched.poll(0):
-            raise PartLost(part=self._watched[file])
+        for name, process in self._watched.items():
+            if not lives(process):
+                raise PartLost(part=name)
 
     def _listen(self, report: Any) -> None:
         with report:
@@ -90,8 +89,8 @@ class Driver:
 
     def _watch(self, processes: Mapping[str, int]) -> None:
         for name, pid in processes.items():
-            with suppress(ProcessLookupError):  # then the driver ends, too
-                self._watched = {**self._watched, os.pidfd_open(pid): name}
+            with suppress(psutil.NoSuchProcess):  # then the driver fails, too
+                self._watched = {**self._watched, name: psutil.Process(pid)}
 
 
 def _ready(driver: Driver, children: Sequence[Child]) -> bool:
