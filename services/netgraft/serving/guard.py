@@ -116,7 +116,7 @@ def status_of(
     return code, sentence, ((STATUS_KEY, status.SerializeToString()),)
 
 
-@dataclass(eq=False)  # not frozen: what is pickled is made by setting its attributes
+@dataclass(eq=False)  # not frozen: Ray sets attributes of exceptions that it passes on
 class Failure(Exception):
     """An error in the form in which it ends a call, in the caller's language."""
 

@@ -1,10 +1,11 @@
 """The front's tensor workers: one, and more, up to the cores, while there is work for them."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -14,8 +15,12 @@ from netgraft.serving.local.links import END, FAILED, Call, failure_from, hang_u
 from netgraft.serving.servicers import caller
 from netgraft.settings import settings
 
+T = TypeVar("T")
+
 IDLE_SECONDS = 60.0
 """After which a worker that is not the only one leaves."""
+LONG = frozenset({"MeanFeatures"})
+"""Calls that take minutes. Each has a process of its own, so that others do not wait for it."""
 
 
 class Supply(Protocol):
@@ -33,6 +38,9 @@ class Workers:
         self.supervisor = supervisor
         self._stay = stay
         self._places = asyncio.Semaphore(most)
+        self._long_places = asyncio.Semaphore(most)
+        # Of its own: the loop's threads are for servicers, and few.
+        self._threads = ThreadPoolExecutor(2 * most, "workers")
         self._idle: list[tuple[Connection, asyncio.TimerHandle]] = []
 
     async def prepare(self) -> None:
@@ -44,12 +52,13 @@ class Workers:
     async def answers(self, service: str, rpc: str, request: Message) -> AsyncGenerator[bytes]:
         """The serialized replies to a call. Raises Failure, WorkerLost and Unreachable."""
         call = Call(service.lower(), rpc, caller(), request.SerializeToString())
-        async with self._places:
-            link = await self._taken()
+        long = rpc in LONG
+        async with self._long_places if long else self._places:
+            link = await (self._new() if long else self._taken())
             over = False
             try:
-                await asyncio.to_thread(link.send_bytes, call.to_bytes())
-                while (data := await asyncio.to_thread(link.recv_bytes)) != END:
+                await self._in_thread(link.send_bytes, call.to_bytes())
+                while (data := await self._in_thread(link.recv_bytes)) != END:
                     if data.startswith(FAILED):
                         over = True
                         raise failure_from(data)
@@ -58,7 +67,7 @@ class Workers:
             except (EOFError, OSError) as error:
                 raise WorkerLost from error
             finally:
-                self._give_back(link, over=over)
+                self._give_back(link, over=over and not long)
 
     async def _taken(self) -> Connection:
         """An idle worker's link, or a new one's. Raises Unreachable."""
@@ -68,14 +77,22 @@ class Workers:
             if not link.poll():  # a worker says nothing unasked: this one has gone
                 return link
             link.close()
+        return await self._new()
+
+    async def _new(self) -> Connection:
+        """The link to a new worker. Raises Unreachable."""
         try:
-            return await asyncio.to_thread(self.supervisor.worker)
+            return await self._in_thread(self.supervisor.worker)
         except NoSupervisor as error:
             raise Unreachable(address=settings().server) from error
 
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
     def _give_back(self, link: Connection, *, over: bool) -> None:
         if not over:
-            # Its caller has gone. What it computes for them ends with it.
+            # It ends now, and with it what it computes for a caller who has gone.
             hang_up(link)
             return
         timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._let_go, link)
