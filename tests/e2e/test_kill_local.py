@@ -30,7 +30,7 @@ from netgraft.v1.tuning_pb2 import JobEvent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(900)]
 
-BACK_SECONDS, GONE_SECONDS, END_SECONDS = 30.0, 15.0, 20.0
+BACK_SECONDS, GONE_SECONDS, END_SECONDS = 60.0, 20.0, 30.0
 """Five, five and ten, and what a busy machine adds."""
 MODEL = "timm/test_resnet@none"
 LOST = ("front", "page", "worker", "fork server", "rank")
