@@ -22,6 +22,10 @@ from netgraft.ui.login import login
 from netgraft.ui.upload import Upload
 from netgraft.ui.viewer import Viewer
 
+QUEUE_SECONDS = 0.02
+"""Between two looks of Gradio's for an event, which waits for half of it on average."""
+PROGRESS_SECONDS = 0.5
+
 
 def application() -> Starlette:
     """Return the ASGI application. It connects to the gRPC server when it first needs it."""
@@ -60,9 +64,10 @@ async def healthz(request: Request) -> Response:
 
 
 def _mount_page(app: Any, conversations: Conversations) -> None:
+    blocks = page.build(conversations)
     gr.mount_gradio_app(
         app,
-        page.build(conversations),
+        blocks,
         "/",
         server_name=settings().host,
         server_port=settings().web_port,
@@ -78,3 +83,7 @@ def _mount_page(app: Any, conversations: Conversations) -> None:
         show_error=False,
         enable_monitoring=False,
     )
+    # Gradio looks for events, and for progress that nothing here reports through it, hundreds of
+    # times a second: an idle page took 2.5 % of a core.
+    blocks._queue.sleep_when_free = QUEUE_SECONDS
+    blocks._queue.progress_update_sleep_when_free = PROGRESS_SECONDS
