@@ -22,13 +22,22 @@ def end_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
 
 
 def when_gone(pid: int, then: Callable[[], None]) -> None:
-    """Call a function, in a thread, when a process has ended, whosever child it is (Linux)."""
+    """Call a function, in a thread, when a process has ended, whosever child it is."""
 
     def watch() -> None:
         with suppress(ProcessLookupError):
-            ended = select.poll()
-            ended.register(os.pidfd_open(pid), select.POLLIN)
-            ended.poll()
+            _wait(pid)
         then()
 
     threading.Thread(target=watch, name=f"until {pid} ends", daemon=True).start()
+
+
+def _wait(pid: int) -> None:
+    if hasattr(os, "pidfd_open"):
+        ended = select.poll()
+        ended.register(os.pidfd_open(pid), select.POLLIN)
+        ended.poll()
+    else:  # not Linux
+        import psutil
+
+        psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [])

@@ -32,7 +32,7 @@ PATIENCE = 240
 """Seconds that a busy machine may take for what an idle one does in ten."""
 ALIVE = (tuning_pb2.JOB_STATE_QUEUED, tuning_pb2.JOB_STATE_RUNNING)
 TINY = "timm/test_resnet@none"
-SHORT, LONG, ENDLESS = 1, 60, 100_000
+SHORT, LONG, ENDLESS = 1, 40, 100_000
 """Epochs."""
 REPLICA = "ray::ServeReplica:"
 RUN = "ray::Run."

@@ -1,6 +1,7 @@
 """The fork server of a node of Ray, and how runs are shared out, without a Ray."""
 
 import os
+import pickle
 import signal
 import subprocess
 import threading
@@ -11,14 +12,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from netgraft.errors import InvalidValue
+from netgraft.language import Message
 from netgraft.serving.cluster.forker import Forker
 from netgraft.serving.cluster.machine import shared_out
 from netgraft.serving.cluster.node import Node
 from netgraft.serving.forks.forks import Task
+from netgraft.serving.guard import Failure
 from netgraft.serving.ray_patches import private_folder
 
 MODULE = "netgraft.app.node"
 SLEEP = Task("subprocess:run", {"args": ["sleep", "60"]})
+WRONG = InvalidValue(name="layer", value="", expected=Message("the path of the head"))
 PATIENCE = 60
 """Seconds that a busy machine may take for what an idle one does in two."""
 
@@ -131,6 +136,11 @@ def test_it_ends_when_nobody_has_needed_it_for_a_while(tmp_path: Path) -> None:
     serving.start()
     serving.join(PATIENCE)
     assert not serving.is_alive()
+
+
+def test_an_error_of_a_tensor_worker_reaches_serves_proxy() -> None:
+    failure = pickle.loads(pickle.dumps(Failure.of(WRONG, "zh")))
+    assert vars(failure) == vars(Failure.of(WRONG, "zh"))
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,6 @@ import socket
 import threading
 import time
 import traceback
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,13 +17,12 @@ from importlib import import_module
 from pathlib import Path
 
 from netgraft import codes, running
-from netgraft.errors import AddressInUse, CannotStart, PartLost, Unreachable
+from netgraft.errors import AddressInUse, CannotStart, PartLost
 from netgraft.logs import Log, logged
 from netgraft.private import OTHERS
 from netgraft.running import announced, reachable
 from netgraft.settings import settings
 
-START_SECONDS = 180
 LEFTOVER_SECONDS = 8.0
 """How long processes of an `up` that died may hold its ports."""
 
@@ -162,17 +159,3 @@ def export_environment() -> None:
             "GRADIO_ANALYTICS_ENABLED": "False",
         }
     )
-
-
-def wait_for_gateway(url: str, stop: threading.Event, alive: Callable[[], bool]) -> None:
-    """Wait until the chat page answers, or until `stop`. Raises Unreachable."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and alive() and not stop.is_set():
-        try:
-            urllib.request.urlopen(f"{url}/healthz", timeout=2).close()  # noqa: S310  # loopback
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.05)
-        else:
-            return
-    if not stop.is_set():
-        raise Unreachable(address=url)

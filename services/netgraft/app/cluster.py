@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TextIO
 
-from netgraft.app import START_SECONDS
 from netgraft.app.sessions import end_session
 from netgraft.client import Client
 from netgraft.errors import Unreachable
@@ -52,6 +51,8 @@ OBJECT_STORE_BYTES = 256 * 2**20
 """Bytes of Ray's object store. Replicas exchange only small messages; tensors go through files."""
 MUST_LIVE = ("gcs_server", "raylet")
 """The processes of Ray that nobody brings back."""
+START_SECONDS = 180.0
+"""How long the applications may take to answer: ten times what an idle machine needs."""
 CHECK_SECONDS = 2.0
 """Between two questions to Ray."""
 ANSWER_SECONDS = 3

@@ -8,18 +8,20 @@ modules (k8s/base).
 
 import json
 import os
-import select
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from netgraft.app import wait_for_gateway
-from netgraft.app.sessions import end_session
-from netgraft.errors import PartLost, Unreachable
-from netgraft.settings import settings
+import psutil
+
+from netgraft.app.children import check, page
+from netgraft.app.sessions import end_session, lives
+from netgraft.errors import PartLost
+from netgraft.serving.local.child import Child
 
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -38,27 +40,25 @@ RAY_ENVIRONMENT = {
 }
 
 DRIVER = (sys.executable, "-m", "netgraft.app.cluster")
-PAGE = (sys.executable, "-m", "netgraft.ui", "--with-parent")
 END_SECONDS = 9.0
 """How long calls and checkpoints may take when netgraft is asked to end."""
+PAGE_SECONDS = 1.0
+"""How long the page may take after that."""
 
 
 @contextmanager
 def running(stop: threading.Event, *, web: bool) -> Iterator[Callable[[], None]]:
-    """Within the block everything answers; what is yielded raises PartLost when that ends."""
-    # The page is started first because Gradio takes seconds too.
-    with _page(web) as page, _driver() as driver:
-
-        def check() -> None:
-            driver.check()
-            if page and page.poll() is not None:
-                raise Unreachable(address=settings().web_url)
-
-        while not (driver.ready or stop.wait(0.05)):
-            check()
-        if page:
-            wait_for_gateway(settings().web_url, stop, lambda: page.poll() is None)
-        yield check
+    """Within the block everything answers; what is yielded raises NetgraftError when that ends."""
+    children = [page()] if web else []  # first, because Gradio takes seconds too
+    try:
+        with _driver() as driver:
+            while not _ready(driver, children) and not stop.wait(0.05):
+                _check(driver, children)
+            yield lambda: _check(driver, children)
+    finally:
+        for child in children:
+            child.terminate()
+            child.join(time.monotonic() + PAGE_SECONDS)
 
 
 class Driver:
@@ -68,18 +68,16 @@ class Driver:
         self.process = process
         self.ready = False
         self._silent = ""
-        self._watched: dict[int, str] = {os.pidfd_open(process.pid): "driver"}
+        self._watched = {"driver": psutil.Process(process.pid)}
         threading.Thread(target=self._listen, args=(report,), daemon=True).start()
 
     def check(self) -> None:
         """Raises PartLost when one of the processes has ended, or does not answer."""
         if self._silent:
             raise PartLost(part=self._silent)
-        watched = select.poll()
-        for file in self._watched:
-            watched.register(file, select.POLLIN)
-        for file, _ in watched.poll(0):
-            raise PartLost(part=self._watched[file])
+        for name, process in self._watched.items():
+            if not lives(process):
+                raise PartLost(part=name)
 
     def _listen(self, report: Any) -> None:
         with report:
@@ -91,8 +89,17 @@ class Driver:
 
     def _watch(self, processes: Mapping[str, int]) -> None:
         for name, pid in processes.items():
-            with suppress(ProcessLookupError):  # then the driver ends, too
-                self._watched = {**self._watched, os.pidfd_open(pid): name}
+            with suppress(psutil.NoSuchProcess):  # then the driver fails, too
+                self._watched = {**self._watched, name: psutil.Process(pid)}
+
+
+def _ready(driver: Driver, children: Sequence[Child]) -> bool:
+    return driver.ready and all(child.answered.is_set() for child in children)
+
+
+def _check(driver: Driver, children: Sequence[Child]) -> None:
+    driver.check()
+    check(children)
 
 
 @contextmanager
@@ -115,20 +122,3 @@ def _driver() -> Iterator[Driver]:
     finally:
         end_session(process.pid)
         process.wait()
-
-
-@contextmanager
-def _page(web: bool) -> Iterator["subprocess.Popen[bytes] | None"]:
-    """Within the block, run the web gateway in its own process."""
-    if not web:
-        yield None
-        return
-    process = subprocess.Popen([*PAGE, str(os.getpid())])  # noqa: S603
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()

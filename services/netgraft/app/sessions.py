@@ -24,9 +24,16 @@ def end_session(leader: int, but: int = 0) -> None:
         time.sleep(0.02)
 
 
+def lives(process: psutil.Process) -> bool:
+    """Return whether a process has not ended, also when its parent has not noticed yet."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def _members(leader: int) -> Iterator[int]:
     for process in psutil.process_iter():
-        with suppress(ProcessLookupError, psutil.Error):
-            ours = os.getsid(process.pid) == leader
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
+        with suppress(ProcessLookupError):
+            if os.getsid(process.pid) == leader and lives(process):
                 yield process.pid

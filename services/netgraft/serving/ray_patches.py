@@ -1,8 +1,8 @@
 """Changes to Ray 2.60 that it has no settings for.
 
-They set the address that Serve's gRPC binds and the messages that it accepts, give each Ray its
-own port for jobs, start Ray again if a busy machine delays it, and avoid an import that costs every
-process a second.
+They set the address that Serve's gRPC binds and the messages that it accepts, end each worker with
+its raylet, give each Ray an agent port of its own, start Ray again if a busy machine delays it, and
+avoid an import that costs every process a second.
 
 Serve's proxy and replicas are worker processes, so Ray gets `install` as the hook that each
 worker calls at its start. tests/e2e proves that the gRPC port answers on loopback only, and
@@ -176,8 +176,7 @@ def free_port() -> int:
 def own_agent_port(port: int) -> None:
     """Give the dashboard agent of the Ray that this process starts the port `port`.
 
-    `ray.init` always uses the same one. A second Ray on this machine would find it taken, and
-    run no job ("No available agent to submit job").
+    `ray.init` always uses the same one, which a second Ray on this machine would find taken.
     """
     from ray._private.parameter import RayParams
 

@@ -1,6 +1,6 @@
 """A rank's share of a job, and what becomes of its errors.
 
-Imports torch only when called: the driver names `carry_out` without needing it.
+Imports torch only when called: what Ray Train is given names `carry_out` without needing it.
 """
 
 from threading import Event
