@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import gradio as gr
 import httpx
 import pytest
 import pytest_asyncio
@@ -24,7 +25,7 @@ from netgraft.readiness import TENSORS
 from netgraft.settings import settings
 from netgraft.ui import session
 from netgraft.ui.download import _headers
-from netgraft.ui.gateway import application
+from netgraft.ui.gateway import PROGRESS_SECONDS, QUEUE_SECONDS, application
 from netgraft.v1 import models_pb2
 
 from .conftest import BASE, OTHER, TOKEN, Server, network
@@ -113,6 +114,12 @@ async def test_health_says_that_the_services_are_warming(
         assert (answer.status_code, answer.json()) == (200, {"status": "warming"})
         await servicer.set(TENSORS, health_pb2.HealthCheckResponse.SERVING)
         assert (await stranger.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_gradio_still_has_the_pauses_that_an_idle_page_needs() -> None:
+    queue = gr.Blocks()._queue
+    assert queue.sleep_when_free < QUEUE_SECONDS
+    assert queue.progress_update_sleep_when_free < PROGRESS_SECONDS
 
 
 async def test_an_address_with_the_token_begins_a_programs_session_and_becomes_clean(
