@@ -113,7 +113,7 @@ def test_a_run_asks_first_survives_a_reload_and_ends_with_a_model(
 ) -> None:
     say(page, "retarget timm/test_resnet@none to 10 classes")
     expect(page.locator("#chat")).to_contain_text("Linear(96 → 10)", timeout=90 * SECOND)
-    say(page, "把它在 digits 上微调 5 轮")
+    say(page, "把它在 digits 上微调 3 轮")
     expect(page.locator("#plan-card")).to_be_visible(timeout=60 * SECOND)
     with system.client() as netgraft:
         from netgraft.v1 import tuning_pb2
