@@ -14,8 +14,10 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-SERIAL = {"browser", "system"}
-"""Fixtures that start Chromium, or a whole netgraft with Ray."""
+SHARED = {"browser", "system"}
+"""Fixtures that start Chromium or a whole netgraft, once for all."""
+BESIDE = {"e2e", "graph", "ui"}
+"""Folders whose tests use them: `make suite` looks nowhere else for those."""
 CHROMIUM = "/usr/bin/chromium"
 WEIGHTS = Path(sys.prefix) / "share" / "netgraft-test-weights"
 
@@ -36,10 +38,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts Ray or Chromium as serial, and put it last: the more it needs, the later."""
+    """Mark what shares a netgraft or Chromium, and put it last: the more it needs, the later."""
     for item in items:
-        if SERIAL.intersection(getattr(item, "fixturenames", ())):
+        if SHARED.intersection(getattr(item, "fixturenames", ())):
+            if item.path.relative_to(Path(__file__).parent).parts[0] not in BESIDE:
+                raise pytest.UsageError(f"{item.nodeid} belongs into a folder of {BESIDE}")
             item.add_marker(pytest.mark.serial)
+            item.add_marker(pytest.mark.beside)
     items.sort(key=_place)
 
 

@@ -163,7 +163,7 @@ def _token_in(path: Path) -> str:
 
 
 def _version_of(path: Path) -> tuple[int, int, int]:
-    """What is another when a file has been written or replaced. Raises OSError."""
+    """Return a value that changes when a file is written or replaced. Raises OSError."""
     found = os.stat(path)  # noqa: PTH116  # of every call: Path.stat takes twice as long
     return found.st_ino, found.st_mtime_ns, found.st_size
 

@@ -64,7 +64,7 @@ def test_a_server_opens_files_below_its_roots_only(
 ) -> None:
     monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(folder))
     settings.cache_clear()
-    with serving("models", "graphs") as address:
+    with serving() as address:
         there = ("--server", address)
         assert reply("show", "./net.onnx", *there)["method"] == "file"
         (folder / "deep").mkdir()
@@ -81,7 +81,7 @@ def test_a_server_opens_files_below_its_roots_only(
 def test_a_sentence_shows_a_file(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(folder))
     settings.cache_clear()
-    with serving("models", "graphs", "surgery", "agent") as address:
+    with serving() as address:
         output = run("do", "show ./net.onnx, then show ./best.pth", "--server", address)
     assert output.exit_code == 0, output.output
     assert "net.onnx" in output.output

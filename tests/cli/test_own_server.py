@@ -8,14 +8,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.e2e.system import NETGRAFT, environment, processes_of, write_pictures
 
 from netgraft.cli import failure
+from netgraft.readiness import TENSORS
 
 pytestmark = [pytest.mark.serial, pytest.mark.timeout(300)]
 
 STARTING = "Starting netgraft for this command…"
+SERVING = health_pb2.HealthCheckResponse.SERVING
 END_SECONDS = 10
 LONG = ("--epochs", "5000", "--batch-size", "4", "--image-size", "32", "--workers", "1")
 
@@ -68,6 +72,13 @@ def alone(tmp_path: Path) -> Iterator[Alone]:
     alone = Alone(tmp_path)
     yield alone
     alone.has_ended()
+
+
+def tensors_at(address: str) -> int:
+    """What the front answers when it is asked whether it still warms up."""
+    with grpc.insecure_channel(address) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        return int(check(health_pb2.HealthCheckRequest(service=TENSORS), timeout=10).status)
 
 
 def read_until(process: "subprocess.Popen[str]", pattern: str) -> str:
@@ -131,6 +142,7 @@ def test_an_up_that_is_starting_is_used(alone: Alone) -> None:
     done = alone.run("do", f"fine-tune {alone.model()} on ./colours for 1 epoch", "--yes")
     assert done.returncode == 0, done.stderr
     assert up.poll() is None
+    assert tensors_at(json.loads((alone.state / "server.json").read_text())["address"]) == SERVING
     up.send_signal(signal.SIGINT)
     printed, _ = up.communicate(timeout=60)
     assert up.returncode == 0

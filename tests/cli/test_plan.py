@@ -23,7 +23,7 @@ TRAIN = "retarget resnet18 to 10 classes, fine-tune it on digits for 2 epochs"
 @pytest.fixture
 def address(state: Path) -> Iterator[str]:
     """A running agent and what its edits need."""
-    with serving("models", "surgery", "agent") as address:
+    with serving() as address:
         yield address
 
 

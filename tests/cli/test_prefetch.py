@@ -263,7 +263,7 @@ def test_a_server_brings_weights_to_its_own_disk(
     run: Run, server: Server, folder: Path, state: Path
 ) -> None:
     server.cuts = 1
-    with serving("models") as address:
+    with serving() as address:
         lines = output(run, MODEL, "--server", address)
         assert lines[-1]["done_bytes"] == lines[-1]["total_bytes"]
         assert (folder / FILE).is_file()

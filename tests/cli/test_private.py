@@ -59,7 +59,7 @@ def test_files_of_commands_in_the_state_are_private(
     assert run("export", TINY, "-o", "net.pth").exit_code == 0
     assert run("inspect", "./net.pth", "--json").exit_code == 0
     assert run("models", "resnet", "--json").exit_code == 0
-    with serving("models") as address:
+    with serving() as address:
         assert run("upload", "net.pth", "--server", address).exit_code == 0
     found = [str(path.relative_to(state)) for path in state.rglob("*") if path.is_file()]
     for name in ("token", "netgraft.db", "netgraft.db-wal", "netgraft.db-shm"):

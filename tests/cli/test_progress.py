@@ -5,6 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from netgraft.cli.leaving import leave_job
+from netgraft.cli.services import InProcessServices
+from netgraft.cli.session import Session
 from netgraft.cli.terminal import progress
 from netgraft.cli.terminal.language import choose_language
 from netgraft.cli.terminal.run import JsonView, TextView, show_events
@@ -130,10 +133,15 @@ def story() -> list[agent_pb2.RunEvent]:
     ]
 
 
+def left(job: str) -> str:
+    """What is said where the server outlives the command."""
+    return leave_job(Session(), InProcessServices(), job)
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_plan_is_reported_step_by_step(terminal: bool) -> None:
     out, text = paper(terminal=terminal)
-    outcome = show_events(story(), TextView(out, lambda page: f"http://here{page}"))
+    outcome = show_events(story(), TextView(out, lambda page: f"http://here{page}"), left)
     shown = text.getvalue()
     for line in (
         "▸ 1/3 Show it",
@@ -154,7 +162,7 @@ def test_a_plan_is_reported_step_by_step(terminal: bool) -> None:
 def test_a_failed_step_is_reported_and_kept() -> None:
     out, text = paper()
     failed = agent_pb2.StepFailed(index=1, reason="UNKNOWN_MODEL", message="There is no model.")
-    outcome = show_events([agent_pb2.RunEvent(failed=failed)], TextView(out, str))
+    outcome = show_events([agent_pb2.RunEvent(failed=failed)], TextView(out, str), left)
     assert text.getvalue() == "✗ There is no model. (UNKNOWN_MODEL)\n"
     assert outcome.failure == failed
 
@@ -162,7 +170,7 @@ def test_a_failed_step_is_reported_and_kept() -> None:
 def test_for_programs_each_event_is_a_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     from google.protobuf.json_format import Parse
 
-    show_events(story(), JsonView())
+    show_events(story(), JsonView(), left)
     lines = capsys.readouterr().out.splitlines()
     assert [Parse(line, agent_pb2.RunEvent()) for line in lines] == story()
 
@@ -174,7 +182,7 @@ def test_ctrl_c_says_that_the_job_keeps_running(capsys: pytest.CaptureFixture[st
 
     out, _ = paper()
     with pytest.raises(KeyboardInterrupt):
-        show_events(interrupted(), TextView(out, str))
+        show_events(interrupted(), TextView(out, str), left)
     assert capsys.readouterr().err == (
         "Job tune-1 keeps running. `netgraft watch tune-1` shows it, "
         "`netgraft cancel tune-1` stops it.\n"

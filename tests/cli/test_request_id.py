@@ -65,7 +65,7 @@ def cluster() -> Cluster:
 @pytest.fixture
 def client(state: Path, cluster: Cluster) -> Iterator[Client]:
     with (
-        serving("models", "surgery", "tuning", "agent", launcher=cluster) as address,
+        serving(launcher=cluster) as address,
         Client(address) as client,
     ):
         yield client

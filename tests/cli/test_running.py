@@ -147,7 +147,7 @@ def test_local_means_this_process_even_while_a_server_runs(run: Run, file: Path)
 
 
 def test_a_named_server_takes_precedence_over_the_running_one(run: Run, file: Path) -> None:
-    with serving("models") as address:
+    with serving() as address:
         assert "resnet18" in run("models", "resnet", "--server", address).stdout
         settings.cache_clear()
         named = {"NETGRAFT_ADDRESS": address}

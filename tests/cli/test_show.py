@@ -98,7 +98,7 @@ def test_diff_says_what_an_edit_changed(run: Run, reply: Reply) -> None:
 
 
 def test_at_a_server_show_prints_the_pages_address(run: Run, state: Path) -> None:
-    with serving("models", "graphs", "surgery") as address:
+    with serving() as address:
         shown = run("show", "resnet18", "--focus", "layer4", "--server", address)
         graph = json.loads(run("show", "resnet18", "--json", "--server", address).stdout)
     assert shown.exit_code == 0, shown.output
@@ -109,7 +109,7 @@ def test_at_a_server_show_prints_the_pages_address(run: Run, state: Path) -> Non
 def test_at_a_server_diff_prints_the_compare_pages_address(
     run: Run, reply: Reply, state: Path
 ) -> None:
-    with serving("models", "graphs", "surgery") as address:
+    with serving() as address:
         found = reply("diff", "resnet18", "resnet34", "--server", address)
         shown = run("diff", "resnet18", "resnet34", "--server", address)
     assert shown.exit_code == 0, shown.output

@@ -38,7 +38,7 @@ def player(state: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Player]:
 
 @pytest.fixture
 def address(player: Player, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    with serving("models", "surgery", "tuning", launcher=player) as address:
+    with serving(launcher=player) as address:
         monkeypatch.setenv("NETGRAFT_ADDRESS", address)
         settings.cache_clear()
         yield address
@@ -78,7 +78,7 @@ def test_data_that_the_server_may_not_read_says_what_to_do(
     monkeypatch.chdir(tmp_path / "mine")
     settings.cache_clear()
     with (
-        serving("models", "tuning", launcher=player) as address,
+        serving(launcher=player) as address,
         announced(address, "", "test"),
     ):
         result = run("finetune", "resnet18@none", "--data", "flowers", "--detach")
@@ -241,7 +241,7 @@ def test_a_watcher_misses_nothing_while_the_server_restarts(
     from netgraft.cli.follow import follow
     from netgraft.client import Client
 
-    with serving("models", "surgery", "tuning", launcher=player) as address:
+    with serving(launcher=player) as address:
         edit = run("retarget", "resnet18@none", "--classes", "10", "--json", "--server", address)
         model = json.loads(edit.stdout)["model"]["id"]
         words = ("--data", "digits", "--detach", "--json", "--server", address)
@@ -250,7 +250,7 @@ def test_a_watcher_misses_nothing_while_the_server_restarts(
         events = follow(client, job)
         seen = [next(events).seq for _ in range(5)]
     player.may_end.set()
-    with serving("tuning", launcher=player, port=int(address.rpartition(":")[2])):
+    with serving(launcher=player, port=int(address.rpartition(":")[2])):
         seen += [event.seq for event in events]
     client.close()
     assert seen == list(range(1, len(seen) + 1))

@@ -32,7 +32,7 @@ def elsewhere(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(session, "is_loopback", lambda _: False)
     monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path / "theirs"))
     settings.cache_clear()
-    with serving("models", "surgery") as address:
+    with serving() as address:
         yield address
     settings.cache_clear()
 

@@ -127,19 +127,17 @@ FROZEN = {
 
 COMPUTES_ITS_OWN_LOSS = ("retinanet_resnet50_fpn", "ssdlite320_mobilenet_v3_large")
 
-COUNTS = (1, 2, 7, 30, 120)
-MANY_COUNTS = dict.fromkeys(
-    (
-        "googlenet",  # auxiliary heads in training
-        "timm/test_vit",
-        "timm/eva02_tiny_patch14_224",  # has no head
-        "r3d_18",
-        "lraspp_mobilenet_v3_large",  # resizes its logits
-        "fcos_resnet50_fpn",  # branches on the class count
-        "ssd300_vgg16",  # loops over the classes: followed for no count but its own
-        "keypointrcnn_resnet50_fpn",
-    ),
-    COUNTS,
+COUNTS, MORE_COUNTS = (1, 7, 120), (2, 30)
+"""The least, the usual and many; those between them are tried by a slow test."""
+MANY_COUNTS = (
+    "googlenet",  # auxiliary heads in training
+    "timm/test_vit",
+    "timm/eva02_tiny_patch14_224",  # has no head
+    "r3d_18",
+    "lraspp_mobilenet_v3_large",  # resizes its logits
+    "fcos_resnet50_fpn",  # branches on the class count
+    "ssd300_vgg16",  # loops over the classes: followed for no count but its own
+    "keypointrcnn_resnet50_fpn",
 )
 """Models that are retargeted to each of several counts."""
 

@@ -12,10 +12,12 @@ import torch
 from tests.contract.known import (
     CLASSES,
     COMPUTES_ITS_OWN_LOSS,
+    COUNTS,
     FROZEN,
     HEADS,
     HEADS_DEPEND_ON_WEIGHTS,
     MANY_COUNTS,
+    MORE_COUNTS,
     TRAINED_HEADS,
     Known,
 )
@@ -79,9 +81,20 @@ def test_every_promise_is_kept_for_one_model(name: str, store: Store) -> None:
     if name in SAMPLE:
         what_is_foretold_is_what_a_trace_shows(model, model.edited, model.module)
         its_heads_learn(model)
-    for count in MANY_COUNTS.get(name, ()):
+    if name in MANY_COUNTS:
+        every_count_is_foretold(model, COUNTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MANY_COUNTS)
+def test_more_counts_are_foretold(name: str, store: Store) -> None:
+    every_count_is_foretold(Model(name, store), MORE_COUNTS)
+
+
+def every_count_is_foretold(model: Model, counts: Iterable[int]) -> None:
+    for count in counts:
         edited = retarget(model.recipe, count, (), model.anatomies).recipe
-        module = build(edited, store, device="meta")
+        module = build(edited, model.store, device="meta")
         what_is_foretold_is_what_a_trace_shows(model, edited, module)
 
 

@@ -111,9 +111,9 @@ def test_one_line_shows_the_graph_then_the_new_head(page: Page) -> None:
 def test_a_run_asks_first_survives_a_reload_and_ends_with_a_model(
     page: Page, system: System
 ) -> None:
-    say(page, "retarget mobilenet_v2 to 10 classes")
-    expect(page.locator("#chat")).to_contain_text("Linear(1280 → 10)", timeout=90 * SECOND)
-    say(page, "把它在 digits 上微调 1 轮")
+    say(page, "retarget timm/test_resnet@none to 10 classes")
+    expect(page.locator("#chat")).to_contain_text("Linear(96 → 10)", timeout=90 * SECOND)
+    say(page, "把它在 digits 上微调 5 轮")
     expect(page.locator("#plan-card")).to_be_visible(timeout=60 * SECOND)
     with system.client() as netgraft:
         from netgraft.v1 import tuning_pb2
@@ -149,7 +149,7 @@ def test_a_run_asks_first_survives_a_reload_and_ends_with_a_model(
     from safetensors.torch import load_file
 
     state_dict = load_file(str(download.value.path()))
-    assert state_dict["classifier.1.weight"].shape == (10, 1280)
+    assert state_dict["fc.weight"].shape == (10, 96)
 
 
 def test_a_run_is_cancelled_from_the_page(page: Page, system: System) -> None:

@@ -1,4 +1,4 @@
-"""The five services over real Ray Serve: who may call, what they answer, how they fail."""
+"""The five services of a whole netgraft: who may call, what they answer, how they fail."""
 
 import hashlib
 import socket

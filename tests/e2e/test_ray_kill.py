@@ -14,12 +14,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
+from tests.e2e import strangers
 from tests.e2e.system import NETGRAFT, System, environment
 
 from netgraft.client import Client
 from netgraft.errors import NetgraftError
 from netgraft.serving.forks.ranks import RANK
+from netgraft.serving.ray_patches import private_folder
 from netgraft.v1 import models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.tuning_pb2 import JobEvent
 
@@ -206,6 +209,50 @@ def retarget(client: Client) -> object:
 
 def list_jobs(client: Client) -> object:
     return client.tuning.ListJobs(tuning_pb2.ListJobsRequest(), timeout=5)
+
+
+def test_strangers_are_turned_away_as_on_the_local_engine(netgraft: Netgraft) -> None:
+    token, before = netgraft.system.token, ray_log_bytes(netgraft)
+    with strangers.opened(netgraft.system.grpc) as channel:
+        calls = strangers.call_all(channel, 3)
+        with httpx.Client(trust_env=False) as web:
+            for path in ("/models", "/agent/x", "/nothing"):
+                address = f"http://127.0.0.1:{serve_http_port(netgraft)}{path}"
+                assert web.get(address).status_code == 404
+        time.sleep(1)  # Serve writes in its own time
+        assert ray_log_bytes(netgraft) - before < 10 * calls, "a traceback is ten thousand bytes"
+        for method in strangers.METHODS:
+            strangers.refused_without_the_token(channel, method)
+            strangers.refused_in_another_application(channel, method, token)
+            strangers.refused_as_no_message(channel, method, token)
+        for known in (token, ""):
+            strangers.refused_by_its_size(channel, known)
+        strangers.refused_before_a_stream_is_read(channel)
+        strangers.refused_as_too_large_a_part(channel, token)
+
+
+def ray_log_bytes(netgraft: Netgraft) -> int:
+    """Size of what Serve's processes have logged."""
+    [driver] = netgraft.system.processes("netgraft.app.cluster")
+    [session] = (private_folder() / "ray").glob(f"session_*_{driver.pid}")
+    kinds = ("replica", "proxy", "worker")
+    files = [file for file in session.rglob("logs/**/*") if file.name.startswith(kinds)]
+    assert files
+    return sum(file.stat().st_size for file in files)
+
+
+def serve_http_port(netgraft: Netgraft) -> int:
+    """The port of Serve's HTTP proxy."""
+    [proxy] = netgraft.system.processes("ray::ProxyActor")
+    listening = [each for each in proxy.net_connections("tcp") if each.status == "LISTEN"]
+    [port] = [each.laddr.port for each in listening if each.laddr.ip == "127.0.0.1"]
+    return int(port)
+
+
+def test_what_is_written_is_closed_to_the_machines_other_users(netgraft: Netgraft) -> None:
+    token = Path.home() / ".ray" / "auth_token"
+    written = [token, private_folder(), *netgraft.system.state.rglob("*")]
+    assert [path for path in written if path.lstat().st_mode & 0o077] == []
 
 
 @dataclass(frozen=True)

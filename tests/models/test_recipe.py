@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netgraft.errors import NothingToUndo
@@ -27,6 +27,7 @@ edits = st.sampled_from(
 )
 
 
+@settings(deadline=None)  # a busy machine is no slow code
 @given(st.lists(edits, max_size=5))
 def test_the_canonical_form_reads_back_as_the_same_recipe(chosen: list) -> None:
     recipe = Recipe(BASE.base, tuple(chosen))
@@ -50,6 +51,7 @@ def test_fields_that_came_later_change_no_older_recipe() -> None:
     assert Recipe.from_json(warm.canonical()) == warm
 
 
+@settings(deadline=None)  # a busy machine is no slow code
 @given(st.lists(edits, max_size=4), edits)
 def test_undo_is_the_parent_and_every_edit_is_another_id(chosen: list, last: object) -> None:
     recipe = Recipe(BASE.base, tuple(chosen))

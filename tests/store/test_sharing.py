@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -41,6 +41,7 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "store"), f"sqlite:///{tmp_path / 'db.sqlite'}")
 
 
+@settings(deadline=None)  # a busy machine is no slow code
 @given(st.lists(edits, max_size=4))
 def test_the_stored_form_reads_back_as_the_canonical_one(chosen: list) -> None:
     canonical = Recipe(BASE.base, tuple(chosen)).canonical()

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from netgraft.cli.terminal.language import chosen_language
+from netgraft.serving.services import SERVICES, Service
 
 if TYPE_CHECKING:
     from netgraft.v1 import (
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
         tuning_pb2_grpc,
     )
 
-SERVICERS = {
-    "models": ("netgraft.library.servicer", "ModelsServicer"),
-    "graphs": ("netgraft.graph.servicer", "GraphsServicer"),
-    "surgery": ("netgraft.surgery.servicer", "SurgeryServicer"),
-    "tuning": ("netgraft.tuning.servicer", "TuningServicer"),
-    "agent": ("netgraft.agent.servicer", "AgentServicer"),
-}
-"""The module and class of each service's servicer."""
 STATELESS = {
     "Plan": ("netgraft.agent.alone", "plan"),
 }
@@ -58,15 +51,14 @@ class InProcessServices:
     agent: "agent_pb2_grpc.AgentStub"
 
     def __init__(self) -> None:
-        for service, (module, servicer) in SERVICERS.items():
-            arguments = {"services": lambda: AsyncServices(self)} if service == "agent" else {}
-            setattr(self, service, _InProcessStub(module, servicer, arguments))
+        for name, service in SERVICES.items():
+            arguments = {"services": lambda: AsyncServices(self)} if name == "agent" else {}
+            setattr(self, name, _InProcessStub(service, arguments))
 
 
 class _InProcessStub:
-    def __init__(self, module: str, servicer: str, arguments: dict[str, Any]) -> None:
-        self._module = module
-        self._name = servicer
+    def __init__(self, service: Service, arguments: dict[str, Any]) -> None:
+        self._service = service
         self._arguments = arguments
 
     @cached_property
@@ -74,7 +66,7 @@ class _InProcessStub:
         from netgraft.serving import servicers
 
         servicers.speak(chosen_language())
-        return getattr(importlib.import_module(self._module), self._name)(**self._arguments)
+        return self._service.servicer(**self._arguments)
 
     def __getattr__(self, rpc: str) -> Callable[[Any], Any]:
         if rpc in STATELESS and find_spec("sqlalchemy") is None:

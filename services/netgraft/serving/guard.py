@@ -6,6 +6,7 @@ the proxy of Ray Serve. A call that is refused here reaches no servicer and writ
 Knows nothing of what the rpcs do.
 """
 
+import asyncio
 import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -226,6 +227,10 @@ def _checking(handler: Any, method: str, language: str) -> Any:
                 raise parsed.fault
         except (NetgraftError, Failure) as error:
             await _abort(context, error, language)
+        except asyncio.CancelledError:
+            if not context.cancelled():
+                raise
+            # The caller has gone. grpc would report that, with a traceback, as an error of ours.
 
     kind = "stream" if streaming else "unary"
     kind += "_stream" if handler.response_streaming else "_unary"

@@ -6,9 +6,10 @@ By name alone, so that nothing is imported before it is needed.
 import importlib
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from google.protobuf.descriptor import ServiceDescriptor
+if TYPE_CHECKING:
+    from google.protobuf.descriptor import ServiceDescriptor
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Service:
     """Its servicer, as module:class."""
 
     @property
-    def descriptor(self) -> ServiceDescriptor:
+    def descriptor(self) -> "ServiceDescriptor":
         """The service in the contract."""
         file = importlib.import_module(self.contract).DESCRIPTOR
         found: ServiceDescriptor = file.services_by_name[self.name]

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 
@@ -13,7 +14,7 @@ from netgraft.settings import settings
 def main() -> int:
     """Serve, and return the exit status: 0 after a signal, 1 if the port is taken."""
     if sys.argv[1:2] == ["--with-parent"]:
-        end_with_parent(int(sys.argv[2]))
+        end_with_parent(int(sys.argv[2]), signal.SIGKILL)  # nothing of it is worth a delay
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read by Gradio when it is imported
     logging.basicConfig(level=settings().log_level, format="%(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "uvicorn.error"):

@@ -86,6 +86,9 @@ class Cluster:
         if (actor := _find(submission)) is not None:
             ray.kill(actor)
 
+    def _release(self, submission: str) -> None:
+        """Do nothing: Ray keeps no place for the run that goes on from a lost one."""
+
     def _watch(self, job: str, submission: str) -> None:
         def watch() -> None:
             import ray

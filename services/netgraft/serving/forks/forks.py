@@ -40,7 +40,7 @@ on a busy machine half a minute."""
 
 @dataclass(frozen=True)
 class Task:
-    """What a fork does: a function by its dotted name, what it is given, and its surroundings."""
+    """Work for a fork: a function by its dotted name, what it is given, and its surroundings."""
 
     function: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Forks:
         """Wait until the fork server has died, if it runs."""
         if (pid := self.pid) is not None:
             with suppress(ChildProcessError):
-                # It is left to be collected: that tells multiprocessing to start another.
+                # Left to be collected: so multiprocessing sees that it must start another.
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
     def end(self) -> None:
@@ -152,7 +152,7 @@ def end_with(link: Connection) -> None:
 
     def watch() -> None:
         closed = select.poll()
-        # Linux tells of a closed end; elsewhere poll reports POLLHUP without being asked.
+        # Linux reports a closed end when asked; elsewhere poll reports POLLHUP without being asked.
         closed.register(link.fileno(), getattr(select, "POLLRDHUP", 0))
         closed.poll()
         os._exit(1)

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from netgraft.serving.forks.forks import Fork, Task
 
+RANK = "netgraft-rank"
+"""What ranks are called in `top`."""
 EXPENDABLE = 600
 """More than a tensor worker, in whose call somebody waits: a run that is short of memory fails
 alone."""
-RANK = "netgraft-rank"
-"""What ranks are called in `top`."""
 
 
 def rank_tasks(
     function: str, job: str, *, ranks: int, threads: int, device: str, meeting: Path, log: Path
 ) -> list[Task]:
-    """What each rank of a job does. `meeting`: a file that they make to find each other."""
+    """The work of each rank of a job. `meeting`: a file that they make to find each other."""
     meeting.unlink(missing_ok=True)
     shared = {"job": job, "ranks": ranks, "threads": threads, "device": device}
     return [

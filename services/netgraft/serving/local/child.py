@@ -39,12 +39,12 @@ class _Started:
 
     @property
     def sound(self) -> bool:
-        """Whether it got beyond its start."""
+        """Return whether it got beyond its start."""
         return bool(self.heard) and time.monotonic() - self.began > SOUND_SECONDS
 
     @property
     def hangs(self) -> bool:
-        """Whether it does not answer any more, or never did."""
+        """Return whether it does not answer any more, or never did."""
         now = time.monotonic()
         if not self.heard:
             return now - self.began > START_SECONDS

@@ -39,7 +39,7 @@ class Supervisor:
             return receive_link(connection)
 
     def follow(self) -> Iterator[Document]:
-        """What happens to runs: first all that live, then each that ends. Raises NoSupervisor."""
+        """Yield first the runs that live, then each that ends. Raises NoSupervisor."""
         with self._connected({"do": "follow"}) as connection:
             while True:
                 yield receive(connection)

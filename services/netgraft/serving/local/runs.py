@@ -10,6 +10,9 @@ from netgraft.serving.forks.cores import usable_cores, usable_gpus
 from netgraft.serving.forks.forks import Forks, Task
 from netgraft.serving.forks.ranks import Ranks, rank_tasks
 
+KEPT_SECONDS = 5.0
+"""How long the place of a lost run is kept, so that it does not begin behind all others."""
+
 
 @dataclass
 class Run:
@@ -22,6 +25,8 @@ class Run:
     folder: Path
     processes: Ranks = field(default_factory=Ranks)
     stopped: bool = False
+    lost: bool = False
+    """It ended without a result. Its place is kept for a moment, for the run that goes on."""
 
     @property
     def threads(self) -> int:
@@ -48,41 +53,71 @@ class Runs:
     def living(self) -> list[str]:
         """Submissions that wait or run, oldest first."""
         with self._changed:
-            return list(self._runs)
+            return [name for name, run in self._runs.items() if not run.lost]
 
     def start(self, run: Run) -> None:
         """Take a run on; its ranks are forked when its turn has come."""
         with self._changed:
             if run.submission in self._runs:
                 return
-            self._runs[run.submission] = run
+            self._runs = {each.submission: each for each in self._with(run)}
+            self._changed.notify_all()
         threading.Thread(target=self._carry_out, args=(run,), daemon=True).start()
+
+    def _with(self, run: Run) -> list[Run]:
+        """All runs: a new one comes last, or in the place of the one that it goes on from."""
+        before = list(self._runs.values())
+        for index, each in enumerate(before):
+            if each.lost and each.job == run.job:
+                return [*before[:index], run, *before[index + 1 :]]
+        return [*before, run]
 
     def signal(self, submission: str, number: int) -> None:
         """Send a signal to a run's processes; one that waits for its places never starts."""
         with self._changed:
-            if run := self._runs.get(submission):
+            run = self._runs.get(submission)
+            if run and not run.lost:
                 run.stopped = True
                 self._changed.notify_all()
                 run.processes.signal(number)
 
+    def release(self, submission: str) -> None:
+        """Give up the place that is kept for a run which was lost, unless it is taken again."""
+        with self._changed:
+            if (run := self._runs.get(submission)) and run.lost:
+                del self._runs[submission]
+                self._changed.notify_all()
+
     def wait(self, seconds: float) -> bool:
         """Wait until no run lives; False if one still does."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._runs, seconds)
+            return self._changed.wait_for(
+                lambda: all(run.lost for run in self._runs.values()), seconds
+            )
 
     def _carry_out(self, run: Run) -> None:
+        whole = False
         try:
             with self._changed:
                 self._changed.wait_for(lambda: run.stopped or self._turn_of(run))
             if not run.stopped:
                 run.processes.start(self.forks.start, self._tasks(run))
-                run.processes.join()
+                whole = run.processes.join()
         finally:
             with self._changed:
-                del self._runs[run.submission]
+                run.lost = not whole and not run.stopped
                 self._changed.notify_all()
+                if not run.lost:
+                    del self._runs[run.submission]
             self.ended(run)
+            if run.lost:
+                self._keep_place(run)
+
+    def _keep_place(self, run: Run) -> None:
+        """Until another run has taken the place, or whoever heard of the loss gives it up."""
+        with self._changed:
+            self._changed.wait_for(lambda: run.submission not in self._runs, KEPT_SECONDS)
+        self.release(run.submission)
 
     def _turn_of(self, run: Run) -> bool:
         """Return whether what all that came before leave is enough."""

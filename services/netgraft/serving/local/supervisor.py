@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 KILL_SECONDS = 2.0
 """Before the end, those runs are killed that are still writing their checkpoint."""
-
 WORKER = "netgraft-worker"
 """What tensor workers are called in `top`."""
 
@@ -124,6 +123,10 @@ class Control:
 
     def _stop(self, connection: Connection, request: Document) -> None:
         self.runs.signal(request["submission"], signal.SIGKILL)
+        send(connection, {})
+
+    def _release(self, connection: Connection, request: Document) -> None:
+        self.runs.release(request["submission"])
         send(connection, {})
 
     def _follow(self, connection: Connection, _: Document) -> None:

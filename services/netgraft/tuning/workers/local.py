@@ -22,7 +22,7 @@ RETRY_SECONDS = 1.0
 
 
 class Machine(Protocol):
-    """What starts processes on this machine."""
+    """The supervisor of this machine, which starts processes."""
 
     def capacity(self) -> tuple[int, int]:
         """Its cores and GPUs."""
@@ -31,7 +31,7 @@ class Machine(Protocol):
         """Send a request and return the reply to it. Raises ConnectionError."""
 
     def follow(self) -> Iterator[dict[str, Any]]:
-        """What happens to runs: first all that live, then each that ends.
+        """Yield first the runs that live, then each that ends.
 
         Raises ConnectionError.
         """
@@ -111,3 +111,4 @@ class Watch:
         job = self.jobs.get(job_id)
         if job.alive and job.submission == submission:
             self.reconciler.lost(job)
+        self.machine.ask(do="release", submission=submission)  # unless the job goes on there
