@@ -32,7 +32,7 @@ PATIENCE = 240
 """Seconds that a busy machine may take for what an idle one does in ten."""
 ALIVE = (tuning_pb2.JOB_STATE_QUEUED, tuning_pb2.JOB_STATE_RUNNING)
 TINY = "timm/test_resnet@none"
-SHORT, MEDIUM, ENDLESS = 1, 5, 100_000
+SHORT, MEDIUM, ENDLESS = 1, 5, 10_000
 """Epochs: of the run that waits, of the one that loses its Ray and ends, of the one that is in the
 way of both."""
 REPLICA = "ray::ServeReplica:"
