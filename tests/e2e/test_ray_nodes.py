@@ -18,7 +18,12 @@ from netgraft.tuning.workers.local import LocalLauncher, Watch
 from netgraft.v1 import tuning_pb2
 from netgraft.v1.tuning_pb2 import JobEvent
 
-pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.serial,
+    pytest.mark.slow,  # Ray Train alone takes ten seconds to start
+    pytest.mark.timeout(600),
+]
 
 PATIENCE = 240
 TINY = "timm/test_resnet@none"
