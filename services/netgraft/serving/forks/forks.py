@@ -50,6 +50,8 @@ class Task:
     """Variables that it has besides those of the fork server."""
     expendable: int = EXPENDABLE
     """What is highest dies first when memory is short."""
+    nice: int = 0
+    """How far it stands back where others want the same cores (nice(2))."""
     name: str = ""
     """What `top` and `ps -o comm` call it, in at most 15 characters."""
 
@@ -166,6 +168,7 @@ def _carry_out(task: Task, link: Connection) -> None:
         os.setpgid(0, 0)
     os.umask(OTHERS)
     end_with(link)
+    os.nice(task.nice)
     with suppress(OSError):  # not Linux, or not allowed
         Path("/proc/self/comm").write_text(task.name)
         Path("/proc/self/oom_score_adj").write_text(str(task.expendable))

@@ -13,6 +13,9 @@ EXPENDABLE = 600
 """More than a tensor worker, in whose call somebody waits: a run that is short of memory fails
 alone."""
 
+NICE = 5
+"""A run takes all cores, for long; what somebody waits for at the page comes first."""
+
 
 def rank_tasks(
     function: str, job: str, *, ranks: int, threads: int, device: str, meeting: Path, log: Path
@@ -27,6 +30,7 @@ def rank_tasks(
             log=log,
             name=RANK,
             expendable=EXPENDABLE,
+            nice=NICE,
         )
         for rank in range(ranks)
     ]
