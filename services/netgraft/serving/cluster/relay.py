@@ -13,7 +13,7 @@ from netgraft.serving.cluster.node import Node
 from netgraft.serving.forks.forks import Task
 from netgraft.serving.forks.sockets import listening, receive, send
 from netgraft.serving.local.control import ADDRESS, NoSupervisor, Supervisor
-from netgraft.serving.local.supervisor import WORKER
+from netgraft.serving.local.supervisor import NICE, WORKER
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,9 @@ class Relay:
         """Return the link to a new tensor worker. Raises NoSupervisor."""
         node = Node(self.node)
         try:
-            return node.worker(Task(self.task, environment={ADDRESS: self._address}, name=WORKER))
+            return node.worker(
+                Task(self.task, environment={ADDRESS: self._address}, nice=NICE, name=WORKER)
+            )
         except OSError as error:
             raise NoSupervisor(str(error)) from error
         finally:

@@ -13,7 +13,7 @@ EXPENDABLE = 600
 """More than a tensor worker, in whose call somebody waits: a run that is short of memory fails
 alone."""
 
-NICE = 5
+NICE = 10
 """A run takes all cores, for long; what somebody waits for at the page comes first."""
 
 

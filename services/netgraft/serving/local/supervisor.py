@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 KILL_SECONDS = 2.0
 """Before the end, those runs are killed that are still writing their checkpoint."""
 WORKER = "netgraft-worker"
+NICE = 5
+"""While it draws, the front answers others."""
 """What tensor workers are called in `top`."""
 
 
@@ -103,7 +105,7 @@ class Control:
             return
         ours, theirs = Pipe()
         with ours, theirs:
-            worker = self.forks.start(Task(self.worker, {"link": theirs}, name=WORKER))
+            worker = self.forks.start(Task(self.worker, {"link": theirs}, nice=NICE, name=WORKER))
             self._workers.add(worker)
             threading.Thread(target=self._forget, args=(worker,), daemon=True).start()
             send(connection, {})
