@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 KILL_SECONDS = 2.0
 """Before the end, those runs are killed that are still writing their checkpoint."""
 WORKER = "netgraft-worker"
-NICE = 5
-"""While it draws, the front answers others."""
 """What tensor workers are called in `top`."""
+NICE = 5
+"""While they compute for one caller, the front answers others."""
 
 
 class Control:
