@@ -4,6 +4,7 @@
 of JSON each: the processes of Ray that must live, and that all applications answer.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -21,6 +22,7 @@ from netgraft.client import Client
 from netgraft.errors import Unreachable
 from netgraft.parent import when_gone
 from netgraft.private import OTHERS
+from netgraft.readiness import is_warming
 from netgraft.serving.cluster.machine import end_runs
 from netgraft.serving.ray_patches import free_port, import_serve, start_ray
 from netgraft.settings import settings
@@ -75,7 +77,9 @@ def main(parent: str, pipe: str) -> int:
         # ray.init installs a handler that would end this process at once.
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         _serve()
-        _wait_for_services(f"{settings().host}:{settings().grpc_port}", stop)
+        address = f"{settings().host}:{settings().grpc_port}"
+        _wait_for_services(address, stop)
+        asyncio.run(is_warming(address))  # from now on
         _say(report, ready=True)
         _watch(report, stop)
     return 0

@@ -36,6 +36,8 @@ from netgraft.settings import settings
 logger = logging.getLogger(__name__)
 
 LOWEST_PRIORITY = 19
+WARM_SECONDS = 10.0
+"""After which a replica warms up by itself: the others of its machine have then started, too."""
 DRAIN_SECONDS = 10
 
 
@@ -97,8 +99,9 @@ def expose(
 ) -> type:
     """Return a class with a method for every rpc of `service`, for `serve.deployment`.
 
-    `warm` names a module to import, or a function to call, in the background after the start, so
-    that the first call does not wait for torch. Raises TypeError if the servicer lacks an rpc:
+    `warm` names a module to import, or a function to call, in the background when somebody asks
+    whether this is done, at the latest some seconds after the start, so that the first call does
+    not wait for torch. Raises TypeError if the servicer lacks an rpc:
     that is found at the start, not at the first call.
 
     Where the process keeps torch out, `elsewhere` makes what answers instead, given the servicer;
@@ -112,9 +115,9 @@ def expose(
         self.servicer = servicer(*args, **kwargs)
         if elsewhere:
             self.elsewhere = elsewhere(self.servicer)
-        self.warm = threading.Event()
+        self.asked, self.warm = threading.Event(), threading.Event()
         if warm:
-            given = (warm, self.warm)
+            given = (warm, self.asked, self.warm)
             threading.Thread(target=_warm, args=given, name="warm-up", daemon=True).start()
 
     methods = {m.name: _routable(m) for m in service.methods}
@@ -124,12 +127,14 @@ def expose(
 
 async def _check(self: Any, request: Any, grpc_context: Any) -> HealthCheckResponse:
     """Answer `grpc.health.v1` for a replica of Ray Serve; see `netgraft.readiness`."""
+    self.asked.set()
     warming = request.service == TENSORS and not self.warm.is_set()
     known = HealthCheckResponse.NOT_SERVING if warming else HealthCheckResponse.SERVING
     return HealthCheckResponse(status=known)
 
 
-def _warm(name: str, done: threading.Event) -> None:
+def _warm(name: str, asked: threading.Event, done: threading.Event) -> None:
+    asked.wait(WARM_SECONDS)
     # On Linux a thread has its own priority: services that are still starting come first.
     os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
     found = resolve_name(name)
