@@ -239,9 +239,9 @@ class _SyncService(_Service):
                 try:
                     with closing(self._replies(method, whole, timeout)) as replies:
                         yield from filter(whole.is_new, replies)
-                except Unreachable:
-                    if not whole.goes_on():
-                        raise
+                except Unreachable as gone:
+                    if isinstance(gone, NoAnswer) or not whole.goes_on():
+                        raise  # a server that hangs, nobody started again
                     time.sleep(PAUSE_SECONDS)
                 else:
                     return
@@ -302,9 +302,9 @@ class _AsyncService(_Service):
                         async for item in replies:
                             if whole.is_new(item):
                                 yield item
-                except Unreachable:
-                    if not whole.goes_on():
-                        raise
+                except Unreachable as gone:
+                    if isinstance(gone, NoAnswer) or not whole.goes_on():
+                        raise  # a server that hangs, nobody started again
                     await asyncio.sleep(PAUSE_SECONDS)
                 else:
                     return
