@@ -22,7 +22,7 @@ from netgraft.ui.login import login
 from netgraft.ui.upload import Upload
 from netgraft.ui.viewer import Viewer
 
-QUEUE_SECONDS = 0.02
+QUEUE_SECONDS = 0.04
 """Between two looks of Gradio's for an event, which waits for half of it on average."""
 PROGRESS_SECONDS = 0.5
 

@@ -17,7 +17,7 @@ from netgraft.settings import settings
 
 T = TypeVar("T")
 
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 10.0
 """After which a worker that is not the only one leaves."""
 LONG = frozenset({"MeanFeatures"})
 """Calls that take minutes. Each has a process of its own, so that others do not wait for it."""
