@@ -62,8 +62,9 @@ class Settings(BaseSettings):
     """File that holds the token; empty: `state`/token, which the first start makes."""
     web_hosts: str = ""
     """Host names of the chat page besides loopback and `host`, separated by commas."""
-    workers: int = Field(default=2, ge=1)
-    """Training processes of a job that does not set a number."""
+    workers: int = Field(default=0, ge=0)
+    """Training processes of a job that does not set a number; 0: one on each GPU, and without a GPU
+    one, whose threads share all cores."""
     checkpoint_seconds: float = Field(default=30.0, gt=0)
     """Longest time between two checkpoints of a tuning job."""
     silent_seconds: float = Field(default=30.0, ge=5)

@@ -94,7 +94,6 @@ def environment(state: Path, torch_home: Path) -> dict[str, str]:
         "TORCH_HOME": str(torch_home),
         "LANG": "C.UTF-8",
         "NETGRAFT_SILENT_SECONDS": "10",
-        "NETGRAFT_WORKERS": "1",  # test_kill.py has two
         "NETGRAFT_LOG_LEVEL": "info",  # in small letters, as people write it
         "http_proxy": "http://127.0.0.1:9",  # as in many offices; nothing here may use it
     }

@@ -115,7 +115,7 @@ def test_what_was_said_is_kept_to_the_letter(service: TuningServicer, ten: str) 
         ("batch_size", 0),
         ("batch_size", -1),
         ("batch_size", 1_000_000),
-        ("batch_size", 3),
+        ("batch_size", 1),
         ("batch_size", 5_000),
         ("lr", 0.0),
         ("lr", -0.1),
@@ -145,6 +145,24 @@ def test_a_value_that_cannot_be_is_named(
         start(service, ten, **{name: value})
     assert cluster.submitted == []
     assert service.ListJobs(tuning_pb2.ListJobsRequest()).jobs == []
+
+
+def test_a_batch_that_its_workers_cannot_share_is_refused(
+    service: TuningServicer, ten: str
+) -> None:
+    with pytest.raises(InvalidValue, match="batch_size"):
+        start(service, ten, batch_size=3, workers=2)
+
+
+def test_without_a_gpu_one_worker_uses_all_cores_unless_the_settings_say_more(
+    service: TuningServicer, ten: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = start(service, ten)
+    assert job.spec.workers == 1
+    assert "workers 1: its threads use all cores" in job.assumptions
+    monkeypatch.setenv("NETGRAFT_WORKERS", "2")
+    settings.cache_clear()
+    assert start(service, ten).spec.workers == 2
 
 
 def test_more_workers_than_cores_are_refused_with_how_many_there_are(

@@ -93,7 +93,7 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     usual_for = subject.task.models[0]
     because = defaults.because | {
         "loss": "the model's own" if subject.recipe.loss else f"the usual one for {usual_for}",
-        "workers": "as many as the settings say, where there are so many",
+        "workers": _why_workers(device),
         "device": "there is a GPU" if device == "gpu" else "there is no GPU",
         "precision": format_.because,
         "image_size": why_side,
@@ -132,10 +132,19 @@ def _facts(subject: Subject, workers: int, device: str) -> Facts:
 def _place(request: Request, capacity: Capacity) -> tuple[int, str]:
     device = request.device or ("gpu" if capacity.gpus else "cpu")
     available = capacity.gpus if device == "gpu" else capacity.cpus
-    workers = request.workers or max(1, min(settings().workers, available))
+    # On CPUs one: two with half of the cores each were as fast for mobilenet_v2, and half as fast
+    # for resnet18 (tests/bench/RESULTS.md).
+    usual = settings().workers or (available if device == "gpu" else 1)
+    workers = request.workers or max(1, min(usual, available))
     if workers > available:
         raise NotEnoughWorkers(asked=workers, device=device.upper(), available=available)
     return workers, device
+
+
+def _why_workers(device: str) -> str:
+    if settings().workers:
+        return "as many as the settings say, where there are so many"
+    return "one on each GPU" if device == "gpu" else "its threads use all cores"
 
 
 def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None:
