@@ -17,6 +17,8 @@ from netgraft.serving.guard import Failure
 from netgraft.serving.servicers import Caller
 from netgraft.serving.services import SERVICES
 
+TAKEN = b"t"
+"""A worker's first word on a call: what was lost before it was never begun."""
 ITEM, END, FAILED = b"i", b"e", b"f"
 """The first byte of an answer: a reply, the end of them, an error instead of it."""
 

@@ -11,7 +11,7 @@ from typing import Any
 from netgraft.errors import NetgraftError
 from netgraft.serving.forks.forks import end_with
 from netgraft.serving.guard import Failure
-from netgraft.serving.local.links import END, Call, failed, item
+from netgraft.serving.local.links import END, TAKEN, Call, failed, item
 from netgraft.serving.local.memory import limit_memory, memory_error
 from netgraft.serving.servicers import acting_for
 from netgraft.serving.services import SERVICES
@@ -35,7 +35,9 @@ class Worker:
         end_with(self.link)  # in the middle of what nobody waits for any more, too
         try:
             while True:
-                for answer in self._answers(Call.from_bytes(self.link.recv_bytes())):
+                call = Call.from_bytes(self.link.recv_bytes())
+                self.link.send_bytes(TAKEN)
+                for answer in self._answers(call):
                     self.link.send_bytes(answer)
         except (EOFError, OSError):  # the front has gone
             return

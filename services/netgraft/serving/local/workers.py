@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 
 from netgraft.errors import Unreachable, WorkerLost
 from netgraft.serving.local.control import NoSupervisor
-from netgraft.serving.local.links import END, FAILED, Call, failure_from, hang_up
+from netgraft.serving.local.links import END, FAILED, TAKEN, Call, failure_from, hang_up
 from netgraft.serving.servicers import caller
 from netgraft.settings import settings
 
@@ -47,17 +47,17 @@ class Workers:
         """Have a worker before the first call; does not fail where there is none yet."""
         with suppress(Unreachable):
             async with self._places:
-                self._give_back(await self._taken(), over=True)
+                if not self._idle:
+                    self._give_back(await self._new(), over=True)
 
     async def answers(self, service: str, rpc: str, request: Message) -> AsyncGenerator[bytes]:
         """The serialized replies to a call. Raises Failure, WorkerLost and Unreachable."""
         call = Call(service.lower(), rpc, caller(), request.SerializeToString())
         long = rpc in LONG
         async with self._long_places if long else self._places:
-            link = await (self._new() if long else self._taken())
+            link = await self._begun(call.to_bytes(), fresh=long)
             over = False
             try:
-                await self._in_thread(link.send_bytes, call.to_bytes())
                 while (data := await self._in_thread(link.recv_bytes)) != END:
                     if data.startswith(FAILED):
                         over = True
@@ -69,15 +69,22 @@ class Workers:
             finally:
                 self._give_back(link, over=over and not long)
 
-    async def _taken(self) -> Connection:
-        """An idle worker's link, or a new one's. Raises Unreachable."""
-        while self._idle:
+    async def _begun(self, call: bytes, *, fresh: bool) -> Connection:
+        """The link to a worker that has taken a call: an idle one, or a new one.
+
+        Raises WorkerLost when a new one is lost before it does, and Unreachable.
+        """
+        while self._idle and not fresh:
             link, timer = self._idle.pop()
             timer.cancel()
-            if not link.poll():  # a worker says nothing unasked: this one has gone
+            if await self._in_thread(_takes, link, call):
                 return link
-            link.close()
-        return await self._new()
+            link.close()  # it had gone
+        link = await self._new()
+        if await self._in_thread(_takes, link, call):
+            return link
+        link.close()
+        raise WorkerLost
 
     async def _new(self) -> Connection:
         """The link to a new worker. Raises Unreachable."""
@@ -103,3 +110,12 @@ class Workers:
         if others or not self._stay:
             self._idle = others
             hang_up(link)
+
+
+def _takes(link: Connection, call: bytes) -> bool:
+    """Send a call; return whether the worker lives to take it."""
+    try:
+        link.send_bytes(call)
+        return link.recv_bytes() == TAKEN
+    except (EOFError, OSError):
+        return False
