@@ -1,7 +1,10 @@
 """The addresses by which a machine reaches itself."""
 
 import ipaddress
+import socket
 from contextlib import suppress
+
+LOOPBACK = "127.0.0.1"
 
 
 def is_loopback(host: str) -> bool:
@@ -15,3 +18,10 @@ def is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ipaddress.ip_address(bare).is_loopback
     return False
+
+
+def free_port() -> int:
+    """Return a port that is free on loopback at this moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])

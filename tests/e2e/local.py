@@ -3,14 +3,16 @@
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from tests.e2e.system import NETGRAFT, System, environment
+from tests.e2e import system
+from tests.e2e.system import NETGRAFT, System, environment, processes_of
+
+from netgraft.app.sessions import lives
 
 PATIENCE = 120.0
 """Seconds that a busy machine may take for what an idle one does in ten."""
@@ -26,11 +28,7 @@ PARTS = {
 
 def wait_for(what: str, holds: Callable[[], bool], seconds: float = PATIENCE) -> float:
     """Wait until something holds, and return for how long."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds, f"{what} did not happen within {seconds} s"
-        time.sleep(0.02)
-    return time.monotonic() - began
+    return system.wait_for(what, holds, seconds)
 
 
 @dataclass
@@ -83,19 +81,7 @@ def part_of(process: psutil.Process) -> str:
 
 def using(state: Path) -> list[psutil.Process]:
     """Processes that have a state folder in their environment."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.environ().get("NETGRAFT_STATE") == str(state) and lives(process):
-                found.append(process)
-    return found
-
-
-def lives(process: psutil.Process) -> bool:
-    """Whether a process has not ended."""
-    with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
+    return [each for each in processes_of(state) if lives(each)]
 
 
 @contextmanager

@@ -1,18 +1,24 @@
 """A whole netgraft as a process: where it answers, and how to use it from a test."""
 
 import os
-import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 from PIL import Image
 
 from netgraft.client import Client
+from netgraft.loopback import free_port
 from netgraft.store.store import Store
+from netgraft.v1 import tuning_pb2
 
+PATIENCE = 240.0
+"""Seconds that a busy machine may take for what an idle one does in ten or twenty."""
 NETGRAFT = str(Path(sys.executable).with_name("netgraft"))
 
 
@@ -78,10 +84,28 @@ def processes_of(state: Path, *words: str) -> list[psutil.Process]:
     return found
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def wait_for(what: str, holds: Callable[[], object], seconds: float = PATIENCE) -> float:
+    """Wait until something holds, and return for how long."""
+    began = time.monotonic()
+    while not holds():
+        assert time.monotonic() - began < seconds, f"{what} did not happen within {seconds} s"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def digits_spec(model: str, epochs: int, **facts: Any) -> tuning_pb2.TuningSpec:
+    """A run of a tiny model on a CPU, all of whose numbers are said."""
+    return tuning_pb2.TuningSpec(
+        model=model,
+        data="digits",
+        epochs=epochs,
+        lr=0.004,
+        batch_size=64,
+        image_size=32,
+        device="cpu",
+        precision="fp32",
+        **facts,
+    )
 
 
 def environment(state: Path, torch_home: Path) -> dict[str, str]:

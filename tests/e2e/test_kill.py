@@ -5,12 +5,12 @@ the same numbers.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 import torch
-from tests.e2e.system import System
+from tests.e2e.system import System, digits_spec, wait_for
 
 from netgraft.client import Client
 from netgraft.errors import Unreachable
@@ -24,8 +24,6 @@ from netgraft.v1.tuning_pb2 import JobEvent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-PATIENCE = 240
-"""Seconds that a busy machine may take for what an idle one does in twenty."""
 STEPS_PER_EPOCH = 22
 EPOCHS = 8
 FIRST, SECOND, THIRD = 1, 3, 5
@@ -106,13 +104,6 @@ class Observed:
         return {name: value for name, value in tensors.items() if "running" not in name}
 
 
-def wait_for(what: str, holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def client(system: System) -> Iterator[Client]:
     with system.client() as netgraft:
@@ -129,17 +120,7 @@ def undisturbed(system: System, client: Client) -> Observed:
 
 
 def start(system: System, client: Client, model: str) -> Observed:
-    spec = tuning_pb2.TuningSpec(
-        model=model,
-        data="digits",
-        epochs=EPOCHS,
-        lr=0.004,
-        batch_size=64,
-        image_size=32,
-        workers=2,
-        device="cpu",
-        precision="fp32",
-    )
+    spec = digits_spec(model, EPOCHS, workers=2)
     job = client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
     return Observed(system, client, job.id)
 

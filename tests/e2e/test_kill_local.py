@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.local import PATIENCE, Up, lives, running, wait_for
-from tests.e2e.system import NETGRAFT, System
+from tests.e2e.system import NETGRAFT, System, digits_spec
 
 from netgraft.client import AsyncClient, RemoteError
 from netgraft.errors import Unreachable, WorkerLost
@@ -138,17 +138,8 @@ class Story:
     def _start(self) -> str:
         with self.system.client() as client:
             edit = surgery_pb2.RetargetModelRequest(model=MODEL, classes=10)
-            spec = tuning_pb2.TuningSpec(
-                model=client.surgery.RetargetModel(edit).model.id,
-                data="digits",
-                epochs=1000,
-                lr=0.004,
-                batch_size=64,
-                image_size=32,
-                workers=1,
-                device="cpu",
-                precision="fp32",
-            )
+            model = client.surgery.RetargetModel(edit).model.id
+            spec = digits_spec(model, epochs=1000, workers=1)
             return client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec)).id
 
     def job(self, name: str) -> tuning_pb2.Job:

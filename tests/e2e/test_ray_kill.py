@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.e2e import strangers
-from tests.e2e.system import NETGRAFT, System, environment
+from tests.e2e.system import NETGRAFT, System, digits_spec, environment, wait_for
 
 from netgraft.client import Client
 from netgraft.errors import NetgraftError
@@ -28,8 +28,6 @@ from netgraft.v1.tuning_pb2 import JobEvent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
 
-PATIENCE = 240
-"""Seconds that a busy machine may take for what an idle one does in ten."""
 ALIVE = (tuning_pb2.JOB_STATE_QUEUED, tuning_pb2.JOB_STATE_RUNNING)
 TINY = "timm/test_resnet@none"
 SHORT, MEDIUM, ENDLESS = 1, 5, 10_000
@@ -100,15 +98,6 @@ class Netgraft:
         return time.monotonic()
 
 
-def wait_for(what: str, holds: Callable[[], object], seconds: float = PATIENCE) -> float:
-    """Wait until it holds; returns the seconds that it took."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < seconds, f"{what} did not happen within {seconds} s"
-        time.sleep(0.05)
-    return time.monotonic() - began
-
-
 class Watcher:
     """Follows a job through everything that happens, from where it was interrupted."""
 
@@ -164,16 +153,7 @@ def watched(netgraft: Netgraft) -> list[Watcher]:
 def start(client: Client, epochs: int) -> str:
     retargeted = surgery_pb2.RetargetModelRequest(model=TINY, classes=10)
     model = client.surgery.RetargetModel(retargeted).model.id
-    spec = tuning_pb2.TuningSpec(
-        model=model,
-        data="digits",
-        epochs=epochs,
-        lr=0.004,
-        batch_size=64,
-        image_size=32,
-        device="cpu",
-        precision="fp32",
-    )
+    spec = digits_spec(model, epochs)
     started: str = client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec)).id
     return started
 

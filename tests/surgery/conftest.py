@@ -23,6 +23,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store.engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def common_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """One store for a file of tests, so that each model is examined once."""
+    folder = tmp_path_factory.mktemp("common")
+    store = Store(str(folder / "store"), f"sqlite:///{folder / 'db.sqlite'}")
+    yield store
+    store.engine.dispose()
+
+
 @pytest.fixture
 def anatomies(store: Store) -> Anatomies:
     return Foresight(store)

@@ -1,8 +1,5 @@
 """Whatever edits are made, undoing them gives back each model before, to the bit."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import torch
 from google.protobuf.struct_pb2 import Value
@@ -50,11 +47,8 @@ edits = st.one_of(
 
 
 @pytest.fixture(scope="module")
-def surgery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SurgeryServicer]:
-    folder: Path = tmp_path_factory.mktemp("undo")
-    store = Store(str(folder / "store"), f"sqlite:///{folder / 'db.sqlite'}")
-    yield SurgeryServicer(store)
-    store.engine.dispose()
+def surgery(common_store: Store) -> SurgeryServicer:
+    return SurgeryServicer(common_store)
 
 
 def weights(recipe: Recipe, store: Store) -> dict[str, tuple[Tensor, bool]]:

@@ -1,6 +1,6 @@
 """Warm starts: classes that the model knows keep their weights in the new head."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,8 @@ TABBY, RED_FOX, BEAGLE = 281, 277, 162
 
 
 @pytest.fixture(scope="module")
-def surgery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SurgeryServicer]:
-    """One store for all, so that each model is examined once."""
-    folder: Path = tmp_path_factory.mktemp("warm")
-    store = Store(str(folder / "store"), f"sqlite:///{folder / 'db.sqlite'}")
-    yield SurgeryServicer(store)
-    store.engine.dispose()
+def surgery(common_store: Store) -> SurgeryServicer:
+    return SurgeryServicer(common_store)
 
 
 @pytest.fixture

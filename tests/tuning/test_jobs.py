@@ -311,5 +311,4 @@ def test_the_driver_of_an_older_submission_learns_it(jobs: Jobs, resolved: Resol
     reconciled(jobs, cluster, job)
     assert jobs.beat(job.id, job.id) is False
     assert jobs.beat(job.id, f"{job.id}-2") is True
-    jobs.lose(job.id, job.id, TrainingFailed(problem="ghost"))
     assert jobs.get(job.id).state is State.QUEUED

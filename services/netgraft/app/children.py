@@ -11,6 +11,8 @@ from netgraft.serving.local.child import Child
 from netgraft.serving.local.probe import page_answers
 from netgraft.settings import settings
 
+END_SECONDS = 9.0
+"""How long calls and checkpoints may take when netgraft is asked to end."""
 PAGE = (sys.executable, "-m", "netgraft.ui", "--with-parent")
 
 

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 from netgraft.app.sessions import end_session
 from netgraft.client import Client
 from netgraft.errors import Unreachable
+from netgraft.loopback import LOOPBACK, free_port
 from netgraft.parent import when_gone
 from netgraft.private import OTHERS
 from netgraft.readiness import is_warming
 from netgraft.serving.cluster.machine import end_runs
-from netgraft.serving.ray_patches import free_port, import_serve, start_ray
+from netgraft.serving.ray_patches import import_serve, start_ray
+from netgraft.serving.services import SERVICES
 from netgraft.settings import settings
 from netgraft.v1 import agent_pb2, models_pb2
 
@@ -41,11 +43,7 @@ APPLICATIONS = {
 """The module that binds each Serve application. The name is the routing key of its rpcs."""
 
 SERVICER_FUNCTIONS = [
-    "netgraft.v1.models_pb2_grpc.add_ModelsServicer_to_server",
-    "netgraft.v1.graph_pb2_grpc.add_GraphsServicer_to_server",
-    "netgraft.v1.surgery_pb2_grpc.add_SurgeryServicer_to_server",
-    "netgraft.v1.tuning_pb2_grpc.add_TuningServicer_to_server",
-    "netgraft.v1.agent_pb2_grpc.add_AgentServicer_to_server",
+    *(service.adder for service in SERVICES.values()),
     "grpc_health.v1.health_pb2_grpc.add_HealthServicer_to_server",
 ]
 
@@ -158,7 +156,7 @@ def _serve() -> None:
     from ray.serve.config import HTTPOptions, gRPCOptions
 
     serve.start(
-        http_options=HTTPOptions(host="127.0.0.1", port=free_port()),
+        http_options=HTTPOptions(host=LOOPBACK, port=free_port()),
         grpc_options=gRPCOptions(
             port=settings().grpc_port,
             grpc_servicer_functions=SERVICER_FUNCTIONS,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from netgraft.app.children import check, page
+from netgraft.app.children import END_SECONDS, check, page
 from netgraft.app.preloaded import PRELOADED
 from netgraft.serving.forks.sockets import listening
 from netgraft.serving.local import control
@@ -22,8 +22,6 @@ from netgraft.serving.local.supervisor import Control
 from netgraft.settings import settings
 
 FRONT = (sys.executable, "-m", "netgraft.app.front")
-END_SECONDS = 9.0
-"""How long calls and checkpoints may take when netgraft is asked to end."""
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from netgraft.app.children import check, page
+from netgraft.app.children import END_SECONDS, check, page
 from netgraft.app.sessions import end_session, lives
 from netgraft.errors import PartLost
 from netgraft.serving.local.child import Child
@@ -40,8 +40,6 @@ RAY_ENVIRONMENT = {
 }
 
 DRIVER = (sys.executable, "-m", "netgraft.app.cluster")
-END_SECONDS = 9.0
-"""How long calls and checkpoints may take when netgraft is asked to end."""
 PAGE_SECONDS = 1.0
 """How long the page may take after that."""
 

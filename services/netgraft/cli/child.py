@@ -6,7 +6,6 @@ Knows nothing of what it is used for.
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,8 +19,8 @@ from netgraft.cli.terminal.language import chosen_language
 from netgraft.client import RemoteError
 from netgraft.errors import NotPossible
 from netgraft.language import Message
+from netgraft.loopback import LOOPBACK, free_port
 
-LOOPBACK = "127.0.0.1"
 END_SECONDS = 40
 
 
@@ -42,14 +41,8 @@ class Running:
 
 def netgraft_for_a_command(log: Path) -> AbstractContextManager[Running]:
     """Start what one command needs: the services on a free port of loopback, without the page."""
-    alone = {"NETGRAFT_HOST": LOOPBACK, "NETGRAFT_GRPC_PORT": str(_free_port())}
+    alone = {"NETGRAFT_HOST": LOOPBACK, "NETGRAFT_GRPC_PORT": str(free_port())}
     return netgraft_up(log, "--no-web", "--engine", "local", variables=alone)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

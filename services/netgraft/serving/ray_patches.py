@@ -11,7 +11,6 @@ only to callers with the token.
 
 import os
 import signal
-import socket
 import stat
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
+from netgraft.loopback import free_port
 from netgraft.parent import end_with_parent
 from netgraft.settings import settings
 
@@ -164,13 +164,6 @@ def private_folder() -> Path:
         return Path(tempfile.mkdtemp(prefix="netgraft-", dir=temporary))
     folder.chmod(0o700)
     return folder
-
-
-def free_port() -> int:
-    """Return a port that is free on loopback at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def own_agent_port(port: int) -> None:

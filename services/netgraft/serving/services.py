@@ -36,10 +36,14 @@ class Service:
         found: type = resolve_name(self.where)
         return found
 
+    @property
+    def adder(self) -> str:
+        """The dotted name of the function that lets a server of gRPC answer with a servicer."""
+        return f"{self.contract}_grpc.add_{self.name}Servicer_to_server"
+
     def add_to(self, server: Any, servicer: Any) -> None:
         """Let a server of gRPC answer with a servicer."""
-        stubs = importlib.import_module(f"{self.contract}_grpc")
-        getattr(stubs, f"add_{self.name}Servicer_to_server")(servicer, server)
+        resolve_name(self.adder)(servicer, server)
 
 
 SERVICES = {

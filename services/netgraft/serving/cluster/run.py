@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, replace
 from pkgutil import resolve_name
 
-from netgraft.private import OTHERS, make_folder
+from netgraft.private import OTHERS
 from netgraft.serving.cluster.node import Node
 from netgraft.serving.forks.ranks import Ranks, rank_tasks
 from netgraft.settings import settings
@@ -89,15 +89,14 @@ class Run:
 
     def _on_this_node(self) -> None:
         share = self.share
-        folder = make_folder(settings().folder / "runs" / share.job)
         tasks = rank_tasks(
             self.parts.rank,
             share.job,
+            share.submission,
             ranks=share.ranks,
             threads=share.threads,
             device=share.device,
-            meeting=folder / f"{share.submission}.meeting",
-            log=folder / "run.log",
+            folder=settings().folder / "runs" / share.job,
         )
         node = Node(self.parts.node)
         environment = {**share.environment, **_gpus()}

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from netgraft.private import make_folder
 from netgraft.serving.forks.forks import Fork, Task
 
 RANK = "netgraft-rank"
@@ -18,16 +19,24 @@ NICE = 10
 
 
 def rank_tasks(
-    function: str, job: str, *, ranks: int, threads: int, device: str, meeting: Path, log: Path
+    function: str,
+    job: str,
+    submission: str,
+    *,
+    ranks: int,
+    threads: int,
+    device: str,
+    folder: Path,
 ) -> list[Task]:
-    """The work of each rank of a job. `meeting`: a file that they make to find each other."""
+    """The work of each rank of a job's run. In the folder they find each other, and have a log."""
+    meeting = make_folder(folder) / f"{submission}.meeting"
     meeting.unlink(missing_ok=True)
     shared = {"job": job, "ranks": ranks, "threads": threads, "device": device}
     return [
         Task(
             function,
             {**shared, "rank": rank, "meeting": str(meeting)},
-            log=log,
+            log=folder / "run.log",
             name=RANK,
             expendable=EXPENDABLE,
             nice=NICE,

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netgraft.private import make_folder
 from netgraft.serving.forks.cores import usable_cores, usable_gpus
 from netgraft.serving.forks.forks import Forks, Task
 from netgraft.serving.forks.ranks import Ranks, rank_tasks
@@ -129,13 +128,12 @@ class Runs:
         return False
 
     def _tasks(self, run: Run) -> list[Task]:
-        make_folder(run.folder)
         return rank_tasks(
             self.rank,
             run.job,
+            run.submission,
             ranks=run.ranks,
             threads=run.threads,
             device=run.device,
-            meeting=run.folder / f"{run.submission}.meeting",
-            log=run.folder / "run.log",
+            folder=run.folder,
         )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, Listener, Pipe
 from typing import Any
 
-from netgraft.serving.forks.forks import Fork, Forks, Task
+from netgraft.serving.forks.forks import Forks, Task
 from netgraft.serving.forks.sockets import Document, receive, send, send_link
 from netgraft.serving.local.runs import Run, Runs
 from netgraft.settings import settings
@@ -38,7 +38,6 @@ class Control:
         """Set while forks are made at once."""
         self._listener = listener
         self._followers: list[Connection] = []
-        self._workers: set[Fork] = set()
         self._lock = threading.Lock()
         self._ending = False
 
@@ -106,14 +105,9 @@ class Control:
         ours, theirs = Pipe()
         with ours, theirs:
             worker = self.forks.start(Task(self.worker, {"link": theirs}, nice=NICE, name=WORKER))
-            self._workers.add(worker)
-            threading.Thread(target=self._forget, args=(worker,), daemon=True).start()
+            threading.Thread(target=worker.result, daemon=True).start()  # holds its link
             send(connection, {})
             send_link(connection, ours)
-
-    def _forget(self, worker: Fork) -> None:
-        worker.result()
-        self._workers.discard(worker)
 
     def _start(self, connection: Connection, request: Document) -> None:
         job = request["job"]

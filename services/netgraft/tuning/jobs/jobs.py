@@ -162,11 +162,6 @@ class Jobs:
                 session, job_id, {"heartbeat": time.time()}, of_submission=submission
             )
 
-    def lose(self, job_id: str, submission: str, error: NetgraftError) -> None:
-        """End a job as failed, unless it ended or another submission runs it."""
-        with self.store.session() as session:
-            transition.end(session, job_id, State.FAILED, error, of_submission=submission)
-
     def alive(self) -> list[Job]:
         """Jobs that have not ended, oldest first."""
         query = select(JobRow).where(JobRow.state.in_(ALIVE)).order_by(JobRow.created)
