@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -55,15 +56,27 @@ def node(raylet: int) -> Iterator[Node]:
 
 def servers(raylet: int) -> list[psutil.Process]:
     """The processes of the node's fork server, the first one before its children."""
+    return [each for first in leaders(raylet) for each in (first, *children(first))]
+
+
+def leaders(raylet: int) -> list[psutil.Process]:
+    """The node's fork servers. Each leads a group: their children have their command line, too,
+    until they start a program of their own.
+    """
     found = []
     for process in psutil.process_iter():
-        try:
+        with suppress(psutil.Error, ProcessLookupError):
             command = process.cmdline()
-            if command[1:3] == ["-m", MODULE] and command[-1] == str(raylet):
-                found += [process, *process.children(recursive=True)]
-        except psutil.Error:
-            continue
+            mine = command[1:3] == ["-m", MODULE] and command[-1] == str(raylet)
+            if mine and os.getpgid(process.pid) == process.pid:
+                found.append(process)
     return found
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        return list(process.children(recursive=True))
+    return []
 
 
 def wait_for(what: str, holds: Callable[[], object]) -> None:
@@ -114,9 +127,9 @@ def test_of_those_that_find_none_one_starts_it(temporary: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        commands = [process.cmdline() for process in servers(raylet.pid)]
-        assert [command[1:3] for command in commands].count(["-m", MODULE]) == 1
+        found = len(leaders(raylet.pid))
         raylet.kill()
+        assert found == 1
     wait_for("its end, with the raylet", lambda: not servers(raylet.pid))
 
 
