@@ -1,6 +1,7 @@
 """Seconds until a model is as good as the tutorial's, beside the tutorial. Run by hand, one run:
 
-    python tests/bench/bench_tuning.py --photographs FOLDER --fashion FOLDER
+    TORCH_HOME=.venv/share/netgraft-test-weights python tests/bench/bench_tuning.py \
+        --photographs FOLDER --fashion FOLDER
 
 `--photographs`: a folder of `train` and `val`, each with a folder of pictures per class.
 `--fashion`: the files of Debian's package dataset-fashion-mnist, usually in
