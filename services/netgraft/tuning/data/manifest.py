@@ -21,7 +21,7 @@ LEAST_SHARE, MOST_SHARE = 0.05, 0.5
 
 @dataclass(frozen=True)
 class Options:
-    """What the user says of a data set; "" and None leave it to the kind, which states a guess."""
+    """The user's words on a data set; "" and None leave it to the kind, which states a guess."""
 
     kind: str = ""
     """Name of a kind, such as "folder" or "table"."""
@@ -49,7 +49,7 @@ class Options:
 
 
 class Container(Protocol):
-    """Where the bytes of the pictures are: a folder, an archive, memory. Safe for threads."""
+    """The place of the pictures' bytes: a folder, an archive, memory. Safe for threads."""
 
     def read(self, name: str, most: int) -> bytes:
         """Return a picture's encoded bytes.

@@ -105,7 +105,7 @@ class Folder:
         return os.path.isfile(target) or not os.path.lexists(target)
 
     def _target(self, entry: "os.DirEntry[str]") -> str:
-        """What a link leads to. Raises OutsideDataRoots."""
+        """Return what a link leads to. Raises OutsideDataRoots."""
         target = os.path.join(os.path.dirname(entry.path), os.readlink(entry.path))
         folder, name = os.path.split(target)
         # Most links of a folder lead into one other.

@@ -10,7 +10,7 @@ from netgraft.tuning.data.manifest import Container
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies below a place, without what systems and programs leave there."""
+    """The files and folders below a place, without those that systems and programs leave there."""
 
     files: tuple[str, ...]
     """Paths with "/", sorted by folder and name."""

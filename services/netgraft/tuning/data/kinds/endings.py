@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-DECODED = """jpg jpeg jpe jfif jif png apng bmp dib webp gif tif tiff ppm pgm pbm pnm heic heif hif
-avif avifs jp2 j2k jxl tga"""
+DECODED = """jpg jpeg jpe jfif jif png apng bmp dib webp gif tif tiff ppm pgm pbm pnm heic heif
+hif avif avifs jp2 j2k jxl tga"""
 PICTURES = frozenset(DECODED.split())
 """Endings of pictures. One that is not decoded is a fault to be named, not passed over here."""
-KNOWN = """txt md rst csv tsv json jsonl ndjson xml yaml yml toml ini cfg html htm css js pdf doc docx
-xls xlsx parquet arrow feather npy npz mat pkl pt pth h5 hdf5 db sqlite py ipynb sh bat log lock
-cache zip tar gz tgz bz2 xz zst 7z rar mp3 wav mp4 avi mov mkv svg url lnk exe dll sha256 md5 part
-tmp crdownload"""
+KNOWN = """txt md rst csv tsv json jsonl ndjson xml yaml yml toml ini cfg html htm css js pdf doc
+docx xls xlsx parquet arrow feather npy npz mat pkl pt pth h5 hdf5 db sqlite py ipynb sh bat log
+lock cache zip tar gz tgz bz2 xz zst 7z rar mp3 wav mp4 avi mov mkv svg url lnk exe dll sha256 md5
+part tmp crdownload"""
 OTHERS = frozenset(KNOWN.split())
 """Endings of other files, which are not looked into."""
 HEAD = 16

@@ -25,7 +25,7 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True)
 class Place:
-    """What a reference names."""
+    """A reference, and the file or folder that it names."""
 
     reference: str
     """As the user wrote it."""

@@ -88,7 +88,7 @@ class _Layout:
         }
 
     def guesses(self) -> list[Guess]:
-        """What the names of the folders leave open."""
+        """Return what the names of the folders leave open."""
         if self.label == 0 and self.levels:
             upper, lower = len(self.levels[0]), len(self.levels[1])
             sentence = Message(
@@ -128,7 +128,7 @@ def _axis(paths: Sequence[Folders], names: Names) -> int | None:
 
 
 def _names_parts(level: int, reaching: Sequence[Folders], parts: dict[str, Part | None]) -> bool:
-    """Whether a level's names are parts: all of them, or "train" beside something else.
+    """True if a level's names are parts: all of them, or "train" beside something else.
 
     A folder "train" with pictures and no folders in it may be a class, of vehicles.
     """
@@ -141,7 +141,7 @@ def _names_parts(level: int, reaching: Sequence[Folders], parts: dict[str, Part 
 
 
 def _wrapper(rests: Sequence[Folders]) -> int:
-    """How many outer folders hold all others, and so name no class."""
+    """Count the outer folders that hold all others, and so name no class."""
     shortest = min(map(len, rests), default=0)
     for level in range(shortest):
         if level == shortest - 1 or len({rest[level] for rest in rests}) > 1:
@@ -172,7 +172,7 @@ def _label_level(options: Options, depth: int) -> int | None:
 
 
 def _group(picture: str, said: str) -> str:
-    """What keeps a picture together with others, by `Options.group`. Raises InvalidValue."""
+    """Return what keeps a picture together with others, by `Options.group`. Raises InvalidValue."""
     if not said:
         return ""
     folder, _, name = picture.rpartition("/")

@@ -76,7 +76,7 @@ class Names:
 
 
 def names_of(options: Options) -> Names:
-    """What `Options.split` says. Raises InvalidValue."""
+    """Return what `Options.split` says. Raises InvalidValue."""
     text = options.split.strip()
     if not text or text.casefold() == MAKE:
         return Names({}, makes=bool(text))

@@ -22,7 +22,7 @@ class Row(NamedTuple):
 
 @dataclass
 class Reading:
-    """What a kind has read."""
+    """The pictures that a kind has read, and what it noticed."""
 
     rows: list[Row] = field(default_factory=list)
     guesses: list[Guess] = field(default_factory=list)
