@@ -93,7 +93,19 @@ class TuningServicer:
     def CheckData(
         self, request: tuning_pb2.CheckDataRequest
     ) -> Iterator[tuning_pb2.CheckDataReply]:
-        raise NotImplementedError  # the next commits bring it
+        from netgraft.tuning.messages import options_of, report_message
+        from netgraft.tuning.results.checking import check_data
+
+        found = check_data(
+            request.data,
+            options_of(request.options),
+            self.store,
+            model=request.model,
+            fix=request.fix,
+        )
+        for checked in found:
+            report = report_message(checked.report) if checked.report else None
+            yield tuning_pb2.CheckDataReply(done=checked.done, total=checked.total, report=report)
 
     def Evaluate(self, request: tuning_pb2.EvaluateRequest) -> Iterator[tuning_pb2.EvaluateReply]:
         raise NotImplementedError  # the next commits bring it

@@ -90,6 +90,8 @@ class Manifest:
     """Pictures without a class, or whose class no part to train on has."""
     levels: tuple[tuple[str, ...], ...] = ()
     """Of nested folders: the class names at each level, the upper first; else ()."""
+    untrained: tuple[str, ...] = ()
+    """Classes that other parts have, and the part to train on has not."""
     absent: tuple[str, ...] = ()
     """Names that a table gives and that are not there."""
 
