@@ -79,7 +79,7 @@ class Reading:
 
     @property
     def seen(self) -> Seen:
-        """What the checks look at."""
+        """Return what the checks look at."""
         return Seen(self.manifest, self.facts)
 
     @property
@@ -96,6 +96,8 @@ class Reading:
         """Raise InvalidData, which names every picture that cannot be read."""
         names = self.manifest.names
         faulty = [index for index in self.indices if self.facts[index].fault]
+        if faulty and {self.facts[index].fault for index in faulty} == {"too_large"}:
+            faulty = faulty[:1]  # its error says how to allow them all
         if len(faulty) == 1:
             facts, name = self.facts[faulty[0]], names[faulty[0]]
             raise error_for(facts, name=name, reference=self.manifest.reference)
@@ -112,3 +114,18 @@ class Reading:
         index, future = waiting.popleft()
         self.facts[index] = future.result()
         return 1
+
+
+def check_pictures(manifest: Manifest) -> None:
+    """Read every picture, once per process as long as no file changes.
+
+    Raises InvalidData, which names every picture that cannot be read.
+    """
+    if (fingerprint := manifest.fingerprint) in _sound:
+        return
+    Reading(manifest, keep=False).finish().must_be_sound()
+    _sound.add(fingerprint)
+
+
+_sound: set[str] = set()
+"""Fingerprints of the data sets that this process has read and found undamaged."""

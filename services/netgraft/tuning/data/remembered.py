@@ -20,7 +20,7 @@ FIELDS = ("fault", "size", "format", "mode", "content", "alpha", "deep", "sharpn
 
 
 def known_facts(manifest: Manifest, store: Store) -> Sequence[PictureFacts]:
-    """What an earlier pass found out about these pictures; () where there was none."""
+    """Return what an earlier pass found out about these pictures; () where there was none."""
     if not (key := fingerprint(manifest)):
         return ()
     found = FACTS.find(store, key) or ()

@@ -8,8 +8,7 @@ from netgraft.models import resolve
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.tuning.data.checks import check_all
-from netgraft.tuning.data.checks.finding import Finding
-from netgraft.tuning.data.checks.head import Head
+from netgraft.tuning.data.checks.finding import Finding, Head
 from netgraft.tuning.data.kinds import open_data
 from netgraft.tuning.data.manifest import Manifest, Options
 from netgraft.tuning.data.reading import Reading
@@ -18,7 +17,7 @@ from netgraft.tuning.data.remembered import fingerprint, known_facts, remember
 
 @dataclass(frozen=True)
 class Report:
-    """What a data set holds and what is wrong with it."""
+    """The findings about a data set, and what it holds."""
 
     manifest: Manifest
     findings: Sequence[Finding]
@@ -77,16 +76,8 @@ def _report(reading: Reading, findings: Sequence[Finding], compared: int, *, fix
         reading.data_hash,
         fingerprint(manifest),
         compared,
-        _fixed(manifest, findings) if fix else "",
+        "",
     )
-
-
-def _fixed(manifest: Manifest, findings: Sequence[Finding]) -> str:
-    """Write a list without what the findings leave out; return its reference."""
-    from netgraft.tuning.data.lists import write_list
-
-    without = {name for finding in findings for name in finding.left_out}
-    return write_list(manifest, without)
 
 
 def _head(recipe: Recipe) -> Head:

@@ -14,7 +14,7 @@ SENTENCE = plural(
 
 
 def alpha(seen: Seen) -> Iterator[Finding]:
-    """A warning that says which ground is used."""
+    """Yield a warning that says which ground is used."""
     found = [index for index, facts in enumerate(seen.facts) if facts.alpha]
     if found:
         sentence = Message(SENTENCE, count=len(found))

@@ -15,7 +15,7 @@ SENTENCE = plural(
 
 
 def deep_pixels(seen: Seen) -> Iterator[Finding]:
-    """A warning that says the range; where all pictures are so, the first stands for them."""
+    """Yield a warning that says the range; where all pictures are so, the first stands for them."""
     found = [index for index, facts in enumerate(seen.facts) if facts.deep]
     if not found:
         return

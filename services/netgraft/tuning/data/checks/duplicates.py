@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from netgraft.language import Message, plural
+from netgraft.language import Message, mark, plural
 from netgraft.tuning.data.checks.finding import Finding, Seen, Severity
 from netgraft.tuning.data.manifest import PARTS, Part
 
@@ -100,9 +100,9 @@ def _across(seen: Seen) -> Iterator[Finding]:
 
 def _share(part: Part, found: int, size: int) -> Message:
     template = (
-        "{found:,} of the {size:,} held-out pictures ({share:.0%})"
+        mark("{found:,} of the {size:,} held-out pictures ({share:.0%})")
         if part == "held_out"
-        else "{found:,} of the {size:,} test pictures ({share:.0%})"
+        else mark("{found:,} of the {size:,} test pictures ({share:.0%})")
     )
     return Message(template, found=found, size=size, share=found / size)
 

@@ -31,7 +31,7 @@ SENTENCES = {
         "list.",
     ),
 }
-REMEDY = mark("Fetch it again, or go on without it: `netgraft data check {data} --fix`.")
+REMEDY = mark("Replace what is broken, or go on without it: `netgraft data check {data} --fix`.")
 
 
 def faults(seen: Seen) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ def few(seen: Seen) -> dict[str, int]:
 
 
 def few_pictures(seen: Seen) -> Iterator[Finding]:
-    """A warning that names the classes and how many pictures each has."""
+    """Yield a warning that names the classes and how many pictures each has."""
     found = few(seen)
     if found and len(seen.manifest.class_names) > 1:
         classes = [

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netgraft.language import Message
 from netgraft.tuning.data.comparing import Copies, copies_of
@@ -13,12 +13,11 @@ from netgraft.tuning.data.facts import PictureFacts
 from netgraft.tuning.data.manifest import Manifest, Part
 
 if TYPE_CHECKING:
-    from netgraft.tuning.data.checks.head import Head
-    from netgraft.tuning.data.checks.wrong_labels import OutOfFold
+    from numpy.typing import NDArray
 
 
 class Severity(StrEnum):
-    """How serious a finding is. Only an error stops a run."""
+    """The seriousness of a finding. Only an error stops a run."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -46,15 +45,38 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Head:
+    """The head of a model that data are meant for."""
+
+    model: str
+    """As the user can name it."""
+    classes: int
+    class_names: tuple[str, ...] = ()
+    """() where the head's outputs have no names."""
+    edited: bool = True
+    """False for a base model as it is published: it gets the data's head by itself."""
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Probabilities from a cross-validation: no picture was among those that its model learnt."""
+
+    probabilities: "NDArray[Any]"
+    """Shape (N, K)."""
+    indices: Sequence[int]
+    """Pictures of the manifest, one for each row."""
+
+
+@dataclass(frozen=True)
 class Seen:
-    """What is known of a data set when checks run."""
+    """All that is known of a data set when checks run."""
 
     manifest: Manifest
     facts: Sequence[PictureFacts] = field(default=())
     """One for each picture, in the manifest's order; () before the pass."""
-    head: "Head | None" = None
+    head: Head | None = None
     """Of the model that the data are meant for, where one is known."""
-    out_of_fold: "OutOfFold | None" = None
+    out_of_fold: OutOfFold | None = None
     """What a probe says of pictures that it was not fitted to, where there is one."""
 
     def files(self, indices: Sequence[int]) -> tuple[str, ...]:

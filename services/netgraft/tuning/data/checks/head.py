@@ -1,23 +1,9 @@
 """A model's head that was made for other classes than the data's. An error."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from netgraft.language import Message
 from netgraft.tuning.data.checks.finding import Finding, Seen, Severity
-
-
-@dataclass(frozen=True)
-class Head:
-    """The head of a model that data are meant for."""
-
-    model: str
-    """As the user can name it."""
-    classes: int
-    class_names: tuple[str, ...] = ()
-    """() where the head's outputs have no names."""
-    edited: bool = True
-    """False for a base model as it is published: it gets the data's head by itself."""
 
 
 def head(seen: Seen) -> Iterator[Finding]:

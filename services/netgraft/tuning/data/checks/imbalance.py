@@ -11,7 +11,7 @@ NOTED = 5
 
 
 def imbalance(seen: Seen) -> Iterator[Finding]:
-    """A warning that names the small classes, with the ratio; a note where it is smaller."""
+    """Yield a warning that names the small classes, with the ratio; a note where it is smaller."""
     counts, names = seen.to_learn_from, seen.manifest.class_names
     if len(names) < 2 or not any(counts):
         return

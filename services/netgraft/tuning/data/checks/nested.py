@@ -7,7 +7,7 @@ from netgraft.tuning.data.checks.finding import Finding, Seen, Severity
 
 
 def nested(seen: Seen) -> Iterator[Finding]:
-    """A warning that names the upper folders, the level taken, and what the other holds."""
+    """Yield a warning that names the upper folders, the level taken, and what the other holds."""
     levels = seen.manifest.levels
     if len(levels) < 2:
         return

@@ -14,7 +14,7 @@ SENTENCE = plural(
 
 
 def no_held_out(seen: Seen) -> Iterator[Finding]:
-    """A warning that names the classes. Of parts made here only a class of few lacks one, and
+    """Yield a warning that names the classes. Of parts made here only a class of few lacks one, and
     that is said of it already."""
     if len(seen.manifest.class_names) < 2:
         return

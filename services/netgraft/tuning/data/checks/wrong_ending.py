@@ -16,7 +16,7 @@ SENTENCE = plural(
 
 
 def wrong_ending(seen: Seen) -> Iterator[Finding]:
-    """A warning that names the files whose names lie."""
+    """Yield a warning that names the files whose names lie."""
     named = zip(seen.manifest.names, seen.facts, strict=bool(seen.facts))
     lying = [
         (name, facts.format)

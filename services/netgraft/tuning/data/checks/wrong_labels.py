@@ -5,8 +5,7 @@ picture counts for another class where its probability there reaches the mean of
 labelled so, and it belongs to its own label less.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from netgraft.language import Message, plural
@@ -21,16 +20,6 @@ SENTENCE = plural(
     "{count} pictures are probably labelled wrong: a model that had not seen them takes them for "
     "other classes ({first} for {name}). Look at them.",
 )
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """Probabilities from a cross-validation: no picture was among those that its model learnt."""
-
-    probabilities: "NDArray[Any]"
-    """Shape (N, K)."""
-    indices: Sequence[int]
-    """Pictures of the manifest, one for each row."""
 
 
 def suspects(probabilities_NK: "NDArray[Any]", labels_N: "NDArray[Any]") -> list[tuple[int, int]]:
