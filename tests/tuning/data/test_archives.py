@@ -175,7 +175,7 @@ def test_a_member_that_lies_about_its_size_gives_no_more(root: Path) -> None:
     size = struct.pack("<I", 2**20)
     (root / "x.zip").write_bytes(data.replace(size, struct.pack("<I", 100)))
     found = open_data("x.zip")
-    with pytest.raises(OSError, match="CRC|Bad|Overlapped|size"):
+    with pytest.raises(OSError, match=r"CRC|Bad|Overlapped|size"):
         found.container.read("cat/liar.jpg", 1000)
 
 

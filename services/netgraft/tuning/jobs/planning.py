@@ -25,7 +25,7 @@ from netgraft.models.recipe import Recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.data import Manifest, open_data
-from netgraft.tuning.data.picture import check_pictures
+from netgraft.tuning.data.reading import check_pictures
 from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity

@@ -18,7 +18,7 @@ from netgraft.tuning.data.loading import (
     measured_order,
     steps_per_epoch,
 )
-from netgraft.tuning.data.picture import PictureExamples
+from netgraft.tuning.data.pixels import PictureExamples
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
