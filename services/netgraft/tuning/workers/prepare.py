@@ -1,6 +1,7 @@
 """Everything a rank needs to train a job: its parts of the data, and a learner."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
-from netgraft.tuning.data import open_data
+from netgraft.tuning.data import Manifest, open_data
 from netgraft.tuning.data.loading import (
     Normaliser,
     epoch_order,
@@ -18,6 +19,8 @@ from netgraft.tuning.data.loading import (
     measured_order,
     steps_per_epoch,
 )
+from netgraft.tuning.data.picture import PictureExamples
+from netgraft.tuning.data.split import held_out
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
@@ -29,6 +32,11 @@ from netgraft.tuning.workers.group import Group
 
 LONGEST_WARMUP = 500
 """Steps."""
+HELD_BACK_SHARE = 0.15
+MOST_HELD_BACK = 2_000
+"""Training pictures held back to choose by: more would only cost."""
+SETTLED_BY = 512
+"""Pictures by which batch norms settle, at least, where there are so many."""
 
 
 class Batches:
@@ -41,36 +49,74 @@ class Batches:
         self.group = group
         data = open_data(spec.data)
         self.class_names = data.class_names
-        self.train = data.examples("train", spec.image_size)
-        self.held_out = data.examples("held_out", spec.image_size)
+        self.train = PictureExamples(data, "train", spec.image_size)
+        self.held_out = PictureExamples(data, "held_out", spec.image_size)
+        self.fit, self.held_back = fit_and_held_back(data)
+        counts = Counter(data.labels[index] for index in data.indices("train"))
+        self.counts = [counts[label] for label in range(len(data.class_names))]
         self.share = spec.batch_size // group.workers
-        self.per_epoch = steps_per_epoch(len(self.train), self.share * group.workers)
+        self.whole = self.share * group.workers
+        self.per_epoch = steps_per_epoch(len(self.fit), self.whole)
         self.threads = max(1, (os.cpu_count() or 1) // group.workers)
         preprocessing = bases.preprocessing(recipe.base)
         self.normalise = Normaliser(preprocessing.mean, preprocessing.std, group.device)
 
     def to_train(self, epoch: int, taken: int) -> Iterator[Batch]:
         """Training batches of an epoch after those already taken. Raises InvalidData."""
+        return self._loaded(self.train, self._fit_order(epoch)[taken:], (self.seed, epoch))
+
+    def to_settle(self) -> Iterator[Batch]:
+        """Training pictures as they are, by which batch norms settle. Raises InvalidData."""
+        batches = -(-min(len(self.fit), SETTLED_BY) // self.whole)
+        return self._loaded(self.train, self._fit_order(0)[:batches], None)
+
+    def to_choose(self) -> Iterator[Batch]:
+        """This rank's part of the held-back training pictures. Raises InvalidData."""
+        order = self._measured(len(self.held_back))
+        return self._loaded(self.train, [[self.held_back[i] for i in each] for each in order], None)
+
+    def to_measure(self) -> Iterator[Batch]:
+        """This rank's part of the held-out pictures, in batches. Raises InvalidData."""
+        return self._loaded(self.held_out, self._measured(len(self.held_out)), None)
+
+    def _fit_order(self, epoch: int) -> list[list[int]]:
         order = epoch_order(
-            len(self.train),
-            self.share * self.group.workers,
+            len(self.fit),
+            self.whole,
             epoch=epoch,
             seed=self.seed,
             rank=self.group.rank,
             workers=self.group.workers,
         )
-        seed = self.seed + epoch
-        return self._loaded(self.train, order[taken:], seed)
+        return [[self.fit[index] for index in batch] for batch in order]
 
-    def to_measure(self) -> Iterator[Batch]:
-        """This rank's part of the held-out examples, in batches. Raises InvalidData."""
+    def _measured(self, examples: int) -> list[list[int]]:
         group = self.group
-        order = measured_order(len(self.held_out), 2 * self.share, group.rank, group.workers)
-        return self._loaded(self.held_out, order, None)
+        return measured_order(examples, 2 * self.share, group.rank, group.workers)
 
-    def _loaded(self, examples: Any, order: list[list[int]], seed: int | None) -> Iterator[Batch]:
+    def _loaded(
+        self, examples: Any, order: list[list[int]], seed: tuple[int, ...] | None
+    ) -> Iterator[Batch]:
         made = load(examples, order, self.task.collate, seed=seed, threads=self.threads)
         return self.normalise(made)
+
+
+def fit_and_held_back(data: Manifest) -> tuple[list[int], list[int]]:
+    """The training pictures to learn from, and those held back to choose by.
+
+    Numbers among the training pictures. The choice follows from the data alone: every class of
+    two or more has at least one picture on each side, where groups allow.
+    """
+    own = data.indices("train")
+    share = min(HELD_BACK_SHARE, MOST_HELD_BACK / max(1, len(own)))
+    chosen = held_out(
+        [data.names[index] for index in own],
+        [data.labels[index] for index in own],
+        share,
+        [data.groups[index] for index in own] if data.groups else (),
+    )
+    fit = [place for place in range(len(own)) if place not in chosen]
+    return fit, sorted(chosen)
 
 
 def task_of(recipe: Recipe) -> Task:
@@ -78,14 +124,20 @@ def task_of(recipe: Recipe) -> Task:
     return task_for(bases.task(recipe.base), recipe.base.name)
 
 
-def learner_for(
-    spec: Spec, recipe: Recipe, task: Task, total_steps: int, group: Group, store: Store
-) -> Learner:
-    """The model with its weights, ready for its first step."""
+def module_for(spec: Spec, recipe: Recipe, store: Store) -> tuple[nn.Module, tuple[str, ...]]:
+    """The module with its weights and what the spec freezes, and the paths of its heads."""
     module: nn.Module = build(recipe, store)
     heads = head_paths(recipe, store)
     if spec.strategy == "probe":
         train_only(module, heads)
+    return module, heads
+
+
+def learner_for(
+    spec: Spec, recipe: Recipe, task: Task, total_steps: int, group: Group, store: Store
+) -> Learner:
+    """The model with its weights, ready for its first step."""
+    module, heads = module_for(spec, recipe, store)
     return Learner(
         module,
         task,
@@ -104,6 +156,8 @@ def step_config(spec: Spec, total_steps: int) -> StepConfig:
         schedule=Schedule(spec.lr, warmup, total_steps),
         optimizer=spec.optimizer,
         precision=spec.precision,
+        layout=spec.layout,
+        accumulate=spec.accumulate,
         weight_decay=1e-4 if spec.optimizer == "sgd" else 0.01,
         seed=spec.seed,
     )

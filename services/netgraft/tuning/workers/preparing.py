@@ -1,0 +1,94 @@
+"""What a run does before its first step: weights, data, and what the spec leaves open.
+
+Rank 0 does what is done once, and says so; the others wait for it, however long it takes.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from netgraft.language import Message
+from netgraft.models import bases
+from netgraft.models.recipe import Recipe
+from netgraft.store.store import Store
+from netgraft.tuning.data import open_data
+from netgraft.tuning.data.picture import check_pictures
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import Job
+from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
+from netgraft.tuning.tasks.task import Task
+from netgraft.tuning.train import pilot
+from netgraft.tuning.train.pilot import Form
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.prepare import Batches, module_for
+from netgraft.tuning.workers.progress import ProgressWriter
+
+
+@dataclass
+class Preparing:
+    """The preparation of one attempt, on one rank."""
+
+    job: Job
+    recipe: Recipe
+    task: Task
+    group: Group
+    store: Store
+    writer: ProgressWriter | None
+
+    def __post_init__(self) -> None:
+        self.because: tuple[str, ...] = ()
+
+    def carry_out(self) -> tuple[Spec, Batches]:
+        """Fetch, read and measure; return the complete spec and this rank's data.
+
+        Raises WeightsUnavailable, DataNotFound, OutsideDataRoots and InvalidData, and LeaderFailed
+        on the ranks that only waited.
+        """
+        self.group.lead(self._first)
+        bases.fetch(self.recipe.base)  # on another node; on this one it is there
+        spec = self.job.spec
+        if spec.threads:
+            torch.set_num_threads(spec.threads)
+        batches = Batches(spec, self.recipe, self.task, self.group)
+        spec = replace(spec, threads=spec.threads or torch.get_num_threads())
+        if not spec.precision:
+            spec = self._measured(spec, batches)
+        return self.group.share(spec), batches
+
+    def resolved(self, spec: Spec) -> ResolvedSpec:
+        """The complete spec with what was assumed for it."""
+        return ResolvedSpec(spec, (*self.job.resolved.assumptions, *self.because))
+
+    def _first(self) -> None:
+        """What rank 0 does for all."""
+        if not bases.on_disk(self.recipe.base):
+            self._note(Message("Fetching the weights of {model}.", model=self.recipe.base.name))
+        bases.fetch(self.recipe.base)
+        check_pictures(open_data(self.job.spec.data))
+
+    def _measured(self, spec: Spec, batches: Batches) -> Spec:
+        """The spec with the number format and the layout that train fastest here."""
+        device = self.group.device
+        forms = pilot.forms(device)
+        module, _ = module_for(spec, self.recipe, self.store)
+        module.to(device).train()
+        criterion = self.task.criterion(spec.loss).to(device)
+        batch = next(batches.to_train(0, 0))
+
+        def seconds(form: Form) -> float:
+            return pilot.step_seconds(module, self.task, criterion, batch, device, form)
+
+        times = pilot.fastest(forms, seconds, self.group.total)
+        best, *others = times
+        if others:
+            other = min((each for each in others), key=times.__getitem__)
+            gain = times[other] / times[best]
+            self.because = (
+                f"precision {best.precision} ({best.layout}): measured here, {gain:.1f} times as "
+                f"fast as {other.precision} ({other.layout})",
+            )
+        return replace(spec, precision=best.precision, layout=best.layout)
+
+    def _note(self, message: Message) -> None:
+        if self.writer:
+            self.writer.write(Event(Kind.NOTE, message=message))
