@@ -1170,7 +1170,7 @@ Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
 
 @_typing.final
 class ClassFigures(_message.Message):
-    """How well a model tells one class."""
+    """How well a model does on one class."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -35,7 +35,10 @@ class Board:
             figures = {"train/loss": event.loss, "train/lr": event.lr}
             figures["train/images_per_second"] = event.images_per_second
         elif event.kind is Kind.EPOCH:
-            figures = {name.replace("held_back_", "held_back/"): value for name, value in event.metrics.items()}
+            figures = {
+                name.replace("held_back_", "held_back/"): value
+                for name, value in event.metrics.items()
+            }
         else:
             return
         for tag, value in figures.items():

@@ -10,7 +10,7 @@ from netgraft.tuning.data.manifest import Manifest
 
 
 class Severity(StrEnum):
-    """How serious a finding is. Only an error stops a run."""
+    """The seriousness of a finding. Only an error stops a run."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -37,7 +37,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is known of a data set when checks run."""
+    """All that is known of a data set when checks run."""
 
     manifest: Manifest
     facts: Sequence[PictureFacts] = field(default=())
