@@ -245,7 +245,9 @@ def test_what_a_measurement_sees_is_averaged_and_settled_and_it_only_reads() -> 
     train(taught, batches(6)[5:])
     other = learner(tiny())
     train(other, batches(6))
-    assert all(torch.equal(v, other.module.state_dict()[n]) for n, v in weights(taught.module).items())
+    assert all(
+        torch.equal(v, other.module.state_dict()[n]) for n, v in weights(taught.module).items()
+    )
 
 
 def test_settled_norms_have_the_plain_mean_of_the_batches_statistics() -> None:

@@ -101,9 +101,10 @@ class Jobs:
         return self.get(job_id)
 
     def resume(self, job_id: str, call: Asked | None = None) -> Job:
-        """Queue a cancelled, failed or paused job again, as its next attempt; store the call that asked.
+        """Queue a cancelled, failed or paused job again, as its next attempt.
 
-        Raises JobNotResumable, UnknownJob, and Repeated when the call has done so before.
+        The call that asked is stored. Raises JobNotResumable, UnknownJob, and Repeated when the
+        call has done so before.
         """
         job = self.get(job_id)
         fresh = {

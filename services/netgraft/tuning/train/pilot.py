@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from netgraft.tuning.train.objective import Batch, Objective
 from netgraft.tuning.train.precision import autocast
 
+CLEAR = 1.1
+"""The ratio of two times above which one form is called faster."""
 TIMED = 2
 """Steps timed in each form, of which the faster counts, after one that warms up."""
 
@@ -29,33 +31,68 @@ class Form:
     layout: str
     """ "channels_last" or "contiguous"."""
 
+    def __str__(self) -> str:
+        return f"{self.precision} {self.layout}"
 
-def forms(device: torch.device, precision: str = "") -> list[Form]:
-    """The forms worth measuring on a device, of one precision if it is given."""
-    if precision:
-        return [Form(precision, "channels_last"), Form(precision, "contiguous")]
+
+def forms(device: torch.device, *, bf16: bool = True) -> list[Form]:
+    """The forms worth measuring on a device, the plainest first; `bf16` if its gradients hold."""
     if device.type == "cuda":
         brain = torch.cuda.is_bf16_supported(including_emulation=False)
         return [Form("bf16" if brain else "fp16", "channels_last")]
-    found = [Form("fp32", "channels_last"), Form("fp32", "contiguous")]
-    if _computes_bf16():
-        found.insert(0, Form("bf16", "channels_last"))
-    return found
+    found = [Form("fp32", "contiguous"), Form("fp32", "channels_last")]
+    return [*found, Form("bf16", "channels_last")] if bf16 and _computes_bf16() else found
 
 
-def fastest(
+def measure(
     forms: Sequence[Form],
     seconds: Callable[[Form], float],
     over_ranks: Callable[[Sequence[float]], list[float]] = list,
 ) -> dict[Form, float]:
-    """The seconds that a step takes in each form, the fastest first.
+    """The seconds that a step takes in each form.
 
     All ranks measure at once, as they will train, and `over_ranks` sums their times.
     """
-    if len(forms) == 1:
-        return {forms[0]: 0.0}
-    taken = over_ranks([seconds(form) for form in forms])
-    return dict(sorted(zip(forms, taken, strict=True), key=lambda pair: pair[1]))
+    return dict(zip(forms, over_ranks([seconds(form) for form in forms]), strict=True))
+
+
+def fastest(times: dict[Form, float]) -> Form:
+    """The fastest form; a plainer one where the difference is within the noise."""
+    best, *others = times
+    for other in others:
+        if times[other] * CLEAR < times[best]:
+            best = other
+    return best
+
+
+def outsized(module: nn.Module, x_NCHW: Tensor) -> list[str]:
+    """Paths of convolutions with kernels so large for their input that some weights meet only
+    padding.
+
+    oneDNN leaves the bf16 gradient of such a weight uninitialised where it should be 0 (found with
+    torch 2.15: kernel 3, stride 2, input 1 × 1).
+    """
+    found: list[str] = []
+
+    def look(path: str, layer: nn.Conv2d, given: Tensor) -> None:
+        kernel = zip(layer.kernel_size, layer.dilation, given.shape[-2:], strict=True)
+        if any((size - 1) * apart // 2 >= side for size, apart, side in kernel if size > 1):
+            found.append(path)
+
+    hooks = [
+        layer.register_forward_pre_hook(lambda each, given, path=path: look(path, each, given[0]))
+        for path, layer in module.named_modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    training = module.training
+    try:
+        with torch.no_grad():
+            module.eval()(x_NCHW)
+    finally:
+        module.train(training)
+        for hook in hooks:
+            hook.remove()
+    return found
 
 
 def step_seconds(

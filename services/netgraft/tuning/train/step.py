@@ -10,7 +10,7 @@ Shapes: N batch, C channels, H and W pixels.
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -49,7 +49,7 @@ class StepConfig:
     """ "sgd", "adam" or "adamw"."""
     precision: str = "fp32"
     """ "fp32", "bf16" or "fp16"."""
-    rates: Rates = Rates()
+    rates: Rates = field(default_factory=Rates)
     """Each layer's learning rate as a multiple of the schedule's."""
     layout: str = ""
     """ "channels_last", "contiguous", or "": as the precision has it."""

@@ -11,7 +11,8 @@ from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
-from netgraft.tuning.data import Manifest, open_data
+from netgraft.tuning.data import open_data
+from netgraft.tuning.data.held_back import fit_and_held_back
 from netgraft.tuning.data.loading import (
     Normaliser,
     epoch_order,
@@ -20,7 +21,6 @@ from netgraft.tuning.data.loading import (
     steps_per_epoch,
 )
 from netgraft.tuning.data.picture import PictureExamples
-from netgraft.tuning.data.split import held_out
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
@@ -32,9 +32,6 @@ from netgraft.tuning.workers.group import Group
 
 LONGEST_WARMUP = 500
 """Steps."""
-HELD_BACK_SHARE = 0.15
-MOST_HELD_BACK = 2_000
-"""Training pictures held back to choose by: more would only cost."""
 SETTLED_BY = 512
 """Pictures by which batch norms settle, at least, where there are so many."""
 
@@ -57,13 +54,13 @@ class Batches:
         self.share = spec.batch_size // group.workers
         self.whole = self.share * group.workers
         self.per_epoch = steps_per_epoch(len(self.fit), self.whole)
-        self.threads = max(1, (os.cpu_count() or 1) // group.workers)
+        self.threads = max(2, (os.cpu_count() or 1) // group.workers)
         preprocessing = bases.preprocessing(recipe.base)
         self.normalise = Normaliser(preprocessing.mean, preprocessing.std, group.device)
 
     def to_train(self, epoch: int, taken: int) -> Iterator[Batch]:
         """Training batches of an epoch after those already taken. Raises InvalidData."""
-        return self._loaded(self.train, self._fit_order(epoch)[taken:], (self.seed, epoch))
+        return self._loaded(self.train, self._fit_order(epoch)[taken:], hash((self.seed, epoch)))
 
     def to_settle(self) -> Iterator[Batch]:
         """Training pictures as they are, by which batch norms settle. Raises InvalidData."""
@@ -94,29 +91,9 @@ class Batches:
         group = self.group
         return measured_order(examples, 2 * self.share, group.rank, group.workers)
 
-    def _loaded(
-        self, examples: Any, order: list[list[int]], seed: tuple[int, ...] | None
-    ) -> Iterator[Batch]:
+    def _loaded(self, examples: Any, order: list[list[int]], seed: int | None) -> Iterator[Batch]:
         made = load(examples, order, self.task.collate, seed=seed, threads=self.threads)
         return self.normalise(made)
-
-
-def fit_and_held_back(data: Manifest) -> tuple[list[int], list[int]]:
-    """The training pictures to learn from, and those held back to choose by.
-
-    Numbers among the training pictures. The choice follows from the data alone: every class of
-    two or more has at least one picture on each side, where groups allow.
-    """
-    own = data.indices("train")
-    share = min(HELD_BACK_SHARE, MOST_HELD_BACK / max(1, len(own)))
-    chosen = held_out(
-        [data.names[index] for index in own],
-        [data.labels[index] for index in own],
-        share,
-        [data.groups[index] for index in own] if data.groups else (),
-    )
-    fit = [place for place in range(len(own)) if place not in chosen]
-    return fit, sorted(chosen)
 
 
 def task_of(recipe: Recipe) -> Task:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from netgraft.errors import TrainingFailed
 from netgraft.language import Message
 from netgraft.models import bases
 from netgraft.models.recipe import Recipe
@@ -51,7 +52,7 @@ class Preparing:
             torch.set_num_threads(spec.threads)
         batches = Batches(spec, self.recipe, self.task, self.group)
         spec = replace(spec, threads=spec.threads or torch.get_num_threads())
-        if not spec.precision:
+        if not spec.precision or (spec.precision == "bf16" and self.job.attempt == 1):
             spec = self._measured(spec, batches)
         return self.group.share(spec), batches
 
@@ -67,28 +68,41 @@ class Preparing:
         check_pictures(open_data(self.job.spec.data))
 
     def _measured(self, spec: Spec, batches: Batches) -> Spec:
-        """The spec with the number format and the layout that train fastest here."""
+        """The spec with the number format and the layout that train fastest here.
+
+        Raises TrainingFailed for bf16 that was asked for where its gradients would be wrong.
+        """
         device = self.group.device
-        forms = pilot.forms(device)
         module, _ = module_for(spec, self.recipe, self.store)
         module.to(device).train()
-        criterion = self.task.criterion(spec.loss).to(device)
         batch = next(batches.to_train(0, 0))
+        outsized = device.type == "cpu" and pilot.outsized(module, batch[0][:2])
+        if spec.precision:
+            if spec.precision == "bf16" and outsized:
+                raise TrainingFailed(problem=_no_bf16(spec, outsized[0]))
+            return spec
+        criterion = self.task.criterion(spec.loss).to(device)
 
         def seconds(form: Form) -> float:
             return pilot.step_seconds(module, self.task, criterion, batch, device, form)
 
-        times = pilot.fastest(forms, seconds, self.group.total)
-        best, *others = times
-        if others:
-            other = min((each for each in others), key=times.__getitem__)
-            gain = times[other] / times[best]
-            self.because = (
-                f"precision {best.precision} ({best.layout}): measured here, {gain:.1f} times as "
-                f"fast as {other.precision} ({other.layout})",
-            )
+        forms = pilot.forms(device, bf16=not outsized)
+        times = pilot.measure(forms, seconds, self.group.total) if len(forms) > 1 else {}
+        best = pilot.fastest(times) if times else forms[0]
+        if times:
+            shown = ", ".join(f"{form} {times[form] / times[best]:.2g}" for form in times)
+            self.because = (f"precision {best}: time of a step here, relative: {shown}",)
         return replace(spec, precision=best.precision, layout=best.layout)
 
     def _note(self, message: Message) -> None:
         if self.writer:
             self.writer.write(Event(Kind.NOTE, message=message))
+
+
+def _no_bf16(spec: Spec, path: str) -> Message:
+    return Message(
+        "at {side} × {side} pixels the kernel of {path} is larger than its input, and this "
+        "computer's bf16 gradients are wrong there. Ask for fp32 or a larger image size.",
+        side=spec.image_size,
+        path=path,
+    )

@@ -30,7 +30,7 @@ from netgraft.tuning.train.step import Diverged
 from netgraft.tuning.workers.choosing import HELD_BACK, Decisions, criterion
 from netgraft.tuning.workers.group import Group, LeaderFailed
 from netgraft.tuning.workers.measuring import kept_tensors, measured
-from netgraft.tuning.workers.prepare import Batches, learner_for, task_of
+from netgraft.tuning.workers.prepare import learner_for, task_of
 from netgraft.tuning.workers.preparing import Preparing
 from netgraft.tuning.workers.progress import ProgressWriter
 from netgraft.tuning.workers.saving import Checkpoints
