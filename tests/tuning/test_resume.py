@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from netgraft.app.preloaded import RANKS
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store, default_store
@@ -60,7 +61,7 @@ class Ranks:
 
     def run(self, job: str, ranks: int, kill: tuple[int, int] | None = None) -> None:
         """Run one attempt to its end; `kill`: the rank that dies, and in which step."""
-        meeting = self.folder / f"{job}-{random.random()}"  # noqa: S311
+        meeting = self.folder / f"{job}-{random.random()}"
         environment = {name: v for name, v in os.environ.items() if name.startswith("NETGRAFT_")}
         started = [
             self.context.Process(
@@ -112,7 +113,7 @@ def ranks(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("NETGRAFT_CHECKPOINT_SECONDS", "0.01")
     settings.cache_clear()
     torch.set_num_threads(1)
-    generator = random.Random(0)  # noqa: S311
+    generator = random.Random(0)
     for label, name in enumerate(("cat", "dog")):
         folder = tmp_path / "pets" / name
         folder.mkdir(parents=True)
@@ -122,7 +123,7 @@ def ranks(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     request = surgery_pb2.RetargetModelRequest(model="timm/test_resnet@none", classes=2)
     model = SurgeryServicer(default_store()).RetargetModel(request).model.id
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["netgraft.tuning.workers.rank", "netgraft.tuning.workers.run"])
+    context.set_forkserver_preload([*RANKS, "torch.utils.tensorboard.writer"])
     yield Ranks(context, tmp_path, model)
     monkeypatch.undo()
     settings.cache_clear()
@@ -195,7 +196,7 @@ def test_a_killed_run_goes_on_to_the_bits_of_an_undisturbed_one(ranks: Ranks, wo
 def test_ten_kills_of_each_kind_of_rank_change_nothing(ranks: Ranks, workers: int) -> None:
     undisturbed = ranks.job(workers)
     ranks.run(undisturbed, workers)
-    choose = random.Random(workers)  # noqa: S311
+    choose = random.Random(workers)
     kills = [
         (choose.randrange(workers), step) for step in sorted(choose.choices(range(STEPS), k=10))
     ]
