@@ -19,7 +19,7 @@ from netgraft.store import gradients
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data import open_data
-from netgraft.tuning.data.picture import PictureExamples
+from netgraft.tuning.data.pixels import PictureExamples
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State

@@ -921,6 +921,7 @@ class DataReport(_message.Message):
     DATA_HASH_FIELD_NUMBER: _builtins.int
     FIXED_FIELD_NUMBER: _builtins.int
     SAMPLED_FIELD_NUMBER: _builtins.int
+    CLASS_SIZES_FIELD_NUMBER: _builtins.int
     data: _builtins.str
     """The reference that opens it from anywhere."""
     kind: _builtins.str
@@ -955,6 +956,10 @@ class DataReport(_message.Message):
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
         """What was found, errors first."""
 
+    @_builtins.property
+    def class_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Number of pictures of each class, in index order, over all parts."""
+
     def __init__(
         self,
         *,
@@ -970,10 +975,11 @@ class DataReport(_message.Message):
         data_hash: _builtins.str = ...,
         fixed: _builtins.str = ...,
         sampled: _builtins.int = ...,
+        class_sizes: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "data", b"data", "data_hash", b"data_hash", "findings", b"findings", "fingerprint", b"fingerprint", "fixed", b"fixed", "guesses", b"guesses", "kind", b"kind", "pictures", b"pictures", "sampled", b"sampled", "sizes", b"sizes", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_sizes", b"class_sizes", "classes", b"classes", "data", b"data", "data_hash", b"data_hash", "findings", b"findings", "fingerprint", b"fingerprint", "fixed", b"fixed", "guesses", b"guesses", "kind", b"kind", "pictures", b"pictures", "sampled", b"sampled", "sizes", b"sizes", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

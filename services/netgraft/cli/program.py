@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lora": ("edit", mark("Put LoRA adapters on the backbone.")),
     "undo": ("edit", mark("Go back to the model before the last edit.")),
     "export": ("export", mark("Write a model to a file.")),
+    "data": ("data", mark("Check a data set before it is trained on.")),
     "finetune": ("tune", mark("Train a model on data.")),
     "jobs": ("tune", mark("List tuning jobs.")),
     "status": ("tune", mark("Print the state of a job.")),

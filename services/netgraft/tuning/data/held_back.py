@@ -3,6 +3,9 @@
 What measures the result (`held_out`, `test`) chooses nothing.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 from netgraft.tuning.data.manifest import Manifest
 from netgraft.tuning.data.split import held_out
 
@@ -11,13 +14,30 @@ MOST_HELD_BACK = 2_000
 """Training pictures held back to choose by: more would only cost."""
 
 
-def fit_and_held_back(data: Manifest) -> tuple[list[int], list[int]]:
-    """The training pictures to learn from, and those held back to choose by.
+@dataclass(frozen=True)
+class Roles:
+    """What the pictures of a manifest are for, by their indices."""
 
-    Numbers among the training pictures. The choice follows from the data alone: every class of
-    two or more has at least one picture on each side, where groups allow.
+    fit: list[int]
+    """To learn from."""
+    held_back: list[int]
+    """To choose by."""
+    held_out: list[int]
+    """To measure the result with."""
+
+    @property
+    def train(self) -> list[int]:
+        """All training pictures."""
+        return sorted([*self.fit, *self.held_back])
+
+
+def roles(data: Manifest, without: Collection[int] = ()) -> Roles:
+    """Deal the pictures out; `without`: those that cannot be read.
+
+    The choice follows from the data alone: every class of two or more has at least one picture on
+    each side, where groups allow.
     """
-    own = data.indices("train")
+    own = [index for index in data.indices("train") if index not in without]
     share = min(HELD_BACK_SHARE, MOST_HELD_BACK / max(1, len(own)))
     chosen = held_out(
         [data.names[index] for index in own],
@@ -25,5 +45,8 @@ def fit_and_held_back(data: Manifest) -> tuple[list[int], list[int]]:
         share,
         [data.groups[index] for index in own] if data.groups else (),
     )
-    fit = [place for place in range(len(own)) if place not in chosen]
-    return fit, sorted(chosen)
+    return Roles(
+        fit=[index for place, index in enumerate(own) if place not in chosen],
+        held_back=[own[place] for place in sorted(chosen)],
+        held_out=[index for index in data.indices("held_out") if index not in without],
+    )

@@ -25,7 +25,7 @@ from netgraft.models.recipe import Recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.data import Manifest, open_data
-from netgraft.tuning.data.held_back import fit_and_held_back
+from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
@@ -125,7 +125,7 @@ def subject_of(request: Request, store: Store) -> Subject:
 def _facts(subject: Subject, workers: int, device: str) -> Facts:
     base = subject.recipe.base
     return Facts(
-        examples=len(fit_and_held_back(subject.data)[0]),
+        examples=len(roles(subject.data).fit),
         classes=len(subject.data.class_names),
         pretrained=base.weights is not None or base.file is not None,
         batch_norm=any(isinstance(module, _BatchNorm) for module in subject.module.modules()),

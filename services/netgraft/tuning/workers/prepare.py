@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -11,8 +11,8 @@ from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
-from netgraft.tuning.data import open_data
-from netgraft.tuning.data.held_back import fit_and_held_back
+from netgraft.tuning.data import Manifest
+from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.loading import (
     Normaliser,
     epoch_order,
@@ -20,7 +20,7 @@ from netgraft.tuning.data.loading import (
     measured_order,
     steps_per_epoch,
 )
-from netgraft.tuning.data.picture import PictureExamples
+from netgraft.tuning.data.pixels import PictureExamples, Pixels
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
@@ -36,63 +36,75 @@ SETTLED_BY = 512
 """Pictures by which batch norms settle, at least, where there are so many."""
 
 
+@dataclass(frozen=True)
+class Data:
+    """An opened data set, as far as a run has read it."""
+
+    manifest: Manifest
+    without: frozenset[int] = frozenset()
+    """Pictures that cannot be read and are left out."""
+    pixels: Pixels | None = None
+    """What a pass over the pictures has kept."""
+
+
 class Batches:
     """A rank's share of a job's data, as batches of numbers on its device."""
 
-    def __init__(self, spec: Spec, recipe: Recipe, task: Task, group: Group) -> None:
-        """Raises DataNotFound, OutsideDataRoots and InvalidData."""
+    def __init__(self, spec: Spec, recipe: Recipe, task: Task, group: Group, data: Data) -> None:
         self.seed = spec.seed
         self.task = task
         self.group = group
-        data = open_data(spec.data)
-        self.class_names = data.class_names
-        self.train = PictureExamples(data, "train", spec.image_size)
-        self.held_out = PictureExamples(data, "held_out", spec.image_size)
-        self.fit, self.held_back = fit_and_held_back(data)
-        counts = Counter(data.labels[index] for index in data.indices("train"))
-        self.counts = [counts[label] for label in range(len(data.class_names))]
+        manifest = data.manifest
+        self.class_names = manifest.class_names
+        everything = range(len(manifest.names))
+        self.examples = PictureExamples(manifest, everything, spec.image_size, data.pixels)
+        self.roles = roles(manifest, data.without)
+        counts = Counter(manifest.labels[index] for index in self.roles.train)
+        self.counts = [counts[label] for label in range(len(manifest.class_names))]
         self.share = spec.batch_size // group.workers
         self.whole = self.share * group.workers
-        self.per_epoch = steps_per_epoch(len(self.fit), self.whole)
+        self.per_epoch = steps_per_epoch(len(self.roles.fit), self.whole)
+        # At least two: one reads a file while the other decodes.
         self.threads = max(2, (os.cpu_count() or 1) // group.workers)
         preprocessing = bases.preprocessing(recipe.base)
         self.normalise = Normaliser(preprocessing.mean, preprocessing.std, group.device)
 
     def to_train(self, epoch: int, taken: int) -> Iterator[Batch]:
         """Training batches of an epoch after those already taken. Raises InvalidData."""
-        return self._loaded(self.train, self._fit_order(epoch)[taken:], hash((self.seed, epoch)))
+        return self._loaded(self._fit_order(epoch)[taken:], hash((self.seed, epoch)))
 
     def to_settle(self) -> Iterator[Batch]:
         """Training pictures as they are, by which batch norms settle. Raises InvalidData."""
-        batches = -(-min(len(self.fit), SETTLED_BY) // self.whole)
-        return self._loaded(self.train, self._fit_order(0)[:batches], None)
+        batches = -(-min(len(self.roles.fit), SETTLED_BY) // self.whole)
+        return self._loaded(self._fit_order(0)[:batches], None)
 
     def to_choose(self) -> Iterator[Batch]:
         """This rank's part of the held-back training pictures. Raises InvalidData."""
-        order = self._measured(len(self.held_back))
-        return self._loaded(self.train, [[self.held_back[i] for i in each] for each in order], None)
+        return self._loaded(self._measured(self.roles.held_back), None)
 
     def to_measure(self) -> Iterator[Batch]:
         """This rank's part of the held-out pictures, in batches. Raises InvalidData."""
-        return self._loaded(self.held_out, self._measured(len(self.held_out)), None)
+        return self._loaded(self._measured(self.roles.held_out), None)
 
     def _fit_order(self, epoch: int) -> list[list[int]]:
+        fit = self.roles.fit
         order = epoch_order(
-            len(self.fit),
+            len(fit),
             self.whole,
             epoch=epoch,
             seed=self.seed,
             rank=self.group.rank,
             workers=self.group.workers,
         )
-        return [[self.fit[index] for index in batch] for batch in order]
+        return [[fit[index] for index in batch] for batch in order]
 
-    def _measured(self, examples: int) -> list[list[int]]:
+    def _measured(self, pictures: list[int]) -> list[list[int]]:
         group = self.group
-        return measured_order(examples, 2 * self.share, group.rank, group.workers)
+        order = measured_order(len(pictures), 2 * self.share, group.rank, group.workers)
+        return [[pictures[index] for index in batch] for batch in order]
 
-    def _loaded(self, examples: Any, order: list[list[int]], seed: int | None) -> Iterator[Batch]:
-        made = load(examples, order, self.task.collate, seed=seed, threads=self.threads)
+    def _loaded(self, order: list[list[int]], seed: int | None) -> Iterator[Batch]:
+        made = load(self.examples, order, self.task.collate, seed=seed, threads=self.threads)
         return self.normalise(made)
 
 

@@ -13,7 +13,10 @@ from netgraft.models import bases
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.tuning.data import open_data
-from netgraft.tuning.data.picture import check_pictures
+from netgraft.tuning.data.checks import check_all
+from netgraft.tuning.data.checks.finding import Severity
+from netgraft.tuning.data.reading import Reading
+from netgraft.tuning.data.remembered import known_facts, remember
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
@@ -21,7 +24,7 @@ from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train import pilot
 from netgraft.tuning.train.pilot import Form
 from netgraft.tuning.workers.group import Group
-from netgraft.tuning.workers.prepare import Batches, module_for
+from netgraft.tuning.workers.prepare import Batches, Data, module_for
 from netgraft.tuning.workers.progress import ProgressWriter
 
 
@@ -38,6 +41,7 @@ class Preparing:
 
     def __post_init__(self) -> None:
         self.because: tuple[str, ...] = ()
+        self.data = Data(open_data(self.job.spec.data))
 
     def carry_out(self) -> tuple[Spec, Batches]:
         """Fetch, read and measure; return the complete spec and this rank's data.
@@ -47,10 +51,12 @@ class Preparing:
         """
         self.group.lead(self._first)
         bases.fetch(self.recipe.base)  # on another node; on this one it is there
+        without = self.group.share(self.data.without)
+        data = replace(self.data, without=without)
         spec = self.job.spec
         if spec.threads:
             torch.set_num_threads(spec.threads)
-        batches = Batches(spec, self.recipe, self.task, self.group)
+        batches = Batches(spec, self.recipe, self.task, self.group, data)
         spec = replace(spec, threads=spec.threads or torch.get_num_threads())
         if not spec.precision or (spec.precision == "bf16" and self.job.attempt == 1):
             spec = self._measured(spec, batches)
@@ -65,7 +71,34 @@ class Preparing:
         if not bases.on_disk(self.recipe.base):
             self._note(Message("Fetching the weights of {model}.", model=self.recipe.base.name))
         bases.fetch(self.recipe.base)
-        check_pictures(open_data(self.job.spec.data))
+        reading = self._read()
+        bad = {index for index in reading.indices if reading.facts[index].fault}
+        if len(bad) > self.job.spec.skip_bad * len(reading.indices):
+            reading.must_be_sound()
+        self.data = replace(self.data, without=frozenset(bad), pixels=reading.pixels)
+        for finding in check_all(reading.seen):
+            if finding.severity is Severity.WARNING and not self._is_again:
+                self._note(finding.sentence)
+        if bad:
+            self._note(Message("{count} pictures are left out.", count=len(bad)))
+
+    def _read(self) -> Reading:
+        """Read every picture once; what was found is kept for the next time."""
+        manifest = self.data.manifest
+        known = known_facts(manifest, self.store)
+        if any(facts.fault for facts in known):
+            known = ()  # the reports of what is wrong are not remembered
+        reading = Reading(manifest, self.job.spec.image_size, known=known)
+        if not known:
+            self._note(Message("Reading {count:,} pictures.", count=len(manifest.names)))
+        reading.finish()
+        remember(reading, self.store)
+        return reading
+
+    @property
+    def _is_again(self) -> bool:
+        """Whether an earlier attempt has said all this."""
+        return self.job.attempt > 1
 
     def _measured(self, spec: Spec, batches: Batches) -> Spec:
         """The spec with the number format and the layout that train fastest here.

@@ -26,6 +26,15 @@ class Tree(Container, Protocol):
     def listing(self) -> Listing:
         """All files and folders. Raises OutsideDataRoots and InvalidData."""
 
+    def files_in(self, folder: str) -> list[str]:
+        """Paths of the files in a folder ("" for the top), sorted. Raises OutsideDataRoots."""
+
+    def folders_in(self, folder: str) -> list[str]:
+        """Last names of the folders in a folder, sorted."""
+
+    def relative(self, path: str) -> str:
+        """An absolute path below the top as a name; another one as it is."""
+
     def head(self, name: str) -> bytes:
         """The first bytes of a file that is listed, at least sixteen; b"" where it is gone."""
 
