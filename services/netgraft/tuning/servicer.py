@@ -19,6 +19,7 @@ from netgraft.tuning.jobs.job import ALIVE, Job, State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Launcher, NoLauncher
 from netgraft.tuning.jobs.spec import Request, Spec
+from netgraft.tuning.results.servicer import Answers
 from netgraft.v1 import tuning_pb2
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ STATES = {
     State.SUCCEEDED: tuning_pb2.JOB_STATE_SUCCEEDED,
     State.FAILED: tuning_pb2.JOB_STATE_FAILED,
     State.CANCELLED: tuning_pb2.JOB_STATE_CANCELLED,
+    State.PREPARING: tuning_pb2.JOB_STATE_PREPARING,
+    State.PAUSED: tuning_pb2.JOB_STATE_PAUSED,
 }
 KINDS = {
     Kind.STATE: tuning_pb2.JobEvent.KIND_STATE,
@@ -44,10 +47,11 @@ KINDS = {
     Kind.EPOCH: tuning_pb2.JobEvent.KIND_EPOCH,
     Kind.NOTE: tuning_pb2.JobEvent.KIND_NOTE,
     Kind.CHECKPOINT: tuning_pb2.JobEvent.KIND_CHECKPOINT,
+    Kind.MODEL: tuning_pb2.JobEvent.KIND_MODEL,
 }
 
 
-class TuningServicer:
+class TuningServicer(Answers):
     """See `tuning.proto`. Starting, cancelling and resuming a job need a launcher."""
 
     def __init__(self, store: Store | None = None, launcher: Launcher | None = None) -> None:
@@ -111,12 +115,6 @@ class TuningServicer:
         for checked in found:
             report = report_message(checked.report) if checked.report else None
             yield tuning_pb2.CheckDataReply(done=checked.done, total=checked.total, report=report)
-
-    def Evaluate(self, request: tuning_pb2.EvaluateRequest) -> Iterator[tuning_pb2.EvaluateReply]:
-        raise NotImplementedError  # the next commits bring it
-
-    def Predict(self, request: tuning_pb2.PredictRequest) -> Iterator[tuning_pb2.PredictReply]:
-        raise NotImplementedError  # the next commits bring it
 
     async def WatchJob(
         self, request: tuning_pb2.WatchJobRequest
@@ -227,6 +225,7 @@ def event_message(event: Event) -> tuning_pb2.JobEvent:
         eta_seconds=event.eta_seconds,
         metrics=event.metrics,
         message=say(event.message, caller().language),
+        model=event.model,
     )
 
 
