@@ -40,7 +40,7 @@ class Batches:
         self.seed = spec.seed
         self.task = task
         self.group = group
-        data = open_data(spec.data)
+        self.data = data = open_data(spec.data)
         self.class_names = data.class_names
         self.train = PictureExamples(data, "train", spec.image_size)
         self.held_out = PictureExamples(data, "held_out", spec.image_size)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from netgraft.errors import TrainingFailed
 from netgraft.language import Message
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
@@ -22,8 +23,10 @@ from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
+from netgraft.tuning.results.asking import Asker
+from netgraft.tuning.results.evaluate import measure
 from netgraft.tuning.results.evaluation import evaluate
-from netgraft.tuning.results.tuned import store_tuned
+from netgraft.tuning.results.tuned import answering_for, store_tuned
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.prepare import Batches, learner_for, task_of
@@ -84,6 +87,7 @@ class Run:
         self.learner = learner_for(self.spec, self.recipe, task, self.total, self.group, self.store)
         self.throughput = Throughput(self.total, self.spec.batch_size)
         self.saved = time.monotonic()
+        self.answering = answering_for(self.spec, self.recipe, self.batches.data, self.store)
 
     def carry_out(self) -> None:
         """Train what is left; rank 0 also stores the result."""
@@ -109,15 +113,14 @@ class Run:
                 return
         if writer.signals.error:
             raise writer.signals.error
-        model = store_tuned(
-            self.recipe,
-            self.learner,
-            before,
-            self.store,
+        tuned = Tuned(
             job=self.job.id,
+            tensors="",
             class_names=self.batches.class_names,
-            metrics=self.metrics,
+            metrics=tuple(sorted(self.metrics.items())),
+            answering=self.answering,
         )
+        model = store_tuned(self.recipe, self.learner, before, self.store, tuned)
         jobs.succeed(self.job.id, self.attempt, model, self.metrics)
         checkpoint.clear(self.store, self.job.id)
 
@@ -129,6 +132,7 @@ class Run:
         while self.learner.steps < self.total:
             self._epoch(writer)
             self._measure(writer)
+        self.metrics = self._held_out()
 
     def _epoch(self, writer: ProgressWriter | None) -> None:
         """The steps that are left of the present epoch."""
@@ -155,6 +159,16 @@ class Run:
         if writer:
             writer.write(self._event(Kind.EPOCH, loss=self.metrics["loss"], metrics=self.metrics))
         self._save(writer)
+
+    def _held_out(self) -> dict[str, float]:
+        """The figures of what was trained, as `evaluate` and `predict` find them, too."""
+        asker = Asker(self.learner.module, self.answering, self.group.device)
+        group, classes = self.group, len(self.batches.class_names)
+        held_out = self.batches.held_out
+        counts = measure(
+            asker, held_out, classes, rank=group.rank, ranks=group.workers, total=group.total
+        )
+        return counts.metrics
 
     # Commands of rank 0
 
