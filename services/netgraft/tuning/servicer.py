@@ -38,6 +38,8 @@ STATES = {
     State.SUCCEEDED: tuning_pb2.JOB_STATE_SUCCEEDED,
     State.FAILED: tuning_pb2.JOB_STATE_FAILED,
     State.CANCELLED: tuning_pb2.JOB_STATE_CANCELLED,
+    State.PREPARING: tuning_pb2.JOB_STATE_PREPARING,
+    State.PAUSED: tuning_pb2.JOB_STATE_PAUSED,
 }
 KINDS = {
     Kind.STATE: tuning_pb2.JobEvent.KIND_STATE,
@@ -45,6 +47,7 @@ KINDS = {
     Kind.EPOCH: tuning_pb2.JobEvent.KIND_EPOCH,
     Kind.NOTE: tuning_pb2.JobEvent.KIND_NOTE,
     Kind.CHECKPOINT: tuning_pb2.JobEvent.KIND_CHECKPOINT,
+    Kind.MODEL: tuning_pb2.JobEvent.KIND_MODEL,
 }
 
 
@@ -222,6 +225,7 @@ def event_message(event: Event) -> tuning_pb2.JobEvent:
         eta_seconds=event.eta_seconds,
         metrics=event.metrics,
         message=say(event.message, caller().language),
+        model=event.model,
     )
 
 

@@ -17,7 +17,6 @@ from netgraft.store.store import Store
 from netgraft.tuning.data.manifest import Manifest
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.results import record
-from netgraft.tuning.train.precision import channels_last_pays
 from netgraft.tuning.train.step import Learner
 
 
@@ -30,7 +29,7 @@ def answering_for(spec: Spec, recipe: Recipe, manifest: Manifest, store: Store) 
         mean=expected.mean,
         deviation=expected.std,
         precision=spec.precision,
-        channels_last=channels_last_pays(spec.precision),
+        channels_last=spec.layout == "channels_last",
         strategy=spec.strategy,
         split=record.keep(store, manifest),
     )
