@@ -76,7 +76,12 @@ class Preparing:
         bad = {index for index in reading.indices if reading.facts[index].fault}
         if len(bad) > self.job.spec.skip_bad * len(reading.indices):
             reading.must_be_sound()
-        self.data = replace(self.data, without=frozenset(bad), pixels=reading.pixels)
+        self.data = replace(
+            self.data,
+            without=frozenset(bad),
+            pixels=reading.pixels,
+            data_hash=reading.data_hash,
+        )
         for finding in check_all(reading.seen):
             if finding.severity is Severity.WARNING and not self._is_again:
                 self._note(finding.sentence)

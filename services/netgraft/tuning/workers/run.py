@@ -215,7 +215,7 @@ class Run:
         module = self.learner.module
         module.load_state_dict(best, strict=False)
         module.eval()
-        answering = answering_for(self.spec, self.recipe, self.batches.manifest, self.store)
+        answering = answering_for(self.spec, self.recipe, self.batches.data, self.store)
         metrics = self._held_out(answering)
         if not self.group.leads:
             return
