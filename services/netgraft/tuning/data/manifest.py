@@ -4,19 +4,24 @@ A kind of data (`kinds/`) only reads a reference and writes a manifest; everythi
 the checks to the batches, knows no kind.
 """
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol, get_args
 
+from netgraft.errors import InvalidData, InvalidValue
 from netgraft.language import Message
 
 Part = Literal["train", "held_out", "test"]
 """`held_out` measures what training has made; `test` chooses nothing, ever."""
 PARTS: tuple[Part, ...] = get_args(Part)
+TASKS = ("classification",)
+LEAST_SHARE, MOST_SHARE = 0.05, 0.5
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the user says of a data set; "" and None leave it to the kind, which states a guess."""
+    """The user's words on a data set; "" and None leave it to the kind, which states a guess."""
 
     kind: str = ""
     """Name of a kind, such as "folder" or "table"."""
@@ -32,14 +37,25 @@ class Options:
     task: str = ""
     """Name of a task, such as "classification"."""
 
+    def check(self) -> None:
+        """Raise InvalidValue for what no data set can be read with."""
+        share = self.val_share
+        if share is not None and not LEAST_SHARE <= share <= MOST_SHARE:
+            expected = Message("from {least} to {most}", least=LEAST_SHARE, most=MOST_SHARE)
+            raise InvalidValue(name="val_share", value=share, expected=expected)
+        if self.task and self.task not in TASKS:
+            expected = Message("one of {choices}", choices=TASKS)
+            raise InvalidValue(name="task", value=repr(self.task), expected=expected)
+
 
 class Container(Protocol):
-    """Where the bytes of the pictures are: a folder, an archive, memory. Safe for threads."""
+    """The place of the pictures' bytes: a folder, an archive, memory. Safe for threads."""
 
     def read(self, name: str, most: int) -> bytes:
         """Return a picture's encoded bytes.
 
-        Raises FileNotFoundError where it is gone, PictureTooLarge where it has more than `most`.
+        Raises FileNotFoundError where it is gone, PictureTooLarge where it has more than `most`,
+        and another OSError or an EOFError where the container is damaged there.
         """
 
     def stamp(self, name: str) -> tuple[int, int]:
@@ -81,6 +97,8 @@ class Manifest:
     """() where nothing keeps pictures together."""
     side: int | None = None
     """Side in pixels at which nothing is lost; None: use the model's own."""
+    kept_whole: bool = False
+    """Whether a picture that is mirrored or cropped would be of another class, as a digit is."""
     made_split: bool = False
     """Whether the parts were made here; then they are stored by name with what is trained."""
     guesses: tuple[Guess, ...] = ()
@@ -90,6 +108,8 @@ class Manifest:
     """Pictures without a class, or whose class no part to train on has."""
     levels: tuple[tuple[str, ...], ...] = ()
     """Of nested folders: the class names at each level, the upper first; else ()."""
+    untrained: tuple[str, ...] = ()
+    """Classes that other parts have, and the part to train on has not."""
     absent: tuple[str, ...] = ()
     """Names that a table gives and that are not there."""
 
@@ -101,10 +121,19 @@ class Manifest:
         """The pictures of a part, in order."""
         return [index for index, each in enumerate(self.parts) if each == part]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of names, labels, parts, sizes and times: what a consent is bound to.
+        """SHA-256 of names, classes, parts, sizes and times, as they are when first asked for:
+        what a consent is bound to.
 
         Raises InvalidData when a picture is gone.
         """
-        raise NotImplementedError
+        digest = hashlib.sha256(f"{self.reference}\n{self.task}\n{self.class_names}\n".encode())
+        for name, label, part in zip(self.names, self.labels, self.parts, strict=True):
+            try:
+                size, changed = self.container.stamp(name)
+            except FileNotFoundError as error:
+                problem = Message("{path} is gone.", path=name)
+                raise InvalidData(data=self.reference, problem=problem) from error
+            digest.update(f"{name}\0{label}\0{part}\0{size}\0{changed}\n".encode())
+        return digest.hexdigest()

@@ -22,6 +22,6 @@ def every_check() -> Iterator[Check]:
 
 
 def check_all(seen: Seen) -> Sequence[Finding]:
-    """What all checks find: errors first, then warnings, then notes."""
+    """Run all checks and return what they find: errors first, then warnings, then notes."""
     found = [finding for check in every_check() for finding in check(seen)]
     return sorted(found, key=lambda finding: finding.severity.rank)
