@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from netgraft.tuning.train.objective import Batch, Objective
 from netgraft.tuning.train.precision import autocast
+from netgraft.tuning.train.step import placed
 
 CLEAR = 1.1
 """The ratio of two times above which one form is called faster."""
@@ -105,16 +106,15 @@ def step_seconds(
 ) -> float:
     """The seconds that a forward and a backward pass take; the module stays as it is."""
     before = [buffer.clone() for buffer in module.buffers()]
-    given, target = batch
-    x_NCHW: Tensor = given.to(device)
-    if form.layout == "channels_last":
-        module.to(memory_format=torch.channels_last)
-        x_NCHW = x_NCHW.to(memory_format=torch.channels_last)
+    last = form.layout == "channels_last"
+    layout = torch.channels_last if last else torch.contiguous_format
+    module.to(memory_format=layout)
+    batch = placed(batch, device, layout)
     taken = []
     for _ in range(1 + TIMED):
         begun = time.perf_counter()
         with autocast(device, form.precision):
-            loss = objective.loss(criterion, module, (x_NCHW, target.to(device)))
+            loss = objective.loss(criterion, module, batch)
         torch.autograd.backward(loss)
         _wait(device)
         taken.append(time.perf_counter() - begun)

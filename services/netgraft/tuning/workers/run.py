@@ -86,7 +86,7 @@ class Run:
             try:
                 self._prepare(writer)
                 self._train(writer)
-                self._finish()
+                self._finish(writer)
             except Interrupted:
                 if writer:
                     writer.flush()
@@ -183,11 +183,9 @@ class Run:
                 self._choose(figures, right)
         self.decisions = self.group.share(self.decisions)
         if writer:
-            shown = {
-                f"{HELD_BACK}{name}": figures[name]
-                for name in dict.fromkeys(("accuracy", "loss", self.decisions.by))
-                if name in figures
-            }
+            few = ("accuracy", "loss", self.decisions.by)
+            names = few if "accuracy" in figures else figures  # others are a task's own
+            shown = {f"{HELD_BACK}{name}": figures[name] for name in names}
             writer.write(self._event(Kind.EPOCH, loss=figures["loss"], metrics=shown))
         self._save(writer)
 
@@ -203,7 +201,7 @@ class Run:
 
     # The result
 
-    def _finish(self) -> None:
+    def _finish(self, writer: ProgressWriter | None) -> None:
         """Take the best weights, measure them once on what is held out, and store them."""
         best = checkpoint.best(self.store, self.job.id, self.decisions.best)
         if best is None:
@@ -212,8 +210,9 @@ class Run:
         module.load_state_dict(best, strict=False)
         module.eval()
         metrics, _ = measured(self.learner, self.batches.to_measure(), self.group)
-        if not self.group.leads:
+        if writer is None:
             return
+        writer.flush()  # nothing can be written any more once the job has ended
         model = store_tuned(
             self.recipe,
             self.learner,
