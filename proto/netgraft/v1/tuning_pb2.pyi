@@ -1116,20 +1116,25 @@ class Evaluation(_message.Message):
     model: _builtins.str
     """Id of the model."""
     data: _builtins.str
-    """The data set and its part."""
+    """The reference of the data set."""
     part: _builtins.str
+    """As EvaluateRequest.part."""
     pictures: _builtins.int
-    """Number of pictures, and of those whose class was named right."""
+    """Number of pictures."""
     correct: _builtins.int
+    """Number of pictures whose class was named right."""
     accuracy: _builtins.float
-    """Share of right answers, and its 95 % interval (Wilson)."""
+    """Share of right answers."""
     accuracy_low: _builtins.float
+    """Lower end of its 95 % interval (Wilson)."""
     accuracy_high: _builtins.float
+    """Upper end of that interval."""
     majority: _builtins.float
     """Share of the largest class: what always naming it would reach."""
     balanced_accuracy: _builtins.float
-    """Mean of the classes' recalls, and of their F1."""
+    """Mean of the classes' recalls."""
     macro_f1: _builtins.float
+    """Mean of the classes' F1."""
     loss: _builtins.float
     """Mean negative log-likelihood of the right class."""
     calibration_error: _builtins.float
@@ -1190,10 +1195,11 @@ class ClassFigures(_message.Message):
     pictures: _builtins.int
     """Number of pictures of it."""
     recall: _builtins.float
-    """Share of its pictures that are named so; share of those named so that are."""
+    """Share of its pictures that are named so."""
     precision: _builtins.float
+    """Share of the pictures named so that are of this class."""
     f1: _builtins.float
-    """Their harmonic mean."""
+    """Harmonic mean of recall and precision."""
     def __init__(
         self,
         *,
@@ -1224,8 +1230,9 @@ class Mistake(_message.Message):
     file: _builtins.str
     """Path below the data set's reference."""
     truth: _builtins.str
-    """Its class, and what the model said instead."""
+    """Its class."""
     said: _builtins.str
+    """The class that the model named instead."""
     probability: _builtins.float
     """Probability that the model gave to what it said."""
     def __init__(
@@ -1254,10 +1261,13 @@ class PredictRequest(_message.Message):
     PATHS_FIELD_NUMBER: _builtins.int
     PICTURES_FIELD_NUMBER: _builtins.int
     TOP_FIELD_NUMBER: _builtins.int
+    THUMBNAILS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     top: _builtins.int
     """Number of classes to name for each picture, the most likely first; 0: 5."""
+    thumbnails: _builtins.int
+    """Number of pictures, from the first, that come back as a small JPEG, for showing them."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Pictures and folders of them: paths under the server's data roots."""
@@ -1273,10 +1283,11 @@ class PredictRequest(_message.Message):
         paths: _abc.Iterable[_builtins.str] | None = ...,
         pictures: _abc.Iterable[Global___Picture] | None = ...,
         top: _builtins.int = ...,
+        thumbnails: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "paths", b"paths", "pictures", b"pictures", "top", b"top"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "paths", b"paths", "pictures", b"pictures", "thumbnails", b"thumbnails", "top", b"top"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1319,13 +1330,17 @@ class PredictReply(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its path as asked for, or its name."""
     error: _builtins.str
     """Why it could not be read, as a sentence; else empty."""
     done: _builtins.int
-    """Number of this picture, from 1, and of all."""
+    """Number of this picture, from 1."""
     total: _builtins.int
+    """Number of all pictures of the call."""
+    thumbnail: _builtins.bytes
+    """The picture as a small JPEG, if PredictRequest.thumbnails asked for it."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Likely]:
         """The most likely classes; empty with `error`."""
@@ -1338,10 +1353,11 @@ class PredictReply(_message.Message):
         error: _builtins.str = ...,
         done: _builtins.int = ...,
         total: _builtins.int = ...,
+        thumbnail: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "done", b"done", "error", b"error", "name", b"name", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "done", b"done", "error", b"error", "name", b"name", "thumbnail", b"thumbnail", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -41,6 +41,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", mark("Write a model to a file.")),
     "data": ("data", mark("Check a data set before it is trained on.")),
     "finetune": ("tune", mark("Train a model on data.")),
+    "evaluate": ("evaluate", mark("Measure a model on a data set.")),
+    "predict": ("predict", mark("Say what a model sees in pictures.")),
     "jobs": ("tune", mark("List tuning jobs.")),
     "status": ("tune", mark("Print the state of a job.")),
     "watch": ("tune", mark("Follow a job to its end.")),

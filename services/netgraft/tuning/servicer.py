@@ -19,6 +19,7 @@ from netgraft.tuning.jobs.job import ALIVE, Job, State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Launcher, NoLauncher
 from netgraft.tuning.jobs.spec import Request, Spec
+from netgraft.tuning.results.servicer import Answers
 from netgraft.v1 import tuning_pb2
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ KINDS = {
 }
 
 
-class TuningServicer:
+class TuningServicer(Answers):
     """See `tuning.proto`. Starting, cancelling and resuming a job need a launcher."""
 
     def __init__(self, store: Store | None = None, launcher: Launcher | None = None) -> None:
@@ -114,12 +115,6 @@ class TuningServicer:
         for checked in found:
             report = report_message(checked.report) if checked.report else None
             yield tuning_pb2.CheckDataReply(done=checked.done, total=checked.total, report=report)
-
-    def Evaluate(self, request: tuning_pb2.EvaluateRequest) -> Iterator[tuning_pb2.EvaluateReply]:
-        raise NotImplementedError  # the next commits bring it
-
-    def Predict(self, request: tuning_pb2.PredictRequest) -> Iterator[tuning_pb2.PredictReply]:
-        raise NotImplementedError  # the next commits bring it
 
     async def WatchJob(
         self, request: tuning_pb2.WatchJobRequest

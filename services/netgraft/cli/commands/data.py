@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netgraft.cli.command import Command
+from netgraft.cli.command import Command, Group
 from netgraft.cli.dataoptions import data_options, options_message
 from netgraft.cli.failure import FAILED
 from netgraft.cli.localfiles import data_folder, data_reference
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from netgraft.v1 import tuning_pb2
 
 
-@click.group("data")
+@click.group(
+    "data", cls=Group, server=False, json=False, examples=("netgraft data check ./flowers",)
+)
 def data_command() -> None:
     """Look at a data set before it is trained on."""
 
@@ -42,6 +44,8 @@ def check_command(
     Exits with an error if a finding would stop a training. Nobody's files are touched: --fix writes
     a list, which can be given as DATA itself.
     """
+    from rich.table import Table
+
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.report import report_view
     from netgraft.v1 import tuning_pb2
@@ -58,7 +62,7 @@ def check_command(
         emit(report)
     else:
         for part in report_view(report):
-            console().print(part, soft_wrap=isinstance(part, str))
+            console().print(part, soft_wrap=not isinstance(part, Table))
     if any(finding.severity == "error" for finding in report.findings):
         click.get_current_context().exit(FAILED)
 

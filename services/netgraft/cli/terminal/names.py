@@ -13,6 +13,7 @@ FIELDS = {
     "layers": mark("layers"),
     "loss": in_context("function", "loss"),
     "data": mark("data"),
+    "split": mark("split"),
     "epochs": mark("epochs"),
     "lr": mark("lr"),
     "batch_size": mark("batch_size"),

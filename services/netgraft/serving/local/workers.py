@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 10.0
 """After which a worker that is not the only one leaves."""
-LONG = frozenset({"MeanFeatures", "CheckData"})
+LONG = frozenset({"CheckData", "Evaluate", "MeanFeatures", "Predict"})
 """Calls that take minutes. Each has a process of its own, so that others do not wait for it."""
 
 

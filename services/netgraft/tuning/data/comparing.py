@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 MOST_COMPARED = 20_000
 """Pictures that are compared with each other; of more, so many are sampled evenly."""
-FARTHEST = 0.01
-"""Largest squared distance of two that look alike: a correlation of 0.995."""
+FARTHEST = 0.02
+"""Largest squared distance of two that look alike: a correlation of 0.99."""
 SHARE_OF_USUAL = 0.25
 """They must also be that much closer than each is to its tenth nearest."""
 USUAL = 10

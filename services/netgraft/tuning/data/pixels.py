@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from netgraft.errors import InvalidData, PictureTooLarge
 from netgraft.language import quoted
+from netgraft.models.answering import resized
 from netgraft.tuning.data.decode import Decoded, bounds, decode, error_for
 from netgraft.tuning.data.facts import PictureFacts
 from netgraft.tuning.data.manifest import Container, Manifest, Part
@@ -19,8 +20,6 @@ from netgraft.tuning.data.manifest import Container, Manifest, Part
 if TYPE_CHECKING:
     from torch import Tensor
 
-MARGIN = 1.15
-"""Factor by which a kept picture's short side exceeds the requested one, for cropping."""
 CACHE_BYTES = 2**30
 """Decoded pictures kept in memory by one process, at most."""
 SMALLEST_CUT = 0.5
@@ -30,18 +29,21 @@ SMALLEST_CUT = 0.5
 class Pixels:
     """The pictures of a manifest for one side, by their index. Safe for threads."""
 
-    def __init__(self, manifest: Manifest, side: int, most_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        side: int,
+        most_bytes: int = CACHE_BYTES,
+        *,
+        short: int | None = None,
+    ) -> None:
+        """`short`: the short side, in pixels, that pictures are reduced to; None: as usual."""
         self.manifest = manifest
         self.side = side
-        self.margin = 1.0 if manifest.kept_whole else MARGIN
+        self.short = short or resized(side, whole=manifest.kept_whole)
         self._kept: dict[int, Image.Image] = {}
         self._bytes_left = most_bytes
         self._lock = threading.Lock()
-
-    @property
-    def short(self) -> int:
-        """The short side, in pixels, that pictures are reduced to."""
-        return round(self.side * self.margin)
 
     def get(self, index: int) -> Image.Image:
         """Return a picture, decoded now where it is not kept. Raises InvalidData, with its name."""
@@ -55,11 +57,9 @@ class Pixels:
 
     def fresh(self, index: int) -> tuple[Decoded, bytes]:
         """Read, decode, reduce and keep a picture; return it and its file's bytes."""
-        data, fault = _bytes(self.manifest.container, self.manifest.names[index])
-        decoded = Decoded(None, fault) if fault else decode(data, self.short)
+        name = self.manifest.names[index]
+        decoded, data = fetched(self.manifest.container, name, self.short)
         if decoded.picture is not None:
-            decoded = Decoded(reduced(decoded.picture, self.short), decoded.facts)
-            assert decoded.picture is not None
             self._keep(index, decoded.picture)
         return decoded, data
 
@@ -94,10 +94,22 @@ class PictureExamples:
         at = self.indices[index]
         picture = self.pixels.get(at)
         if seed is None or self.manifest.kept_whole:
-            square = middle(picture, self.side, self.pixels.margin)
+            square = middle(picture, self.side, self.pixels.short)
         else:
             square = varied(picture, self.side, seed)
-        return _tensor(square), self.manifest.labels[at]
+        return tensor_of(square), self.manifest.labels[at]
+
+
+def fetched(container: Container, name: str, short: int) -> tuple[Decoded, bytes]:
+    """Read a picture, decode it, and reduce it to a short side of at most `short` pixels.
+
+    Return it and its file's bytes.
+    """
+    data, fault = _bytes(container, name)
+    decoded = Decoded(None, fault) if fault else decode(data, short)
+    if decoded.picture is not None:
+        decoded = Decoded(reduced(decoded.picture, short), decoded.facts)
+    return decoded, data
 
 
 def reduced(picture: Image.Image, short: int) -> Image.Image:
@@ -109,11 +121,14 @@ def reduced(picture: Image.Image, short: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2)
 
 
-def middle(picture: Image.Image, side: int, margin: float = MARGIN) -> Image.Image:
-    """The largest square in the middle, less a margin, scaled to `side` pixels."""
-    return ImageOps.fit(
-        picture, (side, side), Image.Resampling.BILINEAR, bleed=(1 - 1 / margin) / 2
-    )
+def middle(picture: Image.Image, side: int, short: int) -> Image.Image:
+    """The square in the middle that has `side` pixels where the picture's short side has `short`.
+
+    It is cut from a picture of any size. Training measures by it, evaluation and prediction ask
+    by it.
+    """
+    bleed = (1 - side / short) / 2
+    return ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR, bleed=bleed)
 
 
 def varied(picture: Image.Image, side: int, seed: int) -> Image.Image:
@@ -146,7 +161,8 @@ def _bytes(container: Container, name: str) -> tuple[bytes, PictureFacts | None]
         return b"", PictureFacts(fault="unreadable", problem=quoted(error.strerror or error))
 
 
-def _tensor(picture: Image.Image) -> "Tensor":
+def tensor_of(picture: Image.Image) -> "Tensor":
+    """A picture's pixels as x_CHW (uint8)."""
     import numpy as np
     import torch
 

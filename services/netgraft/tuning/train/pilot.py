@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.tuning.train.objective import Batch, Objective
-from netgraft.tuning.train.precision import autocast
+from netgraft.tuning.train.precision import autocast, worth_measuring
 from netgraft.tuning.train.step import placed
 
 CLEAR = 1.1
@@ -38,11 +38,11 @@ class Form:
 
 def forms(device: torch.device, *, bf16: bool = True) -> list[Form]:
     """The forms worth measuring on a device, the plainest first; `bf16` if its gradients hold."""
+    others = [Form(each, "channels_last") for each in worth_measuring(device)]
     if device.type == "cuda":
-        brain = torch.cuda.is_bf16_supported(including_emulation=False)
-        return [Form("bf16" if brain else "fp16", "channels_last")]
+        return others
     found = [Form("fp32", "contiguous"), Form("fp32", "channels_last")]
-    return [*found, Form("bf16", "channels_last")] if bf16 and _computes_bf16() else found
+    return [*found, *others] if bf16 else found
 
 
 def measure(
@@ -129,9 +129,3 @@ def step_seconds(
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _computes_bf16() -> bool:
-    """Whether oneDNN has bf16 kernels for this CPU; emulated it is 10 to 70 times slower."""
-    asked = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return bool(asked and asked())

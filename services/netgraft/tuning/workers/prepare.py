@@ -54,11 +54,13 @@ class Batches:
         self.seed = spec.seed
         self.task = task
         self.group = group
-        manifest = data.manifest
+        self.manifest = manifest = data.manifest
         self.class_names = manifest.class_names
         everything = range(len(manifest.names))
         self.examples = PictureExamples(manifest, everything, spec.image_size, data.pixels)
         self.roles = roles(manifest, data.without)
+        held_out = self.roles.held_out
+        self.held_out = PictureExamples(manifest, held_out, spec.image_size, data.pixels)
         counts = Counter(manifest.labels[index] for index in self.roles.train)
         self.counts = [counts[label] for label in range(len(manifest.class_names))]
         self.share = spec.batch_size // group.workers
@@ -81,10 +83,6 @@ class Batches:
     def to_choose(self) -> Iterator[Batch]:
         """This rank's part of the held-back training pictures. Raises InvalidData."""
         return self._loaded(self._measured(self.roles.held_back), None)
-
-    def to_measure(self) -> Iterator[Batch]:
-        """This rank's part of the held-out pictures, in batches. Raises InvalidData."""
-        return self._loaded(self._measured(self.roles.held_out), None)
 
     def _fit_order(self, epoch: int) -> list[list[int]]:
         fit = self.roles.fit

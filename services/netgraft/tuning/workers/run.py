@@ -17,6 +17,8 @@ from torch import Tensor
 
 from netgraft.errors import TrainingFailed
 from netgraft.language import Message
+from netgraft.models.answering import Answering
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
@@ -24,7 +26,9 @@ from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
-from netgraft.tuning.results.tuned import store_tuned
+from netgraft.tuning.results.asking import Asker
+from netgraft.tuning.results.evaluate import measure
+from netgraft.tuning.results.tuned import answering_for, store_tuned
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.train.step import Diverged
 from netgraft.tuning.workers.choosing import HELD_BACK, Decisions, criterion
@@ -209,21 +213,34 @@ class Run:
         module = self.learner.module
         module.load_state_dict(best, strict=False)
         module.eval()
-        metrics, _ = measured(self.learner, self.batches.to_measure(), self.group)
+        answering = answering_for(self.spec, self.recipe, self.batches.manifest, self.store)
+        metrics = self._held_out(answering)
         if writer is None:
             return
         writer.flush()  # nothing can be written any more once the job has ended
-        model = store_tuned(
-            self.recipe,
-            self.learner,
-            self.before,
-            self.store,
+        tuned = Tuned(
             job=self.job.id,
+            tensors="",
             class_names=self.batches.class_names,
-            metrics=metrics,
+            metrics=tuple(sorted(metrics.items())),
+            answering=answering,
         )
+        model = store_tuned(self.recipe, self.learner, self.before, self.store, tuned)
         Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics)
         checkpoint.clear(self.store, self.job.id)
+
+    def _held_out(self, answering: Answering) -> dict[str, float]:
+        """The figures on what is held out, as `evaluate` and `predict` find them, too."""
+        group = self.group
+        counts = measure(
+            Asker(self.learner.module, answering, group.device),
+            self.batches.held_out,
+            len(self.batches.class_names),
+            rank=group.rank,
+            ranks=group.workers,
+            total=group.total,
+        )
+        return counts.metrics
 
     # Commands of rank 0
 

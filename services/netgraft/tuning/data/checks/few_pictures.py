@@ -16,9 +16,9 @@ SENTENCE = plural(
 
 
 def few(seen: Seen) -> dict[str, int]:
-    """Number of pictures of each class that has too few to learn from."""
+    """Return the number of pictures of each class that has some, and too few to learn from."""
     counts = zip(seen.manifest.class_names, seen.to_learn_from, strict=True)
-    return {name: count for name, count in counts if count < LEAST}
+    return {name: count for name, count in counts if 0 < count < LEAST}
 
 
 def few_pictures(seen: Seen) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Classes that training sees and that no held-out picture measures. Warnings."""
+"""Classes that no held-out picture measures: warnings; an error where none measures any."""
 
 from collections.abc import Iterator
 
@@ -18,12 +18,14 @@ def no_held_out(seen: Seen) -> Iterator[Finding]:
     that is said of it already."""
     if len(seen.manifest.class_names) < 2:
         return
-    known = few(seen) if seen.manifest.made_split else {}
+    some = seen.manifest.size("held_out") > 0
+    known = few(seen) if seen.manifest.made_split and some else {}
     pairs = zip(seen.manifest.class_names, seen.counts("held_out"), strict=True)
     found = [name for name, count in pairs if not count and name not in known]
     if found:
         sentence = Message(SENTENCE, count=len(found), classes=found)
-        yield Finding("no_held_out", Severity.WARNING, tuple(found), sentence)
+        severity = Severity.WARNING if some else Severity.ERROR
+        yield Finding("no_held_out", severity, tuple(found), sentence)
 
 
 CHECK = no_held_out

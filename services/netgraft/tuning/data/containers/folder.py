@@ -8,14 +8,12 @@ from pathlib import Path
 
 from netgraft.errors import InvalidData, OutsideDataRoots
 from netgraft.language import Message
-from netgraft.models.untrusted.roots import is_inside
 from netgraft.tuning.data.containers.junk import is_junk_file, is_junk_folder
-from netgraft.tuning.data.containers.tree import Listing, too_many_bytes
+from netgraft.tuning.data.containers.tree import HEAD, Listing, too_many_bytes
 
 # Strings and `os.path`, not `Path`: a set may have a hundred thousand files.
 # ruff: noqa: PTH112, PTH113, PTH114, PTH115, PTH116, PTH118, PTH120, PTH123
 
-HEAD = 32
 ODD_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 """A byte of a name that is not UTF-8, as `_shown` writes it."""
 
@@ -26,7 +24,7 @@ class Folder:
     def __init__(self, root: Path, roots: tuple[Path, ...]) -> None:
         """`root` has no links in it."""
         self.root = str(root)
-        self.roots = roots
+        self.roots = tuple(str(root).rstrip("/") for root in roots)
         self._real: dict[str, str] = {}
         self._known: dict[str, dict[str, bool]] = {}
 
@@ -131,9 +129,8 @@ class Folder:
 
     def _inside(self, real: str, shown: str = "") -> str:
         """A path without links, as it is. Raises OutsideDataRoots."""
-        if not is_inside(Path(real), self.roots):
-            roots = ", ".join(str(root) for root in self.roots)
-            raise OutsideDataRoots(path=_shown(shown or real), roots=roots)
+        if not any(real == root or real.startswith(f"{root}/") for root in self.roots):
+            raise OutsideDataRoots(path=_shown(shown or real), roots=", ".join(self.roots))
         return real
 
     def _path(self, name: str) -> str:

@@ -7,6 +7,9 @@ from netgraft.errors import PictureTooLarge
 from netgraft.settings import settings
 from netgraft.tuning.data.manifest import Container
 
+HEAD = 32
+"""Bytes of a file that tell what it is."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -36,7 +39,7 @@ class Tree(Container, Protocol):
         """An absolute path below the top as a name; another one as it is."""
 
     def head(self, name: str) -> bytes:
-        """The first bytes of a file that is listed, at least sixteen; b"" where it is gone."""
+        """The first bytes of a file that is listed, `HEAD` or less; b"" where it is gone."""
 
     def has(self, name: str) -> bool:
         """True if a file has this path. Raises OutsideDataRoots where it is a link outwards."""

@@ -55,13 +55,15 @@ class PictureTable:
 
 
 def tables_in(tree: Tree) -> list[str]:
-    """The tables at the top of a tree that name pictures which are there, and their classes.
+    """The tables at the top of a tree, or in its only folder, that name pictures which are
+    there, and their classes.
 
     Several only where their names say of which part each is.
     """
-    found = [
-        name for name in tree.files_in("") if ending(name) in ENDINGS and _is_usable(tree, name)
-    ]
+    files, folders = tree.files_in(""), tree.folders_in("")
+    if len(folders) == 1 and not any(ending(name) in ENDINGS for name in files):
+        files = tree.files_in(folders[0])
+    found = [name for name in files if ending(name) in ENDINGS and _is_usable(tree, name)]
     if len(found) > 1 and not all(part_named(Path(name).stem) for name in found):
         return []
     return found
@@ -76,7 +78,7 @@ def _is_usable(tree: Tree, name: str) -> bool:
     except InvalidData:
         return False
     paths = [row[columns.path] for row in table.rows]
-    places = Places(tree, "", paths)
+    places = Places(tree, posixpath.dirname(name), paths)
     return any(places.name(path) for path in paths)
 
 
@@ -176,7 +178,7 @@ class _Read:
 
 
 class _Splits:
-    """What the column of parts says."""
+    """The column of parts and the meaning of its values."""
 
     def __init__(self, table: Table, columns: Columns, names: Names) -> None:
         self.column = columns.split
