@@ -185,8 +185,8 @@ def request_of(spec: tuning_pb2.TuningSpec) -> Request:
 
 
 def spec_message(spec: Spec) -> tuning_pb2.TuningSpec:
-    """Return a complete specification as a message."""
-    return tuning_pb2.TuningSpec(**spec.plain())
+    """Return a resolved specification as a message; the run has yet to choose what is unset."""
+    return tuning_pb2.TuningSpec(**{name: v for name, v in spec.plain().items() if v != ""})
 
 
 def job_message(job: Job) -> tuning_pb2.Job:
