@@ -277,6 +277,8 @@ def lose_the_actor_of_a_run(netgraft: Netgraft, long: Watcher) -> None:
 
 def lose_a_part(netgraft: Netgraft, long: Watcher, part: str) -> None:
     attempt = job_of(netgraft, long).attempt
+    # A third loss without a new checkpoint would end the job.
+    wait_for("a checkpoint", lambda: checkpoints(long, attempt))
     up = netgraft.started[-1]
     netgraft.kill(f"/{part} ")
     ended = wait_for("the end of up", lambda: up.poll() is not None)
@@ -346,6 +348,7 @@ def test_ten_of_each(tmp_path: Path, torch_home_with_weights: Path) -> None:
             for part in ("raylet", "gcs_server"):
                 lose_a_part(netgraft, watchers[0], part)
             attempt = job_of(netgraft, watchers[0]).attempt
+            wait_for("a checkpoint", lambda: checkpoints(watchers[0], attempt))  # noqa: B023
             lose_up(netgraft)
             netgraft.start()
             wait_for("the next attempt", lambda: steps(watchers[0], attempt + 1))  # noqa: B023

@@ -9,7 +9,11 @@ from PIL import Image
 from netgraft.errors import DataNotFound, InvalidData, OutsideDataRoots
 from netgraft.settings import settings
 from netgraft.tuning.data import kinds, open_data
-from netgraft.tuning.data.split import hold_out
+from netgraft.tuning.data.kinds.parts import made_parts
+from netgraft.tuning.data.manifest import Options
+from netgraft.tuning.data.picture import PictureExamples, check_pictures
+from netgraft.tuning.data.refusals import must_train
+from netgraft.tuning.data.split import held_out
 
 
 @pytest.fixture
@@ -41,10 +45,10 @@ def folder_of(root: Path, classes: dict[str, int], ending: str = "jpg") -> Path:
 def test_digits_are_real_and_a_stratified_fifth_is_held_out() -> None:
     digits = open_data("digits")
     assert digits.size("train") + digits.size("held_out") == 1797
-    held_out = digits.examples("held_out", 32)
-    labels = [held_out.get(index)[1] for index in range(len(held_out))]
+    examples = PictureExamples(digits, "held_out", 32)
+    labels = [examples.get(index)[1] for index in range(len(examples))]
     counts = torch.bincount(torch.tensor(labels), minlength=10)
-    assert len(held_out) in range(355, 365)
+    assert len(examples) in range(355, 365)
     assert counts.min() >= 34
     assert counts.max() <= 37
 
@@ -53,7 +57,7 @@ def test_digits_are_those_of_the_library() -> None:
     from sklearn.datasets import load_digits
 
     library = load_digits()
-    parts = [open_data("digits").examples(part, 8) for part in ("train", "held_out")]
+    parts = [PictureExamples(open_data("digits"), part, 8) for part in ("train", "held_out")]
     ours = [part.get(i) for part in parts for i in range(len(part))]
     pixels = sorted(
         (label, *(x[0] / 255 * 16).round().int().flatten().tolist()) for x, label in ours
@@ -63,7 +67,7 @@ def test_digits_are_those_of_the_library() -> None:
 
 
 def test_digits_are_uint8_squares_of_three_equal_channels() -> None:
-    x_CHW, label = open_data("digits").examples("train", 48).get(0)
+    x_CHW, label = PictureExamples(open_data("digits"), "train", 48).get(0)
     assert x_CHW.shape == (3, 48, 48)
     assert x_CHW.dtype == torch.uint8
     assert x_CHW.max() > 200
@@ -72,17 +76,20 @@ def test_digits_are_uint8_squares_of_three_equal_channels() -> None:
 
 
 def test_no_digit_is_on_both_sides() -> None:
-    train, held_out = hold_out([str(i) for i in range(100)], [i % 7 for i in range(100)])
-    assert sorted(train + held_out) == list(range(100))
+    names, labels = [str(i) for i in range(100)], [i % 7 for i in range(100)]
+    parts = made_parts(names, labels, Options())
+    assert set(parts) == {"train", "held_out"}
+    chosen = held_out(names, labels)
+    assert [index in chosen for index in range(100)] == [part == "held_out" for part in parts]
 
 
 def test_what_is_held_out_stays_when_pictures_are_added() -> None:
     names = [f"{i}.jpg" for i in range(50)]
-    before = {names[i] for i in hold_out(names, [0] * 50)[1]}
+    before = {names[i] for i in held_out(names, [0] * 50)}
     more = [*names, *(f"new{i}.jpg" for i in range(50))]
-    after = {more[i] for i in hold_out(more, [0] * 100)[1]}
+    after = {more[i] for i in held_out(more, [0] * 100)}
     assert len(before & after) >= 3
-    assert hold_out(names, [0] * 50) == hold_out(names, [0] * 50)
+    assert held_out(names, [0] * 50) == held_out(names, [0] * 50)
 
 
 def test_a_folder_gives_its_class_names_in_alphabetical_order(root: Path) -> None:
@@ -90,7 +97,7 @@ def test_a_folder_gives_its_class_names_in_alphabetical_order(root: Path) -> Non
     pets = open_data("pets")
     assert pets.class_names == ("ant", "cat", "dog")
     assert (pets.size("train"), pets.size("held_out")) == (12, 3)
-    pets.check()
+    check_pictures(pets)
 
 
 def test_train_and_val_are_taken_as_they_are(root: Path) -> None:
@@ -104,7 +111,7 @@ def test_a_val_class_that_train_lacks_is_refused(root: Path) -> None:
     folder_of(root / "pets" / "train", {"cat": 4, "dog": 4})
     folder_of(root / "pets" / "val", {"cat": 2, "cow": 3})
     with pytest.raises(InvalidData, match="cow"):
-        open_data("pets")
+        must_train(open_data("pets"))
 
 
 def test_any_spelling_of_a_folder_means_the_same(root: Path) -> None:
@@ -115,7 +122,7 @@ def test_any_spelling_of_a_folder_means_the_same(root: Path) -> None:
 
 def test_a_picture_is_cut_to_the_side_and_seeds_repeat(root: Path) -> None:
     folder_of(root / "pets", {"cat": 3, "dog": 3})
-    train = open_data("pets").examples("train", 24)
+    train = PictureExamples(open_data("pets"), "train", 24)
     plain, label = train.get(0)
     assert plain.shape == (3, 24, 24)
     assert label == 0
@@ -134,8 +141,8 @@ def test_every_kind_of_pixel_becomes_three_channels(root: Path, mode: str) -> No
             (root / "x" / name).mkdir(parents=True, exist_ok=True)
             Image.new(mode, (20, 20)).save(root / "x" / name / f"{index}.{ending}")
     data = open_data("x")
-    data.check()
-    assert data.examples("train", 16).get(0)[0].shape == (3, 16, 16)
+    check_pictures(data)
+    assert PictureExamples(data, "train", 16).get(0)[0].shape == (3, 16, 16)
 
 
 def test_a_missing_folder_is_reported_with_where_to_look(root: Path) -> None:
@@ -203,7 +210,7 @@ def test_pictures_without_a_class_are_refused(root: Path) -> None:
 def test_one_class_only_is_refused_by_its_name(root: Path) -> None:
     folder_of(root / "pets", {"cat": 3})
     with pytest.raises(InvalidData, match="cat"):
-        open_data("pets")
+        must_train(open_data("pets"))
 
 
 def test_a_class_without_pictures_is_refused_by_its_name(root: Path) -> None:
@@ -211,7 +218,7 @@ def test_a_class_without_pictures_is_refused_by_its_name(root: Path) -> None:
     (root / "pets" / "emu").mkdir()
     (root / "pets" / "emu" / "notes.txt").write_text("none yet")
     with pytest.raises(InvalidData, match="'emu'"):
-        open_data("pets")
+        must_train(open_data("pets"))
 
 
 def test_a_file_is_not_a_data_set(root: Path) -> None:
@@ -226,7 +233,7 @@ def test_a_picture_that_was_cut_short_is_named(root: Path, ending: str) -> None:
     victim = root / "pets" / "dog" / f"1.{ending}"
     victim.write_bytes(victim.read_bytes()[: victim.stat().st_size * 2 // 3])
     with pytest.raises(InvalidData, match=f"dog/1.{ending}"):
-        open_data("pets").check()
+        check_pictures(open_data("pets"))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", b"\xff\xd8\xff"])
@@ -234,20 +241,20 @@ def test_a_file_that_only_claims_to_be_a_picture_is_named(root: Path, content: b
     folder_of(root / "pets", {"cat": 3, "dog": 3})
     (root / "pets" / "cat" / "2.jpg").write_bytes(content)
     with pytest.raises(InvalidData, match=r"cat/2\.jpg"):
-        open_data("pets").check()
+        check_pictures(open_data("pets"))
 
 
 def test_a_picture_that_is_damaged_after_a_check_is_found_by_the_next(root: Path) -> None:
     folder_of(root / "pets", {"cat": 3, "dog": 3})
-    open_data("pets").check()
+    check_pictures(open_data("pets"))
     (root / "pets" / "cat" / "0.jpg").write_bytes(b"gone bad")
     with pytest.raises(InvalidData, match=r"cat/0\.jpg"):
-        open_data("pets").check()
+        check_pictures(open_data("pets"))
 
 
 def test_a_picture_that_vanishes_while_training_is_named(root: Path) -> None:
     folder_of(root / "pets", {"cat": 3, "dog": 3})
-    examples = open_data("pets").examples("train", 16)
+    examples = PictureExamples(open_data("pets"), "train", 16)
     for path in (root / "pets" / "cat").iterdir():
         path.unlink()
     with pytest.raises(InvalidData, match="is gone"):
@@ -263,6 +270,7 @@ def test_a_kind_from_outside_the_package_is_found_without_a_list(
     monkeypatch.setattr(kinds, "__path__", [*kinds.__path__, str(toys)])
     data = open_data("stripes")
     assert data.class_names == ("lying", "standing")
-    assert len(data.examples("train", 8)) == 2
-    assert [kind.takes_any for kind in kinds.every_kind()] == [False, False, True]
+    assert len(PictureExamples(data, "train", 8)) == 2
+    assert {"stripes", "digits"} < {kind.name for kind in kinds.every_kind()}
+    assert [kind.name for kind in kinds.every_kind()][-1] == "folder", "it takes everything"
     assert open_data("digits").class_names == tuple("0123456789")

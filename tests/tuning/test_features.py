@@ -16,6 +16,7 @@ from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data.kinds import open_data
 from netgraft.tuning.data.loading import Normaliser, load, measured_order
+from netgraft.tuning.data.picture import PictureExamples
 from netgraft.tuning.servicer import TuningServicer
 from netgraft.tuning.tasks.classification import TASK
 from netgraft.v1 import surgery_pb2, tuning_pb2
@@ -53,7 +54,7 @@ def accuracy(store: Store, model: str) -> float:
     recipe = get_recipe(store, model)
     module, preprocessing = build(recipe, store).eval(), bases.preprocessing(recipe.base)
     data = open_data("digits")
-    examples = data.examples("held_out", data.side or preprocessing.size)
+    examples = PictureExamples(data, "held_out", data.side or preprocessing.size)
     normalise = Normaliser(preprocessing.mean, preprocessing.std, torch.device("cpu"))
     order = measured_order(min(200, len(examples)), 50, 0, 1)
     right = 0

@@ -15,8 +15,9 @@ from netgraft.errors import InvalidData, PictureTooLarge, status_name
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
-from netgraft.tuning.data import open_data
-from netgraft.tuning.data.picture import check_picture, open_picture
+from netgraft.tuning.data import open_data, picture
+from netgraft.tuning.data.containers.folder import Folder
+from netgraft.tuning.data.picture import check_pictures
 from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import surgery_pb2, tuning_pb2
@@ -33,6 +34,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     monkeypatch.undo()
     settings.cache_clear()
+
+
+def open_picture(file: Path, data: str, side: int) -> Image.Image:
+    folder = file.parent.resolve()
+    return picture.open_picture(Folder(folder, (folder,)), file.name, data, side)
+
+
+def check_picture(file: Path, data: str) -> None:
+    open_picture(file, data, side=1)
 
 
 def saved(form: str, size: tuple[int, int] = (8, 8), mode: str = "RGB", **options: object) -> bytes:
@@ -210,7 +220,7 @@ def test_many_large_pictures_are_not_decoded_at_once(
                 now[0] -= 1
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", counted)
-    open_data(".").check()
+    check_pictures(open_data("."))
     assert most == [1]
 
 

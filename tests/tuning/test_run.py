@@ -19,6 +19,7 @@ from netgraft.store import gradients
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data import open_data
+from netgraft.tuning.data.picture import PictureExamples
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
@@ -98,7 +99,7 @@ def measured(store: Store, recipe: Recipe, side: int) -> float:
 
     preprocessing = bases.preprocessing(recipe.base)
     mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
-    examples = open_data("digits").examples("held_out", side)
+    examples = PictureExamples(open_data("digits"), "held_out", side)
     pairs = [examples.get(index) for index in range(len(examples))]
     x_NCHW = torch.stack([(x_CHW / 255 - mean) / std for x_CHW, _ in pairs])
     labels_N = torch.tensor([label for _, label in pairs])
@@ -263,7 +264,7 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
         carry_out(job.id, ALONE)
     failed = jobs.get(job.id)
     assert (failed.state, failed.error_reason) == (State.FAILED, "INVALID_DATA")
-    assert "pets/dog" in failed.error_message
+    assert "pets cannot be trained on: dog/" in failed.error_message
     assert "Traceback" not in failed.error_message
 
 

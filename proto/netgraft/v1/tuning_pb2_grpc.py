@@ -70,6 +70,21 @@ class TuningStub:
                 request_serializer=netgraft_dot_v1_dot_tuning__pb2.MeanFeaturesRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_tuning__pb2.FeatureMeans.FromString,
                 _registered_method=True)
+        self.CheckData = channel.unary_stream(
+                '/netgraft.v1.Tuning/CheckData',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.CheckDataRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.CheckDataReply.FromString,
+                _registered_method=True)
+        self.Evaluate = channel.unary_stream(
+                '/netgraft.v1.Tuning/Evaluate',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.EvaluateRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.EvaluateReply.FromString,
+                _registered_method=True)
+        self.Predict = channel.unary_stream(
+                '/netgraft.v1.Tuning/Predict',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.PredictRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.PredictReply.FromString,
+                _registered_method=True)
 
 
 class TuningServicer:
@@ -130,6 +145,29 @@ class TuningServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckData(self, request, context):
+        """Reads every picture of a data set and lists what is wrong with it. Streams the
+        progress; the last message has the report. A finding is not an error of the call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Evaluate(self, request, context):
+        """Measures a model on a part of a data set. Streams the progress; the last message has
+        the figures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Predict(self, request, context):
+        """Names the classes of pictures. Streams one prediction for each picture, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TuningServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -167,6 +205,21 @@ def add_TuningServicer_to_server(servicer, server):
                     servicer.MeanFeatures,
                     request_deserializer=netgraft_dot_v1_dot_tuning__pb2.MeanFeaturesRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_tuning__pb2.FeatureMeans.SerializeToString,
+            ),
+            'CheckData': grpc.unary_stream_rpc_method_handler(
+                    servicer.CheckData,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.CheckDataRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.CheckDataReply.SerializeToString,
+            ),
+            'Evaluate': grpc.unary_stream_rpc_method_handler(
+                    servicer.Evaluate,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.EvaluateRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.EvaluateReply.SerializeToString,
+            ),
+            'Predict': grpc.unary_stream_rpc_method_handler(
+                    servicer.Predict,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.PredictRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.PredictReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -359,6 +412,87 @@ class Tuning:
             '/netgraft.v1.Tuning/MeanFeatures',
             netgraft_dot_v1_dot_tuning__pb2.MeanFeaturesRequest.SerializeToString,
             netgraft_dot_v1_dot_tuning__pb2.FeatureMeans.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/netgraft.v1.Tuning/CheckData',
+            netgraft_dot_v1_dot_tuning__pb2.CheckDataRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.CheckDataReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Evaluate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/netgraft.v1.Tuning/Evaluate',
+            netgraft_dot_v1_dot_tuning__pb2.EvaluateRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.EvaluateReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Predict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/netgraft.v1.Tuning/Predict',
+            netgraft_dot_v1_dot_tuning__pb2.PredictRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.PredictReply.FromString,
             options,
             channel_credentials,
             insecure,

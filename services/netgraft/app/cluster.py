@@ -136,6 +136,9 @@ def _ray(report: TextIO) -> Iterator[None]:
     _say(report, processes=_processes())
     try:
         yield
+    except BaseException:
+        _say(report, processes={})  # Ray's are about to end, but that is not the fault
+        raise
     finally:
         _end()
         ray.shutdown()

@@ -81,14 +81,18 @@ class Driver:
         with report:
             for line in report:
                 facts = json.loads(line)
-                self._watch(facts.get("processes", {}))
+                if "processes" in facts:
+                    self._watch(facts["processes"])
                 self.ready |= "ready" in facts
                 self._silent = facts.get("silent", "")
 
     def _watch(self, processes: Mapping[str, int]) -> None:
+        """Watch the driver and these."""
+        watched = {"driver": self._watched["driver"]}
         for name, pid in processes.items():
             with suppress(psutil.NoSuchProcess):  # then the driver fails, too
-                self._watched = {**self._watched, name: psutil.Process(pid)}
+                watched[name] = psutil.Process(pid)
+        self._watched = watched
 
 
 def _ready(driver: Driver, children: Sequence[Child]) -> bool:

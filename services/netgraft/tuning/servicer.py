@@ -90,6 +90,17 @@ class TuningServicer:
                 class_names=measured.class_names,
             )
 
+    def CheckData(
+        self, request: tuning_pb2.CheckDataRequest
+    ) -> Iterator[tuning_pb2.CheckDataReply]:
+        raise NotImplementedError  # the next commits bring it
+
+    def Evaluate(self, request: tuning_pb2.EvaluateRequest) -> Iterator[tuning_pb2.EvaluateReply]:
+        raise NotImplementedError  # the next commits bring it
+
+    def Predict(self, request: tuning_pb2.PredictRequest) -> Iterator[tuning_pb2.PredictReply]:
+        raise NotImplementedError  # the next commits bring it
+
     async def WatchJob(
         self, request: tuning_pb2.WatchJobRequest
     ) -> AsyncIterator[tuning_pb2.JobEvent]:

@@ -1,46 +1,43 @@
-"""A kind of data set from outside the package: stripes that lie, and stripes that stand."""
+"""A kind of data from outside the package: stripes that lie, and stripes that stand."""
 
-from pathlib import Path
-from typing import Self
+import io
 
-import torch
-from torch import Tensor
+from PIL import Image
+
+from netgraft.tuning.data.containers.memory import Memory
+from netgraft.tuning.data.kinds.kind import Place, Rank
+from netgraft.tuning.data.manifest import Manifest, Options
 
 
 class Stripes:
-    takes_any = False
-    reference = "stripes"
-    class_names = ("lying", "standing")
-    side = 8
+    name = "stripes"
+    rank = Rank.NAME
 
-    @classmethod
-    def accepts(cls, reference: str) -> bool:
-        return reference == cls.reference
+    def accepts(self, place: Place) -> bool:
+        return place.reference == self.name
 
-    @classmethod
-    def open(cls, reference: str, roots: tuple[Path, ...]) -> Self:
-        return cls()
-
-    def size(self, part: str) -> int:
-        return 2
-
-    def check(self) -> None:
-        pass
-
-    def examples(self, part: str, side: int) -> "StripedPictures":
-        return StripedPictures(side)
-
-
-class StripedPictures:
-    def __init__(self, side: int) -> None:
-        self.side = side
-
-    def __len__(self) -> int:
-        return 2
-
-    def get(self, index: int, seed: int | None = None) -> tuple[Tensor, int]:
-        lying = (torch.arange(self.side) % 2 * 255).to(torch.uint8).expand(3, self.side, -1)
-        return (lying.transpose(1, 2) if index == 0 else lying), index
+    def open(self, place: Place, options: Options) -> Manifest:
+        pictures = {"0.png": striped(turned=True), "1.png": striped(turned=False)}
+        return Manifest(
+            reference=self.name,
+            kind=self.name,
+            options=options,
+            task="classification",
+            class_names=("lying", "standing"),
+            names=tuple(pictures),
+            labels=(0, 1),
+            parts=("train", "train"),
+            container=Memory(pictures),
+            side=8,
+        )
 
 
-KIND = Stripes
+def striped(turned: bool) -> bytes:
+    picture = Image.new("L", (8, 8))
+    picture.putdata([255 * (index % 2) for index in range(64)])
+    buffer = io.BytesIO()
+    (picture.transpose(Image.Transpose.TRANSPOSE) if turned else picture).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+KIND = Stripes()

@@ -3,7 +3,8 @@
 Knows nothing of models, training, tasks and Ray.
 """
 
-from netgraft.tuning.data.dataset import DataSet, Examples
+from netgraft.tuning.data.examples import Examples
 from netgraft.tuning.data.kinds import open_data
+from netgraft.tuning.data.manifest import Manifest, Options
 
-__all__ = ["DataSet", "Examples", "open_data"]
+__all__ = ["Examples", "Manifest", "Options", "open_data"]

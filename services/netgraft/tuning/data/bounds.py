@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from pathlib import Path
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
@@ -33,14 +32,12 @@ def formats() -> tuple[str, ...]:
     return tuple(name for name in WANTED_FORMATS if name in Image.OPEN)
 
 
-def check_file(path: Path) -> None:
-    """Raise PictureTooLarge for a file with more bytes than the largest picture can have."""
-    size = path.stat().st_size
-    if size > BYTES_PER_PIXEL * settings().picture_pixels + 2**24:
-        raise _too_large(path, f"{size / 2**20:,.0f} MiB")
+def most_bytes() -> int:
+    """Bytes of a file that the largest picture can have."""
+    return BYTES_PER_PIXEL * settings().picture_pixels + 2**24
 
 
-def prepare(opened: Image.Image, path: Path, side: int) -> int:
+def prepare(opened: Image.Image, name: str, side: int) -> int:
     """Have an opened picture decoded reduced, if possible, but at least `side` pixels wide
     and high; returns how many pixels that takes memory for. Raises PictureTooLarge.
 
@@ -55,19 +52,19 @@ def prepare(opened: Image.Image, path: Path, side: int) -> int:
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
         pixels = max(pixels, _tile(opened))
     if pixels > limit:
-        raise _too_large(path, f"{width:,} × {height:,} px ({pixels / MEGA:,.0f} MP)")
+        raise _too_large(name, f"{width:,} × {height:,} px ({pixels / MEGA:,.0f} MP)")
     return pixels
 
 
-def refused_by_pillow(path: Path, error: Image.DecompressionBombError) -> PictureTooLarge:
+def refused_by_pillow(name: str, error: Image.DecompressionBombError) -> PictureTooLarge:
     """Our error for a file that Pillow itself refuses to open."""
     found = re.search(r"(\d+) pixels", str(error))
     pixels = int(found[1]) if found else 2 * (Image.MAX_IMAGE_PIXELS or 0)
-    return _too_large(path, f"{pixels / MEGA:,.0f} MP")
+    return _too_large(name, f"{pixels / MEGA:,.0f} MP")
 
 
-def _too_large(path: Path, size: str) -> PictureTooLarge:
-    return PictureTooLarge(path=path, size=size, limit=settings().picture_megapixels)
+def _too_large(name: str, size: str) -> PictureTooLarge:
+    return PictureTooLarge(path=name, size=size, limit=settings().picture_megapixels)
 
 
 def _tile(opened: TiffImagePlugin.TiffImageFile) -> int:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from netgraft.tuning.data.dataset import Examples
+from netgraft.tuning.data.examples import Examples
 
 T = TypeVar("T")
 

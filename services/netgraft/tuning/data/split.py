@@ -1,28 +1,81 @@
-"""Holding out a fifth of the examples, the same ones every time."""
+"""Holding out a share of the pictures, the same ones every time."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 
-SHARE = 5
-"""One example in this many is held out."""
+Key = TypeVar("Key", bound=Hashable)
+
+SHARE = 0.2
+"""Share that is held out if nothing is said."""
 
 
-def hold_out(names: Sequence[str], labels: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Indices to train on and indices held out, a fifth of each class.
+def held_out(
+    names: Sequence[str], labels: Sequence[int], share: float = SHARE, groups: Sequence[str] = ()
+) -> set[int]:
+    """Indices to hold out: a share of each class, and no group in part.
 
-    A class's examples are ordered by the SHA-256 of their names, so that the choice depends
+    A class's pictures are ordered by the SHA-256 of their names, so that the choice depends
     neither on the file system nor on a library's generator. Every class of two or more has
-    at least one example on each side.
+    at least one picture on each side, where groups allow.
     """
-    by_class: dict[int, list[int]] = defaultdict(list)
-    for index, label in enumerate(labels):
-        by_class[label].append(index)
-    train: list[int] = []
-    held_out: list[int] = []
-    for indices in by_class.values():
-        ordered = sorted(indices, key=lambda i: hashlib.sha256(names[i].encode()).digest())
-        count = 0 if len(ordered) < 2 else max(1, round(len(ordered) / SHARE))
-        held_out += ordered[:count]
-        train += ordered[count:]
-    return sorted(train), sorted(held_out)
+    by_class = _indices(labels)
+    wanted = {label: _count(len(members), share) for label, members in by_class.items()}
+    if groups:
+        return _by_groups(labels, groups, wanted)
+    chosen: set[int] = set()
+    for label, members in by_class.items():
+        ordered = sorted(members, key=lambda index: _digest(names[index]))
+        chosen.update(ordered[: wanted[label]])
+    return chosen
+
+
+def _count(members: int, share: float) -> int:
+    return 0 if members < 2 else min(members - 1, max(1, round(members * share)))
+
+
+def _by_groups(labels: Sequence[int], groups: Sequence[str], wanted: dict[int, int]) -> set[int]:
+    """Take each group, in the order of their hashes, that brings the classes nearer to what is
+    wanted of them and leaves something of each (the greedy rule of scikit-learn's
+    StratifiedGroupKFold, for one fold).
+    """
+    members = _indices(groups)
+    counts = {group: Counter(labels[i] for i in indices) for group, indices in members.items()}
+    left = Counter(labels)
+    missing = dict(wanted)
+    ordered = sorted(members, key=_digest)
+    chosen: set[int] = set()
+    for group in ordered:
+        if _gain(counts[group], missing) > 0 and _spares(counts[group], left):
+            chosen.update(members[group])
+            left -= counts[group]
+            for label, count in counts[group].items():
+                missing[label] -= count
+    if not chosen:  # every group is too large: the smallest that leaves something
+        fitting = [group for group in ordered if _spares(counts[group], left)]
+        chosen.update(
+            members[min(fitting, key=lambda group: len(members[group]))] if fitting else ()
+        )
+    return chosen
+
+
+def _gain(counts: Counter[int], missing: dict[int, int]) -> int:
+    """By how many pictures a group brings the classes nearer to what is wanted of them."""
+    return sum(abs(missing[label]) - abs(missing[label] - count) for label, count in counts.items())
+
+
+def _spares(counts: Counter[int], left: Counter[int]) -> bool:
+    """True if something of each class is left without a group."""
+    return all(left[label] > count for label, count in counts.items())
+
+
+def _indices(keys: Iterable[Key]) -> dict[Key, list[int]]:
+    found: dict[Key, list[int]] = defaultdict(list)
+    for index, key in enumerate(keys):
+        found[key].append(index)
+    return found
+
+
+def _digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()

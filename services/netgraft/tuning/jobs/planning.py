@@ -24,7 +24,9 @@ from netgraft.models.losses.outputs import must_fit
 from netgraft.models.recipe import Recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
-from netgraft.tuning.data import DataSet, open_data
+from netgraft.tuning.data import Manifest, open_data
+from netgraft.tuning.data.picture import check_pictures
+from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.jobs.spec import Request, ResolvedSpec, Spec
@@ -47,7 +49,7 @@ class Subject:
 
     store: Store
     recipe: Recipe
-    data: DataSet
+    data: Manifest
     task: Task
     module: nn.Module
     """On meta."""
@@ -74,7 +76,7 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     _check_trains(subject, defaults.strategy)
     format_ = _precision(request, device)
     bases.fetch(subject.recipe.base)
-    subject.data.check()
+    check_pictures(subject.data)
     spec = Spec(
         model=subject.recipe.id,
         data=subject.data.reference,
@@ -113,6 +115,7 @@ def subject_of(request: Request, store: Store) -> Subject:
         expected = Message("one of {choices}", choices=task.losses)
         raise InvalidValue(name="loss", value=repr(request.loss), expected=expected)
     data = open_data(request.data)
+    must_train(data)
     return Subject(store, recipe, data, task, build(recipe, store, device="meta"))
 
 

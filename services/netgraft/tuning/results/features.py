@@ -21,6 +21,8 @@ from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.tuning.data.kinds import open_data
 from netgraft.tuning.data.loading import Normaliser, load
+from netgraft.tuning.data.picture import PictureExamples, check_pictures
+from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.tasks.classification import TASK
 
 BATCH = 32
@@ -60,12 +62,13 @@ def mean_features(
         problem = Message("class means are measured on models that tell pictures apart.")
         raise NotPossible(problem=problem)
     opened = open_data(data)
-    opened.check()
+    must_train(opened)
+    check_pictures(opened)
     bases.fetch(recipe.base)
     module = build(recipe, store).eval()
     _must_have(module, layer)
     preprocessing = bases.preprocessing(recipe.base)
-    examples = opened.examples("train", opened.side or preprocessing.size)
+    examples = PictureExamples(opened, "train", opened.side or preprocessing.size)
     generator = torch.Generator().manual_seed(0)
     chosen = torch.randperm(len(examples), generator=generator)[:most].tolist()
     order = [chosen[at : at + BATCH] for at in range(0, len(chosen), BATCH)]

@@ -18,6 +18,7 @@ from netgraft.tuning.data.loading import (
     measured_order,
     steps_per_epoch,
 )
+from netgraft.tuning.data.picture import PictureExamples
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
@@ -41,8 +42,8 @@ class Batches:
         self.group = group
         data = open_data(spec.data)
         self.class_names = data.class_names
-        self.train = data.examples("train", spec.image_size)
-        self.held_out = data.examples("held_out", spec.image_size)
+        self.train = PictureExamples(data, "train", spec.image_size)
+        self.held_out = PictureExamples(data, "held_out", spec.image_size)
         self.share = spec.batch_size // group.workers
         self.per_epoch = steps_per_epoch(len(self.train), self.share * group.workers)
         self.threads = max(1, (os.cpu_count() or 1) // group.workers)

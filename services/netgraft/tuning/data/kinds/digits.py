@@ -4,86 +4,58 @@ From the test part of the UCI data set "Optical Recognition of Handwritten Digit
 (E. Alpaydin, C. Kaynak, 1998), as `sklearn.datasets.load_digits` ships it.
 """
 
-from dataclasses import dataclass
+import struct
+import zlib
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from netgraft.tuning.data.dataset import Part
-from netgraft.tuning.data.split import hold_out
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from torch import Tensor
+from netgraft.tuning.data.containers.memory import Memory
+from netgraft.tuning.data.kinds.kind import Place, Rank
+from netgraft.tuning.data.kinds.parts import made_parts, must_be_plain
+from netgraft.tuning.data.manifest import Manifest, Options
 
 SIDE = 8
 WHITE = 16
-"""The brightest value of a pixel in the library's arrays."""
+"""The brightest value of a pixel in the library's file."""
+USEFUL_SIDE = 48
+"""8 pixels hold little detail: larger sides cost time and, as measured, gain no accuracy."""
 
 
-@dataclass(frozen=True)
 class Digits:
-    """Gray pictures of the digits 0 to 9. They have no path, and there is nothing to check."""
+    """Gray pictures of the digits 0 to 9, as PNG files in memory."""
 
-    train: tuple[int, ...]
-    held_out: tuple[int, ...]
+    name = "digits"
+    rank = Rank.NAME
 
-    takes_any = False
-    reference = "digits"
-    class_names = tuple("0123456789")
-    side = 48
-    """8 pixels hold little detail: larger sides cost time and, as measured, gain no accuracy."""
+    def accepts(self, place: Place) -> bool:
+        return place.reference.lower() == self.name
 
-    @classmethod
-    def accepts(cls, reference: str) -> bool:
-        return reference.lower() == cls.reference
-
-    @classmethod
-    def open(cls, reference: str, roots: tuple[Path, ...]) -> Self:
-        labels = _table()[:, -1].tolist()
-        train, held_out = hold_out([str(index) for index in range(len(labels))], labels)
-        return cls(tuple(train), tuple(held_out))
-
-    def size(self, part: Part) -> int:
-        return len(self._indices(part))
-
-    def check(self) -> None:
-        """The library ships them complete."""
-
-    def examples(self, part: Part, side: int) -> "DigitExamples":
-        return DigitExamples(self._indices(part), side)
-
-    def _indices(self, part: Part) -> tuple[int, ...]:
-        return self.train if part == "train" else self.held_out
+    def open(self, place: Place, options: Options) -> Manifest:
+        must_be_plain(options, self.name)
+        labels, pictures = _table()
+        keys = [str(index) for index in range(len(labels))]
+        return Manifest(
+            reference=self.name,
+            kind=self.name,
+            options=options,
+            task="classification",
+            class_names=tuple("0123456789"),
+            names=tuple(pictures),
+            labels=labels,
+            parts=made_parts(keys, labels, options),
+            container=Memory(pictures),
+            side=USEFUL_SIDE,
+            kept_whole=True,
+            made_split=True,
+        )
 
 
-class DigitExamples:
-    """Digits enlarged once, as gray pictures in memory: 1,797 × side² bytes at most.
-
-    They are never augmented: a mirrored or cropped digit is another digit.
-    """
-
-    def __init__(self, indices: tuple[int, ...], side: int) -> None:
-        import torch
-        from torch.nn import functional as F
-
-        table = torch.from_numpy(_table()[list(indices)])
-        x_N1HW = table[:, :-1].float().view(-1, 1, SIDE, SIDE)
-        x_N1HW = F.interpolate(x_N1HW, size=(side, side), mode="bilinear", align_corners=False)
-        self.pixels_N1HW = (x_N1HW * (255 / WHITE)).round().to(torch.uint8)
-        self.labels: list[int] = table[:, -1].tolist()
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def get(self, index: int, seed: int | None = None) -> "tuple[Tensor, int]":
-        return self.pixels_N1HW[index].expand(3, -1, -1), self.labels[index]
-
-
-def _table() -> "NDArray[np.uint8]":
-    """Shape (1797, 65): 64 pixels from 0 to 16 and the digit.
+@lru_cache(maxsize=1)
+def _table() -> tuple[tuple[int, ...], dict[str, bytes]]:
+    """The digits, and the pictures by name.
 
     Read from the library's file, without its import: that costs every worker of every run
     as much time as torch's own.
@@ -92,7 +64,23 @@ def _table() -> "NDArray[np.uint8]":
     assert library is not None
     assert library.origin is not None
     file = Path(library.origin).parent / "datasets" / "data" / "digits.csv.gz"
-    return np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    rows = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    pixels = np.round(rows[:, :-1] * (255 / WHITE)).astype(np.uint8).reshape(-1, SIDE, SIDE)
+    pictures = {f"{index:04d}.png": _png(gray) for index, gray in enumerate(pixels)}
+    return tuple(rows[:, -1].tolist()), pictures
 
 
-KIND = Digits
+def _png(gray_HW: "np.ndarray[tuple[int, int], np.dtype[np.uint8]]") -> bytes:
+    """An 8-bit gray PNG file (w3.org/TR/png-3)."""
+    height, width = gray_HW.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in gray_HW)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+KIND = Digits()
