@@ -192,7 +192,7 @@ class Guard(grpc.aio.ServerInterceptor):
         return self._checking(handler, method.rpartition("/")[2], language)
 
     def _checking(self, handler: Any, method: str, language: str) -> Any:
-        """Return a handler that takes bytes, and turns the servicer's errors into the call's status."""
+        """Return a handler that takes bytes, and turns a servicer's errors into a call's status."""
         parse = handler.request_deserializer or bytes
         streaming = handler.request_streaming
 
@@ -229,7 +229,7 @@ class Guard(grpc.aio.ServerInterceptor):
                     await context.abort(grpc.StatusCode.UNAVAILABLE, ENDING)
                 if not context.cancelled():
                     raise
-                # The caller has gone. grpc would report that, with a traceback, as an error of ours.
+                # The caller has gone; grpc would report that, with a traceback, as our error.
 
         kind = "stream" if streaming else "unary"
         kind += "_stream" if handler.response_streaming else "_unary"
