@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     picture_megapixels: int = Field(default=64, ge=1)
     """Largest picture of a data set that is decoded, and most pixels that a process decodes at a
     time, in millions of pixels. A larger JPEG is decoded at a fraction of its size."""
+    archive_mib: int = Field(default=65536, ge=1)
+    """Largest archive of pictures that is opened, measured unpacked, in MiB."""
     token: str = ""
     """The bearer token; empty: the one in `token_file`."""
     token_file: str = ""
@@ -119,6 +121,11 @@ class Settings(BaseSettings):
     def file_bytes(self) -> int:
         """`file_mib` in bytes."""
         return self.file_mib * 2**20
+
+    @property
+    def archive_bytes(self) -> int:
+        """`archive_mib` in bytes."""
+        return self.archive_mib * 2**20
 
     @property
     def picture_pixels(self) -> int:

@@ -11,7 +11,8 @@ from netgraft.settings import settings
 from netgraft.tuning.data import kinds, open_data
 from netgraft.tuning.data.kinds.parts import made_parts
 from netgraft.tuning.data.manifest import Options
-from netgraft.tuning.data.picture import PictureExamples, check_pictures
+from netgraft.tuning.data.pixels import PictureExamples
+from netgraft.tuning.data.reading import check_pictures
 from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.data.split import held_out
 

@@ -16,7 +16,7 @@ from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data.kinds import open_data
 from netgraft.tuning.data.loading import Normaliser, load, measured_order
-from netgraft.tuning.data.picture import PictureExamples
+from netgraft.tuning.data.pixels import PictureExamples
 from netgraft.tuning.servicer import TuningServicer
 from netgraft.tuning.tasks.classification import TASK
 from netgraft.v1 import surgery_pb2, tuning_pb2

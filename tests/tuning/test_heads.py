@@ -60,7 +60,7 @@ def wide(root: Path, store: Store) -> Recipe:
 
 
 def planned(recipe: Recipe, store: Store, **said: object) -> ResolvedSpec:
-    usual = {"epochs": 1, "image_size": 32, "batch_size": 256, "workers": 1}
+    usual = {"epochs": 1, "image_size": 32, "batch_size": 256, "workers": 1, "precision": "fp32"}
     return planning.plan(Request(recipe.id, "digits", **(usual | said)), Capacity(2, 0), store)
 
 

@@ -3,10 +3,17 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from netgraft.errors import JobNotResumable, JobNotRunning, TrainingFailed, UnknownJob
+from netgraft.errors import (
+    DiskFull,
+    JobNotResumable,
+    JobNotRunning,
+    TrainingFailed,
+    UnknownJob,
+)
 from netgraft.store.store import Store
 from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
@@ -52,12 +59,15 @@ def test_a_run_goes_from_queued_through_running_to_succeeded(
 ) -> None:
     job = jobs.create(resolved)
     attempt = jobs.begin(job.id)
+    chosen = replace(resolved, spec=replace(resolved.spec, precision="bf16", threads=2))
+    jobs.trains(job.id, attempt, chosen)
+    assert jobs.get(job.id).resolved == chosen
     jobs.record(job.id, attempt, [Event(Kind.EPOCH, step=4, metrics={"accuracy": 0.5})])
     jobs.succeed(job.id, attempt, "f" * 64, {"accuracy": 0.5, "loss": 1.0})
     ended = jobs.get(job.id)
     assert (ended.state, ended.result_model) == (State.SUCCEEDED, "f" * 64)
     assert ended.metrics == {"accuracy": 0.5, "loss": 1.0}
-    assert states(jobs, job.id) == ["queued", "running", "succeeded"]
+    assert states(jobs, job.id) == ["queued", "preparing", "running", "succeeded"]
     assert ended.created <= (ended.started or 0) <= (ended.ended or 0)
 
 
@@ -109,13 +119,14 @@ def test_a_run_that_was_given_up_can_write_nothing_more(jobs: Jobs, resolved: Re
         lambda: jobs.record(job.id, old, [Event(Kind.NOTE, message="ghost")]),
         lambda: jobs.succeed(job.id, old, "f" * 64, {}),
         lambda: jobs.stop(job.id, old),
+        lambda: jobs.trains(job.id, old, resolved),
     ]
     for write in attempts:
         with pytest.raises(Superseded):
             write()
     jobs.fail(job.id, old, TrainingFailed(problem="ghost"))
     assert every_event(jobs, job.id) == before
-    assert jobs.get(job.id).state is State.RUNNING
+    assert jobs.get(job.id).state is State.PREPARING
 
 
 def test_a_request_to_cancel_reaches_the_run_with_its_next_record(
@@ -146,6 +157,19 @@ def test_only_what_was_cancelled_or_failed_is_resumed(jobs: Jobs, resolved: Reso
     jobs.succeed(job.id, 2, "f" * 64, {})
     with pytest.raises(JobNotResumable, match="succeeded"):
         jobs.resume(job.id)
+
+
+def test_a_full_disk_pauses_a_job_which_can_then_be_resumed_or_found(
+    jobs: Jobs, resolved: ResolvedSpec
+) -> None:
+    job = jobs.create(resolved)
+    jobs.fail(job.id, jobs.begin(job.id), DiskFull(folder="/some/folder"))
+    paused = jobs.get(job.id)
+    assert (paused.state, paused.error_reason) == (State.PAUSED, "DISK_FULL")
+    assert "/some/folder" in paused.error_message
+    assert not paused.alive
+    assert [each.id for each in jobs.newest(State.PAUSED)] == [job.id]
+    assert jobs.resume(job.id).state is State.QUEUED
 
 
 def test_jobs_are_listed_newest_first_and_by_state(jobs: Jobs, resolved: ResolvedSpec) -> None:

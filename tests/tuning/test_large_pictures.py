@@ -15,9 +15,10 @@ from netgraft.errors import InvalidData, PictureTooLarge, status_name
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
-from netgraft.tuning.data import open_data, picture
+from netgraft.tuning.data import open_data
 from netgraft.tuning.data.containers.folder import Folder
-from netgraft.tuning.data.picture import check_pictures
+from netgraft.tuning.data.decode import bounds, picture_in
+from netgraft.tuning.data.reading import check_pictures
 from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import surgery_pb2, tuning_pb2
@@ -38,7 +39,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def open_picture(file: Path, data: str, side: int) -> Image.Image:
     folder = file.parent.resolve()
-    return picture.open_picture(Folder(folder, (folder,)), file.name, data, side)
+    encoded = Folder(folder, (folder,)).read(file.name, bounds.most_bytes())
+    return picture_in(encoded, side, name=file.name, reference=data)
 
 
 def check_picture(file: Path, data: str) -> None:

@@ -19,7 +19,7 @@ from netgraft.store import gradients
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.data import open_data
-from netgraft.tuning.data.picture import PictureExamples
+from netgraft.tuning.data.pixels import PictureExamples
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import Job, State
@@ -49,7 +49,7 @@ def model(store: Store) -> Recipe:
 
 
 def job_for(store: Store, model: Recipe, **said: object) -> Job:
-    usual = {"epochs": 1, "image_size": 16, "batch_size": 64, "workers": 1}
+    usual = {"epochs": 1, "image_size": 16, "batch_size": 64, "workers": 1, "precision": "fp32"}
     request = Request(model.id, "digits", **(usual | said))
     return Jobs(store).create(planning.plan(request, Capacity(2, 0), store))
 
@@ -113,10 +113,12 @@ def test_a_run_records_its_events_in_order(store: Store, jobs: Jobs, model: Reci
     run(job.id, ALONE, store)
     story = every_event(jobs, job.id)
     assert [event.seq for event in story] == list(range(1, len(story) + 1))
-    assert [e.state for e in story if e.kind is Kind.STATE] == ["queued", "running", "succeeded"]
+    assert [e.state for e in story if e.kind is Kind.STATE] == [
+        *("queued", "preparing", "running", "succeeded")
+    ]
     epochs = [event for event in story if event.kind is Kind.EPOCH]
-    assert [(e.epoch, e.step, e.total_steps) for e in epochs] == [(1, 22, 44), (2, 44, 44)]
-    assert set(epochs[0].metrics) == {"accuracy", "loss"}
+    assert [(e.epoch, e.step, e.total_steps) for e in epochs] == [(1, 19, 38), (2, 38, 38)]
+    assert set(epochs[0].metrics) == {"held_back_accuracy", "held_back_loss"}
     steps = [event for event in story if event.kind is Kind.STEP]
     assert steps
     assert all(e.loss > 0 and e.lr > 0 and e.images_per_second > 0 for e in steps[1:])
@@ -194,7 +196,7 @@ def test_a_cancelled_run_resumes_to_the_weights_of_an_undisturbed_one(
     cancelled = jobs.get(job.id)
     assert cancelled.state is State.CANCELLED
     stopped_at = max(e.step for e in every_event(jobs, job.id) if e.kind is Kind.CHECKPOINT)
-    assert 8 <= stopped_at < 132
+    assert 8 <= stopped_at < 114
     jobs.resume(job.id)
     run(job.id, ALONE, store)
     done = jobs.get(job.id)

@@ -1,5 +1,6 @@
 """The training step on tiny models: it learns, repeats, and leaves alone what is frozen."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -8,8 +9,9 @@ from torch import Tensor, nn
 
 from netgraft.models.losses.catalogue import fitting
 from netgraft.tuning.tasks.classification import TASK, every_logits
+from netgraft.tuning.train.rates import Rates
 from netgraft.tuning.train.schedule import Schedule
-from netgraft.tuning.train.step import Learner, StepConfig, train_only
+from netgraft.tuning.train.step import Diverged, Learner, StepConfig, train_only
 
 STEPS = 30
 CPU = torch.device("cpu")
@@ -154,7 +156,7 @@ def test_training_nothing_is_an_error() -> None:
 
 
 def test_the_head_can_learn_faster_than_the_rest() -> None:
-    taught = learner(tiny(), head=("head",), head_rate=10.0)
+    taught = learner(tiny(), head=("head",), rates=Rates(head=10.0))
     taught.step(batches(1)[0])
     rates = {group["times"]: group["lr"] for group in taught.optimizer.param_groups}
     assert rates[10.0] == pytest.approx(10 * rates[1.0])
@@ -224,3 +226,77 @@ def test_measuring_changes_nothing_and_adds_up() -> None:
     assert whole.correct == sum(part.correct for part in parts)
     assert whole.loss == pytest.approx(sum(part.loss for part in parts))
     assert all(torch.equal(v, before[n]) for n, v in taught.module.state_dict().items())
+
+
+def test_what_a_measurement_sees_is_averaged_and_settled_and_it_only_reads() -> None:
+    taught = learner(tiny())
+    train(taught, batches(5))
+    before, averages = weights(taught.module), dict(taught.averages.state())
+    averages = {name: value.clone() for name, value in averages.items()}
+    with taught.measurable(batches(4)):
+        inside = weights(taught.module)
+        measured = taught.measure(batches(3)).metrics["accuracy"]
+    assert measured > 0.5
+    after = weights(taught.module)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(torch.equal(averages[n], v) for n, v in taught.averages.state().items())
+    assert torch.equal(inside["head.weight"], averages["head.weight"])
+    assert not torch.equal(inside["head.weight"], before["head.weight"])
+    train(taught, batches(6)[5:])
+    other = learner(tiny())
+    train(other, batches(6))
+    assert all(
+        torch.equal(v, other.module.state_dict()[n]) for n, v in weights(taught.module).items()
+    )
+
+
+def test_settled_norms_have_the_plain_mean_of_the_batches_statistics() -> None:
+    taught = learner(tiny())
+    data = batches(3)
+    with torch.no_grad():
+        seen = [taught.module.body[0](x_NCHW) for x_NCHW, _ in data]
+    with taught.measurable(data):
+        norm = taught.module.body[1]
+        means = torch.stack([x_NCHW.mean((0, 2, 3)) for x_NCHW in seen])
+        assert torch.allclose(norm.running_mean, means.mean(0), atol=1e-5)
+    assert taught.module.body[1].momentum == 0.1
+
+
+def test_frozen_norms_are_not_settled() -> None:
+    module = tiny()
+    module.body.requires_grad_(False)
+    taught = learner(module)
+    before = weights(module)
+    with taught.measurable(batches(2)):
+        assert torch.equal(module.body[1].running_mean, before["body.1.running_mean"])
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole() -> None:
+    module = tiny()
+    module.body[1] = nn.Identity()
+    module.drop.p = 0.0
+    whole, parted = learner(module), learner(copy.deepcopy(module), accumulate=5)
+    for batch in batches(3):
+        assert float(whole.step(batch)) == pytest.approx(float(parted.step(batch)), abs=1e-5)
+    assert torch.allclose(whole.module.head.weight, parted.module.head.weight, atol=1e-4)
+
+
+def test_a_step_that_meets_no_number_is_not_taken() -> None:
+    taught = learner(tiny())
+    train(taught, batches(2))
+    before = weights(taught.module)
+    x_NCHW, labels_N = batches(1)[0]
+    with pytest.raises(Diverged, match="nan"):
+        taught.step((x_NCHW * float("nan"), labels_N))
+    after = weights(taught.module)
+    assert taught.steps == 2
+    assert all(torch.equal(before[n], after[n]) for n, _ in taught.module.named_parameters())
+
+
+def test_early_layers_move_less_than_late_ones_and_the_head_as_it_is_told() -> None:
+    module = nn.ModuleList(nn.Linear(2, 2) for _ in range(20))
+    times = Rates(head=3.0, lowest=0.1).of(module, ["19"])
+    body = [times[f"{index}.weight"] for index in range(19)]
+    assert body == sorted(body)
+    assert (body[0], body[-1], times["19.bias"]) == (pytest.approx(0.1), 1.0, 3.0)
+    assert set(Rates().of(module, ["19"]).values()) == {1.0}

@@ -528,34 +528,42 @@ class EvaluateStep(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model to evaluate."""
     data: _builtins.str
     """As TuningSpec.data."""
+    split: _builtins.str
+    """As EvaluateRequest.part."""
     def __init__(
         self,
         *,
         model: _builtins.str | None = ...,
         data: _builtins.str | None = ...,
+        split: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_data", b"_data", "_model", b"_model", "data", b"data", "model", b"model"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_data", b"_data", "_model", b"_model", "_split", b"_split", "data", b"data", "model", b"model", "split", b"split"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_data", b"_data", "_model", b"_model", "data", b"data", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_data", b"_data", "_model", b"_model", "_split", b"_split", "data", b"data", "model", b"model", "split", b"split"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__data: _TypeAlias = _typing.Literal["data"]  # noqa: Y015
     _WhichOneofArgType__data: _TypeAlias = _typing.Literal["_data", b"_data"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
+    _WhichOneofReturnType__split: _TypeAlias = _typing.Literal["split"]  # noqa: Y015
+    _WhichOneofArgType__split: _TypeAlias = _typing.Literal["_split", b"_split"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__data) -> _WhichOneofReturnType__data | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__split) -> _WhichOneofReturnType__split | None: ...
 
 Global___EvaluateStep: _TypeAlias = EvaluateStep  # noqa: Y015
 
 @_typing.final
 class PredictStep(_message.Message):
-    """Predict one picture."""
+    """Predict a picture, or the pictures in a folder."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -564,7 +572,7 @@ class PredictStep(_message.Message):
     model: _builtins.str
     """The model that predicts."""
     input: _builtins.str
-    """Path or upload id of the picture."""
+    """Path of the picture or the folder."""
     def __init__(
         self,
         *,
@@ -930,7 +938,9 @@ Global___StepStarted: _TypeAlias = StepStarted  # noqa: Y015
 
 @_typing.final
 class StepProgress(_message.Message):
-    """Progress of a long step: an event of its job, or the page that will show its picture."""
+    """Progress of a long step: an event of its job, the page that will show its picture, or how
+    many pictures it has read.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -938,6 +948,8 @@ class StepProgress(_message.Message):
     JOB_ID_FIELD_NUMBER: _builtins.int
     EVENT_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """As StepStarted.index."""
     job_id: _builtins.str
@@ -946,6 +958,10 @@ class StepProgress(_message.Message):
     """For a step that draws: as Graph.page. The page can be opened at once; it shows the
     graph as soon as that is drawn. If it cannot be drawn, StepFailed follows.
     """
+    done: _builtins.int
+    """For a step that reads pictures: the number of those that were read."""
+    total: _builtins.int
+    """For such a step: the number of those that will be read."""
     @_builtins.property
     def event(self) -> _tuning_pb2.JobEvent:
         """The job's newest event."""
@@ -957,10 +973,12 @@ class StepProgress(_message.Message):
         job_id: _builtins.str = ...,
         event: _tuning_pb2.JobEvent | None = ...,
         page: _builtins.str = ...,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "index", b"index", "job_id", b"job_id", "page", b"page"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "event", b"event", "index", b"index", "job_id", b"job_id", "page", b"page", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -983,6 +1001,8 @@ class StepFinished(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     JOBS_FIELD_NUMBER: _builtins.int
     EXPORT_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    PREDICTIONS_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """As StepStarted.index."""
@@ -1008,6 +1028,10 @@ class StepFinished(_message.Message):
     def jobs(self) -> _tuning_pb2.ListJobsReply: ...
     @_builtins.property
     def export(self) -> Global___ExportReady: ...
+    @_builtins.property
+    def evaluation(self) -> _tuning_pb2.Evaluation: ...
+    @_builtins.property
+    def predictions(self) -> Global___Predictions: ...
     def __init__(
         self,
         *,
@@ -1022,17 +1046,53 @@ class StepFinished(_message.Message):
         models: _models_pb2.ListModelsReply | None = ...,
         jobs: _tuning_pb2.ListJobsReply | None = ...,
         export: Global___ExportReady | None = ...,
+        evaluation: _tuning_pb2.Evaluation | None = ...,
+        predictions: Global___Predictions | None = ...,
         seconds: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "export", b"export", "graph", b"graph", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "models", b"models", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "graph", b"graph", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "models", b"models", "predictions", b"predictions", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "export", b"export", "graph", b"graph", "index", b"index", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "model_id", b"model_id", "models", b"models", "result", b"result", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "graph", b"graph", "index", b"index", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "model_id", b"model_id", "models", b"models", "predictions", b"predictions", "result", b"result", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["graph", "diff", "edit", "job", "inspection", "models", "jobs", "export"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["graph", "diff", "edit", "job", "inspection", "models", "jobs", "export", "evaluation", "predictions"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
 Global___StepFinished: _TypeAlias = StepFinished  # noqa: Y015
+
+@_typing.final
+class Predictions(_message.Message):
+    """The pictures that a step has predicted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PICTURES_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """Number of pictures that were predicted."""
+    unreadable: _builtins.int
+    """Number of pictures that could not be read."""
+    @_builtins.property
+    def pictures(self) -> _containers.RepeatedCompositeFieldContainer[_tuning_pb2.PredictReply]:
+        """The predictions in the order of the pictures, at most 100. Of the first 12 there are
+        thumbnails.
+        """
+
+    def __init__(
+        self,
+        *,
+        pictures: _abc.Iterable[_tuning_pb2.PredictReply] | None = ...,
+        total: _builtins.int = ...,
+        unreadable: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pictures", b"pictures", "total", b"total", "unreadable", b"unreadable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Predictions: _TypeAlias = Predictions  # noqa: Y015
 
 @_typing.final
 class ExportReady(_message.Message):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18netgraft/v1/models.proto\x12\x0bnetgraft.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\x13ResolveModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x07weights\x18\x02 \x01(\x0e\x32\x1a.netgraft.v1.WeightsPolicy\"\x1d\n\x0fGetModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xbe\x02\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tparent_id\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x13\n\x0brecipe_json\x18\x05 \x01(\t\x12\x0c\n\x04task\x18\x06 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x07 \x01(\x03\x12\x13\n\x0b\x63lass_names\x18\x08 \x03(\t\x12\x0c\n\x04loss\x18\t \x01(\t\x12\x0f\n\x07notices\x18\n \x03(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x07metrics\x18\x0c \x03(\x0b\x32\x1f.netgraft.v1.Model.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xc2\x01\n\x11ListModelsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x12\n\nmax_params\x18\x03 \x01(\x03\x12\x14\n\x0cmin_accuracy\x18\x04 \x01(\x01\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\x11\n\tmax_flops\x18\x06 \x01(\x03\x12\x12\n\nimage_size\x18\x07 \x01(\x03\x12\x0f\n\x07licence\x18\x08 \x01(\t\x12\x0f\n\x07on_disk\x18\t \x01(\x08\x12\x0e\n\x06source\x18\n \x01(\t\"H\n\x0fListModelsReply\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.netgraft.v1.ZooEntry\x12\r\n\x05total\x18\x02 \x01(\x03\"\xbd\x01\n\x08ZooEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x0e\n\x06params\x18\x04 \x01(\x03\x12\x10\n\x08\x61\x63\x63uracy\x18\x05 \x01(\x01\x12\x12\n\nimage_size\x18\x06 \x01(\x03\x12\x0f\n\x07weights\x18\x07 \x03(\t\x12\r\n\x05\x66lops\x18\x08 \x01(\x03\x12\x0f\n\x07licence\x18\t \x01(\t\x12\x0f\n\x07on_disk\x18\n \x03(\t\x12\r\n\x05title\x18\x0b \x01(\t\"3\n\x12\x45xportModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\"5\n\tFileChunk\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\'\n\x16PrefetchWeightsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"n\n\x10PrefetchProgress\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x12\n\ndone_bytes\x18\x03 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x03\x12\x15\n\rresumed_bytes\x18\x05 \x01(\x03\">\n\x10GetUploadRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\"X\n\x11UploadFileRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.netgraft.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"^\n\x0cUploadHeader\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"S\n\x06Upload\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x03\x12!\n\x05model\x18\x03 \x01(\x0b\x32\x12.netgraft.v1.Model*f\n\rWeightsPolicy\x12\x1e\n\x1aWEIGHTS_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13WEIGHTS_POLICY_NONE\x10\x01\x12\x1c\n\x18WEIGHTS_POLICY_PREFERRED\x10\x02\x32\x81\x04\n\x06Models\x12\x44\n\x0cResolveModel\x12 .netgraft.v1.ResolveModelRequest\x1a\x12.netgraft.v1.Model\x12<\n\x08GetModel\x12\x1c.netgraft.v1.GetModelRequest\x1a\x12.netgraft.v1.Model\x12J\n\nListModels\x12\x1e.netgraft.v1.ListModelsRequest\x1a\x1c.netgraft.v1.ListModelsReply\x12H\n\x0b\x45xportModel\x12\x1f.netgraft.v1.ExportModelRequest\x1a\x16.netgraft.v1.FileChunk0\x01\x12W\n\x0fPrefetchWeights\x12#.netgraft.v1.PrefetchWeightsRequest\x1a\x1d.netgraft.v1.PrefetchProgress0\x01\x12?\n\tGetUpload\x12\x1d.netgraft.v1.GetUploadRequest\x1a\x13.netgraft.v1.Upload\x12\x43\n\nUploadFile\x12\x1e.netgraft.v1.UploadFileRequest\x1a\x13.netgraft.v1.Upload(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18netgraft/v1/models.proto\x12\x0bnetgraft.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"Q\n\x13ResolveModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12+\n\x07weights\x18\x02 \x01(\x0e\x32\x1a.netgraft.v1.WeightsPolicy\"\x1d\n\x0fGetModelRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\xbe\x02\n\x05Model\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tparent_id\x18\x02 \x01(\t\x12\x0c\n\x04\x62\x61se\x18\x03 \x01(\t\x12\r\n\x05title\x18\x04 \x01(\t\x12\x13\n\x0brecipe_json\x18\x05 \x01(\t\x12\x0c\n\x04task\x18\x06 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x07 \x01(\x03\x12\x13\n\x0b\x63lass_names\x18\x08 \x03(\t\x12\x0c\n\x04loss\x18\t \x01(\t\x12\x0f\n\x07notices\x18\n \x03(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x07metrics\x18\x0c \x03(\x0b\x32\x1f.netgraft.v1.Model.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xc2\x01\n\x11ListModelsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x12\n\nmax_params\x18\x03 \x01(\x03\x12\x14\n\x0cmin_accuracy\x18\x04 \x01(\x01\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\x11\n\tmax_flops\x18\x06 \x01(\x03\x12\x12\n\nimage_size\x18\x07 \x01(\x03\x12\x0f\n\x07licence\x18\x08 \x01(\t\x12\x0f\n\x07on_disk\x18\t \x01(\x08\x12\x0e\n\x06source\x18\n \x01(\t\"H\n\x0fListModelsReply\x12&\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x15.netgraft.v1.ZooEntry\x12\r\n\x05total\x18\x02 \x01(\x03\"\xbd\x01\n\x08ZooEntry\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x0e\n\x06params\x18\x04 \x01(\x03\x12\x10\n\x08\x61\x63\x63uracy\x18\x05 \x01(\x01\x12\x12\n\nimage_size\x18\x06 \x01(\x03\x12\x0f\n\x07weights\x18\x07 \x03(\t\x12\r\n\x05\x66lops\x18\x08 \x01(\x03\x12\x0f\n\x07licence\x18\t \x01(\t\x12\x0f\n\x07on_disk\x18\n \x03(\t\x12\r\n\x05title\x18\x0b \x01(\t\"O\n\x12\x45xportModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\x1a\n\x12with_preprocessing\x18\x03 \x01(\x08\"5\n\tFileChunk\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\'\n\x16PrefetchWeightsRequest\x12\r\n\x05model\x18\x01 \x01(\t\"n\n\x10PrefetchProgress\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\x0c\n\x04\x66ile\x18\x02 \x01(\t\x12\x12\n\ndone_bytes\x18\x03 \x01(\x03\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x03\x12\x15\n\rresumed_bytes\x18\x05 \x01(\x03\">\n\x10GetUploadRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\"X\n\x11UploadFileRequest\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.netgraft.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"^\n\x0cUploadHeader\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x03\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"S\n\x06Upload\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x03\x12!\n\x05model\x18\x03 \x01(\x0b\x32\x12.netgraft.v1.Model*f\n\rWeightsPolicy\x12\x1e\n\x1aWEIGHTS_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13WEIGHTS_POLICY_NONE\x10\x01\x12\x1c\n\x18WEIGHTS_POLICY_PREFERRED\x10\x02\x32\x81\x04\n\x06Models\x12\x44\n\x0cResolveModel\x12 .netgraft.v1.ResolveModelRequest\x1a\x12.netgraft.v1.Model\x12<\n\x08GetModel\x12\x1c.netgraft.v1.GetModelRequest\x1a\x12.netgraft.v1.Model\x12J\n\nListModels\x12\x1e.netgraft.v1.ListModelsRequest\x1a\x1c.netgraft.v1.ListModelsReply\x12H\n\x0b\x45xportModel\x12\x1f.netgraft.v1.ExportModelRequest\x1a\x16.netgraft.v1.FileChunk0\x01\x12W\n\x0fPrefetchWeights\x12#.netgraft.v1.PrefetchWeightsRequest\x1a\x1d.netgraft.v1.PrefetchProgress0\x01\x12?\n\tGetUpload\x12\x1d.netgraft.v1.GetUploadRequest\x1a\x13.netgraft.v1.Upload\x12\x43\n\nUploadFile\x12\x1e.netgraft.v1.UploadFileRequest\x1a\x13.netgraft.v1.Upload(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_METRICSENTRY']._loaded_options = None
   _globals['_MODEL_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_WEIGHTSPOLICY']._serialized_start=1568
-  _globals['_WEIGHTSPOLICY']._serialized_end=1670
+  _globals['_WEIGHTSPOLICY']._serialized_start=1596
+  _globals['_WEIGHTSPOLICY']._serialized_end=1698
   _globals['_RESOLVEMODELREQUEST']._serialized_start=74
   _globals['_RESOLVEMODELREQUEST']._serialized_end=155
   _globals['_GETMODELREQUEST']._serialized_start=157
@@ -51,21 +51,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ZOOENTRY']._serialized_start=781
   _globals['_ZOOENTRY']._serialized_end=970
   _globals['_EXPORTMODELREQUEST']._serialized_start=972
-  _globals['_EXPORTMODELREQUEST']._serialized_end=1023
-  _globals['_FILECHUNK']._serialized_start=1025
-  _globals['_FILECHUNK']._serialized_end=1078
-  _globals['_PREFETCHWEIGHTSREQUEST']._serialized_start=1080
-  _globals['_PREFETCHWEIGHTSREQUEST']._serialized_end=1119
-  _globals['_PREFETCHPROGRESS']._serialized_start=1121
-  _globals['_PREFETCHPROGRESS']._serialized_end=1231
-  _globals['_GETUPLOADREQUEST']._serialized_start=1233
-  _globals['_GETUPLOADREQUEST']._serialized_end=1295
-  _globals['_UPLOADFILEREQUEST']._serialized_start=1297
-  _globals['_UPLOADFILEREQUEST']._serialized_end=1385
-  _globals['_UPLOADHEADER']._serialized_start=1387
-  _globals['_UPLOADHEADER']._serialized_end=1481
-  _globals['_UPLOAD']._serialized_start=1483
-  _globals['_UPLOAD']._serialized_end=1566
-  _globals['_MODELS']._serialized_start=1673
-  _globals['_MODELS']._serialized_end=2186
+  _globals['_EXPORTMODELREQUEST']._serialized_end=1051
+  _globals['_FILECHUNK']._serialized_start=1053
+  _globals['_FILECHUNK']._serialized_end=1106
+  _globals['_PREFETCHWEIGHTSREQUEST']._serialized_start=1108
+  _globals['_PREFETCHWEIGHTSREQUEST']._serialized_end=1147
+  _globals['_PREFETCHPROGRESS']._serialized_start=1149
+  _globals['_PREFETCHPROGRESS']._serialized_end=1259
+  _globals['_GETUPLOADREQUEST']._serialized_start=1261
+  _globals['_GETUPLOADREQUEST']._serialized_end=1323
+  _globals['_UPLOADFILEREQUEST']._serialized_start=1325
+  _globals['_UPLOADFILEREQUEST']._serialized_end=1413
+  _globals['_UPLOADHEADER']._serialized_start=1415
+  _globals['_UPLOADHEADER']._serialized_end=1509
+  _globals['_UPLOAD']._serialized_start=1511
+  _globals['_UPLOAD']._serialized_end=1594
+  _globals['_MODELS']._serialized_start=1701
+  _globals['_MODELS']._serialized_end=2214
 # @@protoc_insertion_point(module_scope)

@@ -384,21 +384,28 @@ class ExportModelRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
+    WITH_PREPROCESSING_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     format: _builtins.str
     """"safetensors", "state_dict", "pt2", "onnx", "torchscript", "python" (the
     code that rebuilds the model), "card" (a model card in Markdown), "svg" or "png".
     """
+    with_preprocessing: _builtins.bool
+    """With "onnx" and "pt2": the file takes pictures as they are, N × 3 × side × side uint8
+    (RGB, upright, resized and cropped as its metadata say), and answers with
+    probabilities. Unset: it takes normalised numbers and answers with logits.
+    """
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         format: _builtins.str = ...,
+        with_preprocessing: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "model", b"model", "with_preprocessing", b"with_preprocessing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

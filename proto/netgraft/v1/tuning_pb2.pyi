@@ -34,13 +34,21 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
     """Stored; waiting for resources."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
-    """Its workers are training or starting."""
+    """Its workers are training."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
     """Ended successfully; `result_model` is set."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
     """Ended by an error; can be resumed."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
     """Ended by CancelJob; can be resumed."""
+    JOB_STATE_PREPARING: _JobState.ValueType  # 6
+    """Its workers fetch weights, read the data and choose what the spec leaves open; then
+    it is RUNNING.
+    """
+    JOB_STATE_PAUSED: _JobState.ValueType  # 7
+    """Stopped until something outside is put right, such as a full disk; `error_message`
+    says what. Its last checkpoint is kept, and ResumeJob continues from there.
+    """
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """The state of a job."""
@@ -50,13 +58,21 @@ JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 JOB_STATE_QUEUED: JobState.ValueType  # 1
 """Stored; waiting for resources."""
 JOB_STATE_RUNNING: JobState.ValueType  # 2
-"""Its workers are training or starting."""
+"""Its workers are training."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
 """Ended successfully; `result_model` is set."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
 """Ended by an error; can be resumed."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
 """Ended by CancelJob; can be resumed."""
+JOB_STATE_PREPARING: JobState.ValueType  # 6
+"""Its workers fetch weights, read the data and choose what the spec leaves open; then
+it is RUNNING.
+"""
+JOB_STATE_PAUSED: JobState.ValueType  # 7
+"""Stopped until something outside is put right, such as a full disk; `error_message`
+says what. Its last checkpoint is kept, and ResumeJob continues from there.
+"""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 @_typing.final
@@ -81,6 +97,10 @@ class TuningSpec(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     SKIP_BAD_FIELD_NUMBER: _builtins.int
     AUGMENT_FIELD_NUMBER: _builtins.int
+    LAYOUT_FIELD_NUMBER: _builtins.int
+    THREADS_FIELD_NUMBER: _builtins.int
+    ACCUMULATE_FIELD_NUMBER: _builtins.int
+    PATIENCE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     data: _builtins.str
@@ -105,7 +125,8 @@ class TuningSpec(_message.Message):
     """"fp32", "bf16" or "fp16"."""
     strategy: _builtins.str
     """"full" (train everything that is not frozen), "probe" (train the head only) or
-    "auto" (the service chooses; Job.spec has its choice).
+    "auto" (the probe, then everything from the probe's head; the better one is the
+    result).
     """
     image_size: _builtins.int
     """Side of the square input in pixels."""
@@ -119,6 +140,14 @@ class TuningSpec(_message.Message):
     """How training pictures are varied: "none", "light" (crops, mirroring where it fits) or
     "strong" (colours and angles, too).
     """
+    layout: _builtins.str
+    """Memory layout of pictures: "channels_last" or "contiguous"."""
+    threads: _builtins.int
+    """Threads of each training process."""
+    accumulate: _builtins.int
+    """Parts in which a batch goes through the model to need less memory, 1 or more."""
+    patience: _builtins.int
+    """Stops after so many epochs in which the held-back figure was no better; 0: never."""
     @_builtins.property
     def options(self) -> Global___DataOptions:
         """How `data` is read."""
@@ -142,11 +171,17 @@ class TuningSpec(_message.Message):
         options: Global___DataOptions | None = ...,
         skip_bad: _builtins.float | None = ...,
         augment: _builtins.str | None = ...,
+        layout: _builtins.str | None = ...,
+        threads: _builtins.int | None = ...,
+        accumulate: _builtins.int | None = ...,
+        patience: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_workers", b"_workers", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "optimizer", b"optimizer", "options", b"options", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_workers", b"_workers", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "options", b"options", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__accumulate: _TypeAlias = _typing.Literal["accumulate"]  # noqa: Y015
+    _WhichOneofArgType__accumulate: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate"]  # noqa: Y015
     _WhichOneofReturnType__augment: _TypeAlias = _typing.Literal["augment"]  # noqa: Y015
     _WhichOneofArgType__augment: _TypeAlias = _typing.Literal["_augment", b"_augment"]  # noqa: Y015
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
@@ -157,12 +192,16 @@ class TuningSpec(_message.Message):
     _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
     _WhichOneofReturnType__image_size: _TypeAlias = _typing.Literal["image_size"]  # noqa: Y015
     _WhichOneofArgType__image_size: _TypeAlias = _typing.Literal["_image_size", b"_image_size"]  # noqa: Y015
+    _WhichOneofReturnType__layout: _TypeAlias = _typing.Literal["layout"]  # noqa: Y015
+    _WhichOneofArgType__layout: _TypeAlias = _typing.Literal["_layout", b"_layout"]  # noqa: Y015
     _WhichOneofReturnType__loss: _TypeAlias = _typing.Literal["loss"]  # noqa: Y015
     _WhichOneofArgType__loss: _TypeAlias = _typing.Literal["_loss", b"_loss"]  # noqa: Y015
     _WhichOneofReturnType__lr: _TypeAlias = _typing.Literal["lr"]  # noqa: Y015
     _WhichOneofArgType__lr: _TypeAlias = _typing.Literal["_lr", b"_lr"]  # noqa: Y015
     _WhichOneofReturnType__optimizer: _TypeAlias = _typing.Literal["optimizer"]  # noqa: Y015
     _WhichOneofArgType__optimizer: _TypeAlias = _typing.Literal["_optimizer", b"_optimizer"]  # noqa: Y015
+    _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
+    _WhichOneofArgType__patience: _TypeAlias = _typing.Literal["_patience", b"_patience"]  # noqa: Y015
     _WhichOneofReturnType__precision: _TypeAlias = _typing.Literal["precision"]  # noqa: Y015
     _WhichOneofArgType__precision: _TypeAlias = _typing.Literal["_precision", b"_precision"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
@@ -171,8 +210,12 @@ class TuningSpec(_message.Message):
     _WhichOneofArgType__skip_bad: _TypeAlias = _typing.Literal["_skip_bad", b"_skip_bad"]  # noqa: Y015
     _WhichOneofReturnType__strategy: _TypeAlias = _typing.Literal["strategy"]  # noqa: Y015
     _WhichOneofArgType__strategy: _TypeAlias = _typing.Literal["_strategy", b"_strategy"]  # noqa: Y015
+    _WhichOneofReturnType__threads: _TypeAlias = _typing.Literal["threads"]  # noqa: Y015
+    _WhichOneofArgType__threads: _TypeAlias = _typing.Literal["_threads", b"_threads"]  # noqa: Y015
     _WhichOneofReturnType__workers: _TypeAlias = _typing.Literal["workers"]  # noqa: Y015
     _WhichOneofArgType__workers: _TypeAlias = _typing.Literal["_workers", b"_workers"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__accumulate) -> _WhichOneofReturnType__accumulate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__augment) -> _WhichOneofReturnType__augment | None: ...
     @_typing.overload
@@ -184,11 +227,15 @@ class TuningSpec(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__image_size) -> _WhichOneofReturnType__image_size | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__layout) -> _WhichOneofReturnType__layout | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__loss) -> _WhichOneofReturnType__loss | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lr) -> _WhichOneofReturnType__lr | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__optimizer) -> _WhichOneofReturnType__optimizer | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__patience) -> _WhichOneofReturnType__patience | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__precision) -> _WhichOneofReturnType__precision | None: ...
     @_typing.overload
@@ -197,6 +244,8 @@ class TuningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__skip_bad) -> _WhichOneofReturnType__skip_bad | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__strategy) -> _WhichOneofReturnType__strategy | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threads) -> _WhichOneofReturnType__threads | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__workers) -> _WhichOneofReturnType__workers | None: ...
 
@@ -332,9 +381,9 @@ class Job(_message.Message):
     state: Global___JobState.ValueType
     """State of the job."""
     error_reason: _builtins.str
-    """If FAILED: the constant reason of the error, such as "TRAINING_FAILED"; else empty."""
+    """If FAILED or PAUSED: the constant reason, such as "TRAINING_FAILED"; else empty."""
     error_message: _builtins.str
-    """If FAILED: what went wrong and what to do, as a sentence; else empty."""
+    """If FAILED or PAUSED: what went wrong and what to do, as a sentence; else empty."""
     result_model: _builtins.str
     """Id of the tuned model; empty unless SUCCEEDED."""
     attempt: _builtins.int
@@ -361,8 +410,9 @@ class Job(_message.Message):
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Final metrics on held-out examples, such as {"accuracy": 0.97, "loss": 0.11}.
-        Accuracy is between 0 and 1.
+        """Metrics on held-out examples, measured once at the end, such as {"accuracy": 0.97,
+        "accuracy_low": 0.93, "accuracy_high": 0.99, "loss": 0.11, "majority": 0.5,
+        "balanced_accuracy": 0.96, "macro_f1": 0.96}. All but the loss are between 0 and 1.
         """
 
     @_builtins.property
@@ -511,11 +561,17 @@ class JobEvent(_message.Message):
         KIND_STEP: JobEvent._Kind.ValueType  # 2
         """A training step was taken."""
         KIND_EPOCH: JobEvent._Kind.ValueType  # 3
-        """An epoch ended and was validated; `metrics` has the results."""
+        """An epoch ended and was measured on training pictures that are held back for
+        that; `metrics` has the results, such as "held_back_accuracy".
+        """
         KIND_NOTE: JobEvent._Kind.ValueType  # 4
         """A message for the user; see `message`."""
         KIND_CHECKPOINT: JobEvent._Kind.ValueType  # 5
         """A checkpoint was written, from which the job can be resumed."""
+        KIND_MODEL: JobEvent._Kind.ValueType  # 6
+        """A model is stored that can be used now, such as the probe's; see `model`. `metrics`
+        has its figures.
+        """
 
     class Kind(_Kind, metaclass=_KindEnumTypeWrapper):
         """The kind of an event."""
@@ -527,11 +583,17 @@ class JobEvent(_message.Message):
     KIND_STEP: JobEvent.Kind.ValueType  # 2
     """A training step was taken."""
     KIND_EPOCH: JobEvent.Kind.ValueType  # 3
-    """An epoch ended and was validated; `metrics` has the results."""
+    """An epoch ended and was measured on training pictures that are held back for
+    that; `metrics` has the results, such as "held_back_accuracy".
+    """
     KIND_NOTE: JobEvent.Kind.ValueType  # 4
     """A message for the user; see `message`."""
     KIND_CHECKPOINT: JobEvent.Kind.ValueType  # 5
     """A checkpoint was written, from which the job can be resumed."""
+    KIND_MODEL: JobEvent.Kind.ValueType  # 6
+    """A model is stored that can be used now, such as the probe's; see `model`. `metrics`
+    has its figures.
+    """
 
     @_typing.final
     class MetricsEntry(_message.Message):
@@ -568,6 +630,7 @@ class JobEvent(_message.Message):
     ETA_SECONDS_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Number of the event: 1, 2, 3… without a gap within a job."""
     kind: Global___JobEvent.Kind.ValueType
@@ -585,7 +648,7 @@ class JobEvent(_message.Message):
     total_epochs: _builtins.int
     """Number of epochs."""
     loss: _builtins.float
-    """With KIND_STEP: loss of the step. With KIND_EPOCH: mean validation loss."""
+    """With KIND_STEP: loss of the step. With KIND_EPOCH: mean loss on the held-back pictures."""
     lr: _builtins.float
     """Learning rate of the step."""
     images_per_second: _builtins.float
@@ -593,14 +656,16 @@ class JobEvent(_message.Message):
     eta_seconds: _builtins.float
     """Estimated time until the job ends, in seconds; 0 if unknown."""
     message: _builtins.str
-    """With KIND_NOTE: a sentence; else empty."""
+    """With KIND_NOTE and KIND_MODEL: a sentence; else empty."""
+    model: _builtins.str
+    """With KIND_MODEL: its id; else empty."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When the event was written, by the clock of the process that wrote it."""
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """With KIND_EPOCH: metrics as in Job.metrics."""
+        """With KIND_EPOCH: figures on the held-back pictures. With KIND_MODEL: as Job.metrics."""
 
     def __init__(
         self,
@@ -620,10 +685,11 @@ class JobEvent(_message.Message):
         eta_seconds: _builtins.float = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         message: _builtins.str = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "message", b"message", "metrics", b"metrics", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -855,6 +921,7 @@ class DataReport(_message.Message):
     DATA_HASH_FIELD_NUMBER: _builtins.int
     FIXED_FIELD_NUMBER: _builtins.int
     SAMPLED_FIELD_NUMBER: _builtins.int
+    CLASS_SIZES_FIELD_NUMBER: _builtins.int
     data: _builtins.str
     """The reference that opens it from anywhere."""
     kind: _builtins.str
@@ -889,6 +956,10 @@ class DataReport(_message.Message):
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
         """What was found, errors first."""
 
+    @_builtins.property
+    def class_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Number of pictures of each class, in index order, over all parts."""
+
     def __init__(
         self,
         *,
@@ -904,10 +975,11 @@ class DataReport(_message.Message):
         data_hash: _builtins.str = ...,
         fixed: _builtins.str = ...,
         sampled: _builtins.int = ...,
+        class_sizes: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "data", b"data", "data_hash", b"data_hash", "findings", b"findings", "fingerprint", b"fingerprint", "fixed", b"fixed", "guesses", b"guesses", "kind", b"kind", "pictures", b"pictures", "sampled", b"sampled", "sizes", b"sizes", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_sizes", b"class_sizes", "classes", b"classes", "data", b"data", "data_hash", b"data_hash", "findings", b"findings", "fingerprint", b"fingerprint", "fixed", b"fixed", "guesses", b"guesses", "kind", b"kind", "pictures", b"pictures", "sampled", b"sampled", "sizes", b"sizes", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1044,20 +1116,25 @@ class Evaluation(_message.Message):
     model: _builtins.str
     """Id of the model."""
     data: _builtins.str
-    """The data set and its part."""
+    """The reference of the data set."""
     part: _builtins.str
+    """As EvaluateRequest.part."""
     pictures: _builtins.int
-    """Number of pictures, and of those whose class was named right."""
+    """Number of pictures."""
     correct: _builtins.int
+    """Number of pictures whose class was named right."""
     accuracy: _builtins.float
-    """Share of right answers, and its 95 % interval (Wilson)."""
+    """Share of right answers."""
     accuracy_low: _builtins.float
+    """Lower end of its 95 % interval (Wilson)."""
     accuracy_high: _builtins.float
+    """Upper end of that interval."""
     majority: _builtins.float
     """Share of the largest class: what always naming it would reach."""
     balanced_accuracy: _builtins.float
-    """Mean of the classes' recalls, and of their F1."""
+    """Mean of the classes' recalls."""
     macro_f1: _builtins.float
+    """Mean of the classes' F1."""
     loss: _builtins.float
     """Mean negative log-likelihood of the right class."""
     calibration_error: _builtins.float
@@ -1118,10 +1195,11 @@ class ClassFigures(_message.Message):
     pictures: _builtins.int
     """Number of pictures of it."""
     recall: _builtins.float
-    """Share of its pictures that are named so; share of those named so that are."""
+    """Share of its pictures that are named so."""
     precision: _builtins.float
+    """Share of the pictures named so that are of this class."""
     f1: _builtins.float
-    """Their harmonic mean."""
+    """Harmonic mean of recall and precision."""
     def __init__(
         self,
         *,
@@ -1152,8 +1230,9 @@ class Mistake(_message.Message):
     file: _builtins.str
     """Path below the data set's reference."""
     truth: _builtins.str
-    """Its class, and what the model said instead."""
+    """Its class."""
     said: _builtins.str
+    """The class that the model named instead."""
     probability: _builtins.float
     """Probability that the model gave to what it said."""
     def __init__(
@@ -1182,10 +1261,13 @@ class PredictRequest(_message.Message):
     PATHS_FIELD_NUMBER: _builtins.int
     PICTURES_FIELD_NUMBER: _builtins.int
     TOP_FIELD_NUMBER: _builtins.int
+    THUMBNAILS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     top: _builtins.int
     """Number of classes to name for each picture, the most likely first; 0: 5."""
+    thumbnails: _builtins.int
+    """Number of pictures, from the first, that come back as a small JPEG, for showing them."""
     @_builtins.property
     def paths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Pictures and folders of them: paths under the server's data roots."""
@@ -1201,10 +1283,11 @@ class PredictRequest(_message.Message):
         paths: _abc.Iterable[_builtins.str] | None = ...,
         pictures: _abc.Iterable[Global___Picture] | None = ...,
         top: _builtins.int = ...,
+        thumbnails: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "paths", b"paths", "pictures", b"pictures", "top", b"top"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "paths", b"paths", "pictures", b"pictures", "thumbnails", b"thumbnails", "top", b"top"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1247,13 +1330,17 @@ class PredictReply(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    THUMBNAIL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its path as asked for, or its name."""
     error: _builtins.str
     """Why it could not be read, as a sentence; else empty."""
     done: _builtins.int
-    """Number of this picture, from 1, and of all."""
+    """Number of this picture, from 1."""
     total: _builtins.int
+    """Number of all pictures of the call."""
+    thumbnail: _builtins.bytes
+    """The picture as a small JPEG, if PredictRequest.thumbnails asked for it."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Likely]:
         """The most likely classes; empty with `error`."""
@@ -1266,10 +1353,11 @@ class PredictReply(_message.Message):
         error: _builtins.str = ...,
         done: _builtins.int = ...,
         total: _builtins.int = ...,
+        thumbnail: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "done", b"done", "error", b"error", "name", b"name", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "done", b"done", "error", b"error", "name", b"name", "thumbnail", b"thumbnail", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -130,7 +130,7 @@ class TuningServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeJob(self, request, context):
-        """Continues a cancelled or failed job from its last checkpoint.
+        """Continues a cancelled, failed or paused job from its last checkpoint.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -28,10 +28,12 @@ _TITLES: dict[str, str] = {
 
 _STATES: dict[int, str] = {
     tuning_pb2.JOB_STATE_QUEUED: mark("queued"),
+    tuning_pb2.JOB_STATE_PREPARING: mark("preparing"),
     tuning_pb2.JOB_STATE_RUNNING: mark("running"),
     tuning_pb2.JOB_STATE_SUCCEEDED: mark("succeeded"),
     tuning_pb2.JOB_STATE_FAILED: mark("failed"),
     tuning_pb2.JOB_STATE_CANCELLED: mark("cancelled"),
+    tuning_pb2.JOB_STATE_PAUSED: mark("paused"),
 }
 
 _UNKNOWN = mark("unknown")

@@ -165,14 +165,17 @@ class Evaluate(_OfModel, action="evaluate"):
     """Measure a model on a data set."""
 
     data: str | None = None
+    split: str | None = None
+    """A part of the data; None: what is held out."""
     needs: ClassVar = (("data",),)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(_OfModel, action="predict"):
-    """Ask a model what is in a picture."""
+    """Ask a model what is in pictures."""
 
     input: str | None = None
+    """A picture or a folder of them."""
     needs: ClassVar = (("input",),)
 
 

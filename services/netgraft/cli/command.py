@@ -146,3 +146,7 @@ class Command(click.Command):
             with formatter.section("Examples"):
                 for line in self.examples:
                     formatter.write(f"  {line}\n")
+
+
+class Group(Command, click.Group):
+    """A command of several words; its help ends with examples, too."""

@@ -27,6 +27,7 @@ def ended(state: int) -> bool:
         tuning_pb2.JOB_STATE_SUCCEEDED,
         tuning_pb2.JOB_STATE_FAILED,
         tuning_pb2.JOB_STATE_CANCELLED,
+        tuning_pb2.JOB_STATE_PAUSED,
     )
 
 

@@ -18,12 +18,14 @@
     │   ├── UnknownClass
     │   ├── UnknownJob
     │   ├── DataNotFound
+    │   ├── PictureNotFound
     │   ├── NoSuchFile
     │   └── WrongApplication
     ├── NotPossible               FAILED_PRECONDITION
     │   ├── WeightsUnavailable
     │   ├── CannotPrefetch
     │   ├── HeadMismatch
+    │   ├── OtherClasses
     │   ├── LossMismatch
     │   ├── SurgeryFailed
     │   ├── EditFailed
@@ -108,6 +110,7 @@ from netgraft.errors.impossible import (
     NothingTrains,
     NotPossible,
     OnlyDrawn,
+    OtherClasses,
     PackageMissing,
     StepUnavailable,
     SurgeryFailed,
@@ -119,6 +122,7 @@ from netgraft.errors.missing import (
     DataNotFound,
     NoSuchFile,
     NotFound,
+    PictureNotFound,
     UnknownClass,
     UnknownJob,
     UnknownModel,
@@ -194,11 +198,13 @@ __all__ = [
     "NothingToUndo",
     "NothingTrains",
     "OnlyDrawn",
+    "OtherClasses",
     "OtherVersion",
     "OutOfMemory",
     "OutsideDataRoots",
     "PackageMissing",
     "PartLost",
+    "PictureNotFound",
     "PictureTooLarge",
     "RequestIdReused",
     "StepUnavailable",

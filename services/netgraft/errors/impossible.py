@@ -36,6 +36,14 @@ class HeadMismatch(NotPossible):
     )
 
 
+class OtherClasses(NotPossible):
+    reason = "OTHER_CLASSES"
+    template = mark(
+        "The model tells {model_classes} apart, but {data} has {data_classes}. Classes are matched "
+        "by name; retarget the model to these: `netgraft retarget {model} --class-names {names}`."
+    )
+
+
 class LossMismatch(NotPossible):
     reason = "LOSS_MISMATCH"
     template = mark(

@@ -39,6 +39,11 @@ class DataNotFound(NotFound):
     )
 
 
+class PictureNotFound(NotFound):
+    reason = "PICTURE_NOT_FOUND"
+    template = mark("There is no picture {data!r}. Give a file or a folder below {roots}.")
+
+
 class NoSuchFile(NotFound):
     reason = "NO_SUCH_FILE"
     template = mark("There is no file {data!r}. Give a model's file below {roots}.")

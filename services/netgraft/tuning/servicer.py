@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,13 +12,19 @@ from netgraft.language import Message, say
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, Repeated, Requests, asked
 from netgraft.store.store import Store, default_store
+from netgraft.tuning.data.manifest import PARTS, Options
 from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import ALIVE, Job, State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Launcher, NoLauncher
 from netgraft.tuning.jobs.spec import Request, Spec
+from netgraft.tuning.results.servicer import Answers
 from netgraft.v1 import tuning_pb2
+
+if TYPE_CHECKING:
+    from netgraft.tuning.data.checks.finding import Finding
+    from netgraft.tuning.results.checking import Report
 
 DEFAULT_LIMIT = 50
 TAIL_SECONDS = 0.1
@@ -31,6 +38,8 @@ STATES = {
     State.SUCCEEDED: tuning_pb2.JOB_STATE_SUCCEEDED,
     State.FAILED: tuning_pb2.JOB_STATE_FAILED,
     State.CANCELLED: tuning_pb2.JOB_STATE_CANCELLED,
+    State.PREPARING: tuning_pb2.JOB_STATE_PREPARING,
+    State.PAUSED: tuning_pb2.JOB_STATE_PAUSED,
 }
 KINDS = {
     Kind.STATE: tuning_pb2.JobEvent.KIND_STATE,
@@ -38,10 +47,11 @@ KINDS = {
     Kind.EPOCH: tuning_pb2.JobEvent.KIND_EPOCH,
     Kind.NOTE: tuning_pb2.JobEvent.KIND_NOTE,
     Kind.CHECKPOINT: tuning_pb2.JobEvent.KIND_CHECKPOINT,
+    Kind.MODEL: tuning_pb2.JobEvent.KIND_MODEL,
 }
 
 
-class TuningServicer:
+class TuningServicer(Answers):
     """See `tuning.proto`. Starting, cancelling and resuming a job need a launcher."""
 
     def __init__(self, store: Store | None = None, launcher: Launcher | None = None) -> None:
@@ -93,13 +103,18 @@ class TuningServicer:
     def CheckData(
         self, request: tuning_pb2.CheckDataRequest
     ) -> Iterator[tuning_pb2.CheckDataReply]:
-        raise NotImplementedError  # the next commits bring it
+        from netgraft.tuning.results.checking import check_data
 
-    def Evaluate(self, request: tuning_pb2.EvaluateRequest) -> Iterator[tuning_pb2.EvaluateReply]:
-        raise NotImplementedError  # the next commits bring it
-
-    def Predict(self, request: tuning_pb2.PredictRequest) -> Iterator[tuning_pb2.PredictReply]:
-        raise NotImplementedError  # the next commits bring it
+        found = check_data(
+            request.data,
+            options_of(request.options),
+            self.store,
+            model=request.model,
+            fix=request.fix,
+        )
+        for checked in found:
+            report = report_message(checked.report) if checked.report else None
+            yield tuning_pb2.CheckDataReply(done=checked.done, total=checked.total, report=report)
 
     async def WatchJob(
         self, request: tuning_pb2.WatchJobRequest
@@ -210,6 +225,44 @@ def event_message(event: Event) -> tuning_pb2.JobEvent:
         eta_seconds=event.eta_seconds,
         metrics=event.metrics,
         message=say(event.message, caller().language),
+        model=event.model,
+    )
+
+
+def options_of(options: tuning_pb2.DataOptions) -> Options:
+    """Return the options in a message."""
+    return Options(**{field.name: value for field, value in options.ListFields()})
+
+
+def report_message(report: "Report") -> tuning_pb2.DataReport:
+    """Return a report as a message, in the caller's language."""
+    manifest, language = report.manifest, caller().language
+    sizes = {part: manifest.size(part) for part in PARTS}
+    guesses = [say(guess.sentence, language) for guess in manifest.guesses]
+    return tuning_pb2.DataReport(
+        data=manifest.reference,
+        kind=manifest.kind,
+        task=manifest.task,
+        classes=manifest.class_names,
+        sizes={part: size for part, size in sizes.items() if size or part != "test"},
+        pictures=len(manifest.names),
+        guesses=guesses,
+        findings=[finding_message(each) for each in report.findings],
+        fingerprint=report.fingerprint,
+        data_hash=report.data_hash,
+        fixed=report.fixed,
+        sampled=report.compared,
+        class_sizes=report.class_sizes,
+    )
+
+
+def finding_message(finding: "Finding") -> tuning_pb2.Finding:
+    """Return a finding as a message, in the caller's language."""
+    return tuning_pb2.Finding(
+        kind=finding.kind,
+        severity=finding.severity.value,
+        files=finding.files,
+        sentence=say(finding.sentence, caller().language),
     )
 
 

@@ -50,10 +50,12 @@ def state_word(state: "tuning_pb2.JobState.ValueType", say: Translator) -> str:
     """Return a job's state in words."""
     return {
         tuning_pb2.JOB_STATE_QUEUED: say("Queued"),
+        tuning_pb2.JOB_STATE_PREPARING: say("Preparing"),
         tuning_pb2.JOB_STATE_RUNNING: say("Running"),
         tuning_pb2.JOB_STATE_SUCCEEDED: say("Succeeded"),
         tuning_pb2.JOB_STATE_FAILED: say("Failed"),
         tuning_pb2.JOB_STATE_CANCELLED: say("Cancelled"),
+        tuning_pb2.JOB_STATE_PAUSED: say("Paused"),
     }.get(state, say("Starting"))
 
 

@@ -20,6 +20,7 @@ ENDED = {
     tuning_pb2.JOB_STATE_SUCCEEDED,
     tuning_pb2.JOB_STATE_FAILED,
     tuning_pb2.JOB_STATE_CANCELLED,
+    tuning_pb2.JOB_STATE_PAUSED,
 }
 MOST_POINTS = 2000
 MOST_NOTES = 20

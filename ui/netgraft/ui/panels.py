@@ -25,10 +25,12 @@ MOST_DRAWN = 400
 STATE_NAMES = {
     tuning_pb2.JOB_STATE_UNSPECIFIED: "starting",
     tuning_pb2.JOB_STATE_QUEUED: "queued",
+    tuning_pb2.JOB_STATE_PREPARING: "preparing",
     tuning_pb2.JOB_STATE_RUNNING: "running",
     tuning_pb2.JOB_STATE_SUCCEEDED: "succeeded",
     tuning_pb2.JOB_STATE_FAILED: "failed",
     tuning_pb2.JOB_STATE_CANCELLED: "cancelled",
+    tuning_pb2.JOB_STATE_PAUSED: "paused",
 }
 """Constant names for style sheets and tests."""
 
@@ -108,6 +110,10 @@ def job_state(view: JobView | None, say: Translator) -> str:
     if "accuracy" in view.metrics:
         accuracy = share(view.metrics["accuracy"])
         text += f" · {escape(say('Accuracy'))} <strong>{accuracy}</strong>"
+    elif "held_back_accuracy" in view.metrics:
+        accuracy = share(view.metrics["held_back_accuracy"])
+        name = say("Accuracy on held-back training pictures")
+        text += f" · {escape(name)} <strong>{accuracy}</strong>"
     lines = [f'<p class="ng-state" role="status" data-state="{name}">{text}</p>']
     lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code></p>')
     if not view.reachable:

@@ -41,6 +41,7 @@ FIELDS = {
     "layers": mark("layers"),
     "loss": in_context("function", "loss"),
     "data": mark("data"),
+    "split": mark("part of the data"),
     "epochs": mark("epochs"),
     "lr": mark("learning rate"),
     "batch_size": mark("batch size"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from netgraft.cli.services import Services
     from netgraft.v1 import tuning_pb2
 
-STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", "paused")
 
 
 @click.command(

@@ -13,6 +13,7 @@ FIELDS = {
     "layers": mark("layers"),
     "loss": in_context("function", "loss"),
     "data": mark("data"),
+    "split": mark("split"),
     "epochs": mark("epochs"),
     "lr": mark("lr"),
     "batch_size": mark("batch_size"),
@@ -35,7 +36,17 @@ FIELDS = {
 }
 """Names of the values of steps and jobs, by their fields in the protos."""
 
-FIGURES = {"accuracy": mark("accuracy"), "loss": mark("loss")}
+FIGURES = {
+    "accuracy": mark("accuracy"),
+    "accuracy_low": mark("at least (95 %)"),
+    "accuracy_high": mark("at most (95 %)"),
+    "balanced_accuracy": mark("balanced accuracy"),
+    "held_back_accuracy": mark("accuracy on held-back training pictures"),
+    "held_back_loss": mark("loss on held-back training pictures"),
+    "loss": mark("loss"),
+    "macro_f1": mark("macro F1"),
+    "majority": mark("share of the largest class"),
+}
 """Names of what training measures."""
 
 

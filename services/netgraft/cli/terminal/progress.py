@@ -45,10 +45,10 @@ def lasting_line(event: "tuning_pb2.JobEvent") -> str:
     if event.kind == tuning_pb2.JobEvent.KIND_EPOCH:
         epoch = _epoch(event)
         known = dict(event.metrics)
-        if event.loss:
+        if event.loss and "held_back_loss" not in known:
             known.setdefault("loss", event.loss)
         return "  ".join(part for part in (epoch, figures(known), _speed(event)) if part)
-    if event.kind == tuning_pb2.JobEvent.KIND_NOTE:
+    if event.kind in (tuning_pb2.JobEvent.KIND_NOTE, tuning_pb2.JobEvent.KIND_MODEL):
         return event.message
     if event.kind == tuning_pb2.JobEvent.KIND_STATE and event.message:
         return event.message

@@ -171,10 +171,12 @@ def state_name(state: int) -> str:
 
     names: dict[int, str] = {
         tuning_pb2.JOB_STATE_QUEUED: tr("queued"),
+        tuning_pb2.JOB_STATE_PREPARING: tr("preparing"),
         tuning_pb2.JOB_STATE_RUNNING: tr("running"),
         tuning_pb2.JOB_STATE_SUCCEEDED: tr("succeeded"),
         tuning_pb2.JOB_STATE_FAILED: tr("failed"),
         tuning_pb2.JOB_STATE_CANCELLED: tr("cancelled"),
+        tuning_pb2.JOB_STATE_PAUSED: tr("paused"),
     }
     return names.get(state, "")
 

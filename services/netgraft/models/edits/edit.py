@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from netgraft.errors import NotPossible
 from netgraft.language import Message
+from netgraft.models.answering import Answering
 from netgraft.models.drawn import Draw, must_fit
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Training:
     job: str
     metrics: tuple[tuple[str, float], ...] = ()
     """What it measured at its end, by name."""
+    answering: Answering | None = None
+    """How it asked the model; None for jobs of versions that did not store it."""
 
 
 @dataclass(frozen=True)

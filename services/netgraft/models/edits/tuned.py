@@ -1,11 +1,13 @@
 """Weights that a tuning job reached."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from netgraft.language import Message
+from netgraft.models.answering import Answering
 from netgraft.models.edits.edit import Changes, Code, Edit, Training
+from netgraft.models.stored import LATER
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +23,8 @@ class Tuned(Edit):
     class_names: tuple[str, ...] = ()
     """Of the data that it was tuned on, in index order; () where they have no names."""
     metrics: tuple[tuple[str, float], ...] = ()
+    answering: Answering | None = field(default=None, metadata=LATER)
+    """How the model was asked when it was measured; None of jobs of earlier versions."""
 
     @property
     def changes(self) -> Changes:
@@ -30,7 +34,7 @@ class Tuned(Edit):
             flops=False,
             retarget=False,
             class_names=self.class_names or None,
-            training=Training(self.job, self.metrics),
+            training=Training(self.job, self.metrics, self.answering),
         )
 
     def describe(self) -> Message:

@@ -41,7 +41,7 @@ def members(file: BinaryIO, name: str) -> list[str]:
     The sizes that the directory states hold: what unpacks to more is cut there.
     """
     limit = settings().file_bytes
-    _check_directory(file, name)
+    check_directory(file, name)
     try:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
@@ -61,8 +61,11 @@ def members(file: BinaryIO, name: str) -> list[str]:
     return [info.filename for info in infos]
 
 
-def _check_directory(file: BinaryIO, name: str) -> None:
-    """Check the directory's size first, because zipfile reads all of it."""
+def check_directory(file: BinaryIO, name: str, most: int = MOST_DIRECTORY) -> None:
+    """Check the size of an archive's directory, because zipfile reads all of it.
+
+    Raises TooLarge.
+    """
     file.seek(0, 2)
     size = file.tell()
     file.seek(max(0, size - END_BYTES - LONGEST_COMMENT - 128))
@@ -76,8 +79,9 @@ def _check_directory(file: BinaryIO, name: str) -> None:
             int.from_bytes(tail[at_64 + 40 : at_64 + 48], "little"),
         )
     file.seek(0)
-    if directory > MOST_DIRECTORY:
-        raise TooLarge(what=Message("the archive's directory of {name}", name=name), limit="16 MiB")
+    if directory > most:
+        what = Message("the archive's directory of {name}", name=name)
+        raise TooLarge(what=what, limit=f"{most // 2**20} MiB")
 
 
 def check_code(file: BinaryIO, name: str) -> None:

@@ -1,6 +1,6 @@
 """Labelled pictures: the kinds of data sets, where they may be, and their checks.
 
-Knows nothing of models, training, tasks and Ray.
+Knows nothing of models but how they are asked (`models.answering`), of training, tasks and Ray.
 """
 
 from netgraft.tuning.data.examples import Examples

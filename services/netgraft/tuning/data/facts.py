@@ -21,11 +21,10 @@ class PictureFacts:
     """By content, as Pillow names it: "JPEG", "PNG"…"""
     mode: str = ""
     """As stored: "RGB", "CMYK", "P", "I;16"…"""
-    frames: int = 1
     content: str = ""
     """SHA-256 of the file's bytes, in hexadecimal: equal files."""
-    looks: int = 0
-    """A perceptual hash of 64 bits of the upright pixels: near duplicates differ in few of them."""
+    looks: bytes = b""
+    """The upright pixels, small: gray, 32 × 32, then RGB, 4 × 4. Copies look alike in it."""
     alpha: bool = False
     """Whether some pixel is transparent."""
     deep: tuple[int, int] | None = None

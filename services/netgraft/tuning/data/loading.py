@@ -65,7 +65,7 @@ def load(
 
     def made(indices: Sequence[int]) -> T:
         return collate(
-            [examples.get(i, None if seed is None else seed * 1_000_003 + i) for i in indices]
+            [examples.get(i, None if seed is None else hash((seed, i)) % 2**63) for i in indices]
         )
 
     waiting: deque[Future[T]] = deque()

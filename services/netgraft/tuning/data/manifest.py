@@ -54,7 +54,8 @@ class Container(Protocol):
     def read(self, name: str, most: int) -> bytes:
         """Return a picture's encoded bytes.
 
-        Raises FileNotFoundError where it is gone, PictureTooLarge where it has more than `most`.
+        Raises FileNotFoundError where it is gone, PictureTooLarge where it has more than `most`,
+        and another OSError or an EOFError where the container is damaged there.
         """
 
     def stamp(self, name: str) -> tuple[int, int]:

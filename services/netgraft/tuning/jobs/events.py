@@ -24,6 +24,7 @@ class Kind(StrEnum):
     EPOCH = "epoch"
     NOTE = "note"
     CHECKPOINT = "checkpoint"
+    MODEL = "model"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Event:
     eta_seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     message: str = ""
+    model: str = ""
 
     def body(self) -> str:
         """JSON without what is unset and what the row has in columns."""

@@ -15,23 +15,28 @@ class State(StrEnum):
     """The states of a job, as in `tuning.proto`."""
 
     QUEUED = "queued"
+    PREPARING = "preparing"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    PAUSED = "paused"
 
 
 IN_WORDS = {
     State.QUEUED: Message("queued"),
+    State.PREPARING: Message("preparing"),
     State.RUNNING: Message("running"),
     State.SUCCEEDED: Message("succeeded"),
     State.FAILED: Message("failed"),
     State.CANCELLED: Message("cancelled"),
+    State.PAUSED: Message("paused"),
 }
 
-ALIVE = (State.QUEUED, State.RUNNING)
-"""The states of a job that has not ended."""
-RESUMABLE = (State.FAILED, State.CANCELLED)
+ALIVE = (State.QUEUED, State.PREPARING, State.RUNNING)
+"""The states of a job that goes on by itself."""
+RESUMABLE = (State.FAILED, State.CANCELLED, State.PAUSED)
+"""The states of a job that goes on when somebody says so."""
 
 
 @dataclass(frozen=True)

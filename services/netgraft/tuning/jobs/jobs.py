@@ -1,9 +1,9 @@
 """The jobs of a store and their life. Knows no Ray, no torch and no protobuf.
 
-    queued ──► running ──► succeeded
-      ▲ │         │
-      │ └─────────┴──────► failed, cancelled
-      └──── resume ────────────────┘
+    queued ──► preparing ──► running ──► succeeded
+      ▲ │          │            │
+      │ └──────────┴────────────┴──────► failed, cancelled, paused
+      └──── resume ──────────────────────────────┘
 
 Every change of state is one transaction with the event that records it. A run holds the
 number of its attempt and writes only while that number is the job's: a run that was presumed
@@ -16,7 +16,7 @@ import time
 
 from sqlalchemy import select, update
 
-from netgraft.errors import JobNotResumable, JobNotRunning, NetgraftError, UnknownJob
+from netgraft.errors import DiskFull, JobNotResumable, JobNotRunning, NetgraftError, UnknownJob
 from netgraft.store.requests import Asked, claim
 from netgraft.store.store import Store
 from netgraft.store.tables import JobRow
@@ -101,9 +101,10 @@ class Jobs:
         return self.get(job_id)
 
     def resume(self, job_id: str, call: Asked | None = None) -> Job:
-        """Queue a cancelled or failed job again, as its next attempt; store the call that asked.
+        """Queue a cancelled, failed or paused job again, as its next attempt.
 
-        Raises JobNotResumable, UnknownJob, and Repeated when the call has done so before.
+        The call that asked is stored. Raises JobNotResumable, UnknownJob, and Repeated when the
+        call has done so before.
         """
         job = self.get(job_id)
         fresh = {
@@ -205,14 +206,15 @@ class Jobs:
     # What a run does
 
     def begin(self, job_id: str) -> int:
-        """Start running, and return the number of the attempt.
+        """Start preparing, and return the number of the attempt.
 
         Workers that start again inside one submission begin another attempt. Raises
         Superseded when the job has ended meanwhile.
         """
         now = time.time()
         with self.store.session() as session:
-            if not transition.change(session, job_id, {"state": State.RUNNING, "heartbeat": now}):
+            begun = {"state": State.PREPARING, "heartbeat": now}
+            if not transition.change(session, job_id, begun):
                 raise Superseded
             row = session.get_one(JobRow, job_id)
             if row.started is not None:
@@ -220,8 +222,16 @@ class Jobs:
                 note = "The workers were started again; they go on from the last checkpoint."
                 transition.append(session, job_id, Event(Kind.NOTE, message=note))
             row.started = now
-            transition.append(session, job_id, Event(Kind.STATE, state=State.RUNNING))
+            transition.append(session, job_id, Event(Kind.STATE, state=State.PREPARING))
             return row.attempt
+
+    def trains(self, job_id: str, attempt: int, resolved: ResolvedSpec) -> None:
+        """Begin to train, with what the run has chosen in the spec. Raises Superseded."""
+        facts = {"state": State.RUNNING, "spec": resolved.to_json(), "heartbeat": time.time()}
+        with self.store.session() as session:
+            if not transition.change(session, job_id, facts, of_attempt=attempt):
+                raise Superseded
+            transition.append(session, job_id, Event(Kind.STATE, state=State.RUNNING))
 
     def record(self, job_id: str, attempt: int, happened: list[Event]) -> bool:
         """Store what happened in a run; True when the job is to be cancelled.
@@ -256,9 +266,13 @@ class Jobs:
                 raise Superseded
 
     def fail(self, job_id: str, attempt: int, error: NetgraftError) -> None:
-        """End because of an error that another attempt would meet again."""
+        """End because of an error that another attempt would meet again.
+
+        A full disk only pauses the job: once there is room, it goes on.
+        """
+        state = State.PAUSED if isinstance(error, DiskFull) else State.FAILED
         with self.store.session() as session:
-            transition.end(session, job_id, State.FAILED, error, of_attempt=attempt)
+            transition.end(session, job_id, state, error, of_attempt=attempt)
 
 
 def _check_id(job_id: str) -> None:

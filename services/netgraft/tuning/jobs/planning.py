@@ -25,14 +25,13 @@ from netgraft.models.recipe import Recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.data import Manifest, open_data
-from netgraft.tuning.data.picture import check_pictures
+from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.jobs.spec import Request, ResolvedSpec, Spec
 from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
-from netgraft.tuning.train import precision
 from netgraft.tuning.train.step import train_only
 from netgraft.tuning.train.strategies import Facts
 
@@ -59,7 +58,8 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     """The resolved spec for a request, with what was assumed.
 
     Raises InvalidValue, UnknownModel, NotPossible, HeadMismatch, LossMismatch, NothingTrains,
-    WeightsUnavailable, DataNotFound, OutsideDataRoots, InvalidData and NotEnoughWorkers.
+    DataNotFound, OutsideDataRoots, InvalidData and NotEnoughWorkers. Weights are not fetched and
+    pictures not read: the run does that.
     """
     subject = subject_of(request, store)
     workers, device = _place(request, capacity)
@@ -74,9 +74,7 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     loss = request.loss or subject.recipe.loss or subject.task.losses[0]
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
-    format_ = _precision(request, device)
-    bases.fetch(subject.recipe.base)
-    check_pictures(subject.data)
+    _check_precision(request, device)
     spec = Spec(
         model=subject.recipe.id,
         data=subject.data.reference,
@@ -87,17 +85,22 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
         loss=loss,
         workers=workers,
         device=device,
-        precision=format_.precision,
+        precision=request.precision or "",
         strategy=defaults.strategy,
         image_size=side,
         seed=0 if request.seed is None else request.seed,
+        augment=request.augment or "",
+        skip_bad=request.skip_bad or 0.0,
+        layout=request.layout or "",
+        threads=request.threads or 0,
+        accumulate=request.accumulate or 1,
+        patience=request.patience or 0,
     )
     usual_for = subject.task.models[0]
     because = defaults.because | {
         "loss": "the model's own" if subject.recipe.loss else f"the usual one for {usual_for}",
         "workers": _why_workers(device),
         "device": "there is a GPU" if device == "gpu" else "there is no GPU",
-        "precision": format_.because,
         "image_size": why_side,
         "seed": "the same seed gives the same numbers on the same machine",
     }
@@ -122,7 +125,7 @@ def subject_of(request: Request, store: Store) -> Subject:
 def _facts(subject: Subject, workers: int, device: str) -> Facts:
     base = subject.recipe.base
     return Facts(
-        examples=subject.data.size("train"),
+        examples=len(roles(subject.data).fit),
         classes=len(subject.data.class_names),
         pretrained=base.weights is not None or base.file is not None,
         batch_norm=any(isinstance(module, _BatchNorm) for module in subject.module.modules()),
@@ -246,13 +249,10 @@ def _short(recipe: Recipe) -> str:
     return recipe.id[:12] if recipe.edits else recipe.base.name
 
 
-def _precision(request: Request, device: str) -> precision.Choice:
-    if request.precision is None:
-        return precision.fastest(device)
+def _check_precision(request: Request, device: str) -> None:
     if request.precision == "fp16" and device == "cpu":
         expected = Message("fp32 or bf16 on a CPU")
         raise InvalidValue(name="precision", value="fp16", expected=expected)
-    return precision.Choice(request.precision, "")
 
 
 def _assumptions(request: Request, spec: Spec, because: dict[str, str]) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 DEVICES = ("cpu", "gpu")
 PRECISIONS = ("fp32", "bf16", "fp16")
 STRATEGIES = ("full", "probe", "auto")
+AUGMENTS = ("none", "light", "strong")
+LAYOUTS = ("channels_last", "contiguous")
 
 WHOLE_NUMBERS = {
     "epochs": (1, 10_000),
@@ -19,6 +21,9 @@ WHOLE_NUMBERS = {
     "workers": (1, 1_024),
     "image_size": (8, 2_048),
     "seed": (0, 2**63 - 1),
+    "threads": (1, 1_024),
+    "accumulate": (1, 1_024),
+    "patience": (0, 10_000),
 }
 """Least and greatest value of each."""
 CHOICES = {
@@ -26,6 +31,8 @@ CHOICES = {
     "device": DEVICES,
     "precision": PRECISIONS,
     "strategy": STRATEGIES,
+    "augment": AUGMENTS,
+    "layout": LAYOUTS,
 }
 HIGHEST_RATE = 10.0
 
@@ -47,6 +54,12 @@ class Request:
     strategy: str | None = None
     image_size: int | None = None
     seed: int | None = None
+    augment: str | None = None
+    skip_bad: float | None = None
+    layout: str | None = None
+    threads: int | None = None
+    accumulate: int | None = None
+    patience: int | None = None
 
     def check(self) -> None:
         """Raise InvalidValue for the first invalid value."""
@@ -67,6 +80,9 @@ class Request:
                 "a number above 0 and at most {most:g}, such as 0.001", most=HIGHEST_RATE
             )
             raise InvalidValue(name="lr", value=self.lr, expected=expected)
+        if self.skip_bad is not None and not 0 <= self.skip_bad <= 1:
+            expected = Message("a share from 0 to 1, such as 0.01")
+            raise InvalidValue(name="skip_bad", value=self.skip_bad, expected=expected)
         if not self.data.strip():
             expected = Message("`digits` or a folder")
             raise InvalidValue(name="data", value=Message("empty"), expected=expected)
@@ -92,14 +108,29 @@ class Spec:
     strategy: str
     image_size: int
     seed: int
+    # What follows was added later: those who stored nothing for it had its default.
+    augment: str = ""
+    """ "none", "light" or "strong"."""
+    skip_bad: float = 0.0
+    """Largest share of pictures to go on without, because they cannot be read."""
+    layout: str = ""
+    """Of pictures in memory: "channels_last", "contiguous"; "": as the precision has it."""
+    threads: int = 0
+    """Of each process; 0: as many as it has."""
+    accumulate: int = 1
+    """Parts in which a batch goes through the model."""
+    patience: int = 0
+    """Epochs without a better figure after which it stops; 0: it does all epochs."""
 
     def plain(self) -> dict[str, Any]:
-        """The spec as plain values for JSON."""
-        return asdict(self)
+        """The spec as plain values for JSON, without those that have their default."""
+        defaults = {field.name: field.default for field in fields(self)}
+        return {name: v for name, v in asdict(self).items() if v != defaults[name]}
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Self:
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        known = {field.name for field in fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.tuning.data.kinds import open_data
 from netgraft.tuning.data.loading import Normaliser, load
-from netgraft.tuning.data.picture import PictureExamples, check_pictures
+from netgraft.tuning.data.pixels import PictureExamples
+from netgraft.tuning.data.reading import check_pictures
 from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.tasks.classification import TASK
 

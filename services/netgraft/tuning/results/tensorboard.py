@@ -12,6 +12,11 @@ def folder(job_id: str) -> Path:
     return settings().folder / "runs" / job_id / "tensorboard"
 
 
+def is_figure(event: Event) -> bool:
+    """Return whether an event has a place in a curve."""
+    return event.kind in (Kind.STEP, Kind.EPOCH)
+
+
 class Board:
     """Writes events as scalars. Make it in the thread that uses it: its import takes long."""
 
@@ -30,7 +35,10 @@ class Board:
             figures = {"train/loss": event.loss, "train/lr": event.lr}
             figures["train/images_per_second"] = event.images_per_second
         elif event.kind is Kind.EPOCH:
-            figures = {f"held_out/{name}": value for name, value in event.metrics.items()}
+            figures = {
+                name.replace("held_back_", "held_back/"): value
+                for name, value in event.metrics.items()
+            }
         else:
             return
         for tag, value in figures.items():

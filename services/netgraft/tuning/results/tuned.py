@@ -1,33 +1,48 @@
 """The tuned model: a recipe with the tensors that training changed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from netgraft.models import bases
+from netgraft.models.answering import Answering, resized
 from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import put_recipe
 from netgraft.models.values import drawn_names
 from netgraft.store import gradients
 from netgraft.store.store import Store
+from netgraft.tuning.data.manifest import Manifest
+from netgraft.tuning.jobs.spec import Spec
+from netgraft.tuning.results import record
 from netgraft.tuning.train.step import Learner
 
 
+def answering_for(spec: Spec, recipe: Recipe, manifest: Manifest, store: Store) -> Answering:
+    """Return how a model that is tuned as `spec` says is asked. Raises DiskFull."""
+    expected = bases.preprocessing(recipe.base)
+    return Answering(
+        side=spec.image_size,
+        resize=resized(spec.image_size, whole=manifest.kept_whole),
+        mean=expected.mean,
+        deviation=expected.std,
+        precision=spec.precision,
+        channels_last=spec.layout == "channels_last",
+        strategy=spec.strategy,
+        split=record.keep(store, manifest),
+    )
+
+
 def store_tuned(
-    recipe: Recipe,
-    learner: Learner,
-    before: Mapping[str, Tensor],
-    store: Store,
-    *,
-    job: str,
-    class_names: tuple[str, ...],
-    metrics: Mapping[str, float],
+    recipe: Recipe, learner: Learner, before: Mapping[str, Tensor], store: Store, tuned: Tuned
 ) -> str:
     """Store what a learner made of a recipe's model, and return the id of the tuned recipe.
 
-    `before` is the module's state before the first step. The tensors that changed are stored,
-    and all that were drawn: a trained model depends on no formula. Raises DiskFull.
+    `before` is the module's state before the first step; `tuned` says all but the tensors. The
+    tensors that changed are stored, and all that were drawn: a trained model depends on no formula.
+    Raises DiskFull.
     """
     drawn = drawn_names(recipe)
     changed = {
@@ -35,12 +50,7 @@ def store_tuned(
         for name, value in learner.module.state_dict().items()
         if name in drawn or not torch.equal(value, before[name])
     }
-    tuned = Tuned(
-        job=job,
-        tensors=store.put_tensors(changed),
-        class_names=class_names,
-        metrics=tuple(sorted(metrics.items())),
-    )
-    result = put_recipe(store, recipe.with_edit(tuned))
+    edit = replace(tuned, tensors=store.put_tensors(changed))
+    result = put_recipe(store, recipe.with_edit(edit))
     gradients.keep(store, result, learner.gradients())
     return result

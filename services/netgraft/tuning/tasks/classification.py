@@ -3,8 +3,9 @@
 Shapes: N batch, K classes, C channels, H and W pixels.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,25 +23,79 @@ NOTHING_IGNORED = -100
 """No class has this index: a pixel may be of class "ignore", a whole picture may not."""
 
 
+Z = 1.959964
+"""Standard deviations on each side that hold 95 % of a normal distribution."""
+
+
 @dataclass
 class Tally:
-    """Counts examples and correct answers, and sums the losses."""
+    """Counts examples and answers by class, and sums the losses."""
 
     examples: float = 0
-    correct: float = 0
     loss: float = 0
+    by_class: list[list[float]] = field(default_factory=list)
+    """For each class: its examples, those answered rightly, and the answers that name it."""
+    right: list[bool] = field(default_factory=list)
+    """Whether each example was answered rightly, in the order in which they came."""
+
+    @property
+    def correct(self) -> float:
+        return sum(hits for _, hits, _ in self.by_class)
+
+    def add(self, answers_N: Tensor, labels_N: Tensor, classes: int, loss: float) -> None:
+        """Count a batch; `loss` is its mean."""
+        hits_N = answers_N == labels_N
+        counted = [
+            torch.bincount(each, minlength=classes).tolist()
+            for each in (labels_N, labels_N[hits_N], answers_N)
+        ]
+        before = self.by_class or [[0.0] * 3] * classes
+        self.by_class = [
+            [old + new for old, new in zip(row, counts, strict=True)]
+            for row, counts in zip(before, zip(*counted, strict=True), strict=True)
+        ]
+        self.right += hits_N.tolist()
+        self.examples += len(labels_N)
+        self.loss += loss * len(labels_N)
 
     def sums(self) -> list[float]:
-        return [self.examples, self.correct, self.loss]
+        return [self.examples, self.loss, *(value for row in self.by_class for value in row)]
 
     def replace(self, sums: Sequence[float]) -> None:
-        self.examples, self.correct, self.loss = sums
+        self.examples, self.loss = sums[:2]
+        self.by_class = [list(sums[at : at + 3]) for at in range(2, len(sums), 3)]
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Share of correct answers and mean loss."""
+        """Share of correct answers with its interval, what chance and each class make of it, and
+        the mean loss.
+        """
         count = max(1.0, self.examples)
-        return {"accuracy": self.correct / count, "loss": self.loss / count}
+        there = [row for row in self.by_class if row[0]]
+        low, high = wilson(self.correct, self.examples)
+        return {
+            "accuracy": self.correct / count,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "balanced_accuracy": _mean([hits / own for own, hits, _ in there]),
+            "loss": self.loss / count,
+            "macro_f1": _mean([2 * hits / (own + said) for own, hits, said in there]),
+            "majority": max((own for own, _, _ in there), default=0.0) / count,
+        }
+
+
+def wilson(correct: float, examples: float) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+    if not examples:
+        return 0.0, 1.0
+    share, spread = correct / examples, Z * Z / examples
+    middle = share + spread / 2
+    half = Z * math.sqrt(share * (1 - share) / examples + spread / (4 * examples))
+    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / max(1, len(values))
 
 
 class Classification:
@@ -77,9 +132,8 @@ class Classification:
     def measure(self, criterion: nn.Module, forward: Forward, batch: Batch, tally: Tally) -> None:
         x_NCHW, labels_N = batch
         logits_NK = self.answer(forward(x_NCHW)).float()
-        tally.examples += len(labels_N)
-        tally.correct += float((logits_NK.argmax(1) == labels_N).sum())
-        tally.loss += float(criterion(logits_NK, labels_N)) * len(labels_N)
+        loss = float(criterion(logits_NK, labels_N))
+        tally.add(logits_NK.argmax(1), labels_N, logits_NK.shape[1], loss)
 
     def defaults(self, facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
         return strategies.usual(facts, optimizer=optimizer, strategy=strategy)

@@ -19,7 +19,7 @@ class Tally(Protocol):
     """Sums over examples, so that batches add up, and so do the parts of several workers."""
 
     def sums(self) -> list[float]:
-        """All sums, the same number of them on every rank."""
+        """All sums. One that has counted nothing may leave out those at the end."""
 
     def replace(self, sums: Sequence[float]) -> None:
         """Take these sums, such as those over all ranks, in place of its own."""

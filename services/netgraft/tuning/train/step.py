@@ -7,23 +7,37 @@ module and returns the callable that the forward pass goes through.
 Shapes: N batch, C channels, H and W pixels.
 """
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from netgraft.models.layers.norms import frozen_norms
+from netgraft.tuning.train.averages import Averages
 from netgraft.tuning.train.objective import Batch, Objective, Tally
 from netgraft.tuning.train.precision import autocast, channels_last_pays
+from netgraft.tuning.train.rates import Rates, below
 from netgraft.tuning.train.schedule import Schedule
+from netgraft.tuning.train.settling import settled
 
 IMAGES = 4
 """Dimensions of x_NCHW, for which torch has a memory layout of its own (channels_last)."""
 
 DECAYED_FROM = 2
 """Weight decay is for matrices and kernels; biases and norms have one dimension."""
+
+
+class Diverged(Exception):
+    """The loss or the gradient of a step is not a number. The step was not taken."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(value)
+        self.value = value
 
 
 @dataclass(frozen=True)
@@ -35,8 +49,12 @@ class StepConfig:
     """ "sgd", "adam" or "adamw"."""
     precision: str = "fp32"
     """ "fp32", "bf16" or "fp16"."""
-    head_rate: float = 1.0
-    """The head's learning rate as a multiple of the schedule's."""
+    rates: Rates = field(default_factory=Rates)
+    """Each layer's learning rate as a multiple of the schedule's."""
+    layout: str = ""
+    """ "channels_last", "contiguous", or "": as the precision has it."""
+    accumulate: int = 1
+    """Parts in which a batch goes through the model, one after the other, to need less memory."""
     weight_decay: float = 0.01
     momentum: float = 0.9
     clip: float = 5.0
@@ -64,9 +82,7 @@ class Learner:
         Parameters whose requires_grad is False stay as they are, to the bit. Raises
         ValueError when no parameter is left to train.
         """
-        self.layout = (
-            torch.channels_last if channels_last_pays(config.precision) else torch.contiguous_format
-        )
+        self.layout = _layout(config)
         self.module = module.to(device)
         if self.layout is torch.channels_last:
             self.module.to(memory_format=torch.channels_last)
@@ -77,7 +93,9 @@ class Learner:
         self.steps = 0
         self.optimizer = _optimizer(self.module, config, head, device)
         self.forward = wrap(self.module)
+        self.averages = Averages(self.module)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self._sick = torch.zeros((), dtype=torch.bool, device=device)
 
     @property
     def rate(self) -> float:
@@ -89,23 +107,55 @@ class Learner:
 
         What is random in a step (dropout, stochastic depth) follows from the seed, the step
         and the rank alone, so a resumed run draws what an undisturbed one would have drawn.
+        Raises Diverged: at once on a CPU, else with the next `must_be_sound`.
         """
         torch.manual_seed(hash((self.config.seed, self.steps, rank)) % 2**63)
         self._train_mode()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group["times"]
-        placed = self._placed(batch)
-        with autocast(self.device, self.config.precision):
-            loss = self.objective.loss(self.criterion, self.forward, placed)
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self.scaler.scale(loss))
-        if self.config.clip:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self._trained(), self.config.clip)
+        loss = self._backward(batch)
+        self._check(loss)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.steps += 1
-        return loss.detach()
+        self.averages.update(self.steps)
+        return loss
+
+    def _backward(self, batch: Batch) -> Tensor:
+        """Add up the gradients of a batch's parts; returns the mean loss."""
+        parts = _parts(batch, self.config.accumulate)
+        total = sum(share for _, share in parts)
+        losses = []
+        for index, (part, share) in enumerate(parts):
+            # DistributedDataParallel averages over the ranks once, with the last part.
+            apart = getattr(self.forward, "no_sync", nullcontext)
+            with apart() if index < len(parts) - 1 else nullcontext():
+                with autocast(self.device, self.config.precision):
+                    loss = self.objective.loss(self.criterion, self.forward, self._placed(part))
+                if len(parts) > 1:
+                    loss = loss * (share / total)
+                torch.autograd.backward(self.scaler.scale(loss))
+            losses.append(loss.detach())
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _check(self, loss: Tensor) -> None:
+        """Clip the gradient, and notice what is no number before it gets into the weights."""
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self._trained(), self.config.clip or math.inf)
+        # A scaler looks for overflows by itself and leaves those steps out. The norm is the same
+        # on all ranks, so that all stop at the same step.
+        judged = loss if self.scaler.is_enabled() else norm
+        if self.device.type == "cpu":
+            if not math.isfinite(float(judged)):
+                raise Diverged(float(norm if math.isfinite(float(loss)) else loss))
+        else:
+            self._sick |= ~torch.isfinite(judged)
+
+    def must_be_sound(self) -> None:
+        """Raise Diverged if a step since the start met what is no number; waits for the device."""
+        if bool(self._sick):
+            raise Diverged(math.nan)
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Batch]) -> Tally:
@@ -117,6 +167,25 @@ class Learner:
             with autocast(self.device, self.config.precision):
                 self.objective.measure(self.criterion, self.module, placed, tally)
         return tally
+
+    @contextmanager
+    def measurable(
+        self,
+        batches: Iterable[Batch],
+        over_ranks: Callable[[list[Tensor]], None] = lambda _: None,
+    ) -> Iterator[None]:
+        """Within the block the module is what would be kept now: averaged weights, settled norms.
+
+        The norms settle on `batches`; `over_ranks` makes tensors their mean over the ranks.
+        """
+        passes = (partial(self._run, batch) for batch in batches)
+        with self.averages.applied(), settled(self.module, passes, over_ranks):
+            yield
+
+    def _run(self, batch: Batch) -> None:
+        placed = self._placed(batch)
+        with autocast(self.device, self.config.precision):
+            self.objective.measure(self.criterion, self.module, placed, self.objective.tally())
 
     def gradients(self) -> dict[str, float]:
         """‖∂loss/∂W‖² of each parameter in the last step, as it was applied; {} before any."""
@@ -133,6 +202,7 @@ class Learner:
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "averages": self.averages.state(),
             "steps": self.steps,
         }
 
@@ -141,7 +211,12 @@ class Learner:
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
+        self.averages.restore(state.get("averages"))  # netgraft 0.2 kept none
         self.steps = state["steps"]
+
+    def own_buffers(self) -> list[Tensor]:
+        """What each rank has for itself, and `state` has of one rank only; to be written over."""
+        return [*self.module.buffers(), *self.averages.buffers()]
 
     def _placed(self, batch: Batch) -> Batch:
         """A batch on the device, its images in the memory layout of the module."""
@@ -170,31 +245,44 @@ class Learner:
 def train_only(module: nn.Module, paths: Collection[str]) -> None:
     """Freeze everything except the modules at `paths`. Parameters there that are frozen stay so."""
     for name, parameter in module.named_parameters():
-        if not _below(name, paths):
+        if not below(name, paths):
             parameter.requires_grad_(False)
 
 
-def _below(name: str, paths: Collection[str]) -> bool:
-    return any(not path or name == path or name.startswith(f"{path}.") for path in paths)
+def _layout(config: StepConfig) -> torch.memory_format:
+    last = config.layout == "channels_last"
+    if not config.layout:
+        last = channels_last_pays(config.precision)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _parts(batch: Batch, count: int) -> list[tuple[Batch, int]]:
+    """A batch in parts of nearly equal size, each with its number of examples."""
+    given, target = batch
+    if count == 1 or not isinstance(given, Tensor) or not isinstance(target, Tensor):
+        return [(batch, 1)]
+    pairs = zip(given.chunk(count), target.chunk(count), strict=True)
+    return [((x, y), len(x)) for x, y in pairs]
 
 
 def _optimizer(
     module: nn.Module, config: StepConfig, head: Collection[str], device: torch.device
 ) -> torch.optim.Optimizer:
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    times = config.rates.of(module, head)
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
-            key = (_below(name, head), parameter.ndim >= DECAYED_FROM)
+            key = (below(name, head), times[name], parameter.ndim >= DECAYED_FROM)
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise ValueError("no parameter is left to train")
     described = [
         {
             "params": parameters,
-            "times": config.head_rate if in_head else 1.0,
+            "times": rate,
             "weight_decay": config.weight_decay if decayed else 0.0,
         }
-        for (in_head, decayed), parameters in groups.items()
+        for (_, rate, decayed), parameters in groups.items()
     ]
     peak = config.schedule.peak
     if config.optimizer == "sgd":

@@ -3,15 +3,18 @@
 With one worker every method is the identity, and no process group is needed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 BUFFERS = (
     "forward_sync_buffers"
@@ -19,6 +22,16 @@ BUFFERS = (
     else "broadcast_buffers"
 )
 """torch's name of the option, which torch 2.15 renamed."""
+
+
+WORKING, DONE, FAILED = range(3)
+"""What rank 0 tells the others that wait for it."""
+SIGN_SECONDS = 1.0
+"""Between two such signs: an exchange that takes longer than `rank.JOIN_SECONDS` is given up."""
+
+
+class LeaderFailed(Exception):
+    """Rank 0 met an error, which it reports itself."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +51,7 @@ class Group:
         """The module with gradients averaged over the ranks.
 
         Running statistics of batch norms are not broadcast with every step: each worker
-        keeps its own, and `average_buffers` makes them equal where it matters.
+        keeps its own, and what is measured and stored has statistics averaged over all.
         static_graph allows parameters that a forward pass never uses.
         """
         if self.workers == 1:
@@ -48,23 +61,61 @@ class Group:
             module, gradient_as_bucket_view=True, static_graph=True, **unsynced
         )
 
-    def average_buffers(self, module: nn.Module) -> None:
-        """Make floating-point buffers the mean over the ranks: equal weights everywhere."""
-        buffers = [b for b in module.buffers() if b.is_floating_point()]
-        if self.workers == 1 or not buffers:
+    def average(self, tensors: list[Tensor]) -> None:
+        """Make floating-point tensors their mean over the ranks, in place."""
+        if self.workers == 1 or not tensors:
             return
-        flat = torch.cat([buffer.flatten().float() for buffer in buffers])
+        flat = torch.cat([tensor.flatten().float() for tensor in tensors])
         dist.all_reduce(flat)
         flat /= self.workers
-        parts = torch.split(flat, [buffer.numel() for buffer in buffers])
-        for buffer, part in zip(buffers, parts, strict=True):
-            buffer.copy_(part.view_as(buffer))
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def gather(self, value: Any) -> list[Any]:
+        """The values of all ranks in order, on rank 0; [] on the others."""
+        if self.workers == 1:
+            return [value]
+        found: list[Any] = [None] * self.workers
+        dist.gather_object(value, found if self.leads else None, dst=0)
+        return found if self.leads else []
+
+    def share(self, value: T) -> T:
+        """Rank 0's value, on every rank."""
+        if self.workers == 1:
+            return value
+        carried = [value]
+        dist.broadcast_object_list(carried, src=0)
+        return carried[0]
+
+    def lead(self, work: Callable[[], None]) -> None:
+        """Let rank 0 do `work` while the others wait, however long it takes.
+
+        An error is raised on rank 0; on the others LeaderFailed.
+        """
+        if self.workers == 1:
+            work()
+        elif self.leads:
+            with ThreadPoolExecutor(1, "leader") as pool:
+                future = pool.submit(work)
+                while not wait([future], timeout=SIGN_SECONDS).done:
+                    self.agree([WORKING])
+                self.agree([FAILED if future.exception() else DONE])
+                future.result()
+        else:
+            while (state := self.agree([WORKING])[0]) == WORKING:
+                pass
+            if state == FAILED:
+                raise LeaderFailed
 
     def total(self, values: Sequence[float]) -> list[float]:
-        """Sums over the ranks."""
+        """Sums over the ranks. Those that have fewer values count as if the rest were 0."""
         if self.workers == 1:
             return list(values)
-        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        most = torch.tensor([len(values)], device=self.device)
+        dist.all_reduce(most, dist.ReduceOp.MAX)
+        filled = [*values, *[0.0] * (int(most) - len(values))]
+        tensor = torch.tensor(filled, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor)
         return self._plain(tensor)
 

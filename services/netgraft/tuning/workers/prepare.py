@@ -1,8 +1,9 @@
 """Everything a rank needs to train a job: its parts of the data, and a learner."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -10,7 +11,8 @@ from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
-from netgraft.tuning.data import open_data
+from netgraft.tuning.data import Manifest
+from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.loading import (
     Normaliser,
     epoch_order,
@@ -18,7 +20,7 @@ from netgraft.tuning.data.loading import (
     measured_order,
     steps_per_epoch,
 )
-from netgraft.tuning.data.picture import PictureExamples
+from netgraft.tuning.data.pixels import PictureExamples, Pixels
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
@@ -30,47 +32,77 @@ from netgraft.tuning.workers.group import Group
 
 LONGEST_WARMUP = 500
 """Steps."""
+SETTLED_BY = 512
+"""Pictures by which batch norms settle, at least, where there are so many."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """An opened data set, as far as a run has read it."""
+
+    manifest: Manifest
+    without: frozenset[int] = frozenset()
+    """Pictures that cannot be read and are left out."""
+    pixels: Pixels | None = None
+    """What a pass over the pictures has kept."""
 
 
 class Batches:
     """A rank's share of a job's data, as batches of numbers on its device."""
 
-    def __init__(self, spec: Spec, recipe: Recipe, task: Task, group: Group) -> None:
-        """Raises DataNotFound, OutsideDataRoots and InvalidData."""
+    def __init__(self, spec: Spec, recipe: Recipe, task: Task, group: Group, data: Data) -> None:
         self.seed = spec.seed
         self.task = task
         self.group = group
-        data = open_data(spec.data)
-        self.class_names = data.class_names
-        self.train = PictureExamples(data, "train", spec.image_size)
-        self.held_out = PictureExamples(data, "held_out", spec.image_size)
+        self.manifest = manifest = data.manifest
+        self.class_names = manifest.class_names
+        everything = range(len(manifest.names))
+        self.examples = PictureExamples(manifest, everything, spec.image_size, data.pixels)
+        self.roles = roles(manifest, data.without)
+        held_out = self.roles.held_out
+        self.held_out = PictureExamples(manifest, held_out, spec.image_size, data.pixels)
+        counts = Counter(manifest.labels[index] for index in self.roles.train)
+        self.counts = [counts[label] for label in range(len(manifest.class_names))]
         self.share = spec.batch_size // group.workers
-        self.per_epoch = steps_per_epoch(len(self.train), self.share * group.workers)
-        self.threads = max(1, (os.cpu_count() or 1) // group.workers)
+        self.whole = self.share * group.workers
+        self.per_epoch = steps_per_epoch(len(self.roles.fit), self.whole)
+        # At least two: one reads a file while the other decodes.
+        self.threads = max(2, (os.cpu_count() or 1) // group.workers)
         preprocessing = bases.preprocessing(recipe.base)
         self.normalise = Normaliser(preprocessing.mean, preprocessing.std, group.device)
 
     def to_train(self, epoch: int, taken: int) -> Iterator[Batch]:
         """Training batches of an epoch after those already taken. Raises InvalidData."""
+        return self._loaded(self._fit_order(epoch)[taken:], hash((self.seed, epoch)))
+
+    def to_settle(self) -> Iterator[Batch]:
+        """Training pictures as they are, by which batch norms settle. Raises InvalidData."""
+        batches = -(-min(len(self.roles.fit), SETTLED_BY) // self.whole)
+        return self._loaded(self._fit_order(0)[:batches], None)
+
+    def to_choose(self) -> Iterator[Batch]:
+        """This rank's part of the held-back training pictures. Raises InvalidData."""
+        return self._loaded(self._measured(self.roles.held_back), None)
+
+    def _fit_order(self, epoch: int) -> list[list[int]]:
+        fit = self.roles.fit
         order = epoch_order(
-            len(self.train),
-            self.share * self.group.workers,
+            len(fit),
+            self.whole,
             epoch=epoch,
             seed=self.seed,
             rank=self.group.rank,
             workers=self.group.workers,
         )
-        seed = self.seed + epoch
-        return self._loaded(self.train, order[taken:], seed)
+        return [[fit[index] for index in batch] for batch in order]
 
-    def to_measure(self) -> Iterator[Batch]:
-        """This rank's part of the held-out examples, in batches. Raises InvalidData."""
+    def _measured(self, pictures: list[int]) -> list[list[int]]:
         group = self.group
-        order = measured_order(len(self.held_out), 2 * self.share, group.rank, group.workers)
-        return self._loaded(self.held_out, order, None)
+        order = measured_order(len(pictures), 2 * self.share, group.rank, group.workers)
+        return [[pictures[index] for index in batch] for batch in order]
 
-    def _loaded(self, examples: Any, order: list[list[int]], seed: int | None) -> Iterator[Batch]:
-        made = load(examples, order, self.task.collate, seed=seed, threads=self.threads)
+    def _loaded(self, order: list[list[int]], seed: int | None) -> Iterator[Batch]:
+        made = load(self.examples, order, self.task.collate, seed=seed, threads=self.threads)
         return self.normalise(made)
 
 
@@ -79,14 +111,20 @@ def task_of(recipe: Recipe) -> Task:
     return task_for(bases.task(recipe.base), recipe.base.name)
 
 
-def learner_for(
-    spec: Spec, recipe: Recipe, task: Task, total_steps: int, group: Group, store: Store
-) -> Learner:
-    """The model with its weights, ready for its first step."""
+def module_for(spec: Spec, recipe: Recipe, store: Store) -> tuple[nn.Module, tuple[str, ...]]:
+    """The module with its weights and what the spec freezes, and the paths of its heads."""
     module: nn.Module = build(recipe, store)
     heads = head_paths(recipe, store)
     if spec.strategy == "probe":
         train_only(module, heads)
+    return module, heads
+
+
+def learner_for(
+    spec: Spec, recipe: Recipe, task: Task, total_steps: int, group: Group, store: Store
+) -> Learner:
+    """The model with its weights, ready for its first step."""
+    module, heads = module_for(spec, recipe, store)
     return Learner(
         module,
         task,
@@ -105,6 +143,8 @@ def step_config(spec: Spec, total_steps: int) -> StepConfig:
         schedule=Schedule(spec.lr, warmup, total_steps),
         optimizer=spec.optimizer,
         precision=spec.precision,
+        layout=spec.layout,
+        accumulate=spec.accumulate,
         weight_decay=1e-4 if spec.optimizer == "sgd" else 0.01,
         seed=spec.seed,
     )

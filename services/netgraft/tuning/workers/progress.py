@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from netgraft.errors import NetgraftError
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
-from netgraft.tuning.results.tensorboard import Board
+from netgraft.tuning.results.tensorboard import Board, is_figure
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,8 @@ class ProgressWriter:
     jobs: Jobs
     job_id: str
     attempt: int
-    first_step: int
+    first_step: int = 0
+    """Before the first figure is written: the step from which on curves are written anew."""
     signals: Signals = field(default_factory=Signals)
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class ProgressWriter:
             while (events := self._next()) is not None:
                 self.signals.cancel |= self.jobs.record(self.job_id, self.attempt, events)
                 self._written()
-                for event in events:
+                for event in filter(is_figure, events):
                     board = board or Board(self.job_id, self.first_step)
                     board.write(event)
                 time.sleep(0 if self._closing else WRITE_SECONDS)

@@ -1,4 +1,4 @@
-"""One rank's work on a job: prepare, train, measure, store the tuned model.
+"""One rank's work on a job: prepare, train, choose, measure, store the tuned model.
 
 All ranks do the same; rank 0 also writes the progress, the checkpoints and the
 result. Knows no Ray, no data set and no task: one rank can run it in-process.
@@ -7,6 +7,8 @@ result. Knows no Ray, no data set and no task: one rank can run it in-process.
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
@@ -15,6 +17,8 @@ from torch import Tensor
 
 from netgraft.errors import TrainingFailed
 from netgraft.language import Message
+from netgraft.models.answering import Answering
+from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
@@ -22,12 +26,18 @@ from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
-from netgraft.tuning.results.evaluation import evaluate
-from netgraft.tuning.results.tuned import store_tuned
+from netgraft.tuning.results.asking import Asker
+from netgraft.tuning.results.evaluate import measure
+from netgraft.tuning.results.tuned import answering_for, store_tuned
 from netgraft.tuning.train import checkpoint
-from netgraft.tuning.workers.group import Group
-from netgraft.tuning.workers.prepare import Batches, learner_for, task_of
+from netgraft.tuning.train.step import Diverged
+from netgraft.tuning.workers.choosing import HELD_BACK, Decisions, criterion
+from netgraft.tuning.workers.group import Group, LeaderFailed
+from netgraft.tuning.workers.measuring import kept_tensors, measured
+from netgraft.tuning.workers.prepare import learner_for, task_of
+from netgraft.tuning.workers.preparing import Preparing
 from netgraft.tuning.workers.progress import ProgressWriter
+from netgraft.tuning.workers.saving import Checkpoints
 from netgraft.tuning.workers.throughput import Throughput
 
 logger = logging.getLogger(__name__)
@@ -73,62 +83,82 @@ class Run:
     group: Group
     store: Store
     ending: Event = field(default_factory=Event)
-    metrics: dict[str, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.spec = self.job.spec
-        self.recipe = get_recipe(self.store, self.spec.model)
-        task = task_of(self.recipe)
-        self.batches = Batches(self.spec, self.recipe, task, self.group)
-        self.total = self.batches.per_epoch * self.spec.epochs
-        self.learner = learner_for(self.spec, self.recipe, task, self.total, self.group, self.store)
-        self.throughput = Throughput(self.total, self.spec.batch_size)
-        self.saved = time.monotonic()
 
     def carry_out(self) -> None:
-        """Train what is left; rank 0 also stores the result."""
-        if self.group.leads:
-            self._lead()
-            return
-        self._restore()
-        try:
-            self._train(None)
-        except Interrupted:
-            return
-
-    def _lead(self) -> None:
-        before = {name: value.clone() for name, value in self.learner.module.state_dict().items()}
-        self._restore()
-        jobs = Jobs(self.store)
-        with ProgressWriter(jobs, self.job.id, self.attempt, self.learner.steps) as writer:
+        """Prepare, train what is left, and on rank 0 store the result."""
+        with self._reporting() as writer:
             try:
+                self._prepare(writer)
                 self._train(writer)
+                self._finish()
             except Interrupted:
-                writer.flush()
-                self._stop(jobs, writer)
+                if writer:
+                    writer.flush()
+                    self._stop(writer)
+            except (LeaderFailed, Superseded):
                 return
-        if writer.signals.error:
+        if writer and writer.signals.error:
             raise writer.signals.error
-        model = store_tuned(
-            self.recipe,
-            self.learner,
-            before,
-            self.store,
-            job=self.job.id,
-            class_names=self.batches.class_names,
-            metrics=self.metrics,
+
+    @contextmanager
+    def _reporting(self) -> Iterator[ProgressWriter | None]:
+        if not self.group.leads:
+            yield None
+            return
+        with ProgressWriter(Jobs(self.store), self.job.id, self.attempt) as writer:
+            yield writer
+
+    # Preparing
+
+    def _prepare(self, writer: ProgressWriter | None) -> None:
+        recipe = get_recipe(self.store, self.job.spec.model)
+        task = task_of(recipe)
+        ready = Preparing(self.job, recipe, task, self.group, self.store, writer)
+        self.spec, self.batches = ready.carry_out()
+        self.recipe = recipe
+        self.total = self.batches.per_epoch * self.spec.epochs
+        self.learner = learner_for(self.spec, recipe, task, self.total, self.group, self.store)
+        self.before = (
+            {name: value.clone() for name, value in self.learner.module.state_dict().items()}
+            if self.group.leads
+            else {}
         )
-        jobs.succeed(self.job.id, self.attempt, model, self.metrics)
-        checkpoint.clear(self.store, self.job.id)
+        self.checkpoints = Checkpoints(self.store, self.job.id, self.learner, self.group)
+        self.decisions = Decisions(by=criterion(self.batches.counts))
+        self._restore()
+        self.throughput = Throughput(self.total, self.spec.batch_size)
+        self.saved = time.monotonic()
+        if writer:
+            writer.first_step = self.learner.steps
+            writer.flush()
+            resolved = ready.resolved(self.spec)
+            Jobs(self.store).trains(self.job.id, self.attempt, resolved)
+
+    def _restore(self) -> None:
+        """Go on from the newest checkpoint, if there is one. Raises TrainingFailed."""
+        state = self.checkpoints.newest()
+        if state is not None:
+            self.checkpoints.restore(state)
+            if "decisions" in state:
+                self.decisions = Decisions.from_plain(state["decisions"])
 
     # Training
 
     def _train(self, writer: ProgressWriter | None) -> None:
         """All epochs that are left, each measured at its end. Raises Interrupted."""
         self.throughput.start()
-        while self.learner.steps < self.total:
-            self._epoch(writer)
-            self._measure(writer)
+        try:
+            while self.learner.steps < self.total and not self._has_waited():
+                self._epoch(writer)
+                self._measure(writer)
+            if not self.decisions.best:
+                self._measure(writer)
+        except Diverged as met:
+            raise self._diverged(met.value) from met
+
+    def _has_waited(self) -> bool:
+        """Return whether the run has gone on for long enough without becoming better."""
+        return 0 < self.spec.patience <= self.decisions.waited
 
     def _epoch(self, writer: ProgressWriter | None) -> None:
         """The steps that are left of the present epoch."""
@@ -147,14 +177,71 @@ class Run:
                 self._obey(writer)
 
     def _measure(self, writer: ProgressWriter | None) -> None:
-        """Measure on what is held out, over all ranks; write the figures and a checkpoint."""
-        self.group.average_buffers(self.learner.module)
-        self.metrics = evaluate(self.learner, self.batches.to_measure(), self.group.total)
-        if not math.isfinite(self.metrics["loss"]):
-            raise self._diverged(self.metrics["loss"])
+        """Measure on held-back pictures what would be kept now; write figures and a checkpoint."""
+        self.learner.must_be_sound()
+        with self.learner.measurable(self.batches.to_settle(), self.group.average):
+            figures, right = measured(self.learner, self.batches.to_choose(), self.group)
+            if not math.isfinite(figures["loss"]):
+                raise self._diverged(figures["loss"])
+            if self.group.leads:
+                self._choose(figures, right)
+        self.decisions = self.group.share(self.decisions)
         if writer:
-            writer.write(self._event(Kind.EPOCH, loss=self.metrics["loss"], metrics=self.metrics))
+            shown = {
+                f"{HELD_BACK}{name}": figures[name]
+                for name in dict.fromkeys(("accuracy", "loss", self.decisions.by))
+                if name in figures
+            }
+            writer.write(self._event(Kind.EPOCH, loss=figures["loss"], metrics=shown))
         self._save(writer)
+
+    def _choose(self, figures: dict[str, float], right: list[bool]) -> None:
+        if not self.decisions.is_better(figures):
+            self.decisions = self.decisions.with_worse()
+            return
+        steps = self.learner.steps
+        tensors = kept_tensors(self.learner.module)
+        name = checkpoint.save_best(self.store, self.job.id, steps, tensors)
+        epoch = steps // self.batches.per_epoch
+        self.decisions = self.decisions.with_best(name, epoch, figures, right)
+
+    # The result
+
+    def _finish(self) -> None:
+        """Take the best weights, measure them once on what is held out, and store them."""
+        best = checkpoint.best(self.store, self.job.id, self.decisions.best)
+        if best is None:
+            raise RuntimeError("the best weights were damaged after they had been written")
+        module = self.learner.module
+        module.load_state_dict(best, strict=False)
+        module.eval()
+        answering = answering_for(self.spec, self.recipe, self.batches.manifest, self.store)
+        metrics = self._held_out(answering)
+        if not self.group.leads:
+            return
+        tuned = Tuned(
+            job=self.job.id,
+            tensors="",
+            class_names=self.batches.class_names,
+            metrics=tuple(sorted(metrics.items())),
+            answering=answering,
+        )
+        model = store_tuned(self.recipe, self.learner, self.before, self.store, tuned)
+        Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics)
+        checkpoint.clear(self.store, self.job.id)
+
+    def _held_out(self, answering: Answering) -> dict[str, float]:
+        """The figures on what is held out, as `evaluate` and `predict` find them, too."""
+        group = self.group
+        counts = measure(
+            Asker(self.learner.module, answering, group.device),
+            self.batches.held_out,
+            len(self.batches.class_names),
+            rank=group.rank,
+            ranks=group.workers,
+            total=group.total,
+        )
+        return counts.metrics
 
     # Commands of rank 0
 
@@ -180,22 +267,20 @@ class Run:
         due = time.monotonic() - self.saved > settings().checkpoint_seconds
         return SAVE if due else GO_ON
 
-    def _stop(self, jobs: Jobs, writer: ProgressWriter) -> None:
+    def _stop(self, writer: ProgressWriter) -> None:
         if writer.signals.cancel and not writer.signals.superseded:
             try:
-                jobs.stop(self.job.id, self.attempt)
+                Jobs(self.store).stop(self.job.id, self.attempt)
             except Superseded:
                 return  # it was ended from outside while the checkpoint was written
 
     # Events and checkpoints
 
     def _progress(self, loss: Tensor, rate: float) -> events.Event:
-        value = float(loss)
-        if not math.isfinite(value):
-            raise self._diverged(value)
+        self.learner.must_be_sound()
         return self._event(
             Kind.STEP,
-            loss=value,
+            loss=float(loss),
             lr=rate,
             images_per_second=self.throughput.images_per_second,
             eta_seconds=self.throughput.seconds_left(self.learner.steps),
@@ -223,27 +308,10 @@ class Run:
         )
         return TrainingFailed(problem=problem)
 
-    def _restore(self) -> None:
-        """Go on from the newest checkpoint, if there is one. Raises TrainingFailed."""
-        state = checkpoint.newest(self.store, self.job.id)
-        if state is None:
-            return
-        try:
-            self.learner.restore(state["learner"])
-        except ValueError as error:  # torch's, of an optimizer with other groups
-            problem = Message(
-                "its checkpoint was written by a version of netgraft that took other layers for "
-                "the model's head. Start the tuning again with `netgraft finetune`."
-            )
-            raise TrainingFailed(problem=problem) from error
-        self.metrics = state["metrics"]
-
     def _save(self, writer: ProgressWriter | None) -> None:
-        """Make the buffers of all ranks equal; rank 0 writes a checkpoint. Raises DiskFull."""
-        self.group.average_buffers(self.learner.module)
+        """Write a checkpoint of all ranks; it changes nothing. Raises DiskFull."""
+        self.learner.must_be_sound()
         self.saved = time.monotonic()
-        if writer is None:
-            return
-        state = {"learner": self.learner.state(), "metrics": self.metrics}
-        checkpoint.save(self.store, self.job.id, self.learner.steps, state)
-        writer.write(self._event(Kind.CHECKPOINT))
+        self.checkpoints.save(decisions=self.decisions.plain(), best=self.decisions.best)
+        if writer:
+            writer.write(self._event(Kind.CHECKPOINT))

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from netgraft.errors import InvalidData, OutsideDataRoots
 from netgraft.language import Message
-from netgraft.models.untrusted.roots import is_inside
 from netgraft.tuning.data.containers.junk import is_junk_file, is_junk_folder
-from netgraft.tuning.data.containers.tree import Listing, too_many_bytes
+from netgraft.tuning.data.containers.tree import HEAD, Listing, too_many_bytes
 
 # Strings and `os.path`, not `Path`: a set may have a hundred thousand files.
 # ruff: noqa: PTH112, PTH113, PTH114, PTH115, PTH116, PTH118, PTH120, PTH123
 
-HEAD = 32
 ODD_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 """A byte of a name that is not UTF-8, as `_shown` writes it."""
 
@@ -26,7 +24,7 @@ class Folder:
     def __init__(self, root: Path, roots: tuple[Path, ...]) -> None:
         """`root` has no links in it."""
         self.root = str(root)
-        self.roots = roots
+        self.roots = tuple(str(root).rstrip("/") for root in roots)
         self._real: dict[str, str] = {}
         self._known: dict[str, dict[str, bool]] = {}
 
@@ -57,14 +55,27 @@ class Folder:
                 if entry.is_dir():
                     path = self._target(entry) if entry.is_symlink() else entry.path
                     # A link may lead to a folder that it is in.
-                    if path not in above and not is_junk_folder(name):
-                        folders.append(prefix + name)
-                        left.append((path, f"{prefix}{name}/", (*above, path)))
+                    if is_junk_folder(name) or path in above:
+                        passed_over += 1
+                        continue
+                    folders.append(prefix + name)
+                    left.append((path, f"{prefix}{name}/", (*above, path)))
                 elif is_junk_file(name) or not self._is_file(entry):
                     passed_over += 1
                 else:
                     files.append(prefix + name)
         return Listing(tuple(sorted(files)), tuple(sorted(folders)), passed_over)
+
+    def files_in(self, folder: str) -> list[str]:
+        prefix = f"{folder}/" if folder else ""
+        return sorted(prefix + name for name in self._names_in(folder) if not is_junk_file(name))
+
+    def folders_in(self, folder: str) -> list[str]:
+        found = (_shown(e.name) for e in self._entries(self._path(folder)) if e.is_dir())
+        return sorted(name for name in found if not is_junk_folder(name))
+
+    def relative(self, path: str) -> str:
+        return path.removeprefix(f"{self.root}/")
 
     def head(self, name: str) -> bytes:
         try:
@@ -77,14 +88,14 @@ class Folder:
         folder, _, last = name.rpartition("/")
         known = self._known.get(folder)
         if known is None:
-            known = self._known[folder] = self._names_in(folder if last != name else ".")
+            known = self._known[folder] = self._names_in(folder or name[: len(name) - len(last)])
         if known.get(last):
             self._inside(os.path.realpath(self._path(name)))
         return last in known
 
     def _names_in(self, folder: str) -> dict[str, bool]:
         """The files in a folder, and whether each is a link. Raises OutsideDataRoots."""
-        path = self._inside(os.path.realpath(self._path(folder or "/")))
+        path = self._inside(os.path.realpath(self._path(folder)))
         if not os.path.isdir(path):
             return {}
         return {_shown(e.name): e.is_symlink() for e in self._entries(path) if not e.is_dir()}
@@ -118,9 +129,8 @@ class Folder:
 
     def _inside(self, real: str, shown: str = "") -> str:
         """A path without links, as it is. Raises OutsideDataRoots."""
-        if not is_inside(Path(real), self.roots):
-            roots = ", ".join(str(root) for root in self.roots)
-            raise OutsideDataRoots(path=_shown(shown or real), roots=roots)
+        if not any(real == root or real.startswith(f"{root}/") for root in self.roots):
+            raise OutsideDataRoots(path=_shown(shown or real), roots=", ".join(self.roots))
         return real
 
     def _path(self, name: str) -> str:

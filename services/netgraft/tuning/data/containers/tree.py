@@ -7,6 +7,9 @@ from netgraft.errors import PictureTooLarge
 from netgraft.settings import settings
 from netgraft.tuning.data.manifest import Container
 
+HEAD = 32
+"""Bytes of a file that tell what it is."""
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -26,8 +29,17 @@ class Tree(Container, Protocol):
     def listing(self) -> Listing:
         """All files and folders. Raises OutsideDataRoots and InvalidData."""
 
+    def files_in(self, folder: str) -> list[str]:
+        """Paths of the files in a folder ("" for the top), sorted. Raises OutsideDataRoots."""
+
+    def folders_in(self, folder: str) -> list[str]:
+        """Last names of the folders in a folder, sorted."""
+
+    def relative(self, path: str) -> str:
+        """An absolute path below the top as a name; another one as it is."""
+
     def head(self, name: str) -> bytes:
-        """The first bytes of a file that is listed, at least sixteen; b"" where it is gone."""
+        """The first bytes of a file that is listed, `HEAD` or less; b"" where it is gone."""
 
     def has(self, name: str) -> bool:
         """True if a file has this path. Raises OutsideDataRoots where it is a link outwards."""

@@ -12,8 +12,6 @@ lock cache zip tar gz tgz bz2 xz zst 7z rar mp3 wav mp4 avi mov mkv svg url lnk 
 part tmp crdownload"""
 OTHERS = frozenset(KNOWN.split())
 """Endings of other files, which are not looked into."""
-HEAD = 16
-"""Bytes that tell a picture."""
 SIGNATURES = (
     b"\xff\xd8\xff",
     b"\x89PNG\r\n\x1a\n",

@@ -29,7 +29,10 @@ class ImageFolder:
 
     def open(self, place: Place, options: Options) -> Manifest:
         if not place.path.is_dir():
-            problem = Message("it is a file; give a folder of pictures.")
+            problem = Message(
+                "it is a file, but neither an archive nor a table: give one of these, or a folder "
+                "of pictures."
+            )
             raise InvalidData(data=place.reference, problem=problem)
         tree = Folder(place.path, place.roots)
         return read_folders(tree, str(place.path), self.name, options)

@@ -17,6 +17,7 @@ from netgraft.tuning.data.manifest import Guess, Options, Part
 
 Folders = tuple[str, ...]
 """A folder's names from the reference down."""
+PARENT, PREFIX = "parent", "prefix:_"
 WHOLE_PATH = "path"
 """Label of nested folders: all their names, joined."""
 
@@ -41,7 +42,9 @@ def read_layout(
             read.left_out += members
             continue
         part = None if names.makes else layout.part(paths[folder])
-        read.rows += [Row(each, label, part, _group(each, options.group)) for each in members]
+        read.rows += [
+            Row(each, label, part, group_by_name(each, options.group)) for each in members
+        ]
     if not read.rows:
         raise InvalidData(data=reference, problem=_why_none(pictures))
     read.empty = layout.empty_classes(map(_split, folders)) - {r.class_name for r in read.rows}
@@ -171,17 +174,20 @@ def _label_level(options: Options, depth: int) -> int | None:
     raise InvalidValue(name="columns label", value=repr(said), expected=expected)
 
 
-def _group(picture: str, said: str) -> str:
-    """Return what keeps a picture together with others, by `Options.group`. Raises InvalidValue."""
+def group_by_name(picture: str, said: str, columns: Sequence[str] = ()) -> str:
+    """Return what keeps a picture together with others, by `Options.group`.
+
+    Raises InvalidValue, which names the columns that could have been said, too.
+    """
     if not said:
         return ""
     folder, _, name = picture.rpartition("/")
     kind, colon, separator = said.partition(":")
-    if said == "parent":
+    if said == PARENT:
         return folder
     if kind == "prefix" and colon and separator:
         return name.partition(separator)[0]
-    expected = Message("{parent}, or {prefix}", parent="parent", prefix="prefix:_")
+    expected = Message("one of {choices}", choices=[*columns, PARENT, PREFIX])
     raise InvalidValue(name="group", value=repr(said), expected=expected)
 
 

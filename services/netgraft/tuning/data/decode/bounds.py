@@ -8,11 +8,9 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 
 from PIL import Image, JpegImagePlugin, TiffImagePlugin
 
-from netgraft.errors import PictureTooLarge
 from netgraft.settings import settings
 
 MEGA = 1_000_000
@@ -21,25 +19,27 @@ BYTES_PER_PIXEL = 8
 SCALES = (1, 2, 4, 8)
 """The factors by which libjpeg can reduce a picture's sides while decoding."""
 
-WANTED_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF")
 TILE_WIDTH, TILE_LENGTH = 322, 323
 
 
-@lru_cache(maxsize=1)
-def formats() -> tuple[str, ...]:
-    """Formats that are opened: pictures only, not all that Pillow knows (EPS runs Ghostscript)."""
-    Image.init()
-    return tuple(name for name in WANTED_FORMATS if name in Image.OPEN)
+class TooLarge(Exception):
+    """A picture that is not decoded; its text says how large it is."""
 
 
 def most_bytes() -> int:
-    """Bytes of a file that the largest picture can have."""
+    """Return how many bytes the file of the largest picture can have."""
     return BYTES_PER_PIXEL * settings().picture_pixels + 2**24
 
 
-def prepare(opened: Image.Image, name: str, side: int) -> int:
+def check_file(size: int) -> None:
+    """Raise TooLarge for a file of more bytes than the largest picture can have."""
+    if size > most_bytes():
+        raise TooLarge(f"{size / 2**20:,.0f} MiB")
+
+
+def prepare(opened: Image.Image, side: int) -> int:
     """Have an opened picture decoded reduced, if possible, but at least `side` pixels wide
-    and high; returns how many pixels that takes memory for. Raises PictureTooLarge.
+    and high; returns how many pixels that takes memory for. Raises TooLarge.
 
     A JPEG above the limit is decoded at a half, a quarter or an eighth, also where that is
     less than `side`.
@@ -52,19 +52,15 @@ def prepare(opened: Image.Image, name: str, side: int) -> int:
     if isinstance(opened, TiffImagePlugin.TiffImageFile):
         pixels = max(pixels, _tile(opened))
     if pixels > limit:
-        raise _too_large(name, f"{width:,} × {height:,} px ({pixels / MEGA:,.0f} MP)")
+        raise TooLarge(f"{width:,} × {height:,} px ({pixels / MEGA:,.0f} MP)")
     return pixels
 
 
-def refused_by_pillow(name: str, error: Image.DecompressionBombError) -> PictureTooLarge:
-    """Our error for a file that Pillow itself refuses to open."""
+def refused_by_pillow(error: Image.DecompressionBombError) -> TooLarge:
+    """Return our error for a picture that Pillow itself refuses to open."""
     found = re.search(r"(\d+) pixels", str(error))
     pixels = int(found[1]) if found else 2 * (Image.MAX_IMAGE_PIXELS or 0)
-    return _too_large(name, f"{pixels / MEGA:,.0f} MP")
-
-
-def _too_large(name: str, size: str) -> PictureTooLarge:
-    return PictureTooLarge(path=name, size=size, limit=settings().picture_megapixels)
+    return TooLarge(f"{pixels / MEGA:,.0f} MP")
 
 
 def _tile(opened: TiffImagePlugin.TiffImageFile) -> int:

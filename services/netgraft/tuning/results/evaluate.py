@@ -1,0 +1,192 @@
+"""Evaluating a model on a part of a data set."""
+
+import heapq
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+
+from netgraft.errors import InvalidValue, NotPossible
+from netgraft.language import Message
+from netgraft.models.answers import answering
+from netgraft.models.recipe import Recipe
+from netgraft.store.store import Store
+from netgraft.tuning.data import Examples, Manifest, Options, open_data
+from netgraft.tuning.data.loading import load, measured_order
+from netgraft.tuning.data.manifest import PARTS, Part
+from netgraft.tuning.data.pixels import PictureExamples, Pixels
+from netgraft.tuning.results import record
+from netgraft.tuning.results.asking import Asker
+from netgraft.tuning.results.classes import matched, shortest
+from netgraft.tuning.results.figures import Counts
+from netgraft.tuning.results.subject import subject_of
+from netgraft.tuning.tasks.classification import TASK
+
+MOST_MISTAKES = 50
+ALL = "all"
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """A picture whose class was named wrong; those of which the model was surer are greater."""
+
+    probability: float
+    file: str
+    truth: str
+    said: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of a model on a part of a data set. Classes are in the data's order."""
+
+    model: str
+    data: str
+    part: str
+    class_names: tuple[str, ...]
+    counts: Counts
+    mistakes: tuple[Mistake, ...]
+    """The worst first."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """The progress of an evaluation, and at its end the result."""
+
+    done: int
+    total: int
+    evaluation: Evaluation | None = None
+
+
+def evaluate(
+    recipe: Recipe, data: str, part: str, store: Store, options: Options | None = None
+) -> Iterator[Measuring]:
+    """Measure a model. `data` is "" for what it was tuned on, `part` is "" for what is held out.
+
+    Raises NotPossible, HeadMismatch, OtherClasses, InvalidValue, DataNotFound, OutsideDataRoots,
+    InvalidData and WeightsUnavailable.
+    """
+    part = part or "held_out"
+    if part not in (*PARTS, ALL):
+        expected = Message("one of {choices}", choices=[*PARTS, ALL])
+        raise InvalidValue(name="part", value=repr(part), expected=expected)
+    subject = subject_of(recipe, store)
+    manifest = data_of(recipe, data, options, store)
+    indices = indices_of(manifest, part)
+    output_of = matched(recipe, subject.classes, manifest)
+    asker = subject.asker()
+    yield Measuring(0, len(indices))
+    side, short = asker.answering.side, asker.answering.resize
+    pixels = Pixels(manifest, side, 0, short=short)  # each is asked about once
+    examples = PictureExamples(manifest, indices, side, pixels)
+    counts, worst = Counts(subject.classes), _Worst(manifest, output_of)
+    done = 0
+    for order, logits_NK, labels_N in answers_to(asker, examples, output_of):
+        counts.add(logits_NK, labels_N, asker.answering.temperature)
+        worst.add([indices[at] for at in order], asker.probabilities(logits_NK), labels_N)
+        done += len(order)
+        yield Measuring(done, len(indices))
+    found = Evaluation(
+        recipe.id,
+        manifest.reference,
+        part,
+        manifest.class_names,
+        counts.ordered(output_of),
+        worst.sorted(),
+    )
+    yield Measuring(done, len(indices), found)
+
+
+def measure(
+    asker: Asker,
+    examples: Examples,
+    classes: int,
+    *,
+    rank: int = 0,
+    ranks: int = 1,
+    total: Callable[[Sequence[float]], list[float]] = list,
+) -> Counts:
+    """Count a model's answers to examples, over all ranks; `total` sums values over these.
+
+    A run states its figures by this, so that they are those of `evaluate` and `predict`.
+    """
+    counts = Counts(classes)
+    output_of = tuple(range(classes))
+    for _, logits_NK, labels_N in answers_to(asker, examples, output_of, rank, ranks):
+        counts.add(logits_NK, labels_N, asker.answering.temperature)
+    counts.replace(total(counts.sums()))
+    return counts
+
+
+def answers_to(
+    asker: Asker, examples: Examples, output_of: Sequence[int], rank: int = 0, ranks: int = 1
+) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
+    """A rank's examples, batch by batch: which, their logits_NK and their labels_N as outputs."""
+    order = measured_order(len(examples), asker.together, rank, ranks)
+    threads = max(1, (os.cpu_count() or 1) // ranks)
+    outputs = torch.tensor(output_of)
+    batches = load(examples, order, TASK.collate, seed=None, threads=threads)
+    for indices, (x_NCHW, labels_N) in zip(order, batches, strict=True):
+        yield indices, asker.logits(x_NCHW), outputs[labels_N]
+
+
+def data_of(recipe: Recipe, data: str, options: Options | None, store: Store) -> Manifest:
+    """The data to measure on, with the parts that a tuning on them had, if it made them.
+
+    Raises NotPossible where none are given and the model was not tuned.
+    """
+    known = record.recorded(store, answering(recipe).split)
+    if not data.strip():
+        if known is None:
+            problem = Message(
+                "{model} was not tuned here, so nothing says what to measure it on. Name the data: "
+                "`netgraft evaluate {model} --data DATA`.",
+                model=shortest(recipe),
+            )
+            raise NotPossible(problem=problem)
+        return known.applied(open_data(known.data, known.read()))
+    manifest = open_data(data, options)
+    same = known is not None and known.data == manifest.reference and not options
+    return known.applied(manifest) if known and same else manifest
+
+
+def indices_of(manifest: Manifest, part: str) -> list[int]:
+    """The pictures of a part, or of all. Raises NotPossible where it has none."""
+    if part == ALL:
+        return list(range(len(manifest.names)))
+    if found := manifest.indices(cast("Part", part)):
+        return found
+    sizes = ", ".join(f"{each} {manifest.size(each)}" for each in PARTS if manifest.size(each))
+    problem = Message(
+        "{data} has no pictures in {part}; it has: {sizes}.",
+        data=manifest.reference,
+        part=part,
+        sizes=sizes,
+    )
+    raise NotPossible(problem=problem)
+
+
+class _Worst:
+    """The mistakes of which the model was surest."""
+
+    def __init__(self, manifest: Manifest, output_of: Sequence[int]) -> None:
+        self.manifest = manifest
+        names = zip(output_of, manifest.class_names, strict=True)
+        self.named = dict(names)
+        self._heap: list[Mistake] = []
+
+    def add(self, pictures: Sequence[int], shares_NK: torch.Tensor, labels_N: torch.Tensor) -> None:
+        sure_N, said_N = shares_NK.max(1)
+        rows = zip(pictures, sure_N.tolist(), said_N.tolist(), labels_N.tolist(), strict=True)
+        for picture, sure, said, truth in rows:
+            if said == truth:
+                continue
+            file = self.manifest.names[picture]
+            heapq.heappush(self._heap, Mistake(sure, file, self.named[truth], self.named[said]))
+            if len(self._heap) > MOST_MISTAKES:
+                heapq.heappop(self._heap)
+
+    def sorted(self) -> tuple[Mistake, ...]:
+        return tuple(sorted(self._heap, reverse=True))

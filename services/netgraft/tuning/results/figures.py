@@ -1,0 +1,154 @@
+"""How well a model answers, in figures: counts that add up over batches and ranks.
+
+Shapes: N examples, K classes, B bins.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+BINS = 15
+"""Of equal width, for the calibration error (Guo et al. 2017, arXiv:1706.04599)."""
+Z = 1.959963984540054
+"""Standard deviations on either side that hold 95 % of a normal distribution."""
+
+
+def wilson(right: float, of: float) -> tuple[float, float]:
+    """The 95 % interval of a share, of which `right` of `of` were counted (Wilson 1927)."""
+    if not of:
+        return 0.0, 1.0
+    share = right / of
+    middle = (share + Z * Z / (2 * of)) / (1 + Z * Z / of)
+    half = Z / (1 + Z * Z / of) * math.sqrt(share * (1 - share) / of + Z * Z / (4 * of * of))
+    low = 0.0 if right == 0 else max(0.0, middle - half)
+    high = 1.0 if right == of else min(1.0, middle + half)
+    return low, high
+
+
+@dataclass(frozen=True)
+class OfClass:
+    """The figures of one class."""
+
+    examples: int
+    recall: float
+    precision: float
+    f1: float
+
+
+class Counts:
+    """Counts of who was taken for whom, of how sure the model was, and the sum of its losses."""
+
+    def __init__(self, classes: int) -> None:
+        self.confusion_KK = torch.zeros(classes, classes, dtype=torch.float64)
+        """Rows: the true class; columns: the class that was named."""
+        self.bins_3B = torch.zeros(3, BINS, dtype=torch.float64)
+        """By certainty: examples, right answers, and the sum of the probabilities."""
+        self.loss = 0.0
+
+    def add(self, logits_NK: Tensor, labels_N: Tensor, temperature: float = 1.0) -> None:
+        """Count the answers to a batch. Labels are indices of the logits."""
+        logits_NK, labels_N = logits_NK.double().cpu(), labels_N.cpu()
+        named_N = logits_NK.argmax(1)
+        self.confusion_KK.index_put_(
+            (labels_N, named_N), torch.ones(len(labels_N), dtype=torch.float64), accumulate=True
+        )
+        log_NK = (logits_NK / temperature).log_softmax(1)
+        self.loss -= float(log_NK.gather(1, labels_N[:, None]).sum())
+        sure_N = log_NK.max(1).values.exp()
+        bin_N = (sure_N * BINS).long().clamp(0, BINS - 1)
+        right_N = (named_N == labels_N).double()
+        self.bins_3B.index_add_(1, bin_N, torch.stack([torch.ones_like(sure_N), right_N, sure_N]))
+
+    def sums(self) -> list[float]:
+        """All sums as one list, as long on every rank."""
+        return [self.loss, *self.bins_3B.flatten().tolist(), *self.confusion_KK.flatten().tolist()]
+
+    def replace(self, sums: Sequence[float]) -> None:
+        """Take these sums, such as those over all ranks, in place of its own."""
+        self.loss, bins = sums[0], 3 * BINS
+        self.bins_3B = torch.tensor(sums[1 : 1 + bins], dtype=torch.float64).view(3, BINS)
+        confusion = torch.tensor(sums[1 + bins :], dtype=torch.float64)
+        self.confusion_KK = confusion.view_as(self.confusion_KK)
+
+    def ordered(self, outputs: Sequence[int]) -> "Counts":
+        """The same counts with the classes in the order of these outputs, all of them."""
+        found, index = Counts(len(outputs)), torch.tensor(outputs)
+        found.confusion_KK = self.confusion_KK[index][:, index]
+        found.bins_3B, found.loss = self.bins_3B, self.loss
+        return found
+
+    @property
+    def examples(self) -> int:
+        return int(self.confusion_KK.sum())
+
+    @property
+    def correct(self) -> int:
+        return int(self.confusion_KK.diagonal().sum())
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / max(1, self.examples)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the accuracy."""
+        return wilson(self.correct, self.examples)
+
+    @property
+    def majority(self) -> float:
+        """The accuracy of always naming the largest class."""
+        return float(self.confusion_KK.sum(1).max()) / max(1, self.examples)
+
+    def of_classes(self) -> list[OfClass]:
+        """Figures of every class, in index order; 0 where nothing was there to count."""
+        right_K = self.confusion_KK.diagonal()
+        true_K, named_K = self.confusion_KK.sum(1), self.confusion_KK.sum(0)
+        recall_K = right_K / true_K.clamp(min=1)
+        precision_K = right_K / named_K.clamp(min=1)
+        f1_K = 2 * right_K / (true_K + named_K).clamp(min=1)
+        columns = (true_K, recall_K, precision_K, f1_K)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [OfClass(int(count), *shares) for count, *shares in rows]
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that there are examples of."""
+        there = [each.recall for each in self.of_classes() if each.examples]
+        return sum(there) / max(1, len(there))
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 of the classes that there are examples of, or that were named."""
+        named_K = self.confusion_KK.sum(0).tolist()
+        pairs = zip(self.of_classes(), named_K, strict=True)
+        there = [each.f1 for each, named in pairs if each.examples or named]
+        return sum(there) / max(1, len(there))
+
+    @property
+    def calibration_error(self) -> float:
+        """The distance between certainty and share of right answers, weighted by examples."""
+        examples_B, right_B, sure_B = self.bins_3B
+        return float((right_B - sure_B).abs().sum() / examples_B.sum().clamp(min=1))
+
+    @property
+    def mean_loss(self) -> float:
+        """The mean negative log-likelihood of the right classes."""
+        return self.loss / max(1, self.examples)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures by name, as a job has them."""
+        low, high = self.interval
+        return {
+            "accuracy": self.accuracy,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "majority": self.majority,
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_f1": self.macro_f1,
+            "calibration_error": self.calibration_error,
+            "loss": self.mean_loss,
+        }

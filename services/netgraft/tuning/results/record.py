@@ -1,0 +1,64 @@
+"""The record of the data that a model was tuned on, as it was then: what it is evaluated on later.
+
+The parts are kept by name where netgraft made them: pictures that arrive later would shift them.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
+
+from netgraft.store.store import Store
+from netgraft.tuning.data.manifest import Manifest, Options, Part
+
+KIND = "splits"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A data set's reference, how it was read, and its parts where they were made."""
+
+    data: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Part by a picture's name; {} where the data have parts of their own."""
+
+    def read(self) -> Options:
+        """Return the options by which the data were read."""
+        return Options(**self.options)
+
+    def applied(self, manifest: Manifest) -> Manifest:
+        """The manifest with the recorded parts; pictures that were not there then are left out."""
+        if not self.parts:
+            return manifest
+        kept = [index for index, name in enumerate(manifest.names) if name in self.parts]
+        names = tuple(manifest.names[index] for index in kept)
+        groups = tuple(manifest.groups[index] for index in kept) if manifest.groups else ()
+        return replace(
+            manifest,
+            names=names,
+            labels=tuple(manifest.labels[index] for index in kept),
+            parts=tuple(cast("Part", self.parts[name]) for name in names),
+            groups=groups,
+        )
+
+
+def keep(store: Store, manifest: Manifest) -> str:
+    """Store the record of a data set, and return its name. Raises DiskFull."""
+    made = manifest.made_split
+    record = Record(
+        data=manifest.reference,
+        options=asdict(manifest.options),
+        parts=dict(zip(manifest.names, manifest.parts, strict=True)) if made else {},
+    )
+    text = json.dumps(asdict(record), sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    store.put_file(KIND, f"{digest}.json", text.encode())
+    return digest
+
+
+def recorded(store: Store, digest: str) -> Record | None:
+    """The record of that name; None where it is lost or was never made."""
+    text = store.get_file(KIND, f"{digest}.json") if digest else None
+    return Record(**json.loads(text)) if text else None

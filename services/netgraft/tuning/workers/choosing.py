@@ -1,0 +1,92 @@
+"""What decides in a run, and what it has decided so far.
+
+Everything here is judged on training pictures that are held back, never on those that measure the
+result. Plain values, so that a checkpoint holds all of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from math import comb
+from typing import Any, Self
+
+CHANCE = 0.05
+"""A difference that chance alone makes this often is not called one."""
+IMBALANCED = 3.0
+"""From this ratio of the largest class to the mean on, the classes' mean recall decides."""
+HELD_BACK = "held_back_"
+"""Before the names of figures on held-back pictures."""
+
+
+def criterion(counts: Sequence[int]) -> str:
+    """The figure that decides, by the number of training pictures in each class."""
+    mean = sum(counts) / max(1, len(counts))
+    return "balanced_accuracy" if max(counts, default=0) >= IMBALANCED * mean else "accuracy"
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions of a run so far."""
+
+    by: str = "accuracy"
+    """The figure that decides; where a task has none of that name, the lowest loss."""
+    best: str = ""
+    """File of the best weights, for `checkpoint.best`."""
+    best_epoch: int = 0
+    best_figures: dict[str, float] = field(default_factory=dict)
+    right: list[bool] = field(default_factory=list)
+    """For each held-back picture, whether the best weights answer it rightly."""
+    waited: int = 0
+    """Epochs since the best."""
+
+    def is_better(self, figures: Mapping[str, float]) -> bool:
+        """Return whether figures beat those of the best so far; of equals the lower loss does."""
+        return not self.best_figures or self._key(figures) > self._key(self.best_figures)
+
+    def with_best(
+        self, name: str, epoch: int, figures: Mapping[str, float], right: Sequence[bool]
+    ) -> "Decisions":
+        """The decisions once these weights are the best."""
+        return replace(
+            self,
+            best=name,
+            best_epoch=epoch,
+            best_figures=dict(figures),
+            right=list(right),
+            waited=0,
+        )
+
+    def with_worse(self) -> "Decisions":
+        """The decisions after an epoch that was no better."""
+        return replace(self, waited=self.waited + 1)
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Self:
+        return cls(**values)
+
+    def _key(self, figures: Mapping[str, float]) -> tuple[float, float]:
+        return figures.get(self.by, 0.0), -figures["loss"]
+
+
+def chance(wins: int, losses: int) -> float:
+    """How often at least so many of the pictures on which two models differ would be wins if both
+    were equally good: the exact one-sided test of McNemar (Psychometrika 12, 1947).
+    """
+    differ = wins + losses
+    ways = sum(comb(differ, count) for count in range(wins, differ + 1))
+    return float(ways / 2**differ)
+
+
+def is_beyond_chance(right: Sequence[bool], before: Sequence[bool]) -> bool:
+    """Return whether answers are better than others to the same pictures, beyond chance."""
+    wins = sum(now and not then for now, then in zip(right, before, strict=True))
+    losses = sum(then and not now for now, then in zip(right, before, strict=True))
+    return chance(wins, losses) < CHANCE
+
+
+def could_be_beyond_chance(before: Sequence[bool]) -> bool:
+    """Return whether answers without a mistake would be better than these beyond chance."""
+    return chance(before.count(False), 0) < CHANCE

@@ -1,0 +1,141 @@
+"""What a run does before its first step: weights, data, and what the spec leaves open.
+
+Rank 0 does what is done once, and says so; the others wait for it, however long it takes.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from netgraft.errors import TrainingFailed
+from netgraft.language import Message
+from netgraft.models import bases
+from netgraft.models.recipe import Recipe
+from netgraft.store.store import Store
+from netgraft.tuning.data import open_data
+from netgraft.tuning.data.checks import check_all
+from netgraft.tuning.data.checks.finding import Severity
+from netgraft.tuning.data.reading import Reading
+from netgraft.tuning.data.remembered import known_facts, remember
+from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import Job
+from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
+from netgraft.tuning.tasks.task import Task
+from netgraft.tuning.train import pilot
+from netgraft.tuning.train.pilot import Form
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.prepare import Batches, Data, module_for
+from netgraft.tuning.workers.progress import ProgressWriter
+
+
+@dataclass
+class Preparing:
+    """The preparation of one attempt, on one rank."""
+
+    job: Job
+    recipe: Recipe
+    task: Task
+    group: Group
+    store: Store
+    writer: ProgressWriter | None
+
+    def __post_init__(self) -> None:
+        self.because: tuple[str, ...] = ()
+        self.data = Data(open_data(self.job.spec.data))
+
+    def carry_out(self) -> tuple[Spec, Batches]:
+        """Fetch, read and measure; return the complete spec and this rank's data.
+
+        Raises WeightsUnavailable, DataNotFound, OutsideDataRoots and InvalidData, and LeaderFailed
+        on the ranks that only waited.
+        """
+        self.group.lead(self._first)
+        bases.fetch(self.recipe.base)  # on another node; on this one it is there
+        without = self.group.share(self.data.without)
+        data = replace(self.data, without=without)
+        spec = self.job.spec
+        if spec.threads:
+            torch.set_num_threads(spec.threads)
+        batches = Batches(spec, self.recipe, self.task, self.group, data)
+        spec = replace(spec, threads=spec.threads or torch.get_num_threads())
+        if not spec.precision or (spec.precision == "bf16" and self.job.attempt == 1):
+            spec = self._measured(spec, batches)
+        return self.group.share(spec), batches
+
+    def resolved(self, spec: Spec) -> ResolvedSpec:
+        """The complete spec with what was assumed for it."""
+        return ResolvedSpec(spec, (*self.job.resolved.assumptions, *self.because))
+
+    def _first(self) -> None:
+        """What rank 0 does for all."""
+        if not bases.on_disk(self.recipe.base):
+            self._note(Message("Fetching the weights of {model}.", model=self.recipe.base.name))
+        bases.fetch(self.recipe.base)
+        reading = self._read()
+        bad = {index for index in reading.indices if reading.facts[index].fault}
+        if len(bad) > self.job.spec.skip_bad * len(reading.indices):
+            reading.must_be_sound()
+        self.data = replace(self.data, without=frozenset(bad), pixels=reading.pixels)
+        for finding in check_all(reading.seen):
+            if finding.severity is Severity.WARNING and not self._is_again:
+                self._note(finding.sentence)
+        if bad:
+            self._note(Message("{count} pictures are left out.", count=len(bad)))
+
+    def _read(self) -> Reading:
+        """Read every picture once; what was found is kept for the next time."""
+        manifest = self.data.manifest
+        known = known_facts(manifest, self.store)
+        if any(facts.fault for facts in known):
+            known = ()  # the reports of what is wrong are not remembered
+        reading = Reading(manifest, self.job.spec.image_size, known=known)
+        if not known:
+            self._note(Message("Reading {count:,} pictures.", count=len(manifest.names)))
+        reading.finish()
+        remember(reading, self.store)
+        return reading
+
+    @property
+    def _is_again(self) -> bool:
+        """Whether an earlier attempt has said all this."""
+        return self.job.attempt > 1
+
+    def _measured(self, spec: Spec, batches: Batches) -> Spec:
+        """The spec with the number format and the layout that train fastest here.
+
+        Raises TrainingFailed for bf16 that was asked for where its gradients would be wrong.
+        """
+        device = self.group.device
+        module, _ = module_for(spec, self.recipe, self.store)
+        module.to(device).train()
+        batch = next(batches.to_train(0, 0))
+        outsized = device.type == "cpu" and pilot.outsized(module, batch[0][:2])
+        if spec.precision:
+            if spec.precision == "bf16" and outsized:
+                raise TrainingFailed(problem=_no_bf16(spec, outsized[0]))
+            return spec
+        criterion = self.task.criterion(spec.loss).to(device)
+
+        def seconds(form: Form) -> float:
+            return pilot.step_seconds(module, self.task, criterion, batch, device, form)
+
+        forms = pilot.forms(device, bf16=not outsized)
+        times = pilot.measure(forms, seconds, self.group.total) if len(forms) > 1 else {}
+        best = pilot.fastest(times) if times else forms[0]
+        if times:
+            shown = ", ".join(f"{form} {times[form] / times[best]:.2g}" for form in times)
+            self.because = (f"precision {best}: time of a step here, relative: {shown}",)
+        return replace(spec, precision=best.precision, layout=best.layout)
+
+    def _note(self, message: Message) -> None:
+        if self.writer:
+            self.writer.write(Event(Kind.NOTE, message=message))
+
+
+def _no_bf16(spec: Spec, path: str) -> Message:
+    return Message(
+        "at {side} × {side} pixels the kernel of {path} is larger than its input, and this "
+        "computer's bf16 gradients are wrong there. Ask for fp32 or a larger image size.",
+        side=spec.image_size,
+        path=path,
+    )
