@@ -32,12 +32,13 @@ VARIES = {
     "startTime",
     "endTime",
     "time",
+    "seq",
     "seconds",
     "imagesPerSecond",
     "etaSeconds",
 }
 """Fields that differ from call to call: the id of a tuned model has its job's in it, and how many
-events there are depends on how fast it goes."""
+checkpoints there are depends on how fast it goes."""
 ENDED = (
     tuning_pb2.JOB_STATE_SUCCEEDED,
     tuning_pb2.JOB_STATE_FAILED,
@@ -198,6 +199,7 @@ def train(call: Recorder) -> None:
     events = call("tuning", "WatchJob", tuning_pb2.WatchJobRequest(id=finished), keep=False)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     call.replies.append(("epochs", [e.epoch for e in events if e.metrics]))
+    call.replies.append(("kinds", [e.kind for e in events if e.kind != JobEvent.KIND_CHECKPOINT]))
     half = tuning_pb2.WatchJobRequest(id=finished, after_seq=len(events) // 2)
     rest = call("tuning", "WatchJob", half, keep=False)
     assert rest == events[len(events) // 2 :]
