@@ -9,43 +9,66 @@ from dataclasses import asdict, replace
 from typing import Any, cast
 
 from netgraft.errors import InvalidData
-from netgraft.language import Message, from_plain, to_plain
+from netgraft.language import Message, from_plain, plural, to_plain
 from netgraft.store.store import Store
 from netgraft.tuning.data.containers.memory import Memory
-from netgraft.tuning.data.kinds import container_of
+from netgraft.tuning.data.kinds import container_of, open_data
 from netgraft.tuning.data.manifest import Guess, Manifest, Options
 
 KIND = "manifests"
 FORMAT = "1"
 MOST_BYTES = 2**30
 COLUMNS = ("names", "labels", "parts", "groups")
+SIZES, TIMES = "sizes", "times"
+"""Columns of the stamps."""
 FACTS = b"netgraft"
 """Where the file's metadata has what is not a column."""
+CHANGED = plural(
+    "{path} has changed since it was agreed upon. Start again with the data as they are.",
+    "{path} and others, {count} pictures in all, have changed since they were agreed upon. Start "
+    "again with the data as they are.",
+)
 ELSEWHERE = Memory({})
 """In the place of the container, which is not kept."""
 
 
 def keep(manifest: Manifest, store: Store) -> str:
-    """Keep a manifest; return its fingerprint. Raises InvalidData and DiskFull."""
-    store.put_file(KIND, _file(manifest.fingerprint), _to_bytes(manifest))
+    """Keep a manifest; return its fingerprint, or "" where a picture is gone. Raises DiskFull."""
+    try:
+        fingerprint = manifest.fingerprint
+    except InvalidData:
+        return ""
+    store.put_file(KIND, _file(fingerprint), _to_bytes(manifest))
     store.trim(KIND, MOST_BYTES)
-    return manifest.fingerprint
+    return fingerprint
+
+
+def kept_or_read(fingerprint: str, reference: str, options: Options, store: Store) -> Manifest:
+    """The manifest of a fingerprint; read anew where none is kept, or none was agreed upon.
+
+    Raises as `kept` and `open_data` do.
+    """
+    found = kept(fingerprint, store) if fingerprint else None
+    return found or open_data(reference, options)
 
 
 def kept(fingerprint: str, store: Store) -> Manifest | None:
     """The manifest of a fingerprint; None where none is kept.
 
-    Raises InvalidData where a picture has another size or time since, DataNotFound and
-    OutsideDataRoots.
+    Raises InvalidData where a picture has another size or time since, or is gone, DataNotFound
+    and OutsideDataRoots.
     """
     data = store.get_file(KIND, _file(fingerprint))
     found = None if data is None else _from_bytes(data)
     if found is None:
         return None
-    opened = replace(found, container=container_of(found.kind, found.reference))
-    if opened.fingerprint != fingerprint:
-        problem = Message("its pictures have changed since; start again with those of now.")
-        raise InvalidData(data=found.reference, problem=problem)
+    before, manifest = found
+    opened = replace(manifest, container=container_of(manifest.kind, manifest.reference))
+    pairs = zip(before, opened.stamps, strict=True)
+    changed = [name for name, (was, now) in zip(opened.names, pairs, strict=True) if was != now]
+    if changed:
+        problem = Message(CHANGED, path=changed[0], count=len(changed))
+        raise InvalidData(data=opened.reference, problem=problem)
     return opened
 
 
@@ -65,6 +88,8 @@ def _to_bytes(manifest: Manifest) -> bytes:
         if name not in (*COLUMNS, "container", "options", "guesses")
     }
     document = facts | {"options": asdict(manifest.options), "guesses": guesses}
+    sizes, times = zip(*manifest.stamps, strict=True)
+    columns |= {SIZES: sizes, TIMES: times}
     table = pa.table({name: pa.array(values) for name, values in columns.items()})
     table = table.replace_schema_metadata({FACTS: json.dumps(document).encode()})
     buffer = io.BytesIO()
@@ -72,8 +97,8 @@ def _to_bytes(manifest: Manifest) -> bytes:
     return buffer.getvalue()
 
 
-def _from_bytes(data: bytes) -> Manifest | None:
-    """The manifest in a file; None where the file is damaged."""
+def _from_bytes(data: bytes) -> tuple[list[tuple[int, int]], Manifest] | None:
+    """The stamps and the manifest in a file; None where the file is damaged."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -87,9 +112,11 @@ def _from_bytes(data: bytes) -> Manifest | None:
         Guess(option, cast("Message", from_plain(sentence)))
         for option, sentence in facts.pop("guesses")
     )
+    stamps = list(zip(columns.pop(SIZES), columns.pop(TIMES), strict=True))
     options = Options(**facts.pop("options"))
     values = {name: _tuples(value) for name, value in facts.items()} | columns
-    return Manifest(**values, options=options, guesses=guesses, container=ELSEWHERE)
+    manifest = Manifest(**values, options=options, guesses=guesses, container=ELSEWHERE)
+    return stamps, manifest
 
 
 def _tuples(value: Any) -> Any:
