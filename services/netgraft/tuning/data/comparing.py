@@ -25,8 +25,8 @@ SHARE_OF_USUAL = 0.25
 USUAL = 10
 NEIGHBOURS = 16
 """Pictures that each is compared with: the nearest ones by low frequencies."""
-COLOUR_LEVELS = 12
-"""Most that any of the coarse colours may differ, in levels of 255."""
+MEAN_LEVELS, MOST_LEVELS = 6, 30
+"""Most that the coarse colours may differ, on average and any of them, in levels of 255."""
 FLAT = 2.0
 """Standard deviation of gray below which a picture shows nothing to compare, in levels of 255."""
 LOW = 8
@@ -78,8 +78,8 @@ def _alike(facts: Sequence[PictureFacts], chosen: Sequence[int]) -> list[tuple[i
     found = []
     for one, other in sorted(_close_pairs(unit)):
         a, b = int(shown[one]), int(shown[other])
-        apart = np.abs(colours[a].astype(int) - colours[b]).max()
-        if apart <= COLOUR_LEVELS:
+        levels = np.abs(colours[a].astype(int) - colours[b])
+        if levels.mean() <= MEAN_LEVELS and levels.max() <= MOST_LEVELS:
             found.append((chosen[a], chosen[b]))
     return found
 

@@ -10,6 +10,7 @@ from netgraft.store.store import Store
 from netgraft.tuning.data.checks import check_all
 from netgraft.tuning.data.checks.finding import Finding, Head
 from netgraft.tuning.data.kinds import open_data
+from netgraft.tuning.data.kinds.written import write_list
 from netgraft.tuning.data.manifest import Manifest, Options
 from netgraft.tuning.data.reading import Reading
 from netgraft.tuning.data.remembered import fingerprint, known_facts, remember
@@ -76,8 +77,14 @@ def _report(reading: Reading, findings: Sequence[Finding], compared: int, *, fix
         reading.data_hash,
         fingerprint(manifest),
         compared,
-        "",
+        _fixed(manifest, findings) if fix else "",
     )
+
+
+def _fixed(manifest: Manifest, findings: Sequence[Finding]) -> str:
+    """Write a list without what the findings leave out; return its reference."""
+    without = {name for finding in findings for name in finding.left_out}
+    return write_list(manifest, without)
 
 
 def _head(recipe: Recipe) -> Head:
