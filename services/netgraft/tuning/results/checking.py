@@ -17,6 +17,10 @@ from netgraft.tuning.data.remembered import fingerprint, known_facts, remember
 from netgraft.tuning.results.probing import Probe
 
 
+MOST_REPLIES = 500
+"""Times that the progress of reading is reported, about."""
+
+
 @dataclass(frozen=True)
 class Report:
     """The findings about a data set, and what it holds."""
@@ -65,7 +69,8 @@ def check_data(
     side = probe.side if probe and probed else SMALLEST_SIDE
     reading = Reading(manifest, side, known=known, keep=bool(probed))
     for done in reading.read():
-        yield Checked(done, total)
+        if done % (total // MOST_REPLIES + 1) == 0:
+            yield Checked(done, total)
     if not known:
         remember(reading, store)
     seen = replace(reading.seen, head=_head(recipe) if recipe else None)
