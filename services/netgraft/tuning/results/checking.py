@@ -16,7 +16,6 @@ from netgraft.tuning.data.reading import SMALLEST_SIDE, Reading
 from netgraft.tuning.data.remembered import fingerprint, known_facts, remember
 from netgraft.tuning.results.probing import Probe
 
-
 MOST_REPLIES = 500
 """Times that the progress of reading is reported, about."""
 
