@@ -128,6 +128,9 @@ def test_questions_keep_the_order_of_what_was_typed() -> None:
 
 
 def test_a_model_is_measured_on_a_folder(run: Run, model: str) -> None:
+    chinese = run("evaluate", model, "--data", "pets", "--language", "zh").stdout
+    assert "平衡准确率" in chinese
+    assert "accuracy" not in chinese
     done = run("evaluate", model, "--data", "pets", "--split", "all")
     assert done.exit_code == 0, done.output
     found = json.loads(run("evaluate", model, "--data", "pets", "--split", "all", "--json").stdout)
@@ -141,6 +144,3 @@ def test_a_model_is_measured_on_a_folder(run: Run, model: str) -> None:
     assert taken == [*found["confusion"]]
     shared = run("evaluate", model, "--data", "pets", "--split", "make", "--val-share", "0.4")
     assert "/4; 95 % interval" in shared.stdout
-    chinese = run("evaluate", model, "--data", "pets", "--language", "zh").stdout
-    assert "平衡准确率" in chinese
-    assert "accuracy" not in chinese

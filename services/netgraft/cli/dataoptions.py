@@ -30,7 +30,7 @@ NAMES = tuple(OPTIONS)
 
 
 def data_options(command: Callable[..., Any], without: str = "") -> Callable[..., Any]:
-    """Give a command the options that say how its data set is read, but for one of them."""
+    """Give a command the options that say how its data set is read, without one of them."""
     for name in reversed(NAMES):
         if name != without:
             command = OPTIONS[name](command)
