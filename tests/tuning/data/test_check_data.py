@@ -119,3 +119,21 @@ def test_a_cleaned_list_is_a_data_set_without_the_faults(root: Path, *, archived
     assert "findings" not in report
     assert report["sizes"] == {"train": 22, "held_out": 11}
     assert {file: file.stat() for file in folder.rglob("*")} == before
+
+
+def test_a_model_that_has_learnt_finds_wrong_labels(
+    root: Path, store: Store, torch_home_with_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(torch_home_with_weights))
+    pictures = drawn(24)
+    swapped = ("box/0003.jpg", "disc/0007.jpg")
+    pictures |= {swapped[0]: pictures["disc/0003.jpg"], swapped[1]: pictures["box/0007.jpg"]}
+    del pictures["disc/0003.jpg"], pictures["box/0007.jpg"]
+    written(root / "shapes", pictures)
+    replies = checked(store, data="shapes", model="mobilenet_v2@IMAGENET1K_V1")
+    assert (replies[-1].done, replies[-1].total) == (92, 92), "read, and run through the model"
+    found = {each.kind: each for each in replies[-1].report.findings}
+    assert set(found) == {"wrong_labels"}
+    assert found["wrong_labels"].severity == "note"
+    assert set(swapped) <= set(found["wrong_labels"].files)
+    assert len(found["wrong_labels"].files) <= 5

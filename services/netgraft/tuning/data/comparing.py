@@ -42,7 +42,7 @@ class Copies:
     equal: tuple[tuple[int, ...], ...]
     """Groups of equal files, each in the manifest's order."""
     alike: tuple[tuple[int, int], ...]
-    """Pairs of files that differ and look alike; of a group of equal files the first stands."""
+    """Pairs of files that differ and look alike; of a group of equal files one stands for all."""
     compared: int
     """Number of pictures that were looked at for that: all, but where they are very many."""
 
@@ -53,12 +53,16 @@ def copies_of(facts: Sequence[PictureFacts]) -> Copies:
     for index, each in enumerate(facts):
         if each.content and each.fault != "empty":
             groups.setdefault(each.content, []).append(index)
-    first = [group[0] for group in groups.values() if facts[group[0]].looks]
-    step = -(-len(first) // MOST_COMPARED) or 1
-    sample = first[::step]
+    first = [next((i for i in group if facts[i].looks), None) for group in groups.values()]
+    chosen = [index for index in first if index is not None][:MOST_COMPARED]
     equal = tuple(tuple(group) for group in groups.values() if len(group) > 1)
-    compared = len(facts) if step == 1 else len(sample)
-    return Copies(equal, tuple(_alike(facts, sample)), compared)
+    looked_at = sum(bool(each.looks) or bool(each.fault) for each in facts)
+    return Copies(equal, tuple(_alike(facts, chosen)), looked_at)
+
+
+def is_compared(index: int, pictures: int) -> bool:
+    """Return whether a picture is among those that are compared, of so many."""
+    return index % (-(-pictures // MOST_COMPARED) or 1) == 0
 
 
 def _alike(facts: Sequence[PictureFacts], chosen: Sequence[int]) -> list[tuple[int, int]]:

@@ -81,7 +81,7 @@ def _to_bytes(manifest: Manifest) -> bytes:
     import pyarrow.parquet as pq
 
     columns = {name: getattr(manifest, name) for name in COLUMNS if getattr(manifest, name)}
-    guesses = [[guess.option, to_plain(guess.sentence)] for guess in manifest.guesses]
+    guesses = [[guess.option, to_plain(guess.sentence), guess.value] for guess in manifest.guesses]
     facts = {
         name: getattr(manifest, name)
         for name in manifest.__dataclass_fields__
@@ -109,8 +109,8 @@ def _from_bytes(data: bytes) -> tuple[list[tuple[int, int]], Manifest] | None:
     facts: dict[str, Any] = json.loads(table.schema.metadata[FACTS])
     columns = {name: tuple(table[name].to_pylist()) for name in table.column_names}
     guesses = tuple(
-        Guess(option, cast("Message", from_plain(sentence)))
-        for option, sentence in facts.pop("guesses")
+        Guess(option, cast("Message", from_plain(sentence)), value)
+        for option, sentence, value in facts.pop("guesses")
     )
     stamps = list(zip(columns.pop(SIZES), columns.pop(TIMES), strict=True))
     options = Options(**facts.pop("options"))

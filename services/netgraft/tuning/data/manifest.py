@@ -72,13 +72,15 @@ class Guess:
     option: str
     """Field of `Options`; "" where none overrules it."""
     sentence: Message
+    value: str = ""
+    """Of the option, for something else than the guess."""
 
     @property
     def said(self) -> Message:
         """The sentence with the option of the command line that overrules it."""
         if not self.option:
             return self.sentence
-        option = f"--{self.option.replace('_', '-')}"
+        option = f"--{self.option.replace('_', '-')} {self.value}".rstrip()
         return Message("{sentence} (otherwise: {option})", sentence=self.sentence, option=option)
 
 

@@ -97,7 +97,7 @@ def read_tables(
         _Read(tree, name, reference, options, names, part).into(read)
     if len(tables) == 1 and reference.rpartition("/")[2] != tables[0]:
         sentence = Message("{table} gives the classes, not the folders", table=tables[0])
-        read.guesses.append(Guess("kind", sentence))
+        read.guesses.append(Guess("kind", sentence, "folder"))
     if not read.rows and read.absent:
         problem = Message("none of the pictures that {table} names is there.", table=tables[0])
         raise InvalidData(data=reference, problem=problem)
