@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from netgraft.errors import (
@@ -25,8 +26,12 @@ from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.job import State
+from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.servicer import TuningServicer
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.run import run
 from netgraft.v1 import surgery_pb2, tuning_pb2
 
 TINY = "timm/test_resnet@none"
@@ -81,11 +86,13 @@ def test_a_job_is_queued_with_every_default_filled_in_and_stated(
     job = start(service, ten, epochs=2)
     assert job.state == tuning_pb2.JOB_STATE_QUEUED
     assert cluster.submitted == [(job.id, job.id)]
-    assert all(job.spec.HasField(field.name) for field, _ in job.spec.ListFields()[2:])
-    assert len(job.spec.ListFields()) == len(job.spec.DESCRIPTOR.fields)
+    said = {field.name for field, _ in job.spec.ListFields()}
+    chosen_by_the_run = {"precision", "layout", "threads"}
+    unset = {"options", "skip_bad", "augment", "accumulate", "patience"}
+    assert said == set(job.spec.DESCRIPTOR.fields_by_name) - chosen_by_the_run - unset
     assert (job.spec.model, job.spec.data, job.spec.epochs) == (ten, "digits", 2)
     names = {line.partition(" ")[0] for line in job.assumptions}
-    assert names >= {"lr", "batch", "optimizer", "workers", "device", "precision", "seed", "image"}
+    assert names >= {"lr", "batch", "optimizer", "workers", "device", "seed", "image"}
     assert "epochs" not in names
     assert job.last_event.seq == job.attempt == 1
 
@@ -199,14 +206,15 @@ def test_a_model_that_is_no_classifier_is_refused(service: TuningServicer) -> No
         start(service, "fcn_resnet50@none")
 
 
-def test_missing_weights_are_reported_at_once(
+def test_missing_weights_end_the_run_in_words(
     service: TuningServicer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "empty"))
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody answers there
     model = retargeted_without_weights(store)
+    job = start(service, model)
     with pytest.raises(WeightsUnavailable, match="--weights none"):
-        start(service, model)
+        run(job.id, Group(0, 1, torch.device("cpu")), store)
 
 
 def retargeted_without_weights(store: Store) -> str:
@@ -222,7 +230,7 @@ def test_an_entirely_frozen_model_is_refused(
         start(service, frozen)
 
 
-def test_a_damaged_picture_is_found_before_anything_is_spent(
+def test_damaged_pictures_end_a_run_before_its_first_step_unless_it_may_leave_them_out(
     service: TuningServicer,
     store: Store,
     cluster: Cluster,
@@ -237,9 +245,18 @@ def test_a_damaged_picture_is_found_before_anything_is_spent(
             Image.new("RGB", (40, 40)).save(tmp_path / "pets" / name / f"{index}.png")
     (tmp_path / "pets" / "dog" / "7.png").write_bytes(b"\x89PNG no more")
     two = retargeted(store, TINY, 2)
+    alone = Group(0, 1, torch.device("cpu"))
+    refused = start(service, two, data="pets", epochs=1, image_size=32, precision="fp32")
     with pytest.raises(InvalidData, match=r"dog/7\.png"):
-        start(service, two, data="pets")
-    (tmp_path / "pets" / "dog" / "7.png").unlink()
+        run(refused.id, alone, store)
+    spared = start(
+        service, two, data="pets", epochs=1, image_size=32, precision="fp32", skip_bad=0.05
+    )
+    run(spared.id, alone, store)
+    jobs = Jobs(store)
+    assert jobs.get(spared.id).state is State.SUCCEEDED
+    notes = [str(event.message) for event in jobs.events_after(spared.id, 0)[1]]
+    assert any("left out" in note for note in notes)
     job = start(service, two, data="./pets")
     assert job.spec.data == str(tmp_path / "pets")
     assert job.spec.image_size == 160

@@ -2,11 +2,12 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass, fields
+from typing import Any, Self, cast
 
 from netgraft.errors import InvalidValue
-from netgraft.language import Message
+from netgraft.language import Message, from_plain, to_plain
+from netgraft.tuning.data.manifest import Options
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 DEVICES = ("cpu", "gpu")
@@ -35,6 +36,7 @@ CHOICES = {
     "layout": LAYOUTS,
 }
 HIGHEST_RATE = 10.0
+AS_THE_DATA_SAY = Options()
 
 
 @dataclass(frozen=True)
@@ -60,9 +62,12 @@ class Request:
     threads: int | None = None
     accumulate: int | None = None
     patience: int | None = None
+    options: Options = AS_THE_DATA_SAY
+    fingerprint: str | None = None
 
     def check(self) -> None:
         """Raise InvalidValue for the first invalid value."""
+        self.options.check()
         for name, (least, greatest) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= greatest:
@@ -121,16 +126,31 @@ class Spec:
     """Parts in which a batch goes through the model."""
     patience: int = 0
     """Epochs without a better figure after which it stops; 0: it does all epochs."""
+    options: Options = AS_THE_DATA_SAY
+    """How the data are read."""
+    fingerprint: str = ""
+    """Of the data that were agreed upon; "" where a picture was gone then."""
 
     def plain(self) -> dict[str, Any]:
         """The spec as plain values for JSON, without those that have their default."""
-        defaults = {field.name: field.default for field in fields(self)}
-        return {name: v for name, v in asdict(self).items() if v != defaults[name]}
+        return _changed(self)
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Self:
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        options = Options(**known.pop("options", {}))
+        return cls(**known, options=options)
+
+
+def _changed(values: "Spec | Options") -> dict[str, Any]:
+    """The fields that do not have their default, as plain values."""
+    found = {field.name: getattr(values, field.name) for field in fields(values)}
+    defaults = {field.name: field.default for field in fields(values)}
+    return {
+        name: _changed(value) if isinstance(value, Options) else value
+        for name, value in found.items()
+        if value != defaults[name]
+    }
 
 
 @dataclass(frozen=True)
@@ -141,10 +161,12 @@ class ResolvedSpec:
     assumptions: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        document = {"spec": self.spec.plain(), "assumptions": self.assumptions}
+        assumptions = [to_plain(line) for line in self.assumptions]
+        document = {"spec": self.spec.plain(), "assumptions": assumptions}
         return json.dumps(document, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         document = json.loads(text)
-        return cls(Spec.from_plain(document["spec"]), tuple(document["assumptions"]))
+        lines = (cast("str", from_plain(line)) for line in document["assumptions"])
+        return cls(Spec.from_plain(document["spec"]), tuple(lines))

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.tuning.train.objective import Batch, Objective
-from netgraft.tuning.train.precision import autocast
+from netgraft.tuning.train.precision import autocast, worth_measuring
+from netgraft.tuning.train.step import placed
 
 CLEAR = 1.1
 """The ratio of two times above which one form is called faster."""
@@ -37,11 +38,11 @@ class Form:
 
 def forms(device: torch.device, *, bf16: bool = True) -> list[Form]:
     """The forms worth measuring on a device, the plainest first; `bf16` if its gradients hold."""
+    others = [Form(each, "channels_last") for each in worth_measuring(device)]
     if device.type == "cuda":
-        brain = torch.cuda.is_bf16_supported(including_emulation=False)
-        return [Form("bf16" if brain else "fp16", "channels_last")]
+        return others
     found = [Form("fp32", "contiguous"), Form("fp32", "channels_last")]
-    return [*found, Form("bf16", "channels_last")] if bf16 and _computes_bf16() else found
+    return [*found, *others] if bf16 else found
 
 
 def measure(
@@ -105,16 +106,15 @@ def step_seconds(
 ) -> float:
     """The seconds that a forward and a backward pass take; the module stays as it is."""
     before = [buffer.clone() for buffer in module.buffers()]
-    given, target = batch
-    x_NCHW: Tensor = given.to(device)
-    if form.layout == "channels_last":
-        module.to(memory_format=torch.channels_last)
-        x_NCHW = x_NCHW.to(memory_format=torch.channels_last)
+    last = form.layout == "channels_last"
+    layout = torch.channels_last if last else torch.contiguous_format
+    module.to(memory_format=layout)
+    batch = placed(batch, device, layout)
     taken = []
     for _ in range(1 + TIMED):
         begun = time.perf_counter()
         with autocast(device, form.precision):
-            loss = objective.loss(criterion, module, (x_NCHW, target.to(device)))
+            loss = objective.loss(criterion, module, batch)
         torch.autograd.backward(loss)
         _wait(device)
         taken.append(time.perf_counter() - begun)
@@ -129,9 +129,3 @@ def step_seconds(
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _computes_bf16() -> bool:
-    """Whether oneDNN has bf16 kernels for this CPU; emulated it is 10 to 70 times slower."""
-    asked = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return bool(asked and asked())

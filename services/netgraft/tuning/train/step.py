@@ -219,19 +219,7 @@ class Learner:
         return [*self.module.buffers(), *self.averages.buffers()]
 
     def _placed(self, batch: Batch) -> Batch:
-        """A batch on the device, its images in the memory layout of the module."""
-        given, target = batch
-        return self._moved(given, self.layout), self._moved(target, torch.preserve_format)
-
-    def _moved(self, value: Any, layout: torch.memory_format) -> Any:
-        if isinstance(value, Tensor):
-            kept = layout if value.ndim == IMAGES else torch.preserve_format
-            return value.to(self.device, non_blocking=True, memory_format=kept)
-        if isinstance(value, dict):
-            return {name: self._moved(part, layout) for name, part in value.items()}
-        if isinstance(value, list | tuple):
-            return type(value)(self._moved(part, layout) for part in value)
-        return value
+        return placed(batch, self.device, self.layout)
 
     def _train_mode(self) -> None:
         self.module.train()
@@ -240,6 +228,23 @@ class Learner:
 
     def _trained(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+
+def placed(batch: Batch, device: torch.device, layout: torch.memory_format) -> Batch:
+    """A batch on the device, its images in the memory layout of the module."""
+    given, target = batch
+    return _moved(given, device, layout), _moved(target, device, torch.preserve_format)
+
+
+def _moved(value: Any, device: torch.device, layout: torch.memory_format) -> Any:
+    if isinstance(value, Tensor):
+        kept = layout if value.ndim == IMAGES else torch.preserve_format
+        return value.to(device, non_blocking=True, memory_format=kept)
+    if isinstance(value, dict):
+        return {name: _moved(part, device, layout) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_moved(part, device, layout) for part in value)
+    return value
 
 
 def train_only(module: nn.Module, paths: Collection[str]) -> None:

@@ -90,7 +90,7 @@ class Run:
             try:
                 self._prepare(writer)
                 self._train(writer)
-                self._finish()
+                self._finish(writer)
             except Interrupted:
                 if writer:
                     writer.flush()
@@ -187,11 +187,9 @@ class Run:
                 self._choose(figures, right)
         self.decisions = self.group.share(self.decisions)
         if writer:
-            shown = {
-                f"{HELD_BACK}{name}": figures[name]
-                for name in dict.fromkeys(("accuracy", "loss", self.decisions.by))
-                if name in figures
-            }
+            few = ("accuracy", "loss", self.decisions.by)
+            names = few if "accuracy" in figures else figures  # others are a task's own
+            shown = {f"{HELD_BACK}{name}": figures[name] for name in names}
             writer.write(self._event(Kind.EPOCH, loss=figures["loss"], metrics=shown))
         self._save(writer)
 
@@ -207,7 +205,7 @@ class Run:
 
     # The result
 
-    def _finish(self) -> None:
+    def _finish(self, writer: ProgressWriter | None) -> None:
         """Take the best weights, measure them once on what is held out, and store them."""
         best = checkpoint.best(self.store, self.job.id, self.decisions.best)
         if best is None:
@@ -215,10 +213,11 @@ class Run:
         module = self.learner.module
         module.load_state_dict(best, strict=False)
         module.eval()
-        answering = answering_for(self.spec, self.recipe, self.batches.manifest, self.store)
+        answering = answering_for(self.spec, self.recipe, self.batches.data, self.store)
         metrics = self._held_out(answering)
-        if not self.group.leads:
+        if writer is None:
             return
+        writer.flush()  # nothing can be written any more once the job has ended
         tuned = Tuned(
             job=self.job.id,
             tensors="",
