@@ -206,6 +206,7 @@ def train(call: Recorder) -> None:
     assert rest == events[len(events) // 2 :]
     tuned = call("tuning", "GetJob", tuning_pb2.GetJobRequest(id=finished)).result_model
     call.replies.append(("learned", weights_of(call, tuned)))
+    use(call, tuned)
     cancelled = start(call, model, epochs=LONG)
     stream = call.client.tuning.WatchJob(tuning_pb2.WatchJobRequest(id=cancelled))
     next(event for event in stream if event.step)
@@ -217,6 +218,19 @@ def train(call: Recorder) -> None:
     call.replies.append(("jobs", [(call.jobs[job.id], job.state) for job in jobs]))
 
 
+def use(call: Recorder, tuned: str) -> None:
+    """Check, measure and predict; how often progress is reported depends on how fast it is."""
+    call.names[tuned] = "TUNED"
+    data, pictures = "./colours", ["./colours/class0"]
+    check = tuning_pb2.CheckDataRequest(data=data, model=tuned)
+    evaluate = tuning_pb2.EvaluateRequest(model=tuned, data=data, part="all")
+    predict = tuning_pb2.PredictRequest(model=tuned, paths=pictures, top=2)
+    for rpc, request in (("CheckData", check), ("Evaluate", evaluate), ("Predict", predict)):
+        replies = call("tuning", rpc, request, keep=False)
+        assert isinstance(replies, list), replies
+        call.replies.append((rpc, call.plain(replies[-1])))
+
+
 def weights_of(call: Recorder, model: str) -> dict[str, list[float]]:
     """The sum of each tensor."""
     request = models_pb2.ExportModelRequest(model=model, format="state_dict")
@@ -226,9 +240,8 @@ def weights_of(call: Recorder, model: str) -> dict[str, list[float]]:
 
 
 def start(call: Recorder, model: str, epochs: int) -> str:
-    spec = tuning_pb2.TuningSpec(
-        model=model, data="./colours", epochs=epochs, batch_size=4, image_size=32, device="cpu"
-    )
+    small = {"batch_size": 4, "image_size": 32, "device": "cpu", "precision": "fp32"}
+    spec = tuning_pb2.TuningSpec(model=model, data="./colours", epochs=epochs, **small)
     job = call("tuning", "StartTuning", tuning_pb2.StartTuningRequest(spec=spec), keep=False)
     name: str = job.id
     call.jobs[name] = f"job-{len(call.jobs) + 1}"
