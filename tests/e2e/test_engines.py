@@ -34,12 +34,15 @@ VARIES = {
     "endTime",
     "time",
     "seq",
+    "fingerprint",
     "seconds",
     "imagesPerSecond",
     "etaSeconds",
 }
-"""Fields that differ from call to call: the id of a tuned model has its job's in it, and how many
-checkpoints there are depends on how fast it goes."""
+"""Fields that differ from call to call: the id of a tuned model has its job's in it, the fingerprint
+of data their files' times."""
+PACED = (JobEvent.KIND_STEP, JobEvent.KIND_CHECKPOINT)
+"""How many of these events there are depends on how fast it goes."""
 ENDED = (
     tuning_pb2.JOB_STATE_SUCCEEDED,
     tuning_pb2.JOB_STATE_FAILED,
@@ -200,7 +203,7 @@ def train(call: Recorder) -> None:
     events = call("tuning", "WatchJob", tuning_pb2.WatchJobRequest(id=finished), keep=False)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     call.replies.append(("epochs", [e.epoch for e in events if e.metrics]))
-    call.replies.append(("kinds", [e.kind for e in events if e.kind != JobEvent.KIND_CHECKPOINT]))
+    call.replies.append(("kinds", [e.kind for e in events if e.kind not in PACED]))
     half = tuning_pb2.WatchJobRequest(id=finished, after_seq=len(events) // 2)
     rest = call("tuning", "WatchJob", half, keep=False)
     assert rest == events[len(events) // 2 :]
