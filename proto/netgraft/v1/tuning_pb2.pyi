@@ -101,6 +101,7 @@ class TuningSpec(_message.Message):
     THREADS_FIELD_NUMBER: _builtins.int
     ACCUMULATE_FIELD_NUMBER: _builtins.int
     PATIENCE_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     data: _builtins.str
@@ -114,7 +115,9 @@ class TuningSpec(_message.Message):
     batch_size: _builtins.int
     """Examples per step over all workers, 1 to 65,536."""
     optimizer: _builtins.str
-    """"sgd", "adam" or "adamw"."""
+    """"sgd", "adam" or "adamw"; "lbfgs" with the strategy "probe": the head is trained to
+    convergence, and epochs, rate and batches are of no account.
+    """
     loss: _builtins.str
     """As SetLossRequest.loss; unset: the model's own."""
     workers: _builtins.int
@@ -148,6 +151,8 @@ class TuningSpec(_message.Message):
     """Parts in which a batch goes through the model to need less memory, 1 or more."""
     patience: _builtins.int
     """Stops after so many epochs in which the held-back figure was no better; 0: never."""
+    features: _builtins.str
+    """How the probe runs the frozen network, such as "bf16 channels_last folded"."""
     @_builtins.property
     def options(self) -> Global___DataOptions:
         """How `data` is read."""
@@ -175,10 +180,11 @@ class TuningSpec(_message.Message):
         threads: _builtins.int | None = ...,
         accumulate: _builtins.int | None = ...,
         patience: _builtins.int | None = ...,
+        features: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accumulate: _TypeAlias = _typing.Literal["accumulate"]  # noqa: Y015
     _WhichOneofArgType__accumulate: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate"]  # noqa: Y015
@@ -190,6 +196,8 @@ class TuningSpec(_message.Message):
     _WhichOneofArgType__device: _TypeAlias = _typing.Literal["_device", b"_device"]  # noqa: Y015
     _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
     _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__features: _TypeAlias = _typing.Literal["features"]  # noqa: Y015
+    _WhichOneofArgType__features: _TypeAlias = _typing.Literal["_features", b"_features"]  # noqa: Y015
     _WhichOneofReturnType__image_size: _TypeAlias = _typing.Literal["image_size"]  # noqa: Y015
     _WhichOneofArgType__image_size: _TypeAlias = _typing.Literal["_image_size", b"_image_size"]  # noqa: Y015
     _WhichOneofReturnType__layout: _TypeAlias = _typing.Literal["layout"]  # noqa: Y015
@@ -224,6 +232,8 @@ class TuningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__device) -> _WhichOneofReturnType__device | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__features) -> _WhichOneofReturnType__features | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__image_size) -> _WhichOneofReturnType__image_size | None: ...
     @_typing.overload

@@ -84,8 +84,7 @@ class Learner:
         """
         self.layout = _layout(config)
         self.module = module.to(device)
-        if self.layout is torch.channels_last:
-            self.module.to(memory_format=torch.channels_last)
+        self.module.to(memory_format=self.layout)
         self.objective = objective
         self.criterion = criterion.to(device)
         self.config = config
