@@ -15,7 +15,6 @@ from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.measuring import measured
 from netgraft.tuning.workers.prepare import Batches
 
-
 EVALUATED = "classification"
 """The catalogue's task that `evaluate` knows."""
 

@@ -138,6 +138,8 @@ class Run:
             self.checkpoints = Checkpoints(self.store, self.job.id, self.learner, self.group)
             if state is not None:
                 self.checkpoints.restore(state)
+            elif self.decisions.probe:
+                self._start_from_probe(heads[0])
         self.saved = time.monotonic()
         if writer:
             writer.first_step = self.learner.steps if self._trains else 0
@@ -148,17 +150,16 @@ class Run:
     def _probe(
         self, writer: ProgressWriter | None, module: nn.Module, heads: Sequence[str]
     ) -> None:
-        """Make the probe, store it as the first model, and leave its head in the module."""
+        """Make the probe, and store it as the first model."""
         decisions, spec = self.decisions, self.spec
-        probing = Probing(self.batches, self.task, self.group, decisions.by, spec.image_size)
-        made = probing.carry_out(module, heads, spec.features)
+        made = self._probing().carry_out(module, heads, spec.features)
         if isinstance(made, NotLinear):
             self._note(
                 writer, Message("There is no probe of this model: {because}", because=made.because)
             )
             return
         form = Form.parse(made.form)
-        made.write(module, made.whole)
+        made.whole.write(module, made.path)
         answering = replace(
             self.results.answering(spec),
             temperature=made.temperature,
@@ -174,7 +175,6 @@ class Run:
                     Kind.MODEL, model=model, metrics=metrics, message=outcome.first(metrics, model)
                 )
             )
-        made.write(module, made.start)
         self.spec = replace(spec, features=made.form)
         self.decisions = replace(
             decisions,
@@ -185,6 +185,18 @@ class Run:
         )
         if not self._trains and spec.strategy == "auto":
             self._note(writer, outcome.nothing_to_show(made.right))
+
+    def _start_from_probe(self, head: str) -> None:
+        """Give the learner settled norms, and the head that fits them."""
+        learner = self.learner
+        learner.settle(self.batches.to_settle(), self.group.average)
+        start = self._probing().start(learner.module, head, self.spec.features)
+        start.write(learner.module, head)
+        learner.averages.restore()
+
+    def _probing(self) -> Probing:
+        side = self.spec.image_size
+        return Probing(self.batches, self.task, self.group, self.decisions.by, side)
 
     @property
     def _trains(self) -> bool:
