@@ -100,7 +100,7 @@ def _rate(facts: Facts, optimizer: str, strategy: str) -> float:
     if strategy == "probe":
         return 0.05 if optimizer == "sgd" else 3e-3
     if strategy == "auto":  # the head is good: what follows must not spoil it (arXiv:2202.10054)
-        return 0.3 * _rate(facts, optimizer, "full")
+        return 0.5 * _rate(facts, optimizer, "full")
     if optimizer == "sgd":
         return 0.02 if facts.batch_norm else 0.003
     return 1e-3 if facts.batch_norm else 1e-4

@@ -33,7 +33,7 @@ from netgraft.tuning.workers.group import Group
 
 LONGEST_WARMUP = 500
 """Steps."""
-FROM_THE_PROBE = Rates(head=1.0, lowest=0.1)
+FROM_THE_PROBE = Rates(head=1.0, lowest=0.3)
 """The head is good already, and the first layers fit most pictures: they move little."""
 SETTLED_BY = 512
 """Pictures by which batch norms settle, at least, where there are so many."""
