@@ -7,8 +7,10 @@ SHARD  ?= 1/1
 OUT    ?= coverage_graphs.jsonl
 FAST   := not slow and not gpu and not images
 COVER  := $(BIN)/python -m slipcover
-BESIDE := tests/e2e tests/graph tests/ui
-ALONE   = $(shell grep -rl --include='test_*.py' 'mark\.serial' tests)
+SHARE  := tests/e2e tests/graph tests/ui
+SERIAL  = $(sort $(shell grep -rl --include='test_*.py' 'mark\.serial' tests))
+BESIDE  = $(SHARE) $(filter-out $(addsuffix /%,$(SHARE)),$(SERIAL))
+TIMED   = $(sort $(shell grep -rl --include='test_*.py' 'mark\.timed' tests))
 
 # Commands below write missing bytecode, even if this machine's default is not to.
 unexport PYTHONDONTWRITEBYTECODE
@@ -56,16 +58,17 @@ format: install  ## format the code and fix what lint can fix
 test: install    ## run everything that CI runs
 	$(MAKE) --no-print-directory -j2 check suite
 
-# Unit tests on all cores, a thread each, and beside them, one by one, those that share a Chromium or a netgraft and
-# wait for it half of the time. Then, alone, those that start netgrafts and say how soon these must answer.
+# Unit tests on all cores, a thread each, and beside them, one by one, those that share or start a Chromium or a
+# netgraft and wait for it half of the time. After the unit tests those that say how soon a netgraft must answer.
 suite: ready     ## run the tests alone
 	@failed=0; \
-	$(COVER) --out .coverage.beside -m pytest $(BESIDE) -m "beside and $(FAST)" >.beside.txt 2>&1 & beside=$$!; \
+	$(COVER) --out .coverage.beside -m pytest $(BESIDE) -m "serial and not timed and $(FAST)" \
+		>.beside.txt 2>&1 & beside=$$!; \
 	OMP_NUM_THREADS=1 $(COVER) --out .coverage.units -m pytest -n auto --dist worksteal \
 		-m "not serial and $(FAST)" || failed=1; \
+	$(COVER) --out .coverage.timed -m pytest $(TIMED) -m "timed and $(FAST)" || failed=1; \
 	wait $$beside || failed=1; cat .beside.txt; \
-	$(COVER) --out .coverage.alone -m pytest $(ALONE) -m "serial and not beside and $(FAST)" || failed=1; \
-	$(COVER) --merge .coverage.units .coverage.beside .coverage.alone --out .coverage.all >/dev/null || failed=1; \
+	$(COVER) --merge .coverage.units .coverage.beside .coverage.timed --out .coverage.all >/dev/null || failed=1; \
 	$(BIN)/python -c 'import json; total = json.load(open(".coverage.all"))["summary"]; \
 		print("Coverage: %(percent_covered_display)s %% of the lines, in these processes" % total)'; \
 	exit $$failed

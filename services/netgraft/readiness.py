@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from netgraft.loopback import is_loopback
 
 TENSORS = "tensors"
-APPLICATIONS = ("models", "graphs", "surgery")
+APPLICATIONS = ("graphs", "surgery")
 SECONDS = 0.5
 """How long a server may take for its answer; it has it at hand."""
 

@@ -123,6 +123,11 @@ class Settings(BaseSettings):
         return self.file_mib * 2**20
 
     @property
+    def lists(self) -> Path:
+        """Folder of the lists that a check of data writes."""
+        return self.folder / "lists"
+
+    @property
     def archive_bytes(self) -> int:
         """`archive_mib` in bytes."""
         return self.archive_mib * 2**20

@@ -6,6 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
+from PIL import Image
 
 from netgraft.agent.forms import steps_from_json, steps_to_proto
 from netgraft.agent.servicer import AgentServicer
@@ -15,6 +16,7 @@ from netgraft.serving.servicers import expose
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.surgery.servicer import SurgeryServicer
+from netgraft.tuning.servicer import TuningServicer
 from netgraft.v1 import (
     agent_pb2,
     graph_pb2,
@@ -23,12 +25,15 @@ from netgraft.v1 import (
     models_pb2_grpc,
     surgery_pb2,
     surgery_pb2_grpc,
+    tuning_pb2,
+    tuning_pb2_grpc,
 )
 
 SERVICES = (
     (ModelsServicer, models_pb2, "Models", models_pb2_grpc.add_ModelsServicer_to_server),
     (GraphsServicer, graph_pb2, "Graphs", graph_pb2_grpc.add_GraphsServicer_to_server),
     (SurgeryServicer, surgery_pb2, "Surgery", surgery_pb2_grpc.add_SurgeryServicer_to_server),
+    (TuningServicer, tuning_pb2, "Tuning", tuning_pb2_grpc.add_TuningServicer_to_server),
 )
 
 
@@ -148,14 +153,39 @@ async def test_an_unknown_model_is_told_with_its_reason(agent: AgentServicer) ->
     assert "resnet500" in last.failed.message
 
 
-@pytest.mark.parametrize(
-    "step", [{"evaluate": {"data": "digits"}}, {"predict": {"input": "cat.jpg"}}]
-)
-async def test_a_step_without_a_service_says_that_it_is_understood(
-    agent: AgentServicer, step: dict[str, Any]
+async def test_a_model_is_evaluated_and_asked_about_pictures(
+    agent: AgentServicer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    last = (await run(agent, [step]))[-1]
-    assert last.failed.reason == "STEP_UNAVAILABLE"
+    monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path))
+    settings.cache_clear()
+    for label in ("cat", "dog"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for number in range(5):
+            picture = Image.new("RGB", (20, 24), (40 * number, 90, 200))
+            picture.save(tmp_path / "pets" / label / f"{number}.png")
+    (tmp_path / "pets" / "dog" / "5.png").write_bytes(b"no picture")
+    tiny = {"model": "timm/test_resnet", "class_names": ["dog", "cat"]}
+    steps = [
+        {"retarget": tiny},
+        {"evaluate": {"model": "$1", "data": "pets", "split": "all"}},
+    ]
+    failed = (await run(agent, steps))[-1].failed
+    assert "5.png is not a picture" in failed.message
+    steps[1:] = [{"predict": {"model": "$1", "input": "pets"}}]
+    events = await run(agent, steps)
+    predictions = events[-1].finished.predictions
+    assert (predictions.total, predictions.unreadable) == (11, 1)
+    assert events[-1].finished.summary == "10 pictures were predicted. 1 could not be read."
+    assert [event.progress.done for event in events if event.HasField("progress")][-1] == 11
+    seen = [each for each in predictions.pictures if not each.error]
+    assert {each.classes[0].name for each in seen} <= {"dog", "cat"}
+    assert all(each.thumbnail for each in seen)
+    (tmp_path / "pets" / "dog" / "5.png").unlink()
+    steps[1:] = [{"evaluate": {"model": "$1", "data": "pets"}}]
+    finished = (await run(agent, steps))[-1].finished
+    assert [each.name for each in finished.evaluation.classes] == ["cat", "dog"]
+    assert finished.evaluation.pictures == 2
+    assert finished.summary.startswith(f"Accuracy {100 * finished.evaluation.accuracy:.1f} % on 2")
 
 
 async def test_models_are_searched_and_compared(agent: AgentServicer) -> None:

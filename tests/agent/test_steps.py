@@ -21,7 +21,6 @@ MAKES_MODEL = {"retarget", "freeze", "unfreeze", "set_loss", "undo", "finetune"}
 """These steps produce a model; the others do not."""
 NEEDS_CONSENT = {"finetune", "resume", "cancel"}
 """These steps need consent."""
-WITHOUT_A_SERVICE = {"evaluate", "predict"}
 
 
 def test_the_steps_are_those_of_the_contract_field_by_field() -> None:
@@ -44,8 +43,8 @@ def test_what_makes_a_model_and_what_needs_consent_is_as_the_contract_says() -> 
 def test_every_step_is_carried_out_by_a_function_of_its_own() -> None:
     handlers = {name: carry_out.dispatch(step) for name, step in STEPS.items()}
     nobody = carry_out.dispatch(Step)
-    assert {name for name, handler in handlers.items() if handler is nobody} == WITHOUT_A_SERVICE
-    assert len(set(handlers.values())) == len(STEPS) - len(WITHOUT_A_SERVICE) + 1
+    assert nobody not in handlers.values()
+    assert len(set(handlers.values())) == len(STEPS)
 
 
 def test_what_was_said_is_what_is_not_none() -> None:

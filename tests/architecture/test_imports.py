@@ -256,6 +256,7 @@ def test_no_file_is_longer_than_one_reads_in_a_sitting() -> None:
         ("netgraft.app.front", {"torch", "ray", "gradio"}),
         ("netgraft.tuning.workers.process_group", {"torch"}),  # slow in driver and controller
         ("netgraft.tuning.deployment", {"torch"}),  # its replica asks the fork server for it
+        ("netgraft.library.deployment", {"torch"}),
         ("netgraft.app.node", {"torch", "ray", "grpc", "sqlalchemy"}),  # a fork server does
         ("netgraft.app.ray", {"torch", "ray", "grpc"}),
     ],

@@ -1,4 +1,4 @@
-"""One whole netgraft, started as `make demo` starts it, shared by the tests in this folder."""
+"""A whole netgraft, as `make demo` starts it, and one on Ray, shared by the tests here."""
 
 import json
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.system import NETGRAFT, System, environment
+from tests.e2e.up import Up, running_on_ray
 
 DEMO_SECONDS = 800
 END_SECONDS = 60
@@ -71,3 +72,17 @@ def ended(system: System) -> System:
     """The same after Ctrl-C. Its tests come after all others that use `system` (../conftest.py)."""
     end(system.demo)
     return system
+
+
+@pytest.fixture(scope="session")
+def on_ray(tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path) -> Iterator[Up]:
+    """A `netgraft up --engine ray`: its rpcs are called before it loses its processes."""
+    with running_on_ray(tmp_path_factory.mktemp("ray"), torch_home_with_weights) as up:
+        yield up
+
+
+@pytest.fixture(scope="session")
+def ended_on_ray(on_ray: Up) -> Up:
+    """The same when it has ended. Its tests come after all others (../conftest.py)."""
+    on_ray.end()
+    return on_ray

@@ -152,6 +152,19 @@ def test_a_run_asks_first_survives_a_reload_and_ends_with_a_model(
     assert state_dict["fc.weight"].shape == (10, 96)
 
 
+def test_a_tab_comes_back_by_itself_when_the_page_was_killed(page: Page, system: System) -> None:
+    chat = page.locator("#chat")
+    say(page, "show squeezenet1_1@none")
+    expect(chat).to_contain_text("1,235,496", timeout=90 * SECOND)
+    [gateway] = system.processes("netgraft.ui")
+    page.evaluate("window.before = true")
+    gateway.kill()
+    page.wait_for_function("window.before === undefined", timeout=90 * SECOND)  # it was loaded
+    expect(chat).to_contain_text("1,235,496", timeout=60 * SECOND)
+    say(page, "retarget to 7 classes")
+    expect(chat).to_contain_text("→ 7)", timeout=60 * SECOND)
+
+
 def test_a_run_is_cancelled_from_the_page(page: Page, system: System) -> None:
     say(page, "retarget squeezenet1_1@none to 10 classes")
     expect(page.locator("#chat")).to_contain_text("→ 10)", timeout=90 * SECOND)

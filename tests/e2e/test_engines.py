@@ -7,8 +7,6 @@ taken out of the replies before they are compared.
 import hashlib
 import io
 import json
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,14 @@ import torch
 import torchvision
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from tests.e2e.system import NETGRAFT, environment, write_pictures
+from tests.e2e.system import write_pictures
+from tests.e2e.up import Up, running
 
 from netgraft.client import Client, RemoteError
 from netgraft.v1 import agent_pb2, graph_pb2, models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.tuning_pb2 import JobEvent
 
-pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timed, pytest.mark.timeout(600)]
 
 ENGINES = ("local", "ray")
 VARIES = {
@@ -33,12 +32,13 @@ VARIES = {
     "startTime",
     "endTime",
     "time",
+    "seq",
     "seconds",
     "imagesPerSecond",
     "etaSeconds",
 }
 """Fields that differ from call to call: the id of a tuned model has its job's in it, and how many
-events there are depends on how fast it goes."""
+checkpoints there are depends on how fast it goes."""
 ENDED = (
     tuning_pb2.JOB_STATE_SUCCEEDED,
     tuning_pb2.JOB_STATE_FAILED,
@@ -94,53 +94,23 @@ def _without(document: Any) -> Any:
     return [_without(each) for each in document] if isinstance(document, list) else document
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Of each engine: its state and its data."""
-    return {engine: tmp_path_factory.mktemp(engine) for engine in ENGINES}
-
-
-@pytest.fixture(scope="module")
-def recorded(folders: dict[str, Path], torch_home_with_weights: Path) -> dict[str, Recorder]:
+@pytest.fixture(scope="session")
+def recorded(
+    tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path, on_ray: Up
+) -> dict[str, Recorder]:
     """What each engine answers to the same calls, one engine after the other."""
-    found = {}
-    for engine, folder in folders.items():
-        write_pictures(folder / "data" / "colours", classes=2, each=8)
-        with running(engine, folder, torch_home_with_weights) as client:
-            found[engine] = Recorder(client, folder)
-            for part in (look, edit, take, send, fail, train, converse):
-                part(found[engine])
-    return found
+    with running(tmp_path_factory.mktemp("local"), torch_home_with_weights, "--no-web") as local:
+        found = {"local": record(local)}
+    return found | {"ray": record(on_ray)}
 
 
-class running:  # noqa: N801  # a context manager, used as a function
-    """`netgraft up` with an engine, without the page."""
-
-    def __init__(self, engine: str, folder: Path, weights: Path) -> None:
-        self.folder = folder
-        self.variables = environment(folder / "state", weights)
-        with (folder / "up.log").open("w") as out:
-            self.process = subprocess.Popen(
-                [NETGRAFT, "up", "--no-web", "--json", "--engine", engine],
-                env=self.variables,
-                cwd=folder / "data",
-                stdout=subprocess.PIPE,
-                stderr=out,
-                text=True,
-            )
-
-    def __enter__(self) -> Client:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, (self.folder / "up.log").read_text()
-        token = (self.folder / "state" / "token").read_text().strip()
-        self.client = Client(json.loads(line)["grpc"], token)
-        return self.client
-
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(60)
+def record(up: Up) -> Recorder:
+    write_pictures(up.system.data / "colours", classes=2, each=8)
+    with up.system.client() as client:
+        recorder = Recorder(client, up.system.state.parent)
+        for part in (look, edit, take, send, fail, train, converse):
+            part(recorder)
+    return recorder
 
 
 def look(call: Recorder) -> None:
@@ -229,6 +199,7 @@ def train(call: Recorder) -> None:
     events = call("tuning", "WatchJob", tuning_pb2.WatchJobRequest(id=finished), keep=False)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     call.replies.append(("epochs", [e.epoch for e in events if e.metrics]))
+    call.replies.append(("kinds", [e.kind for e in events if e.kind != JobEvent.KIND_CHECKPOINT]))
     half = tuning_pb2.WatchJobRequest(id=finished, after_seq=len(events) // 2)
     rest = call("tuning", "WatchJob", half, keep=False)
     assert rest == events[len(events) // 2 :]
@@ -309,12 +280,14 @@ def differences(one: Any, other: Any, where: str) -> Iterator[str]:
 
 
 def test_a_run_that_was_stopped_on_ray_is_ended_by_the_local_engine(
-    recorded: dict[str, Recorder], folders: dict[str, Path], torch_home_with_weights: Path
+    recorded: dict[str, Recorder], ended_on_ray: Up, torch_home_with_weights: Path
 ) -> None:
-    with running("local", folders["ray"], torch_home_with_weights) as client:
+    folder = ended_on_ray.system.state.parent
+    with running(folder, torch_home_with_weights, "--no-web") as up, up.system.client() as client:
         jobs = client.tuning.ListJobs(tuning_pb2.ListJobsRequest()).jobs
-        assert {job.id for job in jobs} == recorded["ray"].jobs.keys()
-        stopped = next(job for job in jobs if job.state == tuning_pb2.JOB_STATE_CANCELLED)
+        own = [job for job in jobs if job.id in recorded["ray"].jobs]
+        assert {job.id for job in own} == recorded["ray"].jobs.keys()
+        stopped = next(job for job in own if job.state == tuning_pb2.JOB_STATE_CANCELLED)
         client.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=stopped.id))
         events = list(client.tuning.WatchJob(tuning_pb2.WatchJobRequest(id=stopped.id)))
         assert events[-1].state == tuning_pb2.JOB_STATE_SUCCEEDED

@@ -4,6 +4,7 @@ One job goes through all of it. Before it, the same run is made undisturbed: in 
 the same numbers.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from netgraft.models.recipes import get_recipe
 from netgraft.serving.forks.ranks import RANK
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.train import checkpoint
-from netgraft.v1 import surgery_pb2, tuning_pb2
+from netgraft.v1 import agent_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.tuning_pb2 import JobEvent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -125,9 +126,37 @@ def start(system: System, client: Client, model: str) -> Observed:
     return Observed(system, client, job.id)
 
 
+class Carried(threading.Thread):
+    """A program that has a plan carried out, whose job waits for the cores."""
+
+    def __init__(self, system: System) -> None:
+        super().__init__(daemon=True)
+        self.system = system
+        self.events: list[agent_pb2.RunEvent] = []
+        self.start()
+
+    def run(self) -> None:
+        retarget = agent_pb2.RetargetStep(model="timm/test_resnet@none", classes=10)
+        train = agent_pb2.FinetuneStep(data="digits", epochs=1, image_size=16, workers=1)
+        steps = [agent_pb2.Step(retarget=retarget), agent_pb2.Step(finetune=train)]
+        with self.system.client() as client:
+            consent = client.agent.Consent(agent_pb2.ConsentRequest(steps=steps)).token
+            for event in client.agent.Run(agent_pb2.RunRequest(steps=steps, consent_token=consent)):
+                self.events.append(event)
+
+    def jobs(self) -> set[str]:
+        """The jobs that it has heard of."""
+        return {event.progress.job_id for event in self.events if event.progress.job_id}
+
+
 @pytest.fixture(scope="module")
-def disturbed(undisturbed: Observed) -> Observed:
-    """The same run, after a rank and then the front were killed."""
+def carried(system: System) -> Carried:
+    return Carried(system)
+
+
+@pytest.fixture(scope="module")
+def disturbed(undisturbed: Observed, request: pytest.FixtureRequest) -> Observed:
+    """The same run, after a rank and then the front were killed, which carried out a plan, too."""
     run = start(undisturbed.system, undisturbed.client, undisturbed.now().spec.model)
     assert run.now().state == tuning_pb2.JOB_STATE_QUEUED, "the other one has all cores"
     undisturbed.wait_for_success()
@@ -136,6 +165,8 @@ def disturbed(undisturbed: Observed) -> Observed:
     assert len(ranks) == 2
     ranks[-1].kill()
     run.wait_for_epochs(SECOND, attempt=2)
+    carried: Carried = request.getfixturevalue("carried")
+    wait_for("its job", carried.jobs)
     [front] = run.system.processes(FRONT)
     front.kill()
     wait_for("an answer of the next front", run.answers)
@@ -171,6 +202,16 @@ def test_it_does_not_notice_the_death_of_the_front(disturbed: Observed) -> None:
     assert disturbed.notes().count("lost") == 1
     steps = disturbed.steps(JobEvent.KIND_STEP, attempt=2)
     assert steps == sorted(set(steps)), "no step was made twice"
+
+
+def test_a_plan_is_carried_out_to_its_end_though_the_front_died(
+    disturbed: Observed, carried: Carried
+) -> None:
+    carried.join(240)
+    kinds = [e.WhichOneof("event") for e in carried.events if not e.HasField("progress")]
+    assert kinds == ["started", "finished", "started", "finished"]
+    assert len(carried.jobs()) == 1
+    assert carried.events[-1].finished.job.id in carried.jobs()
 
 
 def test_its_events_are_numbered_without_a_gap(disturbed: Observed) -> None:

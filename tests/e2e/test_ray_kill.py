@@ -1,23 +1,20 @@
 """On Ray, whatever is killed: calls are answered again, runs go on, no event is missed or doubled.
 
-One netgraft goes through all of it, with two jobs: one trains, the other waits for its cores. The
-tests stand in the order in which they happen.
+One netgraft goes through all of it (test_engines.py has called its rpcs before), with two jobs: one
+trains, the other waits for its cores. The tests stand in the order in which they happen.
 """
 
-import json
-import os
-import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from tests.e2e import strangers
-from tests.e2e.system import NETGRAFT, System, digits_spec, environment, wait_for
+from tests.e2e.system import digits_spec, wait_for
+from tests.e2e.up import Up, running_on_ray
 
 from netgraft.client import Client
 from netgraft.errors import NetgraftError
@@ -26,7 +23,7 @@ from netgraft.serving.ray_patches import private_folder
 from netgraft.v1 import models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.tuning_pb2 import JobEvent
 
-pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timed, pytest.mark.timeout(600)]
 
 ALIVE = (tuning_pb2.JOB_STATE_QUEUED, tuning_pb2.JOB_STATE_RUNNING)
 TINY = "timm/test_resnet@none"
@@ -37,71 +34,23 @@ REPLICA = "ray::ServeReplica:"
 RUN = "ray::Run."
 
 
-class Netgraft:
-    """A netgraft on Ray, without the page, which can be started again with the same state."""
+@pytest.fixture(scope="module")
+def netgraft(on_ray: Up) -> Up:
+    return on_ray
 
-    def __init__(self, folder: Path, weights: Path) -> None:
-        self.folder = folder
-        self.variables = {
-            **environment(folder / "state", weights),
-            "NETGRAFT_ENGINE": "ray",
-            "NETGRAFT_SILENT_SECONDS": "30",
-            "NETGRAFT_CHECKPOINT_SECONDS": "1",
-        }
-        self.started: list[subprocess.Popen[str]] = []
 
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
-        with (self.folder / "up.log").open("a") as out:
-            process = subprocess.Popen(
-                [NETGRAFT, "up", "--no-web", "--json"],
-                env=self.variables,
-                cwd=self.folder,
-                stdout=subprocess.PIPE,
-                stderr=out,
-                text=True,
-            )
-        self.started.append(process)
-        assert process.stdout
-        line = process.stdout.readline()
-        assert line, self.log()
-        self.system = System(
-            grpc=json.loads(line)["grpc"],
-            web="",
-            token=(self.folder / "state" / "token").read_text().strip(),
-            state=self.folder / "state",
-            data=self.folder,
-            environment=self.variables,
-            demo=process,  # type: ignore[arg-type]
-            terminal=self.folder / "up.log",
-            pid=process.pid,
-        )
-
-    def end(self) -> None:
-        """Press Ctrl-C, wherever it still runs."""
-        for process in self.started:
-            process.send_signal(signal.SIGINT)
-            process.wait(60)
-
-    def log(self) -> str:
-        return (self.folder / "up.log").read_text()
-
-    def client(self) -> Client:
-        return self.system.client()
-
-    def kill(self, *words: str) -> float:
-        """Kill the processes with such a command; returns when."""
-        found = self.system.processes(*words)
-        assert found, words
-        for process in found:
-            process.kill()
-        return time.monotonic()
+def kill(netgraft: Up, *words: str) -> None:
+    """Kill the processes with such a command."""
+    found = netgraft.system.processes(*words)
+    assert found, words
+    for process in found:
+        process.kill()
 
 
 class Watcher:
     """Follows a job through everything that happens, from where it was interrupted."""
 
-    def __init__(self, netgraft: Netgraft, job: str) -> None:
+    def __init__(self, netgraft: Up, job: str) -> None:
         self.netgraft = netgraft
         self.job = job
         self.seen: list[JobEvent] = []
@@ -117,7 +66,7 @@ class Watcher:
             last = self.seen[-1].seq if self.seen else 0
             request = tuning_pb2.WatchJobRequest(id=self.job, after_seq=last)
             try:
-                with self.netgraft.client() as client:
+                with self.netgraft.system.client() as client:
                     self.seen += client.tuning.WatchJob(request)
                     self.over.set()
             except NetgraftError:
@@ -125,25 +74,13 @@ class Watcher:
 
 
 @pytest.fixture(scope="module")
-def netgraft(
-    tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path
-) -> Iterator[Netgraft]:
-    it = Netgraft(tmp_path_factory.mktemp("ray"), torch_home_with_weights)
-    try:
-        it.start()
-        yield it
-    finally:
-        it.end()
-
-
-@pytest.fixture(scope="module")
-def watchers(netgraft: Netgraft) -> list[Watcher]:
+def watchers(netgraft: Up) -> list[Watcher]:
     return watched(netgraft)
 
 
-def watched(netgraft: Netgraft) -> list[Watcher]:
+def watched(netgraft: Up) -> list[Watcher]:
     """A job that trains and one that waits for it, watched."""
-    with netgraft.client() as client:
+    with netgraft.system.client() as client:
         long, short = start(client, ENDLESS), start(client, SHORT)
     found = [Watcher(netgraft, job) for job in (long, short)]
     wait_for("a step", lambda: any(event.step for event in found[0].seen))
@@ -158,17 +95,17 @@ def start(client: Client, epochs: int) -> str:
     return started
 
 
-def job_of(netgraft: Netgraft, watcher: Watcher) -> tuning_pb2.Job:
-    with netgraft.client() as client:
+def job_of(netgraft: Up, watcher: Watcher) -> tuning_pb2.Job:
+    with netgraft.system.client() as client:
         return client.tuning.GetJob(tuning_pb2.GetJobRequest(id=watcher.job))
 
 
-def seconds_to_an_answer(netgraft: Netgraft, call: Callable[[Client], object]) -> float:
+def seconds_to_an_answer(netgraft: Up, call: Callable[[Client], object]) -> float:
     """Until a call succeeds, each try with a connection and a deadline of its own."""
 
     def answers() -> bool:
         try:
-            with netgraft.client() as client:
+            with netgraft.system.client() as client:
                 call(client)
         except NetgraftError:
             return False
@@ -191,7 +128,7 @@ def list_jobs(client: Client) -> object:
     return client.tuning.ListJobs(tuning_pb2.ListJobsRequest(), timeout=5)
 
 
-def test_strangers_are_turned_away_as_on_the_local_engine(netgraft: Netgraft) -> None:
+def test_strangers_are_turned_away_as_on_the_local_engine(netgraft: Up) -> None:
     token, before = netgraft.system.token, ray_log_bytes(netgraft)
     with strangers.opened(netgraft.system.grpc) as channel:
         calls = strangers.call_all(channel, 3)
@@ -211,7 +148,7 @@ def test_strangers_are_turned_away_as_on_the_local_engine(netgraft: Netgraft) ->
         strangers.refused_as_too_large_a_part(channel, token)
 
 
-def ray_log_bytes(netgraft: Netgraft) -> int:
+def ray_log_bytes(netgraft: Up) -> int:
     """Size of what Serve's processes have logged."""
     [driver] = netgraft.system.processes("netgraft.app.cluster")
     [session] = (private_folder() / "ray").glob(f"session_*_{driver.pid}")
@@ -221,7 +158,7 @@ def ray_log_bytes(netgraft: Netgraft) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def serve_http_port(netgraft: Netgraft) -> int:
+def serve_http_port(netgraft: Up) -> int:
     """The port of Serve's HTTP proxy."""
     [proxy] = netgraft.system.processes("ray::ProxyActor")
     listening = [each for each in proxy.net_connections("tcp") if each.status == "LISTEN"]
@@ -229,7 +166,7 @@ def serve_http_port(netgraft: Netgraft) -> int:
     return int(port)
 
 
-def test_what_is_written_is_closed_to_the_machines_other_users(netgraft: Netgraft) -> None:
+def test_what_is_written_is_closed_to_the_machines_other_users(netgraft: Up) -> None:
     token = Path.home() / ".ray" / "auth_token"
     written = [token, private_folder(), *netgraft.system.state.rglob("*")]
     assert [path for path in written if path.lstat().st_mode & 0o077] == []
@@ -254,15 +191,15 @@ SERVED = {
 }
 
 
-def lose_what_serves(netgraft: Netgraft, watchers: list[Watcher], served: Served) -> None:
+def lose_what_serves(netgraft: Up, watchers: list[Watcher], served: Served) -> None:
     attempt, before = job_of(netgraft, watchers[0]).attempt, len(watchers[0].seen)
-    netgraft.kill(served.command)
+    kill(netgraft, served.command)
     assert seconds_to_an_answer(netgraft, served.call) < served.seconds
     wait_for("progress", lambda: len(watchers[0].seen) > before + 2)
     assert job_of(netgraft, watchers[0]).attempt == attempt
 
 
-def lose_the_actor_of_a_run(netgraft: Netgraft, long: Watcher) -> None:
+def lose_the_actor_of_a_run(netgraft: Up, long: Watcher) -> None:
     attempt = job_of(netgraft, long).attempt
     wait_for("a checkpoint", lambda: checkpoints(long, attempt))
     [actor] = netgraft.system.processes(RUN)
@@ -275,12 +212,12 @@ def lose_the_actor_of_a_run(netgraft: Netgraft, long: Watcher) -> None:
     assert len(netgraft.system.processes(RUN)) == 1
 
 
-def lose_a_part(netgraft: Netgraft, long: Watcher, part: str) -> None:
+def lose_a_part(netgraft: Up, long: Watcher, part: str) -> None:
     attempt = job_of(netgraft, long).attempt
     # A third loss without a new checkpoint would end the job.
     wait_for("a checkpoint", lambda: checkpoints(long, attempt))
-    up = netgraft.started[-1]
-    netgraft.kill(f"/{part} ")
+    up = netgraft.process
+    kill(netgraft, f"/{part} ")
     ended = wait_for("the end of up", lambda: up.poll() is not None)
     assert ended < 15
     assert up.returncode != 0
@@ -291,26 +228,26 @@ def lose_a_part(netgraft: Netgraft, long: Watcher, part: str) -> None:
     wait_for("the next attempt", lambda: steps(long, attempt + 1))
 
 
-def lose_up(netgraft: Netgraft) -> None:
-    os.kill(netgraft.system.pid, signal.SIGKILL)
+def lose_up(netgraft: Up) -> None:
+    netgraft.process.kill()
     wait_for("the end of all", lambda: not netgraft.system.processes(), 5)
 
 
 @pytest.mark.parametrize("served", SERVED)
 def test_what_serves_comes_back_and_runs_go_on(
-    netgraft: Netgraft, watchers: list[Watcher], served: str
+    netgraft: Up, watchers: list[Watcher], served: str
 ) -> None:
     lose_what_serves(netgraft, watchers, SERVED[served])
 
 
-def test_a_run_whose_actor_is_killed_goes_on(netgraft: Netgraft, watchers: list[Watcher]) -> None:
+def test_a_run_whose_actor_is_killed_goes_on(netgraft: Up, watchers: list[Watcher]) -> None:
     lose_the_actor_of_a_run(netgraft, watchers[0])
 
 
 def test_all_ends_with_a_part_that_ray_does_not_bring_back(
-    netgraft: Netgraft, watchers: list[Watcher]
+    netgraft: Up, watchers: list[Watcher]
 ) -> None:
-    with netgraft.client() as client:
+    with netgraft.system.client() as client:
         client.tuning.CancelJob(tuning_pb2.CancelJobRequest(id=watchers[0].job))
         watchers.append(Watcher(netgraft, start(client, MEDIUM)))
     wait_for("a checkpoint", lambda: checkpoints(watchers[-1], attempt=1))
@@ -319,7 +256,7 @@ def test_all_ends_with_a_part_that_ray_does_not_bring_back(
 
 
 def test_the_jobs_end_well_and_no_event_is_missed_or_doubled(
-    netgraft: Netgraft, watchers: list[Watcher]
+    netgraft: Up, watchers: list[Watcher]
 ) -> None:
     for watcher in watchers:
         wait_for("the end", watcher.over.is_set)
@@ -330,16 +267,14 @@ def test_the_jobs_end_well_and_no_event_is_missed_or_doubled(
     wait_for("the end of their actors", lambda: not netgraft.system.processes(RUN), 10)
 
 
-def test_nothing_lives_five_seconds_after_up_was_killed(netgraft: Netgraft) -> None:
+def test_nothing_lives_five_seconds_after_up_was_killed(netgraft: Up) -> None:
     lose_up(netgraft)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_ten_of_each(tmp_path: Path, torch_home_with_weights: Path) -> None:
-    netgraft = Netgraft(tmp_path, torch_home_with_weights)
-    try:
-        netgraft.start()
+    with running_on_ray(tmp_path, torch_home_with_weights) as netgraft:
         watchers = watched(netgraft)
         for _ in range(10):
             for served in SERVED.values():
@@ -352,13 +287,11 @@ def test_ten_of_each(tmp_path: Path, torch_home_with_weights: Path) -> None:
             lose_up(netgraft)
             netgraft.start()
             wait_for("the next attempt", lambda: steps(watchers[0], attempt + 1))  # noqa: B023
-        with netgraft.client() as client:
+        with netgraft.system.client() as client:
             client.tuning.CancelJob(tuning_pb2.CancelJobRequest(id=watchers[0].job))
         for watcher in watchers:
             wait_for("the end", watcher.over.is_set)
             assert watcher.numbers == list(range(1, len(watcher.numbers) + 1))
-    finally:
-        netgraft.end()
 
 
 def steps(watcher: Watcher, attempt: int) -> list[int]:
@@ -370,7 +303,7 @@ def checkpoints(watcher: Watcher, attempt: int) -> list[int]:
     return [e.step for e in watcher.seen if e.attempt == attempt and e.kind == kind]
 
 
-def ranks_of(netgraft: Netgraft) -> list[int]:
+def ranks_of(netgraft: Up) -> list[int]:
     return [each.pid for each in netgraft.system.processes() if each.name() == RANK]
 
 

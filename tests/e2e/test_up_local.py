@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.local import PATIENCE, Up, running, using, wait_for
 from tests.e2e.system import NETGRAFT, environment
+from tests.e2e.up import PATIENCE, Up, running, using, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial]
 

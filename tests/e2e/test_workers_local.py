@@ -10,11 +10,16 @@ from pathlib import Path
 import grpc
 import psutil
 import pytest
-from tests.e2e.local import Up, lives, running, wait_for
+from tests.e2e.up import Up, lives, running, wait_for
 
 from netgraft.client import Client, RemoteError
 from netgraft.errors import Unreachable
 from netgraft.serving.forks.cores import usable_cores
+from netgraft.tuning.jobs import planning
+from netgraft.tuning.jobs.job import State
+from netgraft.tuning.jobs.jobs import Jobs
+from netgraft.tuning.jobs.launcher import Capacity
+from netgraft.tuning.jobs.spec import Request
 from netgraft.v1 import graph_pb2, graph_pb2_grpc, models_pb2, surgery_pb2
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial]
@@ -29,7 +34,10 @@ PLACES = usable_cores()
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory, torch_home_with_weights: Path) -> Iterator[Up]:
-    with running(tmp_path_factory.mktemp("workers"), torch_home_with_weights, "--no-web") as found:
+    folder = tmp_path_factory.mktemp("workers")
+    (folder / "tmp").mkdir()
+    here = {"TMPDIR": str(folder / "tmp")}
+    with running(folder, torch_home_with_weights, "--no-web", **here) as found:
         yield found
 
 
@@ -47,8 +55,20 @@ def export(client: Client, model: str) -> int:
 
 
 def busy(up: Up) -> list[int]:
-    """Workers that compute."""
-    return [pid for pid in up.find("worker") if psutil.Process(pid).cpu_percent(0.2) > 20]
+    """Workers that compute, once there are any."""
+    found: list[int] = []
+
+    def computes(pid: int) -> bool:
+        with suppress(psutil.NoSuchProcess):
+            return psutil.Process(pid).cpu_percent(0.2) > 5  # an idle one takes nothing
+        return False
+
+    def look() -> bool:
+        found[:] = filter(computes, up.find("worker"))
+        return bool(found)
+
+    wait_for("work", look)
+    return found
 
 
 def test_a_worker_lives_on_after_a_call(up: Up, client: Client) -> None:
@@ -61,7 +81,6 @@ def test_a_worker_lives_on_after_a_call(up: Up, client: Client) -> None:
 def test_a_worker_that_dies_fails_its_own_call_and_no_other(up: Up, client: Client) -> None:
     with ThreadPoolExecutor() as pool:
         lost = pool.submit(export, client, LARGE)
-        wait_for("work", lambda: bool(busy(up)))
         os.kill(busy(up)[0], signal.SIGKILL)
         with pytest.raises(RemoteError, match="Nothing else is affected; try again") as raised:
             lost.result()
@@ -93,7 +112,6 @@ def test_what_nobody_waits_for_any_more_ends(up: Up, client: Client) -> None:
             surgery_pb2.RetargetModelRequest(model=LARGE, classes=100 + turn)
         ).model.id
         call = draw.future(graph_pb2.DrawGraphRequest(model=model), metadata=metadata)
-        wait_for("work", lambda: bool(busy(up)))
         left = busy(up)
         call.cancel()
         wait_for("its end", lambda gone=left: not set(gone) & set(up.find("worker")))
@@ -101,7 +119,7 @@ def test_what_nobody_waits_for_any_more_ends(up: Up, client: Client) -> None:
     assert export(client, SMALL)
 
 
-def test_a_download_that_is_left_frees_its_worker(up: Up, client: Client) -> None:
+def test_a_download_that_is_left_frees_its_worker_and_its_files(up: Up, client: Client) -> None:
     for _ in range(PLACES + 1):
         request = models_pb2.ExportModelRequest(model="resnet50@none", format="state_dict")
         chunks = client.models.ExportModel(request)
@@ -110,6 +128,24 @@ def test_a_download_that_is_left_frees_its_worker(up: Up, client: Client) -> Non
         chunks.close()  # type: ignore[attr-defined]
         wait_for("its end", lambda gone=before: set(up.find("worker")) != set(gone))
     assert export(client, SMALL)
+    temporary = Path(up.system.environment["TMPDIR"])
+    wait_for("the end of its files", lambda: not list(temporary.rglob("netgraft-export-*")))
+
+
+def test_a_job_is_submitted_whose_call_was_broken_off_when_it_was_stored(
+    up: Up, client: Client
+) -> None:
+    jobs = Jobs(up.system.store())
+    retarget = surgery_pb2.RetargetModelRequest(model=SMALL, classes=10)
+    model = client.surgery.RetargetModel(retarget).model.id
+    request = Request(model, "digits", epochs=1, image_size=16, batch_size=64, workers=1)
+    job = jobs.create(planning.plan(request, Capacity(PLACES, 0), jobs.store))
+    chunks = client.models.ExportModel(
+        models_pb2.ExportModelRequest(model="resnet50@none", format="state_dict")
+    )
+    next(chunks)
+    chunks.close()  # type: ignore[attr-defined]
+    wait_for("its end", lambda: jobs.get(job.id).state is State.SUCCEEDED)
 
 
 def test_a_front_that_hangs_is_made_again(up: Up, client: Client) -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 
 from netgraft.errors import DetectorFormat, InvalidValue
 from netgraft.library.servicer import ModelsServicer
+from netgraft.models.answers import answering
 from netgraft.models.bases import example_inputs, task
 from netgraft.models.build import build
 from netgraft.models.export import loss_code
@@ -81,11 +82,14 @@ class Services:
         return file
 
     def inputs(self, name: str, batch: int) -> tuple[Any, ...]:
-        base = get_recipe(self.store, self.ids[name]).base
+        recipe = get_recipe(self.store, self.ids[name])
         torch.manual_seed(batch)
+        if recipe.training:  # its files take the side that it was tuned for
+            side = answering(recipe).side
+            return (torch.rand(batch, 3, side, side),)
         return tuple(
             [torch.rand_like(x) for x in part] if isinstance(part, list) else torch.rand_like(part)
-            for part in example_inputs(base, batch, "cpu")
+            for part in example_inputs(recipe.base, batch, "cpu")
         )
 
     def outputs(self, name: str, inputs: tuple[Any, ...]) -> Any:

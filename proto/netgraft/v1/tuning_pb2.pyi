@@ -101,12 +101,14 @@ class TuningSpec(_message.Message):
     THREADS_FIELD_NUMBER: _builtins.int
     ACCUMULATE_FIELD_NUMBER: _builtins.int
     PATIENCE_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     data: _builtins.str
-    """"digits", or the path of a folder under the server's data roots that has one folder
-    of pictures per class, optionally below "train" and "val".
+    """"digits", or a path under the server's data roots: a folder that has one folder of
+    pictures per class, optionally below "train" and "val"; an archive of such folders; or
+    a table that names pictures and their classes.
     """
     epochs: _builtins.int
     """Passes over the training set, 1 to 10,000."""
@@ -151,6 +153,10 @@ class TuningSpec(_message.Message):
     """Parts in which a batch goes through the model to need less memory, 1 or more."""
     patience: _builtins.int
     """Stops after so many epochs in which the held-back figure was no better; 0: never."""
+    fingerprint: _builtins.str
+    """Fingerprint of the data that were agreed upon, as DataReport.fingerprint. Unset: the
+    data as they are. If the data have another one, the call fails.
+    """
     features: _builtins.str
     """How the probe runs the frozen network, such as "bf16 channels_last folded"."""
     @_builtins.property
@@ -180,11 +186,12 @@ class TuningSpec(_message.Message):
         threads: _builtins.int | None = ...,
         accumulate: _builtins.int | None = ...,
         patience: _builtins.int | None = ...,
+        fingerprint: _builtins.str | None = ...,
         features: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accumulate: _TypeAlias = _typing.Literal["accumulate"]  # noqa: Y015
     _WhichOneofArgType__accumulate: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate"]  # noqa: Y015
@@ -198,6 +205,8 @@ class TuningSpec(_message.Message):
     _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
     _WhichOneofReturnType__features: _TypeAlias = _typing.Literal["features"]  # noqa: Y015
     _WhichOneofArgType__features: _TypeAlias = _typing.Literal["_features", b"_features"]  # noqa: Y015
+    _WhichOneofReturnType__fingerprint: _TypeAlias = _typing.Literal["fingerprint"]  # noqa: Y015
+    _WhichOneofArgType__fingerprint: _TypeAlias = _typing.Literal["_fingerprint", b"_fingerprint"]  # noqa: Y015
     _WhichOneofReturnType__image_size: _TypeAlias = _typing.Literal["image_size"]  # noqa: Y015
     _WhichOneofArgType__image_size: _TypeAlias = _typing.Literal["_image_size", b"_image_size"]  # noqa: Y015
     _WhichOneofReturnType__layout: _TypeAlias = _typing.Literal["layout"]  # noqa: Y015
@@ -234,6 +243,8 @@ class TuningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__features) -> _WhichOneofReturnType__features | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fingerprint) -> _WhichOneofReturnType__fingerprint | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__image_size) -> _WhichOneofReturnType__image_size | None: ...
     @_typing.overload

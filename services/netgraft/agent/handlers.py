@@ -12,12 +12,14 @@ from netgraft.agent.state import RunState, Stopped
 from netgraft.agent.steps import (
     Cancel,
     Compare,
+    Evaluate,
     Export,
     Finetune,
     Freeze,
     Inspect,
     ListJobs,
     ListModels,
+    Predict,
     Resume,
     Retarget,
     SetLoss,
@@ -38,6 +40,10 @@ Happenings = AsyncIterator[Progress | Finished]
 
 PICTURES = ("svg", "png")
 """Formats that the graph service draws; the others are exports of the model."""
+THUMBNAILS = 12
+"""Pictures that are shown with what the model sees in them."""
+MOST_PREDICTIONS = 100
+"""Predictions that a conversation keeps; `netgraft predict` gives all."""
 
 
 @singledispatch
@@ -132,6 +138,38 @@ async def _edit(run: RunState, step: Step, rpc: str, request: Callable[..., Any]
     run.notices.extend(reply.model.notices)
     await run.use(reply.model.id)
     return Finished(summary=run.messages.edited(reply), edit=reply)
+
+
+# Asking a model
+
+
+@carry_out.register
+async def _evaluate(step: Evaluate, run: RunState) -> Happenings:
+    model_id = await run.use(await run.resolve(step.model))
+    request = tuning_pb2.EvaluateRequest(
+        model=model_id, data=step.data or "", part=step.split or ""
+    )
+    found = tuning_pb2.Evaluation()
+    async for reply in run.services.tuning.Evaluate(request):
+        yield Progress(done=reply.done, total=reply.total)
+        found = reply.evaluation
+    yield Finished(summary=run.messages.evaluated(found), evaluation=found)
+
+
+@carry_out.register
+async def _predict(step: Predict, run: RunState) -> Happenings:
+    model_id = await run.use(await run.resolve(step.model))
+    request = tuning_pb2.PredictRequest(
+        model=model_id, paths=[step.input or ""], thumbnails=THUMBNAILS
+    )
+    found = agent_pb2.Predictions()
+    async for reply in run.services.tuning.Predict(request):
+        yield Progress(done=reply.done, total=reply.total)
+        found.total = reply.total
+        found.unreadable += bool(reply.error)
+        if len(found.pictures) < MOST_PREDICTIONS:
+            found.pictures.append(reply)
+    yield Finished(summary=run.messages.predicted(found), predictions=found)
 
 
 # Jobs

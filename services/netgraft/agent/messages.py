@@ -174,6 +174,42 @@ class Messages:
             heads=heads or "-",
         )
 
+    def evaluated(self, found: tuning_pb2.Evaluation) -> str:
+        return self.say(
+            plural(
+                "Accuracy {accuracy:.1f} % on {count} picture of {data} (95 % interval {low:.1f} "
+                "to {high:.1f} %); always naming the largest class would reach {majority:.1f} %.",
+                "Accuracy {accuracy:.1f} % on {count} pictures of {data} (95 % interval {low:.1f} "
+                "to {high:.1f} %); always naming the largest class would reach {majority:.1f} %.",
+            ),
+            accuracy=100 * found.accuracy,
+            count=found.pictures,
+            data=found.data,
+            low=100 * found.accuracy_low,
+            high=100 * found.accuracy_high,
+            majority=100 * found.majority,
+        )
+
+    def predicted(self, found: agent_pb2.Predictions) -> str:
+        first = found.pictures[0]
+        if found.total == 1 and first.error:
+            return first.error
+        if found.total == 1:
+            return self.say(
+                "{name}: {label} ({share:.1f} %).",
+                name=first.name,
+                label=first.classes[0].name,
+                share=100 * first.classes[0].probability,
+            )
+        line = self.say(
+            plural("{count} picture was predicted.", "{count} pictures were predicted."),
+            count=found.total - found.unreadable,
+        )
+        if not found.unreadable:
+            return line
+        lost = plural("{count} could not be read.", "{count} could not be read.")
+        return f"{line} {self.say(lost, count=found.unreadable)}"
+
     def exported(self, ready: agent_pb2.ExportReady) -> str:
         return self.say(
             "{format} of model {id} is ready.", format=ready.format, id=ready.model_id[:SHORT]

@@ -45,19 +45,21 @@ async def serve() -> None:
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the supervisor says when
     supervisor = Supervisor()
-    server = grpc.aio.server(interceptors=[Guard()], options=OPTIONS)
+    guard = Guard()
+    server = grpc.aio.server(interceptors=[guard], options=OPTIONS)
     server.add_insecure_port(f"{settings().host}:{settings().grpc_port}")
     launcher = LocalLauncher(supervisor)
-    workers = Workers(supervisor, usable_cores())
+    watch = Watch(launcher)
+    workers = Workers(supervisor, usable_cores(), broken_off=watch.look)
     _add_services(server, workers, launcher)
     healthy = await _add_standard(server)
     expire_all(default_store())  # what the front before this one was carrying out
     await server.start()
-    Watch(launcher).start()
+    watch.start()
     preparing = asyncio.create_task(_prepare(workers, healthy))
     await ending.wait()
     preparing.cancel()
-    await server.stop(GRACE_SECONDS)
+    await guard.end(server, GRACE_SECONDS)
 
 
 def _add_services(server: Any, workers: Workers, launcher: LocalLauncher) -> None:

@@ -26,7 +26,7 @@ def main(path: str, raylet: str) -> int:
 
 
 def answer(link: Connection) -> None:
-    """Answer calls of the Tuning service, as a tensor worker in a fork."""
+    """Answer calls of the Models and Tuning services, as a tensor worker in a fork."""
     from netgraft.serving.cluster.relay import Relayed
     from netgraft.serving.local.worker import Worker
     from netgraft.tuning.workers.local import LocalLauncher

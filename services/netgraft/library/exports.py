@@ -35,9 +35,11 @@ class Exported:
 
 
 @contextmanager
-def exported(recipe: Recipe, kind: str, store: Store) -> Iterator[Exported]:
+def exported(
+    recipe: Recipe, kind: str, store: Store, *, with_preprocessing: bool = False
+) -> Iterator[Exported]:
     """The model in a format. Raises as `export.write` does."""
     with tempfile.TemporaryDirectory(prefix="netgraft-export-") as folder:
         file = Path(folder) / "model"
-        export.write(recipe, store, kind, file)
+        export.write(recipe, store, kind, file, with_preprocessing=with_preprocessing)
         yield Exported(export.file_name(recipe, kind), file)

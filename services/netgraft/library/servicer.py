@@ -77,7 +77,8 @@ class ModelsServicer:
         from netgraft.library.exports import exported
 
         recipe = self._resolved(request.model, "pretrained").recipe
-        with exported(recipe, request.format, self.store) as file:
+        whole = request.with_preprocessing
+        with exported(recipe, request.format, self.store, with_preprocessing=whole) as file:
             yield models_pb2.FileChunk(name=file.name, size=file.size)
             for data in file.chunks():
                 yield models_pb2.FileChunk(data=data)

@@ -8,8 +8,8 @@ Knows nothing of what the rpcs do.
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -50,6 +50,15 @@ MESSAGE_BYTES = 8 * 2**20
 """The largest message that a server accepts. A file is sent in parts of 1 MiB."""
 
 RECEIVE_OPTIONS = (("grpc.max_receive_message_length", MESSAGE_BYTES),)
+
+FOLLOWING = frozenset({"WatchJob", "Run"})
+"""Calls that last as long as what they follow."""
+
+ENDING = "the server is ending"
+"""What grpc tools see; our clients have a sentence of their own for a server that went away."""
+
+CANCELLED_SECONDS = 1.0
+"""How long calls may take to notice that they were cancelled."""
 
 SHOWN = 80
 """Characters of a caller's text that an error quotes."""
@@ -139,6 +148,34 @@ class Failure(Exception):
 class Guard(grpc.aio.ServerInterceptor):
     """Refuses calls without the token, unknown or misrouted rpcs, and malformed messages."""
 
+    def __init__(self) -> None:
+        self._calls: dict[asyncio.Task[Any], str] = {}
+        """The rpc of each call that is being answered."""
+        self._ending = False
+
+    async def end(self, server: grpc.aio.Server, grace: float) -> None:
+        """Stop the server: calls may take so many seconds to end, those that follow something none.
+
+        Who follows asks again. grpc itself would report what the loop's end cancels as errors.
+        """
+        self._ending = True
+        for task, rpc in self._calls.items():
+            if rpc in FOLLOWING:
+                task.cancel()
+        await server.stop(grace)
+        if self._calls:
+            await asyncio.wait(self._calls, timeout=CANCELLED_SECONDS)
+
+    @contextmanager
+    def _answering(self, rpc: str) -> Iterator[None]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._calls[task] = rpc
+        try:
+            yield
+        finally:
+            del self._calls[task]
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
@@ -152,7 +189,54 @@ class Guard(grpc.aio.ServerInterceptor):
         error = refusal(method, metadata, exists=handler is not None)
         if error is not None:
             return _refusing(error, language, handler)
-        return _checking(handler, method.rpartition("/")[2], language)
+        return self._checking(handler, method.rpartition("/")[2], language)
+
+    def _checking(self, handler: Any, method: str, language: str) -> Any:
+        """Return a handler that takes bytes, and turns a servicer's errors into a call's status."""
+        parse = handler.request_deserializer or bytes
+        streaming = handler.request_streaming
+
+        def incoming(data: Any) -> tuple[_Parsed, Any]:
+            parsed = _Parsed(parse, method)
+            return parsed, parsed.each(data) if streaming else parsed.one(data)
+
+        async def single(data: Any, context: Any) -> Any:
+            serve = handler.stream_unary if streaming else handler.unary_unary
+            try:
+                with self._answering(method):
+                    parsed, request = incoming(data)
+                    reply = await serve(request, context)
+                if parsed.fault:  # raised while the handler read its stream
+                    raise parsed.fault
+            except (NetgraftError, Failure) as error:
+                await _abort(context, error, language)
+            return reply
+
+        async def several(data: Any, context: Any) -> AsyncIterator[Any]:
+            serve = handler.stream_stream if streaming else handler.unary_stream
+            try:
+                parsed, request = incoming(data)
+                with self._answering(method):
+                    async with aclosing(serve(request, context)) as replies:
+                        async for reply in replies:
+                            yield reply
+                if parsed.fault:
+                    raise parsed.fault
+            except (NetgraftError, Failure) as error:
+                await _abort(context, error, language)
+            except asyncio.CancelledError:
+                if self._ending:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, ENDING)
+                if not context.cancelled():
+                    raise
+                # The caller has gone; grpc would report that, with a traceback, as our error.
+
+        kind = "stream" if streaming else "unary"
+        kind += "_stream" if handler.response_streaming else "_unary"
+        return handler._replace(
+            request_deserializer=None,
+            **{kind: several if handler.response_streaming else single},
+        )
 
 
 async def _abort(context: Any, error: NetgraftError | Failure, language: str) -> NoReturn:
@@ -194,47 +278,3 @@ class _Parsed:
     async def each(self, stream: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         async for data in stream:
             yield self.one(data)
-
-
-def _checking(handler: Any, method: str, language: str) -> Any:
-    """Return a handler that takes bytes, and turns the servicer's errors into the call's status."""
-    parse = handler.request_deserializer or bytes
-    streaming = handler.request_streaming
-
-    def incoming(data: Any) -> tuple[_Parsed, Any]:
-        parsed = _Parsed(parse, method)
-        return parsed, parsed.each(data) if streaming else parsed.one(data)
-
-    async def single(data: Any, context: Any) -> Any:
-        serve = handler.stream_unary if streaming else handler.unary_unary
-        try:
-            parsed, request = incoming(data)
-            reply = await serve(request, context)
-            if parsed.fault:  # raised while the handler read its stream
-                raise parsed.fault
-        except (NetgraftError, Failure) as error:
-            await _abort(context, error, language)
-        return reply
-
-    async def several(data: Any, context: Any) -> AsyncIterator[Any]:
-        serve = handler.stream_stream if streaming else handler.unary_stream
-        try:
-            parsed, request = incoming(data)
-            async with aclosing(serve(request, context)) as replies:
-                async for reply in replies:
-                    yield reply
-            if parsed.fault:
-                raise parsed.fault
-        except (NetgraftError, Failure) as error:
-            await _abort(context, error, language)
-        except asyncio.CancelledError:
-            if not context.cancelled():
-                raise
-            # The caller has gone. grpc would report that, with a traceback, as an error of ours.
-
-    kind = "stream" if streaming else "unary"
-    kind += "_stream" if handler.response_streaming else "_unary"
-    return handler._replace(
-        request_deserializer=None,
-        **{kind: several if handler.response_streaming else single},
-    )

@@ -5,7 +5,7 @@ from ray import serve
 from netgraft.models.torch_ready import keep_torch_out
 from netgraft.serving.cluster.machine import Cluster
 from netgraft.serving.cluster.relay import Relay
-from netgraft.serving.cluster.replicas import REPLICA
+from netgraft.serving.cluster.replicas import NODE, REPLICA, WORKER
 from netgraft.serving.cluster.run import Parts
 from netgraft.serving.forks.cores import usable_cores
 from netgraft.serving.local.workers import Workers
@@ -16,7 +16,6 @@ from netgraft.tuning.servicer import TuningServicer
 from netgraft.tuning.workers.local import LocalLauncher, Watch
 from netgraft.v1 import tuning_pb2
 
-NODE = "netgraft.app.node"
 PARTS = Parts(
     node=NODE,
     rank="netgraft.tuning.workers.rank:work",
@@ -43,7 +42,7 @@ class ClusterTuningServicer(TuningServicer):
 
 def elsewhere(servicer: ClusterTuningServicer) -> Workers:
     """The tensor workers of the replica's node, as many as it has cores."""
-    relay = Relay(servicer.cluster, NODE, f"{NODE}:answer")
+    relay = Relay(servicer.cluster, NODE, WORKER)
     return Workers(relay, usable_cores(), stay=False)
 
 

@@ -180,6 +180,7 @@ def _state(value: int) -> State | None:
 def request_of(spec: tuning_pb2.TuningSpec) -> Request:
     """Return the request in a message, without unset fields and empty texts."""
     given = {field.name: value for field, value in spec.ListFields() if value != "" and field.name}
+    given |= {"options": options_of(spec.options)}
     return Request(**{"model": "", "data": "", **given})
 
 
@@ -194,7 +195,7 @@ def job_message(job: Job) -> tuning_pb2.Job:
         id=job.id,
         state=STATES[job.state],
         spec=spec_message(job.spec),
-        assumptions=job.resolved.assumptions,
+        assumptions=[say(line, caller().language) for line in job.resolved.assumptions],
         create_time=_time(job.created),
         start_time=_time(job.started),
         end_time=_time(job.ended),
@@ -238,7 +239,7 @@ def report_message(report: "Report") -> tuning_pb2.DataReport:
     """Return a report as a message, in the caller's language."""
     manifest, language = report.manifest, caller().language
     sizes = {part: manifest.size(part) for part in PARTS}
-    guesses = [say(guess.sentence, language) for guess in manifest.guesses]
+    guesses = [say(guess.said, language) for guess in manifest.guesses]
     return tuning_pb2.DataReport(
         data=manifest.reference,
         kind=manifest.kind,

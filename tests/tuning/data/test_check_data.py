@@ -1,6 +1,7 @@
 """The rpc CheckData and `netgraft data check`: progress, the report, exit codes."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,47 @@ def test_the_options_reach_the_kind(root: Path) -> None:
     written(root / "shapes", drawn(10))
     done = data_check(str(root / "shapes"), "--json", "--val-share", "0.5")
     assert json.loads(done.stdout)["sizes"] == {"train": 10, "held_out": 10}
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_cleaned_list_is_a_data_set_without_the_faults(root: Path, *, archived: bool) -> None:
+    pictures = {f"train/{name}": data for name, data in drawn(12).items()}
+    pictures |= {f"val/{name}": data for name, data in drawn(6, start=60).items()}
+    pictures["val/box/0060.jpg"] = pictures["train/box/0003.jpg"]
+    pictures["train/box/copy.jpg"] = pictures["train/box/0004.jpg"]
+    pictures["train/disc/0001.jpg"] = b""
+    pictures["train/disc/0002.jpg"] = pictures["train/disc/0002.jpg"][:700]
+    folder = written(root / "shapes", pictures)
+    if archived:
+        data = root / "shapes.zip"
+        with zipfile.ZipFile(data, "w") as packed:
+            for name, content in pictures.items():
+                packed.writestr(name, content)
+    before = {file: file.stat() for file in folder.rglob("*")}
+    done = data_check(str(data if archived else folder), "--fix", "--json")
+    assert done.exit_code == 1, "the data have faults, whatever the list has"
+    fixed = json.loads(done.stdout)["fixed"]
+    clean = data_check(fixed, "--json")
+    assert clean.exit_code == 0, clean.output
+    report = json.loads(clean.stdout)
+    assert "findings" not in report
+    assert report["sizes"] == {"train": 22, "held_out": 11}
+    assert {file: file.stat() for file in folder.rglob("*")} == before
+
+
+def test_a_model_that_has_learnt_finds_wrong_labels(
+    root: Path, store: Store, torch_home_with_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(torch_home_with_weights))
+    pictures = drawn(24)
+    swapped = ("box/0003.jpg", "disc/0007.jpg")
+    pictures |= {swapped[0]: pictures["disc/0003.jpg"], swapped[1]: pictures["box/0007.jpg"]}
+    del pictures["disc/0003.jpg"], pictures["box/0007.jpg"]
+    written(root / "shapes", pictures)
+    replies = checked(store, data="shapes", model="mobilenet_v2@IMAGENET1K_V1")
+    assert (replies[-1].done, replies[-1].total) == (92, 92), "read, and run through the model"
+    found = {each.kind: each for each in replies[-1].report.findings}
+    assert set(found) == {"wrong_labels"}
+    assert found["wrong_labels"].severity == "note"
+    assert set(swapped) <= set(found["wrong_labels"].files)
+    assert len(found["wrong_labels"].files) <= 5

@@ -62,7 +62,7 @@ def test_what_memory_cannot_hold_is_decoded_again(monkeypatch: pytest.MonkeyPatc
     for _ in range(2):
         for index in range(12):
             assert pixels.get(index).mode == "RGB"
-    assert Counter(counting.reads.values()) == {1: 2, 2: 9, 3: 0} or counting.reads.total() == 22
+    assert counting.reads.total() == 1 + 12 + 9, "three are kept"
     assert pixels_module.CACHE_BYTES >= 2**30
 
 

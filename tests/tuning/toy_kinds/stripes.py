@@ -17,19 +17,22 @@ class Stripes:
         return place.reference == self.name
 
     def open(self, place: Place, options: Options) -> Manifest:
-        pictures = {"0.png": striped(turned=True), "1.png": striped(turned=False)}
+        container = self.container(place)
         return Manifest(
             reference=self.name,
             kind=self.name,
             options=options,
             task="classification",
             class_names=("lying", "standing"),
-            names=tuple(pictures),
+            names=tuple(container.pictures),
             labels=(0, 1),
             parts=("train", "train"),
-            container=Memory(pictures),
+            container=container,
             side=8,
         )
+
+    def container(self, place: Place) -> Memory:
+        return Memory({"0.png": striped(turned=True), "1.png": striped(turned=False)})
 
 
 def striped(turned: bool) -> bytes:

@@ -7,6 +7,7 @@ Markdown or HTML.
 import re
 from collections.abc import Iterator
 
+import gradio as gr
 from gradio import ChatMessage
 from gradio.components.chatbot import MetadataDict, OptionDict
 
@@ -15,6 +16,7 @@ from netgraft.ui.conversation import Conversation
 from netgraft.ui.exchange import NOT_RUN, Exchange, State
 from netgraft.ui.figures import count, share, short
 from netgraft.ui.job import JobView
+from netgraft.ui.measured import measured
 from netgraft.ui.steps import values
 from netgraft.v1 import agent_pb2, models_pb2, surgery_pb2, tuning_pb2
 from netgraft.v1.agent_pb2 import RunEvent
@@ -108,6 +110,8 @@ def _steps(
         elif begun and kind == "finished":
             yield _thought(_title(begun), _detail(event, begun, say), event.finished.seconds)
             yield ChatMessage(content=_result(event.finished, say))
+            if shown := measured(event.finished, say):
+                yield ChatMessage(content=gr.HTML(shown))
             begun = None
         elif begun and kind == "failed":
             yield _thought(_title(begun), _values(begun.step, say))

@@ -39,6 +39,7 @@ STDOUT = Path("-")
     cls=Command,
     examples=(
         "netgraft export resnet50 -o resnet50.onnx",
+        "netgraft export 1a2b3c4d -o flowers.onnx --with-preprocessing",
         "netgraft export 1a2b3c4d --format python -o rebuild.py",
         "netgraft export 1a2b3c4d --format card -o -",
     ),
@@ -56,6 +57,11 @@ STDOUT = Path("-")
     type=click.Choice(tuple(FORMATS.values())),
     help="By default the format of the file's suffix.",
 )
+@click.option(
+    "--with-preprocessing",
+    is_flag=True,
+    help="onnx, pt2: the file takes pictures (uint8) and answers with probabilities.",
+)
 @click.option("--force", is_flag=True, help="Overwrite the file.")
 @weights_option
 @pass_session
@@ -64,10 +70,14 @@ def export_command(
     model: str,
     output: Path | None,
     kind: str | None,
+    with_preprocessing: bool,
     force: bool,
     weights: str | None,
 ) -> None:
-    """Write MODEL to a file that other programs read."""
+    """Write MODEL to a file that other programs read.
+
+    The file carries the names of the classes, the preprocessing and the temperature.
+    """
     from netgraft.v1 import models_pb2
 
     kind = kind or FORMATS.get(output.suffix.lower() if output else "")
@@ -79,7 +89,9 @@ def export_command(
         refuse_overwriting(output, force=force)
     services = session.services()
     reference = resolve(session, services, model, weights)
-    request = models_pb2.ExportModelRequest(model=reference, format=kind)
+    request = models_pb2.ExportModelRequest(
+        model=reference, format=kind, with_preprocessing=with_preprocessing
+    )
     if output == STDOUT:
         _print(services.models.ExportModel(request))
         return

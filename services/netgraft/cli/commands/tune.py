@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from netgraft.cli.command import INT64, Command
+from netgraft.cli.dataoptions import NAMES, data_options, options_message
 from netgraft.cli.failure import FAILED
 from netgraft.cli.follow import ended, follow
 from netgraft.cli.leaving import leave_job
@@ -28,7 +29,10 @@ STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", 
     ),
 )
 @model_argument()
-@click.option("--data", required=True, help="digits, or a folder with one folder per class.")
+@click.option(
+    "--data", required=True, help="digits, a folder with one folder per class, an archive, a table."
+)
+@data_options
 @click.option("--epochs", type=INT64, metavar="N", help="Passes over the training set.")
 @click.option("--lr", type=float, metavar="X", help="Peak learning rate.")
 @click.option("--batch-size", type=INT64, metavar="N", help="Examples per step, over all workers.")
@@ -44,6 +48,10 @@ STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", 
     type=INT64,
     metavar="N",
     help="The same seed gives the same numbers.",
+)
+@click.option("--augment", metavar="NAME", help="none, light or strong: how pictures are varied.")
+@click.option(
+    "--skip-bad", type=float, metavar="X", help="Leave out pictures that cannot be read, up to X."
 )
 @click.option("--detach", is_flag=True, help="Do not wait for the end.")
 @weights_option
@@ -67,9 +75,16 @@ def finetune_command(
     from netgraft.v1 import tuning_pb2
 
     services = session.client() if detach else session.trainer()
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {
+        name: value for name, value in options.items() if value is not None and name not in NAMES
+    }
     reference = resolve(session, services, model, weights)
-    spec = tuning_pb2.TuningSpec(model=reference, data=data_reference(session, data), **given)  # type: ignore[arg-type]
+    spec = tuning_pb2.TuningSpec(
+        model=reference,
+        data=data_reference(session, data),
+        options=options_message(options),
+        **given,  # type: ignore[arg-type]
+    )
     job = services.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
     if not detach:
         _follow_to_end(session, services, job)

@@ -211,11 +211,7 @@ def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
 
 def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
     """Yield the table of everything about one job."""
-    spec = ", ".join(
-        f"{field_name(field.name)} {value}"
-        for field, value in job.spec.ListFields()
-        if field.name != "model"
-    )
+    spec = ", ".join(_settings(job.spec))
     failed = f"{job.error_message} ({job.error_reason})" if job.error_reason else ""
     yield facts(
         [
@@ -233,6 +229,14 @@ def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
             (tr("attempt"), str(job.attempt) if job.attempt > 1 else ""),
         ]
     )
+
+
+def _settings(spec: "tuning_pb2.TuningSpec") -> "Iterator[str]":
+    """Yield each value of a spec with its name."""
+    for field, value in (*spec.ListFields(), *spec.options.ListFields()):
+        if field.name not in ("model", "options"):
+            shown = value[:SHORT] if field.name == "fingerprint" else value
+            yield f"{field_name(field.name)} {shown}"
 
 
 def _took(job: "tuning_pb2.Job") -> str:

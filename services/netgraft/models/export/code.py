@@ -10,6 +10,7 @@ from netgraft.models.bases import base_module, plain
 from netgraft.models.build import fitting
 from netgraft.models.edits.edit import Edit
 from netgraft.models.edits.retarget import Retarget
+from netgraft.models.export.asking_code import asking
 from netgraft.models.export.statements import Assignment, comment, literal
 from netgraft.models.recipe import Recipe
 from netgraft.models.source import Plain
@@ -45,7 +46,7 @@ def python(recipe: Recipe, weights: str, store: Store) -> str:
         title=comment(recipe.title), id=recipe.id, short=recipe.id[:12], weights=comment(weights)
     )
     code = "".join(f"\n\n{part}" for part in definitions) + ("\n\n" if definitions else "\n")
-    code += "\n".join(body) + "\n" + _classes(recipe)
+    code += "\n".join(body) + "\n" + _classes(recipe) + asking(recipe)
     return head + _imports(base, code) + code
 
 

@@ -28,33 +28,42 @@ class Machine(Protocol):
         """Start a run, or stop one. Raises ConnectionError."""
 
 
-class Relay:
-    """The replica's end: see `Workers`, which asks it for tensor workers."""
+class NodeWorkers:
+    """The tensor workers of a replica's node: see `Workers`, which asks for them."""
 
-    def __init__(self, machine: Machine, node: str, worker: str) -> None:
+    def __init__(self, node: str, worker: str) -> None:
         """`node`: the module of the fork server; `worker`: what a worker does, by its name."""
-        self.machine = machine
         self.node = node
         self.task = worker
-        self._address = ""
-        listens = threading.Event()
-        threading.Thread(target=self._listen, args=(listens,), name="relay", daemon=True).start()
-        listens.wait()
+        self.environment: dict[str, str] = {}
+        """Variables that a worker has besides those of the fork server."""
 
     def worker(self) -> Connection:
         """Return the link to a new tensor worker. Raises NoSupervisor."""
         node = Node(self.node)
         try:
             return node.worker(
-                Task(self.task, environment={ADDRESS: self._address}, nice=NICE, name=WORKER)
+                Task(self.task, environment=self.environment, nice=NICE, name=WORKER)
             )
         except OSError as error:
             raise NoSupervisor(str(error)) from error
         finally:
             node.leave()
 
+
+class Relay(NodeWorkers):
+    """The same for a replica whose workers start runs: it does that for them."""
+
+    def __init__(self, machine: Machine, node: str, worker: str) -> None:
+        super().__init__(node, worker)
+        self.machine = machine
+        listens = threading.Event()
+        threading.Thread(target=self._listen, args=(listens,), name="relay", daemon=True).start()
+        listens.wait()
+
     def _listen(self, listens: threading.Event) -> None:
-        with listening("replica") as (listener, self._address):
+        with listening("replica") as (listener, address):
+            self.environment[ADDRESS] = address
             listens.set()
             self._serve(listener)
 

@@ -10,3 +10,8 @@ REPLICA: dict[str, Any] = {
     # Replicas wait more than they compute; the cores are for runs.
     "ray_actor_options": {"num_cpus": 0},
 }
+
+NODE = "netgraft.app.node"
+"""The module of a node's fork server."""
+WORKER = f"{NODE}:answer"
+"""What the tensor workers of a replica without torch do."""

@@ -25,6 +25,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 from netgraft.private import OTHERS, make_file
+from netgraft.serving.forks.scratch import clear, temporary_files_in_scratch
 
 SETTLED = "netgraft.serving.forks.settled"
 RETURNED = b"returned"
@@ -36,6 +37,9 @@ TRIES = 3
 PATIENCE_SECONDS = 120.0
 """After which a fork server that makes no fork is taken for hung; its imports take a few seconds,
 on a busy machine half a minute."""
+
+GONE_SECONDS = 2.0
+"""How long a process that has closed its link may take to be gone."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,18 @@ class Fork:
         with suppress(EOFError, OSError):
             returned = self.link.recv_bytes() == RETURNED
             self.link.recv_bytes()
+        if not returned:
+            self._clear_after_it()
         return returned
+
+    def _clear_after_it(self) -> None:
+        """Remove its temporary files: those of an export are as large as the model."""
+        deadline = time.monotonic() + GONE_SECONDS
+        with suppress(ProcessLookupError):  # its link is closed a moment before its lock
+            while time.monotonic() < deadline:
+                os.kill(self.pid, 0)
+                time.sleep(0.01)
+        clear()
 
 
 class Forks:
@@ -178,7 +193,8 @@ def _carry_out(task: Task, link: Connection) -> None:
                 os.dup2(file.fileno(), number)
     os.environ.update(task.environment)
     _start_afresh()
-    resolve_name(task.function)(**task.arguments)
+    with temporary_files_in_scratch():
+        resolve_name(task.function)(**task.arguments)
     link.send_bytes(RETURNED)
 
 

@@ -4,13 +4,13 @@ A link to another process travels beside the reply. Nothing is pickled.
 """
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Client, Connection, Listener
 from multiprocessing.reduction import recv_handle, send_handle
-from pathlib import Path
 from typing import Any
+
+from netgraft.serving.forks.scratch import scratch
 
 LARGEST = 2**16
 """Bytes of a request or a reply."""
@@ -21,8 +21,8 @@ Document = dict[str, Any]
 @contextmanager
 def listening(name: str) -> Iterator[tuple[Listener, str]]:
     """A socket in a folder of its own, which only this user enters, and its path."""
-    with tempfile.TemporaryDirectory(prefix="netgraft-") as folder:  # 0700
-        path = Path(folder) / name
+    with scratch() as folder:
+        path = folder / name
         with Listener(str(path), "AF_UNIX", backlog=64) as listener:
             path.chmod(0o600)
             yield listener, str(path)

@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 IDLE_SECONDS = 10.0
 """After which a worker that is not the only one leaves."""
+ENDED_SECONDS = 2.0
+"""After which a worker that was hung up on has ended."""
 LONG = frozenset({"CheckData", "Evaluate", "MeanFeatures", "Predict"})
 """Calls that take minutes. Each has a process of its own, so that others do not wait for it."""
 
@@ -33,10 +35,21 @@ class Supply(Protocol):
 class Workers:
     """Answers calls by tensor workers. For one event loop; see `Elsewhere`."""
 
-    def __init__(self, supervisor: Supply, most: int, *, stay: bool = True) -> None:
-        """`stay`: the last one stays when there is nothing to do, ready for the next call."""
+    def __init__(
+        self,
+        supervisor: Supply,
+        most: int,
+        *,
+        stay: bool = True,
+        broken_off: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`stay`: the last one stays when there is nothing to do, ready for the next call.
+
+        `broken_off` is called, in a thread, some seconds after a call ended in its middle.
+        """
         self.supervisor = supervisor
         self._stay = stay
+        self._broken_off = broken_off
         self._places = asyncio.Semaphore(most)
         self._long_places = asyncio.Semaphore(most)
         # Of its own: the loop's threads are for servicers, and few.
@@ -98,11 +111,13 @@ class Workers:
         return await loop.run_in_executor(self._threads, function, *arguments)
 
     def _give_back(self, link: Connection, *, over: bool) -> None:
+        loop = asyncio.get_running_loop()
         if not over:
             # It ends now, and with it what it computes for a caller who has gone.
             hang_up(link)
+            loop.call_later(ENDED_SECONDS, self._threads.submit, self._broken_off)
             return
-        timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._let_go, link)
+        timer = loop.call_later(IDLE_SECONDS, self._let_go, link)
         self._idle.append((link, timer))
 
     def _let_go(self, link: Connection) -> None:

@@ -25,8 +25,8 @@ SHARE_OF_USUAL = 0.25
 USUAL = 10
 NEIGHBOURS = 16
 """Pictures that each is compared with: the nearest ones by low frequencies."""
-COLOUR_LEVELS = 12
-"""Most that any of the coarse colours may differ, in levels of 255."""
+MEAN_LEVELS, MOST_LEVELS = 6, 30
+"""Most that the coarse colours may differ, on average and any of them, in levels of 255."""
 FLAT = 2.0
 """Standard deviation of gray below which a picture shows nothing to compare, in levels of 255."""
 LOW = 8
@@ -42,7 +42,7 @@ class Copies:
     equal: tuple[tuple[int, ...], ...]
     """Groups of equal files, each in the manifest's order."""
     alike: tuple[tuple[int, int], ...]
-    """Pairs of files that differ and look alike; of a group of equal files the first stands."""
+    """Pairs of files that differ and look alike; of a group of equal files one stands for all."""
     compared: int
     """Number of pictures that were looked at for that: all, but where they are very many."""
 
@@ -53,12 +53,16 @@ def copies_of(facts: Sequence[PictureFacts]) -> Copies:
     for index, each in enumerate(facts):
         if each.content and each.fault != "empty":
             groups.setdefault(each.content, []).append(index)
-    first = [group[0] for group in groups.values() if facts[group[0]].looks]
-    step = -(-len(first) // MOST_COMPARED) or 1
-    sample = first[::step]
+    first = [next((i for i in group if facts[i].looks), None) for group in groups.values()]
+    chosen = [index for index in first if index is not None][:MOST_COMPARED]
     equal = tuple(tuple(group) for group in groups.values() if len(group) > 1)
-    compared = len(facts) if step == 1 else len(sample)
-    return Copies(equal, tuple(_alike(facts, sample)), compared)
+    looked_at = sum(bool(each.looks) or bool(each.fault) for each in facts)
+    return Copies(equal, tuple(_alike(facts, chosen)), looked_at)
+
+
+def is_compared(index: int, pictures: int) -> bool:
+    """Return whether a picture is among those that are compared, of so many."""
+    return index % (-(-pictures // MOST_COMPARED) or 1) == 0
 
 
 def _alike(facts: Sequence[PictureFacts], chosen: Sequence[int]) -> list[tuple[int, int]]:
@@ -78,8 +82,8 @@ def _alike(facts: Sequence[PictureFacts], chosen: Sequence[int]) -> list[tuple[i
     found = []
     for one, other in sorted(_close_pairs(unit)):
         a, b = int(shown[one]), int(shown[other])
-        apart = np.abs(colours[a].astype(int) - colours[b]).max()
-        if apart <= COLOUR_LEVELS:
+        levels = np.abs(colours[a].astype(int) - colours[b])
+        if levels.mean() <= MEAN_LEVELS and levels.max() <= MOST_LEVELS:
             found.append((chosen[a], chosen[b]))
     return found
 

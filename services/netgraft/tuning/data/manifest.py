@@ -70,8 +70,18 @@ class Guess:
     """Something that was not said and could be otherwise, and the option that overrules it."""
 
     option: str
-    """Field of `Options`."""
+    """Field of `Options`; "" where none overrules it."""
     sentence: Message
+    value: str = ""
+    """Of the option, for something else than the guess."""
+
+    @property
+    def said(self) -> Message:
+        """The sentence with the option of the command line that overrules it."""
+        if not self.option:
+            return self.sentence
+        option = f"--{self.option.replace('_', '-')} {self.value}".rstrip()
+        return Message("{sentence} (otherwise: {option})", sentence=self.sentence, option=option)
 
 
 @dataclass(frozen=True)
@@ -122,18 +132,28 @@ class Manifest:
         return [index for index, each in enumerate(self.parts) if each == part]
 
     @cached_property
+    def stamps(self) -> tuple[tuple[int, int], ...]:
+        """Size in bytes and time of change of each picture, when first asked for.
+
+        Raises InvalidData when a picture is gone.
+        """
+        found = []
+        for name in self.names:
+            try:
+                found.append(self.container.stamp(name))
+            except FileNotFoundError as error:
+                problem = Message("{path} is gone.", path=name)
+                raise InvalidData(data=self.reference, problem=problem) from error
+        return tuple(found)
+
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of names, classes, parts, sizes and times, as they are when first asked for:
-        what a consent is bound to.
+        """SHA-256 of names, classes, parts and `stamps`: what a consent is bound to.
 
         Raises InvalidData when a picture is gone.
         """
         digest = hashlib.sha256(f"{self.reference}\n{self.task}\n{self.class_names}\n".encode())
-        for name, label, part in zip(self.names, self.labels, self.parts, strict=True):
-            try:
-                size, changed = self.container.stamp(name)
-            except FileNotFoundError as error:
-                problem = Message("{path} is gone.", path=name)
-                raise InvalidData(data=self.reference, problem=problem) from error
+        columns = (self.names, self.labels, self.parts, self.stamps)
+        for name, label, part, (size, changed) in zip(*columns, strict=True):
             digest.update(f"{name}\0{label}\0{part}\0{size}\0{changed}\n".encode())
         return digest.hexdigest()

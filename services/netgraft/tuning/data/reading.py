@@ -10,10 +10,12 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from netgraft.errors import InvalidData
 from netgraft.language import Message, plural
 from netgraft.tuning.data.checks.finding import Seen
+from netgraft.tuning.data.comparing import is_compared
 from netgraft.tuning.data.decode import error_for, examined
 from netgraft.tuning.data.facts import PictureFacts
 from netgraft.tuning.data.manifest import Manifest
@@ -108,7 +110,10 @@ class Reading:
 
     def _one(self, index: int) -> PictureFacts:
         decoded, data = self.pixels.fresh(index)
-        return examined(decoded, data)
+        facts = examined(decoded, data)
+        if is_compared(index, len(self.manifest.names)):
+            return facts
+        return replace(facts, looks=b"")
 
     def _take(self, waiting: "deque[tuple[int, Future[PictureFacts]]]") -> int:
         index, future = waiting.popleft()

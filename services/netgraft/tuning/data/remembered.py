@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from netgraft.errors import InvalidData
+from netgraft.language import Message, from_plain, to_plain
 from netgraft.store.memo import Memo
 from netgraft.store.store import Store
 from netgraft.tuning.data.facts import PictureFacts
@@ -12,11 +13,11 @@ from netgraft.tuning.data.manifest import Manifest
 from netgraft.tuning.data.reading import Reading
 
 KIND = "facts"
-FORMAT = "1"
+FORMAT = "2"
 MOST_BYTES = 256 * 2**20
 
 FIELDS = ("fault", "size", "format", "mode", "content", "alpha", "deep", "sharpness", "brightness")
-"""All but the looks, which are bytes, and the reports of libraries, which findings do not say."""
+"""All but the looks, which are bytes, and the problem, which is a message."""
 
 
 def known_facts(manifest: Manifest, store: Store) -> Sequence[PictureFacts]:
@@ -43,7 +44,10 @@ def fingerprint(manifest: Manifest) -> str:
 
 
 def _to_bytes(facts: Sequence[PictureFacts]) -> bytes:
-    rows = [[len(each.looks), *(getattr(each, name) for name in FIELDS)] for each in facts]
+    rows = [
+        [len(each.looks), to_plain(each.problem), *(getattr(each, name) for name in FIELDS)]
+        for each in facts
+    ]
     return json.dumps(rows).encode() + b"\n" + b"".join(each.looks for each in facts)
 
 
@@ -51,11 +55,14 @@ def _from_bytes(data: bytes) -> tuple[PictureFacts, ...]:
     head, _, looks = data.partition(b"\n")
     found = []
     at = 0
-    for length, *values in json.loads(head):
+    for length, problem, *values in json.loads(head):
         facts = PictureFacts(**dict(zip(FIELDS, values, strict=True)))
         deep = None if facts.deep is None else (facts.deep[0], facts.deep[1])
         size = (facts.size[0], facts.size[1])
-        found.append(replace(facts, looks=looks[at : at + length], deep=deep, size=size))
+        said = from_plain(problem)
+        assert said is None or isinstance(said, Message)
+        look = looks[at : at + length]
+        found.append(replace(facts, looks=look, problem=said, deep=deep, size=size))
         at += length
     return tuple(found)
 

@@ -26,6 +26,7 @@ from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.data import Manifest, open_data
 from netgraft.tuning.data.held_back import roles
+from netgraft.tuning.data.kept import keep
 from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
@@ -98,6 +99,8 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
         accumulate=request.accumulate or 1,
         features=request.features or "",
         patience=_patience(request, defaults),
+        options=request.options,
+        fingerprint=_kept(request, subject.data, store),
     )
     usual_for = subject.task.models[0]
     because = defaults.because | {
@@ -109,7 +112,8 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     }
     if request.batch_size not in (None, spec.batch_size):
         because["batch_size"] = f"{request.batch_size} cannot be shared evenly by {workers} workers"
-    return ResolvedSpec(spec, _assumptions(request, spec, because))
+    guesses = tuple(guess.said for guess in subject.data.guesses)
+    return ResolvedSpec(spec, (*guesses, *_assumptions(request, spec, because)))
 
 
 def subject_of(request: Request, store: Store) -> Subject:
@@ -120,9 +124,21 @@ def subject_of(request: Request, store: Store) -> Subject:
     if request.loss is not None and request.loss not in task.losses:
         expected = Message("one of {choices}", choices=task.losses)
         raise InvalidValue(name="loss", value=repr(request.loss), expected=expected)
-    data = open_data(request.data)
+    data = open_data(request.data, request.options)
     must_train(data)
     return Subject(store, recipe, data, task, build(recipe, store, device="meta"))
+
+
+def _kept(request: Request, data: Manifest, store: Store) -> str:
+    """Keep the data set as it is agreed upon, and return its fingerprint.
+
+    Raises InvalidData where the request is for other data.
+    """
+    fingerprint = keep(data, store)
+    if request.fingerprint and request.fingerprint != fingerprint:
+        problem = Message("it has changed since it was agreed upon; look at it and ask again.")
+        raise InvalidData(data=data.reference, problem=problem)
+    return fingerprint
 
 
 def _facts(subject: Subject, request: Request, workers: int, device: str) -> Facts:

@@ -2,11 +2,12 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass, fields
+from typing import Any, Self, cast
 
 from netgraft.errors import InvalidValue
-from netgraft.language import Message
+from netgraft.language import Message, from_plain, to_plain
+from netgraft.tuning.data.manifest import Options
 
 CONVERGED = "lbfgs"
 """The optimizer that trains a probe's head to convergence."""
@@ -37,6 +38,7 @@ CHOICES = {
     "layout": LAYOUTS,
 }
 HIGHEST_RATE = 10.0
+AS_THE_DATA_SAY = Options()
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,12 @@ class Request:
     accumulate: int | None = None
     features: str | None = None
     patience: int | None = None
+    options: Options = AS_THE_DATA_SAY
+    fingerprint: str | None = None
 
     def check(self) -> None:
         """Raise InvalidValue for the first invalid value."""
+        self.options.check()
         for name, (least, greatest) in WHOLE_NUMBERS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= greatest:
@@ -126,16 +131,31 @@ class Spec:
     """How the probe runs the frozen network: a number format and a layout, and so on."""
     patience: int = 0
     """Epochs without a better figure after which it stops; 0: it does all epochs."""
+    options: Options = AS_THE_DATA_SAY
+    """How the data are read."""
+    fingerprint: str = ""
+    """Of the data that were agreed upon; "" where a picture was gone then."""
 
     def plain(self) -> dict[str, Any]:
         """The spec as plain values for JSON, without those that have their default."""
-        defaults = {field.name: field.default for field in fields(self)}
-        return {name: v for name, v in asdict(self).items() if v != defaults[name]}
+        return _changed(self)
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> Self:
-        known = {field.name for field in fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        options = Options(**known.pop("options", {}))
+        return cls(**known, options=options)
+
+
+def _changed(values: "Spec | Options") -> dict[str, Any]:
+    """The fields that do not have their default, as plain values."""
+    found = {field.name: getattr(values, field.name) for field in fields(values)}
+    defaults = {field.name: field.default for field in fields(values)}
+    return {
+        name: _changed(value) if isinstance(value, Options) else value
+        for name, value in found.items()
+        if value != defaults[name]
+    }
 
 
 @dataclass(frozen=True)
@@ -146,10 +166,12 @@ class ResolvedSpec:
     assumptions: tuple[str, ...] = ()
 
     def to_json(self) -> str:
-        document = {"spec": self.spec.plain(), "assumptions": self.assumptions}
+        assumptions = [to_plain(line) for line in self.assumptions]
+        document = {"spec": self.spec.plain(), "assumptions": assumptions}
         return json.dumps(document, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         document = json.loads(text)
-        return cls(Spec.from_plain(document["spec"]), tuple(document["assumptions"]))
+        lines = (cast("str", from_plain(line)) for line in document["assumptions"])
+        return cls(Spec.from_plain(document["spec"]), tuple(lines))

@@ -10,9 +10,11 @@ from netgraft.store.store import Store
 from netgraft.tuning.data.checks import check_all
 from netgraft.tuning.data.checks.finding import Finding, Head
 from netgraft.tuning.data.kinds import open_data
+from netgraft.tuning.data.kinds.written import write_list
 from netgraft.tuning.data.manifest import Manifest, Options
-from netgraft.tuning.data.reading import Reading
+from netgraft.tuning.data.reading import SMALLEST_SIDE, Reading
 from netgraft.tuning.data.remembered import fingerprint, known_facts, remember
+from netgraft.tuning.results.probing import Probe
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,26 @@ def check_data(
     Raises DataNotFound, OutsideDataRoots, InvalidData, InvalidValue, UnknownModel and DiskFull; a
     finding raises nothing.
     """
-    head = _head(resolve.resolve(model, "pretrained", store).recipe) if model else None
+    recipe = resolve.resolve(model, "pretrained", store).recipe if model else None
     manifest = open_data(reference, options)
-    total = len(manifest.names)
+    probe = Probe(recipe, manifest, store) if recipe else None
+    probed = len(manifest.names) if probe and probe.is_possible else 0
+    total = len(manifest.names) + probed
     yield Checked(0, total)
     known = known_facts(manifest, store)
-    reading = Reading(manifest, known=known, keep=False)
+    side = probe.side if probe and probed else SMALLEST_SIDE
+    reading = Reading(manifest, side, known=known, keep=bool(probed))
     for done in reading.read():
         yield Checked(done, total)
     if not known:
         remember(reading, store)
-    seen = replace(reading.seen, head=head)
+    seen = replace(reading.seen, head=_head(recipe) if recipe else None)
+    if probe and probed:
+        for step in probe.run(reading, probe.chosen(reading)):
+            if isinstance(step, int):
+                yield Checked(len(manifest.names) + step, total)
+            else:
+                seen = replace(seen, out_of_fold=step)
     findings = check_all(seen)
     yield Checked(total, total, _report(reading, findings, seen.copies.compared, fix=fix))
 
@@ -76,8 +87,14 @@ def _report(reading: Reading, findings: Sequence[Finding], compared: int, *, fix
         reading.data_hash,
         fingerprint(manifest),
         compared,
-        "",
+        _fixed(manifest, findings) if fix else "",
     )
+
+
+def _fixed(manifest: Manifest, findings: Sequence[Finding]) -> str:
+    """Write a list without what the findings leave out; return its reference."""
+    without = {name for finding in findings for name in finding.left_out}
+    return write_list(manifest, without)
 
 
 def _head(recipe: Recipe) -> Head:

@@ -3,29 +3,16 @@
 Shapes: N examples, K classes, B bins.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from netgraft.tuning.train.calibration import wilson
+
 BINS = 15
 """Of equal width, for the calibration error (Guo et al. 2017, arXiv:1706.04599)."""
-Z = 1.959963984540054
-"""Standard deviations on either side that hold 95 % of a normal distribution."""
-
-
-def wilson(right: float, of: float) -> tuple[float, float]:
-    """The 95 % interval of a share, of which `right` of `of` were counted (Wilson 1927)."""
-    if not of:
-        return 0.0, 1.0
-    share = right / of
-    middle = (share + Z * Z / (2 * of)) / (1 + Z * Z / of)
-    half = Z / (1 + Z * Z / of) * math.sqrt(share * (1 - share) / of + Z * Z / (4 * of * of))
-    low = 0.0 if right == 0 else max(0.0, middle - half)
-    high = 1.0 if right == of else min(1.0, middle + half)
-    return low, high
 
 
 @dataclass(frozen=True)

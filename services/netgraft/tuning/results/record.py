@@ -5,7 +5,7 @@ The parts are kept by name where netgraft made them: pictures that arrive later 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
@@ -23,6 +23,8 @@ class Record:
     options: Mapping[str, Any] = field(default_factory=dict)
     parts: Mapping[str, str] = field(default_factory=dict)
     """Part by a picture's name; {} where the data have parts of their own."""
+    without: tuple[str, ...] = ()
+    """Names of pictures that could not be read and were left out."""
 
     def read(self) -> Options:
         """Return the options by which the data were read."""
@@ -30,27 +32,35 @@ class Record:
 
     def applied(self, manifest: Manifest) -> Manifest:
         """The manifest with the recorded parts; pictures that were not there then are left out."""
-        if not self.parts:
-            return manifest
-        kept = [index for index, name in enumerate(manifest.names) if name in self.parts]
+        left_out = frozenset(self.without)
+        parts = self.parts or dict(zip(manifest.names, manifest.parts, strict=True))
+        kept = [
+            index
+            for index, name in enumerate(manifest.names)
+            if name in parts and name not in left_out
+        ]
         names = tuple(manifest.names[index] for index in kept)
         groups = tuple(manifest.groups[index] for index in kept) if manifest.groups else ()
         return replace(
             manifest,
             names=names,
             labels=tuple(manifest.labels[index] for index in kept),
-            parts=tuple(cast("Part", self.parts[name]) for name in names),
+            parts=tuple(cast("Part", parts[name]) for name in names),
             groups=groups,
         )
 
 
-def keep(store: Store, manifest: Manifest) -> str:
-    """Store the record of a data set, and return its name. Raises DiskFull."""
+def keep(store: Store, manifest: Manifest, without: Collection[int] = ()) -> str:
+    """Store the record of a data set without some of its pictures, and return its name.
+
+    Raises DiskFull.
+    """
     made = manifest.made_split
     record = Record(
         data=manifest.reference,
         options=asdict(manifest.options),
         parts=dict(zip(manifest.names, manifest.parts, strict=True)) if made else {},
+        without=tuple(manifest.names[index] for index in sorted(without)),
     )
     text = json.dumps(asdict(record), sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()

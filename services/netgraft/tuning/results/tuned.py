@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,20 +18,39 @@ from netgraft.store.store import Store
 from netgraft.tuning.data.manifest import Manifest
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.results import record
+from netgraft.tuning.train.precision import channels_last_pays
+
+CHANNELS_LAST = "channels_last"
 
 
-def answering_for(spec: Spec, recipe: Recipe, manifest: Manifest, store: Store) -> Answering:
+class Data(Protocol):
+    """The data that a run has read."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def without(self) -> frozenset[int]:
+        """Pictures that were left out."""
+
+    @property
+    def data_hash(self) -> str: ...
+
+
+def answering_for(spec: Spec, recipe: Recipe, data: Data, store: Store) -> Answering:
     """Return how a model that is tuned as `spec` says is asked. Raises DiskFull."""
     expected = bases.preprocessing(recipe.base)
+    last = channels_last_pays(spec.precision) if not spec.layout else spec.layout == CHANNELS_LAST
     return Answering(
         side=spec.image_size,
-        resize=resized(spec.image_size, whole=manifest.kept_whole),
+        resize=resized(spec.image_size, whole=data.manifest.kept_whole),
         mean=expected.mean,
         deviation=expected.std,
         precision=spec.precision,
-        channels_last=spec.layout == "channels_last",
+        channels_last=last,
         strategy=spec.strategy,
-        split=record.keep(store, manifest),
+        split=record.keep(store, data.manifest, data.without),
+        data_hash=data.data_hash,
     )
 
 

@@ -3,7 +3,6 @@
 Shapes: N batch, K classes, C channels, H and W pixels.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from netgraft.models.losses.catalogue import fitting, make_loss
 from netgraft.tuning.train import strategies
+from netgraft.tuning.train.calibration import wilson
 from netgraft.tuning.train.objective import Batch, Forward
 from netgraft.tuning.train.strategies import Defaults, Facts
 
@@ -21,10 +21,6 @@ AUXILIARY_WEIGHT = 0.3
 
 NOTHING_IGNORED = -100
 """No class has this index: a pixel may be of class "ignore", a whole picture may not."""
-
-
-Z = 1.959964
-"""Standard deviations on each side that hold 95 % of a normal distribution."""
 
 
 @dataclass
@@ -82,16 +78,6 @@ class Tally:
             "macro_f1": _mean([2 * hits / (own + said) for own, hits, said in there]),
             "majority": max((own for own, _, _ in there), default=0.0) / count,
         }
-
-
-def wilson(correct: float, examples: float) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
-    if not examples:
-        return 0.0, 1.0
-    share, spread = correct / examples, Z * Z / examples
-    middle = share + spread / 2
-    half = Z * math.sqrt(share * (1 - share) / examples + spread / (4 * examples))
-    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -4,7 +4,6 @@ Shapes: N pictures, K classes, S sets of predictions.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -12,27 +11,20 @@ from torch import Tensor
 
 HIGHEST = 20.0
 """Temperatures from 1/HIGHEST to HIGHEST: where all is right, none would be low enough."""
-Z95 = 1.959964
-"""Standard deviations that hold 95 % of a normal distribution."""
+Z = 1.959963984540054
+"""Standard deviations on either side that hold 95 % of a normal distribution."""
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A share and the 95 % interval around it."""
-
-    value: float
-    low: float
-    high: float
-
-
-def wilson(hits: int, total: int) -> Interval:
-    """The share of hits, with Wilson's score interval (1927), which is sound near 0 and 1."""
-    if total == 0:
-        return Interval(0.0, 0.0, 1.0)
-    share, z2 = hits / total, Z95**2
-    middle = (share + z2 / (2 * total)) / (1 + z2 / total)
-    spread = Z95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total**2)) / (1 + z2 / total)
-    return Interval(share, max(0.0, middle - spread), min(1.0, middle + spread))
+def wilson(right: float, of: float) -> tuple[float, float]:
+    """The 95 % interval of a share, of which `right` of `of` were counted (Wilson 1927)."""
+    if not of:
+        return 0.0, 1.0
+    share = right / of
+    middle = (share + Z * Z / (2 * of)) / (1 + Z * Z / of)
+    half = Z / (1 + Z * Z / of) * math.sqrt(share * (1 - share) / of + Z * Z / (4 * of * of))
+    low = 0.0 if right == 0 else max(0.0, middle - half)
+    high = 1.0 if right == of else min(1.0, middle + half)
+    return low, high
 
 
 def sign_test(lost: int, won: int) -> float:

@@ -7,30 +7,9 @@ hardware says what is worth measuring, and a pilot at the run's own side and bat
 pilot chose is kept with the run: the same numbers must come out on a busy day.
 """
 
-from dataclasses import dataclass
-
 import torch
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A number format and why it was chosen."""
-
-    precision: str
-    because: str
-
-
-def fastest(device: str) -> Choice:
-    """The likely choice for "cpu" or "gpu" before anything is measured."""
-    if device == "gpu":
-        if not torch.cuda.is_available() or torch.cuda.is_bf16_supported(including_emulation=False):
-            return Choice("bf16", "GPUs since Ampere compute it fastest")
-        return Choice("fp16", "this GPU has no bf16")
-    if units := _bf16_units():
-        return Choice("bf16", f"this CPU computes it fastest ({units})")
-    return Choice("fp32", "this CPU has no bf16 units, without which bf16 is slower")
 
 
 def worth_measuring(device: torch.device) -> tuple[str, ...]:
@@ -56,13 +35,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype, enabled=precision != "fp32")
 
 
-def _bf16_units() -> str:
-    """What of this CPU multiplies bf16, or ""."""
+def _bf16_units() -> bool:
+    """True if this CPU multiplies bf16."""
     # Private in torch since 2.4; where one is missing, its units are not detected.
-    for units, name in (
-        ("AMX", "_is_amx_tile_supported"), ("AVX512_BF16", "_is_avx512_bf16_supported"),
-    ):  # fmt: skip
-        asked = getattr(torch.cpu, name, None)
-        if asked and asked():
-            return units
-    return ""
+    asked = (
+        getattr(torch.cpu, name, None)
+        for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    )
+    return any(each and each() for each in asked)

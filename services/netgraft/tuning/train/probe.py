@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from netgraft.tuning.train.calibration import Interval, fit_temperature, score, sign_test, wilson
+from netgraft.tuning.train.calibration import fit_temperature, score, sign_test, wilson
 from netgraft.tuning.train.logistic import Problems, solve
 from netgraft.tuning.train.space import Space
 
@@ -23,11 +23,14 @@ Criterion = Literal["accuracy", "balanced_accuracy", "macro_f1"]
 
 STRENGTHS = 25
 """Values of C that are compared, from 10⁻³ to 10³, for logits of that variance."""
-ROUGHLY, CLOSELY, EXACTLY = 1e-4, 1e-6, {torch.float64: 1e-12, torch.float32: 1e-8}
-"""Nats a picture that may be left to gain: while C is chosen on many pictures; while it is chosen
-on few, and out of fold; in the head itself."""
 SMALL = 5_000
-"""Pictures × columns of logits up to which all C and rounds are solved at once."""
+"""Pictures × columns of logits up to which all rounds are used."""
+TOGETHER = 100_000
+"""Logits of the problems that are solved together while C is chosen. Below, more problems cost
+little more time; above, it is better to start each C from the heads of the one before."""
+FEW, MANY = (1e-5, 1e-6, 1e-15), (1e-4, 1e-5, 1e-8)
+"""Nats a picture that may be left to gain, up to SMALL and above it: while C is chosen; out of
+fold; in the head itself."""
 LARGEST = 60_000
 """Pictures × columns of logits on which C is chosen at most; of more, a sample."""
 MOST_CLASSES = 40
@@ -52,8 +55,10 @@ class Probed:
     criterion: Criterion
     score: float
     """The criterion, out of fold. C was chosen by it, so it flatters a little."""
-    accuracy: Interval
-    """Out of fold, with its 95 % interval."""
+    accuracy: float
+    """Out of fold."""
+    interval: tuple[float, float]
+    """The 95 % interval of the accuracy."""
     logits: Tensor
     """logits_NK, each from a head that had not seen the picture."""
     temperature: float
@@ -98,6 +103,7 @@ def probe(
         float(c),
         criterion,
         float(score(logits_NK.argmax(1)[:, None], labels_N, classes, criterion)),
+        right / len(labels_N),
         wilson(right, len(labels_N)),
         logits_NK.float(),
         fit_temperature(logits_NK[fair_N], labels_N[fair_N]),
@@ -142,18 +148,25 @@ class _Task:
     def columns(self) -> int:
         return 1 if self.classes == 2 else self.classes
 
+    @property
+    def small(self) -> bool:
+        return len(self.labels) * self.columns <= SMALL
+
+    @property
+    def tolerances(self) -> tuple[float, float, float]:
+        return FEW if self.small else MANY
+
     def choose(self, c_C: Tensor, folds_NS: Tensor) -> "_Choice":
         """The C with the best cross-validated score, the strongest regularisation on ties."""
-        size = len(self.labels) * self.columns
-        rounds = list(folds_NS.T if size <= SMALL else folds_NS.T[:1])
+        rounds = list(folds_NS.T if self.small else folds_NS.T[:1])
         counts = [int(folds_N.max()) + 1 for folds_N in rounds]
         learns_NP = torch.cat([self._others(folds_N) for folds_N in rounds], 1)
         problems = learns_NP.shape[1]
         start = self.z.new_zeros(self.z.shape[1], problems, self.columns)
-        tolerance = ROUGHLY if size > SMALL else CLOSELY
         best, heads_RPK, scores = -1, start, []
-        for some in torch.split(c_C, len(c_C) if size <= SMALL else 1):
-            solved = self._solved(learns_NP, some, start, tolerance)
+        together = max(1, TOGETHER // (len(self.labels) * problems * self.columns))
+        for some in torch.split(c_C, together):
+            solved = self._solved(learns_NP, some, start, self.tolerances[0])
             for heads in torch.split(solved, problems, 1):
                 scores.append(self._score(rounds, list(torch.split(heads, counts, 1))))
                 if best < 0 or scores[-1] > scores[best] + 1e-9:
@@ -166,12 +179,12 @@ class _Task:
         learns_NP = self._others(folds_N)
         if start_RPK is None:
             start_RPK = self.z.new_zeros(self.z.shape[1], learns_NP.shape[1], self.columns)
-        return self._solved(learns_NP, c[None], start_RPK, CLOSELY)
+        return self._solved(learns_NP, c[None], start_RPK, self.tolerances[1])
 
     def on_all(self, c: Tensor, start_RPK: Tensor) -> Tensor:
         """w_RPK of the head that learned from all pictures."""
         learns_NP = self.z.new_ones(len(self.labels), 1)
-        return self._solved(learns_NP, c[None], start_RPK, EXACTLY[self.z.dtype])
+        return self._solved(learns_NP, c[None], start_RPK, self.tolerances[2])
 
     def out_of_fold(self, heads_RPK: Tensor, folds_N: Tensor, seen_NK: Tensor) -> Tensor:
         """logits_NK of each picture by the head of its fold."""

@@ -6,9 +6,9 @@ result. Plain values, so that a checkpoint holds all of it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from math import comb
 from typing import Any, Self
 
+from netgraft.tuning.train.calibration import sign_test
 from netgraft.tuning.train.probe import Criterion
 
 CHANCE = 0.05
@@ -80,22 +80,16 @@ class Decisions:
         return figures.get(self.by, 0.0), -figures["loss"]
 
 
-def chance(wins: int, losses: int) -> float:
-    """How often at least so many of the pictures on which two models differ would be wins if both
-    were equally good: the exact one-sided test of McNemar (Psychometrika 12, 1947).
-    """
-    differ = wins + losses
-    ways = sum(comb(differ, count) for count in range(wins, differ + 1))
-    return float(ways / 2**differ)
-
-
 def is_beyond_chance(right: Sequence[bool], before: Sequence[bool]) -> bool:
-    """Return whether answers are better than others to the same pictures, beyond chance."""
+    """Return whether answers are better than others to the same pictures, beyond chance.
+
+    McNemar's exact test, one-sided (Psychometrika 12, 1947).
+    """
     wins = sum(now and not then for now, then in zip(right, before, strict=True))
     losses = sum(then and not now for now, then in zip(right, before, strict=True))
-    return chance(wins, losses) < CHANCE
+    return sign_test(wins, losses) < CHANCE
 
 
 def could_be_beyond_chance(before: Sequence[bool]) -> bool:
     """Return whether answers without a mistake would be better than these beyond chance."""
-    return chance(before.count(False), 0) < CHANCE
+    return sign_test(before.count(False), 0) < CHANCE

@@ -80,6 +80,15 @@ class Watch:
         """Watch in a thread, for as long as this process lives."""
         threading.Thread(target=self._work, name="runs", daemon=True).start()
 
+    def look(self) -> None:
+        """Submit what is queued and was not: a process may have died before it could do so."""
+        try:
+            queued = [job for job in self.jobs.alive() if job.state is State.QUEUED]
+            if queued:
+                self._without(set(self.machine.ask(do="status")["runs"]), queued)
+        except (ConnectionError, SQLAlchemyError, NetgraftError) as problem:
+            logger.warning("queued jobs were not looked at: %s", problem)
+
     def _work(self) -> None:
         while True:
             try:

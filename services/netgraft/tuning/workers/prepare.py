@@ -48,6 +48,8 @@ class Data:
     """Pictures that cannot be read and are left out."""
     pixels: Pixels | None = None
     """What a pass over the pictures has kept."""
+    data_hash: str = ""
+    """SHA-256 over the contents; "" on the ranks that have not read them."""
 
 
 class Batches:
@@ -57,6 +59,7 @@ class Batches:
         self.seed = spec.seed
         self.task = task
         self.group = group
+        self.data = data
         self.manifest = manifest = data.manifest
         self.class_names = manifest.class_names
         everything = range(len(manifest.names))

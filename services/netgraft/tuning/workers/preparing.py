@@ -13,9 +13,9 @@ from netgraft.language import Message
 from netgraft.models import bases
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
-from netgraft.tuning.data import open_data
 from netgraft.tuning.data.checks import check_all
 from netgraft.tuning.data.checks.finding import Severity
+from netgraft.tuning.data.kept import kept_or_read
 from netgraft.tuning.data.reading import Reading
 from netgraft.tuning.data.remembered import known_facts, remember
 from netgraft.tuning.jobs.events import Event, Kind
@@ -42,7 +42,8 @@ class Preparing:
 
     def __post_init__(self) -> None:
         self.because: tuple[str, ...] = ()
-        self.data = Data(open_data(self.job.spec.data))
+        spec = self.job.spec
+        self.data = Data(kept_or_read(spec.fingerprint, spec.data, spec.options, self.store))
 
     def read(self) -> tuple[Spec, Batches]:
         """Fetch the weights and read the data; return the spec so far and this rank's data.
@@ -82,7 +83,12 @@ class Preparing:
         bad = {index for index in reading.indices if reading.facts[index].fault}
         if len(bad) > self.job.spec.skip_bad * len(reading.indices):
             reading.must_be_sound()
-        self.data = replace(self.data, without=frozenset(bad), pixels=reading.pixels)
+        self.data = replace(
+            self.data,
+            without=frozenset(bad),
+            pixels=reading.pixels,
+            data_hash=reading.data_hash,
+        )
         for finding in check_all(reading.seen):
             if finding.severity is Severity.WARNING and not self._is_again:
                 self._note(finding.sentence)

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from netgraft.language import Message
 from netgraft.tuning.data.loading import load
 from netgraft.tuning.tasks.task import Task
-from netgraft.tuning.train.calibration import Interval
-from netgraft.tuning.train.features import Extractor, Form, NotLinear, batch_size, extractor
+from netgraft.tuning.train.features import Extractor, FrozenForm, NotLinear, batch_size, extractor
 from netgraft.tuning.train.folds import stratified
 from netgraft.tuning.train.probe import Criterion, Probed, probe
 from netgraft.tuning.workers.group import Group
@@ -56,8 +55,6 @@ class Probe:
     whole: Head
     """Of all training pictures."""
     temperature: float
-    accuracy: Interval
-    """Out of fold, over all training pictures."""
     figures: dict[str, float]
     """Of a head that has not seen the held-back pictures, on these."""
     right: list[bool]
@@ -108,7 +105,7 @@ class Probing:
 
     def _extractor(self, module: nn.Module, path: str, form: str) -> Extractor | NotLinear:
         """Rank 0 chooses the form for all."""
-        known = Form.parse(form) if form else None
+        known = FrozenForm.parse(form) if form else None
         sample = next(self._loaded(self.batches.roles.fit[: batch_size(self.side)]))[0]
         device = self.group.device
         if self.group.leads:
@@ -118,7 +115,7 @@ class Probing:
             self.group.share("" if isinstance(made, NotLinear) else str(made.form))
             return made
         chosen = self.group.share("")
-        given = Form.parse(chosen) if chosen else Form()
+        given = FrozenForm.parse(chosen) if chosen else FrozenForm()
         return extractor(module, path, sample, device=device, form=given, answer=self.task.answer)
 
     def _features(self, extract: Extractor) -> tuple[Tensor, Tensor]:
@@ -163,7 +160,6 @@ class Probing:
             form=str(extract.form),
             whole=Head(whole.weight.float(), whole.bias.float()),
             temperature=whole.temperature,
-            accuracy=whole.accuracy,
             figures=tally.metrics,
             right=list(tally.right),
         )

@@ -43,7 +43,7 @@ class Results:
 
     def answering(self, spec: Spec) -> Answering:
         """Return how a model that is tuned as `spec` says is asked. Raises DiskFull."""
-        return answering_for(spec, self.recipe, self.batches.manifest, self.store)
+        return answering_for(spec, self.recipe, self.batches.data, self.store)
 
     def held_out(
         self, module: nn.Module, answering: Answering, learner: Learner | None = None

@@ -26,7 +26,7 @@ from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
 from netgraft.tuning.jobs.spec import CONVERGED
 from netgraft.tuning.train import checkpoint
-from netgraft.tuning.train.features import Form, NotLinear
+from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Diverged
 from netgraft.tuning.workers import outcome
 from netgraft.tuning.workers.choosing import (
@@ -158,7 +158,7 @@ class Run:
                 writer, Message("There is no probe of this model: {because}", because=made.because)
             )
             return
-        form = Form.parse(made.form)
+        form = FrozenForm.parse(made.form)
         made.whole.write(module, made.path)
         answering = replace(
             self.results.answering(spec),

@@ -83,7 +83,7 @@ def _alike(seen: Seen) -> Iterator[Finding]:
 
 def _across(seen: Seen) -> Iterator[Finding]:
     if seen.manifest.made_split:
-        return  # whoever makes the parts keeps copies together
+        return  # the set has one part for its user, and copies in it are said of it
     found: set[int] = set()
     shares = []
     for part in PARTS[1:]:

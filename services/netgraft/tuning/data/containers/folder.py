@@ -74,6 +74,10 @@ class Folder:
         found = (_shown(e.name) for e in self._entries(self._path(folder)) if e.is_dir())
         return sorted(name for name in found if not is_junk_folder(name))
 
+    def absolute(self, name: str) -> str:
+        """The path of a file by its name, as text."""
+        return os.path.join(self.root, name)
+
     def relative(self, path: str) -> str:
         return path.removeprefix(f"{self.root}/")
 

@@ -66,6 +66,10 @@ class Members(Generic[Entry]):
     def relative(self, path: str) -> str:
         return path
 
+    def absolute(self, name: str) -> str:
+        """The path of a member within its archive."""
+        return name
+
     def _add_above(self, folder: str) -> None:
         while folder and folder not in self.folders:
             self.folders.add(folder)

@@ -11,7 +11,7 @@ from netgraft.errors import InvalidValue
 from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.tuning.data.kinds.kind import Kind, Place
-from netgraft.tuning.data.manifest import Manifest, Options
+from netgraft.tuning.data.manifest import Container, Manifest, Options
 
 
 def every_kind() -> Iterator[Kind]:
@@ -31,6 +31,15 @@ def open_data(reference: str, options: Options | None = None) -> Manifest:
     options.check()
     place = Place(reference.strip(), settings().roots)
     return _kind(place, options).open(place, options)
+
+
+def container_of(kind: str, reference: str) -> Container:
+    """The place of the pictures of a data set that was opened before.
+
+    Raises DataNotFound, OutsideDataRoots, InvalidData and InvalidValue.
+    """
+    place = Place(reference, settings().roots)
+    return _kind(place, Options(kind=kind)).container(place)
 
 
 def _kind(place: Place, options: Options) -> Kind:

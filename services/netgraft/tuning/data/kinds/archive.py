@@ -14,7 +14,7 @@ from netgraft.tuning.data.containers.zipped import Zipped
 from netgraft.tuning.data.kinds.folder import read_folders
 from netgraft.tuning.data.kinds.kind import Place, Rank
 from netgraft.tuning.data.kinds.table import read_tables, tables_in
-from netgraft.tuning.data.manifest import Manifest, Options
+from netgraft.tuning.data.manifest import Container, Manifest, Options
 
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 OTHERS = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!": "RAR"}
@@ -34,15 +34,19 @@ class Archive:
         return head.startswith((*ZIP, *OTHERS)) or is_packed(head) or is_tar(head)
 
     def open(self, place: Place, options: Options) -> Manifest:
-        tree = _tree(place.path)
+        tree = tree_of(place.path)
         reference = str(place.path)
         tables = tables_in(tree)
         if tables:
             return read_tables(tree, tables, reference, self.name, options)
         return read_folders(tree, reference, self.name, options)
 
+    def container(self, place: Place) -> Container:
+        return tree_of(place.path)
 
-def _tree(path: Path) -> Tree:
+
+def tree_of(path: Path) -> Tree:
+    """The files of an archive. Raises InvalidData, TooLarge and DiskFull."""
     if not path.is_file():
         raise InvalidData(data=str(path), problem=Message("it is no archive."))
     head = _head(path)

@@ -15,7 +15,7 @@ import numpy as np
 from netgraft.tuning.data.containers.memory import Memory
 from netgraft.tuning.data.kinds.kind import Place, Rank
 from netgraft.tuning.data.kinds.parts import made_parts, must_be_plain
-from netgraft.tuning.data.manifest import Manifest, Options
+from netgraft.tuning.data.manifest import Container, Manifest, Options
 
 SIDE = 8
 WHITE = 16
@@ -51,6 +51,9 @@ class Digits:
             kept_whole=True,
             made_split=True,
         )
+
+    def container(self, place: Place) -> Container:
+        return Memory(_table()[1])
 
 
 @lru_cache(maxsize=1)

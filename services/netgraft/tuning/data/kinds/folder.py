@@ -15,7 +15,7 @@ from netgraft.tuning.data.kinds.endings import is_picture
 from netgraft.tuning.data.kinds.kind import Place, Rank
 from netgraft.tuning.data.kinds.layout import read_layout
 from netgraft.tuning.data.kinds.rows import manifest_of
-from netgraft.tuning.data.manifest import Manifest, Options
+from netgraft.tuning.data.manifest import Container, Manifest, Options
 
 
 class ImageFolder:
@@ -36,6 +36,9 @@ class ImageFolder:
             raise InvalidData(data=place.reference, problem=problem)
         tree = Folder(place.path, place.roots)
         return read_folders(tree, str(place.path), self.name, options)
+
+    def container(self, place: Place) -> Container:
+        return Folder(place.path, place.roots)
 
 
 def read_folders(tree: Tree, reference: str, kind: str, options: Options) -> Manifest:

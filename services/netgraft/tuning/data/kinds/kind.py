@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from netgraft.models.untrusted.roots import inside
-from netgraft.tuning.data.manifest import Manifest, Options
+from netgraft.settings import settings
+from netgraft.tuning.data.manifest import Container, Manifest, Options
 
 
 class Rank(IntEnum):
@@ -34,7 +35,13 @@ class Place:
 
     @cached_property
     def path(self) -> Path:
-        """The file or folder. Raises DataNotFound and OutsideDataRoots."""
+        """The file or folder. Raises DataNotFound and OutsideDataRoots.
+
+        The lists that netgraft wrote are read, too; they lead to nothing outside the roots.
+        """
+        lists = settings().lists
+        if self.reference.startswith(f"{lists}/"):
+            return inside(self.reference, (lists.resolve(),))
         return inside(self.reference, self.roots)
 
 
@@ -55,4 +62,10 @@ class Kind(Protocol):
         """Read names, classes and parts; no picture is opened.
 
         Raises DataNotFound, OutsideDataRoots, InvalidData and InvalidValue.
+        """
+
+    def container(self, place: Place) -> Container:
+        """The place of the pictures of a data set that was opened before.
+
+        Raises DataNotFound, OutsideDataRoots and InvalidData.
         """

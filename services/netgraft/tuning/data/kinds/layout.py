@@ -95,14 +95,14 @@ class _Layout:
         if self.label == 0 and self.levels:
             upper, lower = len(self.levels[0]), len(self.levels[1])
             sentence = Message(
-                "the {upper} outer folders are the classes, not the {lower} inner ones (label=2)",
+                "the {upper} outer folders are the classes, not the {lower} inner ones",
                 upper=upper,
                 lower=lower,
             )
-            return [Guess("columns", sentence)]
+            return [Guess("columns", sentence, "label=2")]
         if self.label == 0 and self.depth > 1:
-            sentence = Message("pictures in folders within a class belong to that class (label=2)")
-            return [Guess("columns", sentence)]
+            sentence = Message("pictures in folders within a class belong to that class")
+            return [Guess("columns", sentence, "label=2")]
         return []
 
     def _rest(self, path: Folders) -> Folders | None:

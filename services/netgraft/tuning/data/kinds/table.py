@@ -21,7 +21,7 @@ from netgraft.tuning.data.kinds.parts import Names, names_of, part_named
 from netgraft.tuning.data.kinds.places import Places
 from netgraft.tuning.data.kinds.rows import Reading, Row, manifest_of
 from netgraft.tuning.data.kinds.tabular import ENDINGS, LISTS, MOST_BYTES, Table, ending, read_table
-from netgraft.tuning.data.manifest import Guess, Manifest, Options, Part
+from netgraft.tuning.data.manifest import Container, Guess, Manifest, Options, Part
 
 GLANCE = 20
 """Rows by which a table is known to be one of pictures."""
@@ -52,6 +52,10 @@ class PictureTable:
         else:
             tree, tables = Folder(path.parent, place.roots), [path.name]
         return read_tables(tree, tables, str(path), self.name, options)
+
+    def container(self, place: Place) -> Container:
+        path = place.path
+        return Folder(path if path.is_dir() else path.parent, place.roots)
 
 
 def tables_in(tree: Tree) -> list[str]:
@@ -93,7 +97,7 @@ def read_tables(
         _Read(tree, name, reference, options, names, part).into(read)
     if len(tables) == 1 and reference.rpartition("/")[2] != tables[0]:
         sentence = Message("{table} gives the classes, not the folders", table=tables[0])
-        read.guesses.append(Guess("kind", sentence))
+        read.guesses.append(Guess("kind", sentence, "folder"))
     if not read.rows and read.absent:
         problem = Message("none of the pictures that {table} names is there.", table=tables[0])
         raise InvalidData(data=reference, problem=problem)

@@ -1,11 +1,11 @@
-"""`netgraft up` with the local engine: how to start it in a test, and what its processes are."""
+"""`netgraft up` with either engine: how to start it in a test, and what its processes are."""
 
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -23,7 +23,7 @@ PARTS = {
     "netgraft-forks": "fork server",
     "netgraft-rank": "rank",
 }
-"""What a process is, by its name or a word of its command."""
+"""What a process of the local engine is, by its name or a word of its command."""
 
 
 def wait_for(what: str, holds: Callable[[], bool], seconds: float = PATIENCE) -> float:
@@ -33,27 +33,37 @@ def wait_for(what: str, holds: Callable[[], bool], seconds: float = PATIENCE) ->
 
 @dataclass
 class Up:
-    """A `netgraft up` that answers."""
+    """A `netgraft up`, which can be started again with the same state."""
 
     system: System
     words: tuple[str, ...]
+    started: "list[subprocess.Popen[str]]" = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.start()
+    @property
+    def process(self) -> "subprocess.Popen[str]":
+        """The one that was started last."""
+        return self.started[-1]
 
     def start(self) -> None:
-        """Start it, or start it again."""
+        """Start it, or start it again, and wait until it answers."""
         with self.system.terminal.open("a") as out:
-            self.process = subprocess.Popen(
-                [NETGRAFT, "up", "--json", "--engine", "local", *self.words],
+            process = subprocess.Popen(
+                [NETGRAFT, "up", "--json", *self.words],
                 env=self.system.environment,
                 cwd=self.system.data,
                 stdout=subprocess.PIPE,
                 stderr=out,
                 text=True,
             )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline(), self.system.terminal.read_text()
+        self.started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline(), self.system.terminal.read_text()
+
+    def end(self) -> None:
+        """Press Ctrl-C, wherever it still runs."""
+        for process in self.started:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
 
     def find(self, part: str) -> list[int]:
         """The processes of a part."""
@@ -85,15 +95,19 @@ def using(state: Path) -> list[psutil.Process]:
 
 
 @contextmanager
-def running(folder: Path, weights: Path, *words: str, **variables: str) -> Iterator[Up]:
-    """A `netgraft up` of its own, ended at the end."""
-    every = {**environment(folder / "state", weights), **variables}
+def running(
+    folder: Path, weights: Path, *words: str, engine: str = "local", **variables: str
+) -> Iterator[Up]:
+    """A `netgraft up` of its own, ended at the end. It stands in `folder`/data."""
+    every = {**environment(folder / "state", weights), "NETGRAFT_ENGINE": engine, **variables}
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
     system = System(
         grpc=f"127.0.0.1:{every['NETGRAFT_GRPC_PORT']}",
         web=f"http://127.0.0.1:{every['NETGRAFT_WEB_PORT']}",
         token="known",
         state=folder / "state",
-        data=folder,
+        data=data,
         environment={**every, "NETGRAFT_TOKEN": "known"},
         demo=None,  # type: ignore[arg-type]  # there is none
         terminal=folder / "up.txt",
@@ -101,7 +115,13 @@ def running(folder: Path, weights: Path, *words: str, **variables: str) -> Itera
     )
     up = Up(system, words)
     try:
+        up.start()
         yield up
     finally:
-        up.process.terminate()
-        up.process.wait(60)
+        up.end()
+
+
+def running_on_ray(folder: Path, weights: Path) -> AbstractContextManager[Up]:
+    """One on Ray, without the page, whose runs save their state every second."""
+    often = {"NETGRAFT_SILENT_SECONDS": "30", "NETGRAFT_CHECKPOINT_SECONDS": "1"}
+    return running(folder, weights, "--no-web", engine="ray", **often)
