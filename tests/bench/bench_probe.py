@@ -29,7 +29,7 @@ from netgraft.tuning.data.loading import Normaliser, load
 from netgraft.tuning.data.pixels import PictureExamples
 from netgraft.tuning.data.reading import Reading
 from netgraft.tuning.tasks.classification import TASK
-from netgraft.tuning.train.features import Extractor, Form, batch_size, extractor
+from netgraft.tuning.train.features import Extractor, FrozenForm, batch_size, extractor
 from netgraft.tuning.train.folds import stratified
 from netgraft.tuning.train.probe import probe
 
@@ -107,11 +107,11 @@ def judged(x_NF: Tensor, labels_N: Tensor, val_MF: Tensor, val_M: Tensor) -> Non
     say(f"right: median {statistics.median(share):.4f}, {min(share):.4f} to {max(share):.4f}")
 
 
-def forms(module: nn.Module, head: str, batches: list[Tensor], chosen: Form) -> None:
+def forms(module: nn.Module, head: str, batches: list[Tensor], chosen: FrozenForm) -> None:
     """Images/s of the plain forward pass and of the forms, in turns."""
     some = batches[:2]
     runs: dict[str, Callable[[Tensor], Any]] = {"plain forward": torch.no_grad()(module)}
-    for form in {Form("fp32", channels_last=True, folded=True), chosen}:
+    for form in {FrozenForm("fp32", channels_last=True, folded=True), chosen}:
         made = extractor(module, head, batches[0], device=CPU, form=form)
         assert isinstance(made, Extractor)
         runs[str(made.form)] = made
