@@ -35,7 +35,7 @@ CLEAR = 1.25
 
 
 @dataclass(frozen=True)
-class FrozenForm:
+class Form:
     """How a frozen network is run. The same form, threads and batches give the same bits."""
 
     precision: str = "fp32"
@@ -88,7 +88,7 @@ class Extractor:
     """A frozen network up to its head."""
 
     head: LinearHead
-    form: FrozenForm
+    form: Form
     device: torch.device
     module: nn.Module
     """A copy in eval mode, changed as the form says."""
@@ -112,7 +112,7 @@ def extractor(
     x_NCHW: Tensor,
     *,
     device: torch.device,
-    form: FrozenForm | None = None,
+    form: Form | None = None,
     answer: Callable[[Any], Tensor] = lambda output: output,
 ) -> Extractor | NotLinear:
     """Prepare a network for features; the module itself stays as it is.
@@ -160,22 +160,22 @@ class _Forms:
     def fastest(self, x_NCHW: Tensor) -> Extractor:
         """The fastest of the forms that suit this machine, measured on part of a batch."""
         few_NCHW = x_NCHW[: max(CHECKED, round(PIXELS / (x_NCHW.shape[2] * x_NCHW.shape[3])))]
-        best = self.made(FrozenForm("fp32", channels_last=True, folded=True))
+        best = self.made(Form("fp32", channels_last=True, folded=True))
         for number_format in precision.worth_measuring(self.device):
             other = self.made(replace(best.form, precision=number_format))
             if other.form.precision == number_format and _is_faster(other, best, few_NCHW):
                 best = other
         return best
 
-    def made(self, form: FrozenForm) -> Extractor:
+    def made(self, form: Form) -> Extractor:
         """The extractor of a form, or of the next plainer one that gives the right features."""
         for tried in _from(form):
             made = self._as_said(tried)
             if self._agrees(made):
                 return made
-        return Extractor(self.head, FrozenForm(), self.device, self.plain)
+        return Extractor(self.head, Form(), self.device, self.plain)
 
-    def _as_said(self, form: FrozenForm) -> Extractor:
+    def _as_said(self, form: Form) -> Extractor:
         module = copy.deepcopy(self.plain)
         if form.folded:
             form = replace(form, folded=bool(folding.fold(module, self.pairs)))
@@ -194,7 +194,7 @@ class _Forms:
         return bool(error <= MOST_ERROR[made.form.precision])
 
 
-def _from(form: FrozenForm) -> Iterator[FrozenForm]:
+def _from(form: Form) -> Iterator[Form]:
     """The form and ever plainer ones, down to fp32 in channels_last."""
     yield form
     if form.precision != "fp32":
@@ -202,7 +202,7 @@ def _from(form: FrozenForm) -> Iterator[FrozenForm]:
             yield replace(form, autocast=True)
         yield replace(form, precision="fp32", autocast=False)
     if form.folded:
-        yield FrozenForm("fp32", form.channels_last)
+        yield Form("fp32", form.channels_last)
 
 
 @dataclass(frozen=True)
