@@ -7,7 +7,7 @@ that what is behind the first check is reached too.
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableSequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,7 @@ NUMBERS = (float("nan"), float("inf"), float("-inf"), -1.0, 0.0, 1e308, 5e-324)
 HOSTILE: dict[int, tuple[Any, ...]] = {
     FieldDescriptor.TYPE_STRING: TEXTS,
     FieldDescriptor.TYPE_INT64: WHOLE_NUMBERS,
+    FieldDescriptor.TYPE_INT32: (-(2**31), -1, 0, 2**31 - 1),
     FieldDescriptor.TYPE_DOUBLE: NUMBERS,
     FieldDescriptor.TYPE_ENUM: (999, -1, 2**31 - 1),
     FieldDescriptor.TYPE_BOOL: (True,),
@@ -116,6 +117,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "CancelJob": {"id": "JOB"},
     "ResumeJob": {"id": "JOB"},
     "MeanFeatures": {"model": "MODEL", "layer": "fc", "data": "digits", "most_examples": 8},
+    "CheckData": {"data": "digits"},
+    "Evaluate": {"model": "MODEL", "data": "digits"},
+    "Predict": {"model": "MODEL", "pictures": [{"name": "x.png", "data": b""}]},
     "Plan": {"text": "show resnet18"},
     "Consent": {"steps": [{"show": {"model": TINY}}]},
     "Run": {"steps": [{"list_jobs": {}}]},
@@ -217,6 +221,8 @@ def put(message: Any, place: Place) -> None:
     *way, last = place.path
     for name in way:
         message = getattr(message, name)
+        if isinstance(message, MutableSequence):
+            message = message[0]
     field = message.DESCRIPTOR.fields_by_name[last]
     if field.message_type is not None:  # a map
         message.ClearField(last)
