@@ -8,29 +8,32 @@ import click
 if TYPE_CHECKING:
     from netgraft.v1 import tuning_pb2
 
-OPTIONS = (
-    click.option("--kind", metavar="NAME", help="folder, archive, table or digits."),
-    click.option(
+OPTIONS = {
+    "kind": click.option("--kind", metavar="NAME", help="folder, archive, table or digits."),
+    "columns": click.option(
         "--columns", metavar="LIST", help="Of a table: path=…,label=…,split=…,group=…, any of them."
     ),
-    click.option(
+    "split": click.option(
         "--split",
         metavar="make|LIST",
         help="make, or which parts are which: train=…,held_out=…,test=….",
     ),
-    click.option("--val-share", type=float, metavar="X", help="Share that is held out (0.2)."),
-    click.option(
+    "val_share": click.option(
+        "--val-share", type=float, metavar="X", help="Share that is held out (0.2)."
+    ),
+    "group": click.option(
         "--group", metavar="HOW", help="Keeps pictures together: a column, parent or prefix:SEP."
     ),
-    click.option("--task", metavar="NAME", help="classification."),
-)
-NAMES = ("kind", "columns", "split", "val_share", "group", "task")
+    "task": click.option("--task", metavar="NAME", help="classification."),
+}
+NAMES = tuple(OPTIONS)
 
 
-def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say how its data set is read."""
-    for option in reversed(OPTIONS):
-        command = option(command)
+def data_options(command: Callable[..., Any], without: str = "") -> Callable[..., Any]:
+    """Give a command the options that say how its data set is read, without one of them."""
+    for name in reversed(NAMES):
+        if name != without:
+            command = OPTIONS[name](command)
     return command
 
 

@@ -6,10 +6,14 @@ Knows nothing of what is asked about them.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from netgraft.cli.session import Session
 from netgraft.errors import PictureNotFound
 from netgraft.language import Message, quoted
+
+if TYPE_CHECKING:
+    from netgraft.v1 import tuning_pb2
 
 SENT_BYTES = 6 * 2**20
 """Bytes of pictures in one call to a server; a message may have 8 MiB."""
@@ -28,11 +32,18 @@ class Question:
     """A picture's name, and a sentence that says why it cannot be sent."""
 
     def name(self, answered: str) -> str:
-        """The name of a picture as the user typed it, from that of a reply."""
+        """Return the name of a picture as the user typed it, from that of a reply."""
         for path, typed in self.paths.items():
             if answered == path or answered.startswith(f"{path}/"):
                 return typed.rstrip("/") + answered.removeprefix(path)
         return answered
+
+    def renamed(self, reply: "tuning_pb2.PredictReply") -> "tuning_pb2.PredictReply":
+        """Return a reply that names its picture as the user typed it."""
+        typed = self.name(reply.name)
+        reply.error = reply.error.replace(reply.name, typed)
+        reply.name = typed
+        return reply
 
     def takes(self, other: "Question", most: int) -> bool:
         """Take what another one asks about, if that fits into the same call; keep the order."""

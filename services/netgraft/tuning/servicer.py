@@ -12,14 +12,14 @@ from netgraft.language import Message, say
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, Repeated, Requests, asked
 from netgraft.store.store import Store, default_store
-from netgraft.tuning.data.manifest import PARTS, Options
+from netgraft.tuning.data.manifest import PARTS
 from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import ALIVE, Job, State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Launcher, NoLauncher
 from netgraft.tuning.jobs.spec import Request, Spec
-from netgraft.tuning.results.servicer import Answers
+from netgraft.tuning.results.servicer import Answers, options_of
 from netgraft.v1 import tuning_pb2
 
 if TYPE_CHECKING:
@@ -228,11 +228,6 @@ def event_message(event: Event) -> tuning_pb2.JobEvent:
         message=say(event.message, caller().language),
         model=event.model,
     )
-
-
-def options_of(options: tuning_pb2.DataOptions) -> Options:
-    """Return the options in a message."""
-    return Options(**{field.name: value for field, value in options.ListFields()})
 
 
 def report_message(report: "Report") -> tuning_pb2.DataReport:

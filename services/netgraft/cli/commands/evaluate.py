@@ -3,11 +3,13 @@
 import csv
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from netgraft.cli.command import Command
+from netgraft.cli.dataoptions import data_options, options_message
 from netgraft.cli.localfiles import data_reference
 from netgraft.cli.reference import model_argument, resolve, weights_option
 from netgraft.cli.session import Session, pass_session
@@ -31,15 +33,23 @@ SPLITS = ("train", "held_out", "test", "all")
 @click.option("--data", default="", help="As in finetune; by default what MODEL was tuned on.")
 @click.option(
     "--split",
-    type=click.Choice(SPLITS),
     default="held_out",
-    help="The part to measure on (held_out).",
+    metavar="NAME",
+    help="The part to measure on: train, held_out, test or all; or parts as in finetune.",
 )
+@partial(data_options, without="split")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each class.")
 @weights_option
 @pass_session
 def evaluate_command(
-    session: Session, model: str, data: str, split: str, as_csv: bool, weights: str | None
+    session: Session,
+    /,
+    model: str,
+    data: str,
+    split: str,
+    as_csv: bool,
+    weights: str | None,
+    **options: Any,
 ) -> None:
     """Measure MODEL on a data set that has its classes.
 
@@ -52,7 +62,13 @@ def evaluate_command(
     services = session.services()
     reference = resolve(session, services, model, weights)
     given = data_reference(session, data) if data else ""
-    request = tuning_pb2.EvaluateRequest(model=reference, data=given, part=split)
+    is_part = split in SPLITS
+    request = tuning_pb2.EvaluateRequest(
+        model=reference,
+        data=given,
+        part=split if is_part else "",
+        options=options_message(options if is_part else {**options, "split": split}),
+    )
     found = _followed(session, services.tuning.Evaluate(request))
     if as_csv:
         _print_csv(found)

@@ -94,13 +94,9 @@ def _replies(
             before = done
             for reply in services.tuning.Predict(request):
                 done = before + reply.done
-                reply.name, reply.done, reply.total = (
-                    asked.name(reply.name),
-                    done,
-                    before + reply.total,
-                )
+                reply.done, reply.total = done, before + reply.total
                 show(done, reply.total)
-                yield reply
+                yield asked.renamed(reply)
 
 
 class Printer(Protocol):

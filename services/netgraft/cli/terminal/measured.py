@@ -1,6 +1,6 @@
 """Predictions and evaluations for people: bars, figures, and who was taken for whom."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from netgraft.cli.terminal.language import tr
@@ -11,6 +11,7 @@ from netgraft.language import in_context
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from netgraft.v1 import tuning_pb2
 
@@ -47,6 +48,17 @@ def prediction_lines(reply: "tuning_pb2.PredictReply") -> Iterator[tuple[str, st
     for each in reply.classes:
         line = f"  {each.name:<{width}}  {percent(each.probability):>7}  {bar(each.probability)}"
         yield line.rstrip(), ""
+
+
+def predictions_view(replies: "Iterable[tuning_pb2.PredictReply]") -> "Text":
+    """Return all lines about pictures as one text."""
+    from rich.text import Text
+
+    shown = Text()
+    for reply in replies:
+        for line, style in prediction_lines(reply):
+            shown.append(f"{line}\n", style=style)
+    return shown
 
 
 def evaluation_view(found: "tuning_pb2.Evaluation") -> "Iterator[RenderableType]":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from netgraft.cli.terminal.language import tr
+from netgraft.cli.terminal.measured import evaluation_view, predictions_view
 from netgraft.cli.terminal.output import duration, emit_line
 from netgraft.cli.terminal.progress import JobView, job_view
 from netgraft.cli.terminal.view import diff_view, figures, models_view
@@ -18,8 +19,7 @@ from netgraft.errors import NetgraftError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.console import Console
-    from rich.table import Table
+    from rich.console import Console, RenderableType
 
     from netgraft.v1 import agent_pb2, tuning_pb2
 
@@ -171,10 +171,14 @@ class TextView:
         self._out.print(text, style=style, soft_wrap=True)
 
 
-def _tables(step: "agent_pb2.StepFinished") -> "Iterable[Table]":
+def _tables(step: "agent_pb2.StepFinished") -> "Iterable[RenderableType]":
     result = step.WhichOneof("result")
     if result == "diff":
         return diff_view(step.diff)
     if result == "models":
         return models_view(step.models)
+    if result == "evaluation":
+        return evaluation_view(step.evaluation)
+    if result == "predictions":
+        return [predictions_view(step.predictions.pictures)]
     return ()

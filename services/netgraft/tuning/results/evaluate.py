@@ -148,7 +148,7 @@ def data_of(recipe: Recipe, data: str, options: Options | None, store: Store) ->
             raise NotPossible(problem=problem)
         return known.applied(open_data(known.data, known.read()))
     manifest = open_data(data, options)
-    same = known is not None and known.data == manifest.reference and not options
+    same = known is not None and known.data == manifest.reference and options in (None, Options())
     return known.applied(manifest) if known and same else manifest
 
 

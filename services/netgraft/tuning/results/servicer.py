@@ -8,10 +8,10 @@ from netgraft.language import Message, say
 from netgraft.serving.servicers import caller
 from netgraft.settings import settings
 from netgraft.store.store import Store
+from netgraft.tuning.data.manifest import Options
 from netgraft.v1 import tuning_pb2
 
 if TYPE_CHECKING:
-    from netgraft.tuning.data.manifest import Options
     from netgraft.tuning.results.evaluate import Evaluation, Measuring
     from netgraft.tuning.results.pictures import Picture
     from netgraft.tuning.results.predict import Prediction
@@ -43,12 +43,9 @@ class Answers:
         yield from predict_replies(found, len(pictures), caller().language)
 
 
-def options_of(message: tuning_pb2.DataOptions) -> "Options | None":
-    """Return how data are to be read; None where nothing is said."""
-    from netgraft.tuning.data.manifest import Options
-
-    said = {field.name: value for field, value in message.ListFields()}
-    return Options(**said) if said else None
+def options_of(options: tuning_pb2.DataOptions) -> Options:
+    """Return the options in a message."""
+    return Options(**{field.name: value for field, value in options.ListFields()})
 
 
 def evaluate_reply(found: "Measuring") -> tuning_pb2.EvaluateReply:
