@@ -7,7 +7,7 @@ that what is behind the first check is reached too.
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableSequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +120,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "MeanFeatures": {"model": "MODEL", "layer": "fc", "data": "digits", "most_examples": 8},
     "CheckData": {"data": "pets"},
     "Evaluate": {"model": "PAIR", "data": "pets"},
-    "Predict": {"model": TINY, "paths": ["pets/cat/0.png"]},
+    "Predict": {"model": TINY, "pictures": [{"name": "x.png", "data": ""}]},
     "Plan": {"text": "show resnet18"},
     "Consent": {"steps": [{"show": {"model": TINY}}]},
     "Run": {"steps": [{"list_jobs": {}}]},
@@ -228,9 +228,9 @@ def put(message: Any, place: Place) -> None:
     """Put a value into a field, in the place of what was there."""
     *way, last = place.path
     for name in way:
-        inner = getattr(message, name)
-        is_list = message.DESCRIPTOR.fields_by_name[name].is_repeated
-        message = inner.add() if is_list else inner
+        message = getattr(message, name)
+        if isinstance(message, MutableSequence):
+            message = message[0]
     field = message.DESCRIPTOR.fields_by_name[last]
     if field.message_type is not None:  # a map
         message.ClearField(last)

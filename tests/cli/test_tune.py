@@ -98,6 +98,20 @@ def test_a_detached_job_is_returned_with_every_default_filled_in(start: Start) -
     assert job["assumptions"]
 
 
+def test_how_the_data_are_read_can_be_said_and_is_part_of_the_job(run: Run, start: Start) -> None:
+    job = start("--val-share", "0.3", "--kind", "digits", "--augment", "none", "--skip-bad", "0.01")
+    assert job["spec"]["options"] == {"kind": "digits", "val_share": 0.3}
+    assert (job["spec"]["augment"], job["spec"]["skip_bad"]) == ("none", 0.01)
+    assert len(job["spec"]["fingerprint"]) == 64
+    shown = run("status", job["id"]).output
+    assert "val_share 0.3" in shown
+    assert job["spec"]["fingerprint"] not in shown
+    model = job["spec"]["model"]
+    refused = run("finetune", model, "--data", "digits", "--kind", "coco", "--detach")
+    assert refused.exit_code == failure.FAILED
+    assert "one of digits, archive, list, table, folder" in refused.stderr
+
+
 def test_finetune_follows_the_job_to_its_end(run: Run, start: Start, player: Player) -> None:
     model = start()["spec"]["model"]
     player.may_end.set()

@@ -157,9 +157,8 @@ def test_a_tab_comes_back_by_itself_when_the_page_was_killed(page: Page, system:
     say(page, "show squeezenet1_1@none")
     expect(chat).to_contain_text("1,235,496", timeout=90 * SECOND)
     [gateway] = system.processes("netgraft.ui")
-    page.evaluate("window.before = true")
-    gateway.kill()
-    page.wait_for_function("window.before === undefined", timeout=90 * SECOND)  # it was loaded
+    with page.expect_navigation(timeout=90 * SECOND, wait_until="commit"):
+        gateway.kill()
     expect(chat).to_contain_text("1,235,496", timeout=60 * SECOND)
     say(page, "retarget to 7 classes")
     expect(chat).to_contain_text("→ 7)", timeout=60 * SECOND)

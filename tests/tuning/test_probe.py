@@ -67,9 +67,9 @@ def test_the_strongest_of_equally_good_regularisations_is_chosen() -> None:
 def test_digits_are_told_apart_and_the_same_input_gives_the_same_bits() -> None:
     features_NF, labels_N = digits(700)
     found, again = (probed(features_NF, labels_N, 10) for _ in range(2))
-    assert found.accuracy > 0.95
-    assert found.accuracy == float((found.logits.argmax(1) == labels_N).double().mean())
-    assert found.interval[0] < found.accuracy < found.interval[1]
+    assert found.accuracy.value > 0.95
+    assert found.accuracy.value == float((found.logits.argmax(1) == labels_N).double().mean())
+    assert found.accuracy.low < found.accuracy.value < found.accuracy.high
     assert 0.2 < found.temperature < 5
     others_NF, others_N = (part[700:] for part in digits(1797))
     right = (others_NF @ found.weight.T + found.bias).argmax(1) == others_N
@@ -87,7 +87,7 @@ def test_classes_with_one_picture_or_none_do_no_harm() -> None:
     assert (logits_NK.argmax(1) == labels_N[kept]).all()
     assert found.logits.isfinite().all()
     assert not found.logits[labels_N[kept] == 2].argmax(1).eq(2).any()
-    assert found.accuracy > 0.9
+    assert found.accuracy.value > 0.9
     assert 0.05 <= found.temperature <= 5
 
 
@@ -98,7 +98,7 @@ def test_an_imbalanced_set_can_be_chosen_on_balanced_accuracy() -> None:
     found = probed(features_NF, labels_N, 2, "balanced_accuracy")
     predicted_N = found.logits.argmax(1)
     assert found.score == pytest.approx(balanced_accuracy_score(labels_N, predicted_N))
-    assert found.score < found.accuracy
+    assert found.score < found.accuracy.value
 
 
 @pytest.mark.parametrize("criterion", ["accuracy", "balanced_accuracy", "macro_f1"])
@@ -124,7 +124,7 @@ def test_of_many_pictures_and_classes_a_sample_chooses() -> None:
     assert classes == MOST_CLASSES
     assert pictures * classes <= LARGEST * 1.05
     assert found.weight.shape == (50, 16)
-    assert found.accuracy > 0.9
+    assert found.accuracy.value > 0.9
 
 
 def test_what_cannot_be_probed_is_refused() -> None:

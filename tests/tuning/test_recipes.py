@@ -30,11 +30,20 @@ def facts(**changed: object) -> Facts:
     return Facts(**(usual | changed))
 
 
-def test_few_pictures_per_class_train_the_head_of_a_pretrained_network_only() -> None:
-    assert TASK.defaults(facts(examples=80)).strategy == "probe"
+def test_a_pretrained_network_is_probed_first_and_a_random_one_trained_whole() -> None:
+    assert TASK.defaults(facts(examples=80)).strategy == "auto"
+    assert TASK.defaults(facts()).strategy == "auto"
     assert TASK.defaults(facts(examples=80, pretrained=False)).strategy == "full"
+    assert TASK.defaults(facts(probes=False)).strategy == "full"
     assert TASK.defaults(facts(examples=80), strategy="full").strategy == "full"
-    assert TASK.defaults(facts()).strategy == "full"
+    assert TASK.defaults(facts(), strategy="probe").strategy == "probe"
+
+
+def test_what_follows_a_probe_moves_little_and_stops_when_it_brings_nothing() -> None:
+    chosen = TASK.defaults(facts())
+    assert chosen.lr < TASK.defaults(facts(), strategy="full").lr
+    assert 0 < chosen.patience < chosen.epochs
+    assert TASK.defaults(facts(), strategy="full").patience == 0
 
 
 def test_adapters_are_what_trains_however_few_the_pictures() -> None:
@@ -61,7 +70,8 @@ def test_the_batch_divides_by_the_workers_and_gives_each_two(examples: int, work
 
 
 def test_small_sets_are_seen_more_often() -> None:
-    epochs = [TASK.defaults(facts(examples=n)).epochs for n in (50, 500, 1437, 50_000)]
+    sizes = (50, 500, 1437, 50_000)
+    epochs = [TASK.defaults(facts(examples=n), strategy="full").epochs for n in sizes]
     assert epochs == sorted(epochs, reverse=True)
     assert (epochs[0], epochs[-1]) == (30, 3)
 

@@ -332,3 +332,16 @@ def test_a_damaged_middle_is_unreadable_not_short() -> None:
     data = bytearray(saved(noise(), "PNG"))
     data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
     assert decode(bytes(data), SIDE).facts.fault == "unreadable"
+
+
+@pytest.mark.parametrize("form", [*FORMS, "HEIF", "deep"])
+def test_bytes_that_are_damaged_at_random_raise_nothing(form: str) -> None:
+    random = np.random.default_rng(0)
+    made = {"HEIF": HEIC, "deep": png16(twelve_bits(3))}
+    data = made.get(form) or saved(noise(80, 64), form.split(maxsplit=1)[0], **FORMS[form])
+    for at in range(60):
+        damaged = bytearray(data)
+        for place in random.integers(0, len(data) if at % 2 else 200, 3):
+            damaged[place] = random.integers(0, 256)
+        decoded = decode(bytes(damaged), SIDE)
+        assert (decoded.picture is None) == bool(decoded.facts.fault)

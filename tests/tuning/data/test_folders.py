@@ -46,8 +46,41 @@ def test_parts_may_be_named_within_each_class(root: Path) -> None:
     assert sizes(pets) == (8, 4, 0)
 
 
+def test_a_parts_folder_may_be_there_twice_and_pictures_without_a_class_beside(root: Path) -> None:
+    for part in ("seg_train/seg_train", "seg_test/seg_test"):
+        plant(root / "places" / part, CAT_AND_DOG)
+    plant(root / "places", numbered("seg_pred/seg_pred", 4))
+    places = open_data("places")
+    assert (places.class_names, sizes(places)) == (("cat", "dog"), (8, 2, 10))
+    assert len(places.left_out) == 4
+
+
+def test_a_folder_called_test_within_one_class_is_no_part(root: Path) -> None:
+    plant(root / "pets", [*CAT_AND_DOG, *numbered("cat/test", 3), *numbered("cat/train", 3)])
+    pets = open_data("pets")
+    assert pets.class_names == ("cat", "dog")
+    assert len(pets.names) == 16
+
+
+def test_a_loose_picture_in_a_part_does_not_hide_the_classes(root: Path) -> None:
+    plant(root / "pets", [*(f"train/{path}" for path in CAT_AND_DOG), "train/cover.jpg"])
+    plant(root / "pets", [f"val/{path}" for path in CAT_AND_DOG])
+    pets = open_data("pets")
+    assert (pets.class_names, sizes(pets)) == (("cat", "dog"), (10, 10, 0))
+    assert pets.left_out == ("train/cover.jpg",)
+
+
+def test_classes_in_one_outer_folder_are_found_and_this_is_said(root: Path) -> None:
+    plant(root / "set" / "all" / "pets", CAT_AND_DOG)
+    pets = open_data("set")
+    assert pets.class_names == ("cat", "dog")
+    assert "all/pets" in pets.guesses[0].sentence
+
+
 def test_vehicles_may_be_trains(root: Path) -> None:
     plant(root / "vehicles", [*numbered("train", 5), *numbered("plane", 5)])
+    assert open_data("vehicles").class_names == ("plane", "train")
+    plant(root / "vehicles", numbered("train/steam", 5))
     assert open_data("vehicles").class_names == ("plane", "train")
 
 
@@ -96,6 +129,7 @@ def test_what_systems_leave_behind_is_passed_over_and_counted(root: Path) -> Non
 def test_pictures_are_known_by_their_first_bytes_where_the_ending_says_nothing(root: Path) -> None:
     plant(root / "pets", [*CAT_AND_DOG, "cat/large.jpeg_large", "dog/none", "dog/CAPITALS.JPG"])
     plant(root / "pets", ["cat/notes", "cat/data.bin"], b"no picture at all")
+    plant(root / "pets", ["cat/0.jpg~", "cat/0.jpg.bak"])
     names = open_data("pets").names
     assert {"cat/large.jpeg_large", "dog/none", "dog/CAPITALS.JPG"} < set(names)
     assert len(names) == 13

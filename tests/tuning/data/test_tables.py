@@ -167,6 +167,14 @@ def test_paths_out_of_the_roots_are_refused(root: Path) -> None:
         open_data("set/t.csv")
 
 
+def test_a_table_in_a_folder_of_its_own_finds_the_pictures_beside_it(root: Path) -> None:
+    plant(root / "set" / "images", NAMES)
+    written(root / "set" / "labels" / "t.csv", "path,label", rows())
+    manifest = open_data("set/labels/t.csv")
+    assert manifest.names[0] == "../images/00.jpg"
+    assert manifest.container.read(manifest.names[0], 100)
+
+
 def test_absolute_paths_inside_the_roots_are_read(root: Path) -> None:
     plant(root / "elsewhere", NAMES)
     absolute = str(root / "elsewhere")

@@ -44,7 +44,7 @@ def keep(manifest: Manifest, store: Store) -> str:
 
 
 def kept_or_read(fingerprint: str, reference: str, options: Options, store: Store) -> Manifest:
-    """The manifest of a fingerprint; read anew where none is kept, or none was agreed upon.
+    """The manifest of a fingerprint; read again where none is kept, or none was agreed upon.
 
     Raises as `kept` and `open_data` do.
     """

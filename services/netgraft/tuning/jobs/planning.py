@@ -30,12 +30,14 @@ from netgraft.tuning.data.kept import keep
 from netgraft.tuning.data.refusals import must_train
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
-from netgraft.tuning.jobs.spec import Request, ResolvedSpec, Spec
+from netgraft.tuning.jobs.spec import CONVERGED, Request, ResolvedSpec, Spec
 from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train.step import train_only
-from netgraft.tuning.train.strategies import Facts
+from netgraft.tuning.train.strategies import Defaults, Facts
 
+PROBED = "classification"
+"""The catalogue's task of which probes are made."""
 SIDES = (64, 96, 128, 160, 192, 224)
 """Tried in turn when a data set's own side is too small for a model."""
 
@@ -64,7 +66,7 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     """
     subject = subject_of(request, store)
     workers, device = _place(request, capacity)
-    facts = _facts(subject, workers, device)
+    facts = _facts(subject, request, workers, device)
     defaults = subject.task.defaults(
         facts, optimizer=request.optimizer or "", strategy=request.strategy or ""
     )
@@ -82,7 +84,7 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
         epochs=request.epochs or defaults.epochs,
         lr=request.lr or defaults.lr,
         batch_size=batch_size // workers * workers,
-        optimizer=defaults.optimizer,
+        optimizer=_optimizer(request, subject, defaults),
         loss=loss,
         workers=workers,
         device=device,
@@ -95,7 +97,8 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
         layout=request.layout or "",
         threads=request.threads or 0,
         accumulate=request.accumulate or 1,
-        patience=request.patience or 0,
+        features=request.features or "",
+        patience=_patience(request, defaults),
         options=request.options,
         fingerprint=_kept(request, subject.data, store),
     )
@@ -138,7 +141,7 @@ def _kept(request: Request, data: Manifest, store: Store) -> str:
     return fingerprint
 
 
-def _facts(subject: Subject, workers: int, device: str) -> Facts:
+def _facts(subject: Subject, request: Request, workers: int, device: str) -> Facts:
     base = subject.recipe.base
     return Facts(
         examples=len(roles(subject.data).fit),
@@ -147,8 +150,31 @@ def _facts(subject: Subject, workers: int, device: str) -> Facts:
         batch_norm=any(isinstance(module, _BatchNorm) for module in subject.module.modules()),
         gpu=device == "gpu",
         workers=workers,
+        probes=_probes(subject, request),
         adapters=subject.recipe.has_adapters,
     )
+
+
+def _probes(subject: Subject, request: Request) -> bool:
+    """Return whether a probe can be made: by cross-entropy, of a head that is known."""
+    if PROBED not in subject.task.models or request.loss or subject.recipe.loss:
+        return False
+    return len(head_paths(subject.recipe, subject.store)) == 1
+
+
+def _optimizer(request: Request, subject: Subject, defaults: Defaults) -> str:
+    """The optimizer: a probe converges, unless it was said how it is trained."""
+    said = (request.optimizer, request.lr, request.epochs, request.batch_size)
+    if defaults.strategy != "probe" or any(each is not None for each in said):
+        return defaults.optimizer
+    return CONVERGED if _probes(subject, request) else defaults.optimizer
+
+
+def _patience(request: Request, defaults: Defaults) -> int:
+    """Epochs that somebody asked for are all done."""
+    if request.patience is not None:
+        return request.patience
+    return defaults.patience if request.epochs is None else 0
 
 
 def _place(request: Request, capacity: Capacity) -> tuple[int, str]:

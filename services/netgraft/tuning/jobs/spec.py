@@ -9,7 +9,9 @@ from netgraft.errors import InvalidValue
 from netgraft.language import Message, from_plain, to_plain
 from netgraft.tuning.data.manifest import Options
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
+CONVERGED = "lbfgs"
+"""The optimizer that trains a probe's head to convergence."""
+OPTIMIZERS = ("sgd", "adam", "adamw", CONVERGED)
 DEVICES = ("cpu", "gpu")
 PRECISIONS = ("fp32", "bf16", "fp16")
 STRATEGIES = ("full", "probe", "auto")
@@ -61,6 +63,7 @@ class Request:
     layout: str | None = None
     threads: int | None = None
     accumulate: int | None = None
+    features: str | None = None
     patience: int | None = None
     options: Options = AS_THE_DATA_SAY
     fingerprint: str | None = None
@@ -124,6 +127,8 @@ class Spec:
     """Of each process; 0: as many as it has."""
     accumulate: int = 1
     """Parts in which a batch goes through the model."""
+    features: str = ""
+    """How the probe runs the frozen network: a number format and a layout, and so on."""
     patience: int = 0
     """Epochs without a better figure after which it stops; 0: it does all epochs."""
     options: Options = AS_THE_DATA_SAY

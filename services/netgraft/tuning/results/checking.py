@@ -16,6 +16,9 @@ from netgraft.tuning.data.reading import SMALLEST_SIDE, Reading
 from netgraft.tuning.data.remembered import fingerprint, known_facts, remember
 from netgraft.tuning.results.probing import Probe
 
+MOST_REPLIES = 500
+"""Times that the progress of reading is reported, about."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -65,7 +68,8 @@ def check_data(
     side = probe.side if probe and probed else SMALLEST_SIDE
     reading = Reading(manifest, side, known=known, keep=bool(probed))
     for done in reading.read():
-        yield Checked(done, total)
+        if done % (total // MOST_REPLIES + 1) == 0:
+            yield Checked(done, total)
     if not known:
         remember(reading, store)
     seen = replace(reading.seen, head=_head(recipe) if recipe else None)

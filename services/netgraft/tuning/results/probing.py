@@ -41,8 +41,7 @@ class Probe:
 
     @property
     def is_possible(self) -> bool:
-        """Whether the model has learnt anything that tells pictures apart, and the classes are
-        more than one."""
+        """True if the model has learnt to look at pictures, and there is more than one class."""
         base = self.recipe.base
         has_learnt = base.weights is not None or base.file is not None or self.recipe.is_tuned
         of_pictures = bases.task(base) in TASK.models

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netgraft.models import bases
 from netgraft.models.answering import Answering, resized
@@ -19,7 +19,6 @@ from netgraft.tuning.data.manifest import Manifest
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.results import record
 from netgraft.tuning.train.precision import channels_last_pays
-from netgraft.tuning.train.step import Learner
 
 CHANNELS_LAST = "channels_last"
 
@@ -56,9 +55,14 @@ def answering_for(spec: Spec, recipe: Recipe, data: Data, store: Store) -> Answe
 
 
 def store_tuned(
-    recipe: Recipe, learner: Learner, before: Mapping[str, Tensor], store: Store, tuned: Tuned
+    recipe: Recipe,
+    module: nn.Module,
+    before: Mapping[str, Tensor],
+    store: Store,
+    tuned: Tuned,
+    gradient_norms: dict[str, float] | None = None,
 ) -> str:
-    """Store what a learner made of a recipe's model, and return the id of the tuned recipe.
+    """Store what training made of a recipe's model, and return the id of the tuned recipe.
 
     `before` is the module's state before the first step; `tuned` says all but the tensors. The
     tensors that changed are stored, and all that were drawn: a trained model depends on no formula.
@@ -67,10 +71,11 @@ def store_tuned(
     drawn = drawn_names(recipe)
     changed = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, value in learner.module.state_dict().items()
+        for name, value in module.state_dict().items()
         if name in drawn or not torch.equal(value, before[name])
     }
     edit = replace(tuned, tensors=store.put_tensors(changed))
     result = put_recipe(store, recipe.with_edit(edit))
-    gradients.keep(store, result, learner.gradients())
+    if gradient_norms:
+        gradients.keep(store, result, gradient_norms)
     return result

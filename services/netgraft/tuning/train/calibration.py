@@ -4,6 +4,7 @@ Shapes: N pictures, K classes, S sets of predictions.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,15 @@ HIGHEST = 20.0
 """Temperatures from 1/HIGHEST to HIGHEST: where all is right, none would be low enough."""
 Z = 1.959963984540054
 """Standard deviations on either side that hold 95 % of a normal distribution."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A share and the 95 % interval around it."""
+
+    value: float
+    low: float
+    high: float
 
 
 def wilson(right: float, of: float) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from netgraft.tuning.train.calibration import fit_temperature, score, sign_test, wilson
+from netgraft.tuning.train.calibration import Interval, fit_temperature, score, sign_test, wilson
 from netgraft.tuning.train.logistic import Problems, solve
 from netgraft.tuning.train.space import Space
 
@@ -55,10 +55,8 @@ class Probed:
     criterion: Criterion
     score: float
     """The criterion, out of fold. C was chosen by it, so it flatters a little."""
-    accuracy: float
-    """Out of fold."""
-    interval: tuple[float, float]
-    """The 95 % interval of the accuracy."""
+    accuracy: Interval
+    """Out of fold, with its 95 % interval."""
     logits: Tensor
     """logits_NK, each from a head that had not seen the picture."""
     temperature: float
@@ -103,8 +101,7 @@ def probe(
         float(c),
         criterion,
         float(score(logits_NK.argmax(1)[:, None], labels_N, classes, criterion)),
-        right / len(labels_N),
-        wilson(right, len(labels_N)),
+        Interval(right / len(labels_N), *wilson(right, len(labels_N))),
         logits_NK.float(),
         fit_temperature(logits_NK[fair_N], labels_N[fair_N]),
         tuple(zip(strengths.tolist(), choice.scores, strict=True)),

@@ -50,6 +50,20 @@ def settled(
             _set(norm, values)
 
 
+def settle(
+    module: nn.Module,
+    passes: Iterable[Callable[[], object]],
+    over_ranks: Callable[[list[Tensor]], None] = lambda _: None,
+) -> None:
+    """Give the module's norms the statistics of some batches, to keep."""
+    norms = settling(module)
+    with settled(module, passes, over_ranks):
+        found = [{name: v.clone() for name, v in _statistics(norm).items()} for norm in norms]
+    for norm, values in zip(norms, found, strict=True):
+        for name, value in _statistics(norm).items():
+            value.copy_(values[name])
+
+
 def _settle(
     module: nn.Module, norms: list[_BatchNorm], passes: Iterable[Callable[[], object]]
 ) -> None:

@@ -23,7 +23,7 @@ from netgraft.tuning.train.objective import Batch, Objective, Tally
 from netgraft.tuning.train.precision import autocast, channels_last_pays
 from netgraft.tuning.train.rates import Rates, below
 from netgraft.tuning.train.schedule import Schedule
-from netgraft.tuning.train.settling import settled
+from netgraft.tuning.train.settling import settle, settled
 
 IMAGES = 4
 """Dimensions of x_NCHW, for which torch has a memory layout of its own (channels_last)."""
@@ -84,8 +84,7 @@ class Learner:
         """
         self.layout = _layout(config)
         self.module = module.to(device)
-        if self.layout is torch.channels_last:
-            self.module.to(memory_format=torch.channels_last)
+        self.module.to(memory_format=self.layout)
         self.objective = objective
         self.criterion = criterion.to(device)
         self.config = config
@@ -181,6 +180,14 @@ class Learner:
         passes = (partial(self._run, batch) for batch in batches)
         with self.averages.applied(), settled(self.module, passes, over_ranks):
             yield
+
+    def settle(
+        self,
+        batches: Iterable[Batch],
+        over_ranks: Callable[[list[Tensor]], None] = lambda _: None,
+    ) -> None:
+        """Give the norms the statistics of these batches, to keep: before the first step."""
+        settle(self.module, (partial(self._run, batch) for batch in batches), over_ranks)
 
     def _run(self, batch: Batch) -> None:
         placed = self._placed(batch)

@@ -6,8 +6,10 @@ classifies the held-out digits after two epochs, whatever the seed.
 
 from dataclasses import dataclass, field
 
-FEW = 20
-"""Pictures per class below which training all layers mostly overfits."""
+MOST_FROM_PROBE = 12
+"""Epochs of full tuning from a probe's head, at most."""
+PATIENCE = 3
+"""Epochs without a better figure after which it stops."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Facts:
     """Whether the network normalises by batch statistics, as most convolutional ones do."""
     gpu: bool
     workers: int
+    probes: bool = True
+    """Whether a probe can be made: one head, and a loss that nobody chose."""
     adapters: bool = False
     """Whether LoRA adapters train in place of the layers, beside the heads."""
 
@@ -35,6 +39,8 @@ class Defaults:
     optimizer: str
     lr: float
     strategy: str
+    patience: int = 0
+    """Epochs without a better figure after which it stops; 0: it does all."""
     because: dict[str, str] = field(default_factory=dict)
 
 
@@ -43,31 +49,43 @@ def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
     chosen = strategy if strategy in ("full", "probe") else _strategy(facts)
     stepping = optimizer or "adamw"
     epochs = min(30, max(3, round(6000 / max(1, facts.examples))))
+    if chosen == "auto":
+        epochs = min(MOST_FROM_PROBE, epochs)
     batch_size = _batch_size(facts)
     network = "pretrained" if facts.pretrained else "random"
     norm = "with batch norm" if facts.batch_norm else "without batch norm"
     because = {
-        "epochs": f"about 6,000 pictures seen in all, in 3 to 30 passes over {facts.examples:,}",
+        "epochs": _why_epochs(chosen, facts),
         "batch_size": "small enough for many steps per pass, large enough for batch statistics",
         "optimizer": "needs the least tuning of its learning rate",
         "lr": f"usual for {stepping} on a network {norm} from {network} weights",
         "strategy": _why(chosen, facts),
     }
-    return Defaults(epochs, batch_size, stepping, _rate(facts, stepping, chosen), chosen, because)
+    rate = _rate(facts, stepping, chosen)
+    patience = PATIENCE if chosen == "auto" else 0
+    return Defaults(epochs, batch_size, stepping, rate, chosen, patience, because)
 
 
 def _strategy(facts: Facts) -> str:
-    few = facts.examples < FEW * facts.classes
-    return "probe" if facts.pretrained and few and not facts.adapters else "full"
+    return "auto" if facts.pretrained and facts.probes and not facts.adapters else "full"
 
 
 def _why(strategy: str, facts: Facts) -> str:
     if facts.adapters and strategy == "full":
         return "the LoRA adapters train, and all else that is not frozen"
-    each = facts.examples / max(1, facts.classes)
+    if strategy == "auto":
+        return "the probe in seconds, then every layer from its head, while that pays"
     if strategy == "probe":
-        return f"about {each:.0f} pictures per class are too few to train every layer"
-    return f"about {each:.0f} pictures per class suffice to train every layer that is not frozen"
+        return "the head alone, on features of the frozen network"
+    if not facts.pretrained:
+        return "every layer, because the network starts from random weights"
+    return "every layer that is not frozen"
+
+
+def _why_epochs(strategy: str, facts: Facts) -> str:
+    if strategy == "auto":
+        return f"at most; it stops after {PATIENCE} that bring nothing"
+    return f"about 6,000 pictures seen in all, in 3 to 30 passes over {facts.examples:,}"
 
 
 def _batch_size(facts: Facts) -> int:
@@ -81,6 +99,8 @@ def _batch_size(facts: Facts) -> int:
 def _rate(facts: Facts, optimizer: str, strategy: str) -> float:
     if strategy == "probe":
         return 0.05 if optimizer == "sgd" else 3e-3
+    if strategy == "auto":  # the head is good: what follows must not spoil it (arXiv:2202.10054)
+        return 0.5 * _rate(facts, optimizer, "full")
     if optimizer == "sgd":
         return 0.02 if facts.batch_norm else 0.003
     return 1e-3 if facts.batch_norm else 1e-4

@@ -6,8 +6,10 @@ result. Plain values, so that a checkpoint holds all of it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from math import comb
 from typing import Any, Self
+
+from netgraft.tuning.train.calibration import sign_test
+from netgraft.tuning.train.probe import Criterion
 
 CHANCE = 0.05
 """A difference that chance alone makes this often is not called one."""
@@ -17,7 +19,7 @@ HELD_BACK = "held_back_"
 """Before the names of figures on held-back pictures."""
 
 
-def criterion(counts: Sequence[int]) -> str:
+def criterion(counts: Sequence[int]) -> Criterion:
     """The figure that decides, by the number of training pictures in each class."""
     mean = sum(counts) / max(1, len(counts))
     return "balanced_accuracy" if max(counts, default=0) >= IMBALANCED * mean else "accuracy"
@@ -27,7 +29,7 @@ def criterion(counts: Sequence[int]) -> str:
 class Decisions:
     """The decisions of a run so far."""
 
-    by: str = "accuracy"
+    by: Criterion = "accuracy"
     """The figure that decides; where a task has none of that name, the lowest loss."""
     best: str = ""
     """File of the best weights, for `checkpoint.best`."""
@@ -37,6 +39,13 @@ class Decisions:
     """For each held-back picture, whether the best weights answer it rightly."""
     waited: int = 0
     """Epochs since the best."""
+    probe: str = ""
+    """Id of the probe's model, where there is one."""
+    probe_metrics: dict[str, float] = field(default_factory=dict)
+    """Its figures on what is held out."""
+    probe_figures: dict[str, float] = field(default_factory=dict)
+    """Its figures on held-back pictures, from a head that had not seen them."""
+    probe_right: list[bool] = field(default_factory=list)
 
     def is_better(self, figures: Mapping[str, float]) -> bool:
         """Return whether figures beat those of the best so far; of equals the lower loss does."""
@@ -71,22 +80,16 @@ class Decisions:
         return figures.get(self.by, 0.0), -figures["loss"]
 
 
-def chance(wins: int, losses: int) -> float:
-    """How often at least so many of the pictures on which two models differ would be wins if both
-    were equally good: the exact one-sided test of McNemar (Psychometrika 12, 1947).
-    """
-    differ = wins + losses
-    ways = sum(comb(differ, count) for count in range(wins, differ + 1))
-    return float(ways / 2**differ)
-
-
 def is_beyond_chance(right: Sequence[bool], before: Sequence[bool]) -> bool:
-    """Return whether answers are better than others to the same pictures, beyond chance."""
+    """Return whether answers are better than others to the same pictures, beyond chance.
+
+    McNemar's exact test, one-sided (Psychometrika 12, 1947).
+    """
     wins = sum(now and not then for now, then in zip(right, before, strict=True))
     losses = sum(then and not now for now, then in zip(right, before, strict=True))
-    return chance(wins, losses) < CHANCE
+    return sign_test(wins, losses) < CHANCE
 
 
 def could_be_beyond_chance(before: Sequence[bool]) -> bool:
     """Return whether answers without a mistake would be better than these beyond chance."""
-    return chance(before.count(False), 0) < CHANCE
+    return sign_test(before.count(False), 0) < CHANCE

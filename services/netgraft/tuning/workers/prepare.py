@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from torch import nn
@@ -26,12 +26,15 @@ from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train.objective import Batch
+from netgraft.tuning.train.rates import Rates
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig, train_only
 from netgraft.tuning.workers.group import Group
 
 LONGEST_WARMUP = 500
 """Steps."""
+FROM_THE_PROBE = Rates(head=1.0, lowest=0.3)
+"""The head is good already, and the first layers fit most pictures: they move little."""
 SETTLED_BY = 512
 """Pictures by which batch norms settle, at least, where there are so many."""
 
@@ -87,6 +90,10 @@ class Batches:
         """This rank's part of the held-back training pictures. Raises InvalidData."""
         return self._loaded(self._measured(self.roles.held_back), None)
 
+    def to_measure(self) -> Iterator[Batch]:
+        """This rank's part of the held-out pictures, in batches. Raises InvalidData."""
+        return self._loaded(self._measured(self.roles.held_out), None)
+
     def _fit_order(self, epoch: int) -> list[list[int]]:
         fit = self.roles.fit
         order = epoch_order(
@@ -124,10 +131,14 @@ def module_for(spec: Spec, recipe: Recipe, store: Store) -> tuple[nn.Module, tup
 
 
 def learner_for(
-    spec: Spec, recipe: Recipe, task: Task, total_steps: int, group: Group, store: Store
+    spec: Spec,
+    module: nn.Module,
+    heads: Collection[str],
+    task: Task,
+    total_steps: int,
+    group: Group,
 ) -> Learner:
-    """The model with its weights, ready for its first step."""
-    module, heads = module_for(spec, recipe, store)
+    """The model, ready for its first step."""
     return Learner(
         module,
         task,
@@ -148,6 +159,7 @@ def step_config(spec: Spec, total_steps: int) -> StepConfig:
         precision=spec.precision,
         layout=spec.layout,
         accumulate=spec.accumulate,
+        rates=FROM_THE_PROBE if spec.strategy == "auto" else Rates(),
         weight_decay=1e-4 if spec.optimizer == "sgd" else 0.01,
         seed=spec.seed,
     )

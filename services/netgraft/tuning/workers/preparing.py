@@ -6,6 +6,7 @@ Rank 0 does what is done once, and says so; the others wait for it, however long
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from netgraft.errors import TrainingFailed
 from netgraft.language import Message
@@ -24,7 +25,7 @@ from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train import pilot
 from netgraft.tuning.train.pilot import Form
 from netgraft.tuning.workers.group import Group
-from netgraft.tuning.workers.prepare import Batches, Data, module_for
+from netgraft.tuning.workers.prepare import Batches, Data
 from netgraft.tuning.workers.progress import ProgressWriter
 
 
@@ -44,8 +45,8 @@ class Preparing:
         spec = self.job.spec
         self.data = Data(kept_or_read(spec.fingerprint, spec.data, spec.options, self.store))
 
-    def carry_out(self) -> tuple[Spec, Batches]:
-        """Fetch, read and measure; return the complete spec and this rank's data.
+    def read(self) -> tuple[Spec, Batches]:
+        """Fetch the weights and read the data; return the spec so far and this rank's data.
 
         Raises WeightsUnavailable, DataNotFound, OutsideDataRoots and InvalidData, and LeaderFailed
         on the ranks that only waited.
@@ -57,11 +58,17 @@ class Preparing:
         spec = self.job.spec
         if spec.threads:
             torch.set_num_threads(spec.threads)
-        batches = Batches(spec, self.recipe, self.task, self.group, data)
         spec = replace(spec, threads=spec.threads or torch.get_num_threads())
-        if not spec.precision or (spec.precision == "bf16" and self.job.attempt == 1):
-            spec = self._measured(spec, batches)
-        return self.group.share(spec), batches
+        return self.group.share(spec), Batches(spec, self.recipe, self.task, self.group, data)
+
+    def formed(self, spec: Spec, batches: Batches, module: nn.Module) -> Spec:
+        """The complete spec: number format and layout by what trains fastest here.
+
+        Raises TrainingFailed for bf16 that was asked for where its gradients would be wrong.
+        """
+        if not spec.precision or (spec.precision == "bf16" and not self._is_again):
+            spec = self._measured(spec, batches, module)
+        return self.group.share(spec)
 
     def resolved(self, spec: Spec) -> ResolvedSpec:
         """The complete spec with what was assumed for it."""
@@ -106,13 +113,8 @@ class Preparing:
         """Whether an earlier attempt has said all this."""
         return self.job.attempt > 1
 
-    def _measured(self, spec: Spec, batches: Batches) -> Spec:
-        """The spec with the number format and the layout that train fastest here.
-
-        Raises TrainingFailed for bf16 that was asked for where its gradients would be wrong.
-        """
+    def _measured(self, spec: Spec, batches: Batches, module: nn.Module) -> Spec:
         device = self.group.device
-        module, _ = module_for(spec, self.recipe, self.store)
         module.to(device).train()
         batch = next(batches.to_train(0, 0))
         outsized = device.type == "cpu" and pilot.outsized(module, batch[0][:2])

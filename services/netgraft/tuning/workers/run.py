@@ -7,18 +7,16 @@ result. Knows no Ray, no data set and no task: one rank can run it in-process.
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from netgraft.errors import TrainingFailed
 from netgraft.language import Message
-from netgraft.models.answering import Answering
-from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipes import get_recipe
 from netgraft.settings import settings
 from netgraft.store.store import Store
@@ -26,17 +24,25 @@ from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
-from netgraft.tuning.results.asking import Asker
-from netgraft.tuning.results.evaluate import measure
-from netgraft.tuning.results.tuned import answering_for, store_tuned
+from netgraft.tuning.jobs.spec import CONVERGED
 from netgraft.tuning.train import checkpoint
+from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Diverged
-from netgraft.tuning.workers.choosing import HELD_BACK, Decisions, criterion
+from netgraft.tuning.workers import outcome
+from netgraft.tuning.workers.choosing import (
+    HELD_BACK,
+    Decisions,
+    could_be_beyond_chance,
+    criterion,
+    is_beyond_chance,
+)
 from netgraft.tuning.workers.group import Group, LeaderFailed
 from netgraft.tuning.workers.measuring import kept_tensors, measured
-from netgraft.tuning.workers.prepare import learner_for, task_of
+from netgraft.tuning.workers.prepare import learner_for, module_for, task_of
 from netgraft.tuning.workers.preparing import Preparing
+from netgraft.tuning.workers.probing import Probing
 from netgraft.tuning.workers.progress import ProgressWriter
+from netgraft.tuning.workers.results import Results
 from netgraft.tuning.workers.saving import Checkpoints
 from netgraft.tuning.workers.throughput import Throughput
 
@@ -114,38 +120,104 @@ class Run:
         recipe = get_recipe(self.store, self.job.spec.model)
         task = task_of(recipe)
         ready = Preparing(self.job, recipe, task, self.group, self.store, writer)
-        self.spec, self.batches = ready.carry_out()
-        self.recipe = recipe
-        self.total = self.batches.per_epoch * self.spec.epochs
-        self.learner = learner_for(self.spec, recipe, task, self.total, self.group, self.store)
-        self.before = (
-            {name: value.clone() for name, value in self.learner.module.state_dict().items()}
-            if self.group.leads
-            else {}
-        )
-        self.checkpoints = Checkpoints(self.store, self.job.id, self.learner, self.group)
+        self.spec, self.batches = ready.read()
+        self.recipe, self.task = recipe, task
         self.decisions = Decisions(by=criterion(self.batches.counts))
-        self._restore()
+        module, heads = module_for(self.spec, recipe, self.store)
+        self.results = Results(self.job.id, recipe, self.batches, self.group, self.store, module)
+        self.total = self.batches.per_epoch * self.spec.epochs
         self.throughput = Throughput(self.total, self.spec.batch_size)
+        state = checkpoint.newest(self.store, self.job.id)
+        if state is not None and "decisions" in state:
+            self.decisions = Decisions.from_plain(state["decisions"])
+        elif self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED:
+            self._probe(writer, module, heads)
+        if self._trains:
+            self.spec = ready.formed(self.spec, self.batches, module)
+            self.learner = learner_for(self.spec, module, heads, task, self.total, self.group)
+            self.checkpoints = Checkpoints(self.store, self.job.id, self.learner, self.group)
+            if state is not None:
+                self.checkpoints.restore(state)
+            elif self.decisions.probe:
+                self._start_from_probe(heads[0])
         self.saved = time.monotonic()
         if writer:
-            writer.first_step = self.learner.steps
+            writer.first_step = self.learner.steps if self._trains else 0
             writer.flush()
             resolved = ready.resolved(self.spec)
             Jobs(self.store).trains(self.job.id, self.attempt, resolved)
 
-    def _restore(self) -> None:
-        """Go on from the newest checkpoint, if there is one. Raises TrainingFailed."""
-        state = self.checkpoints.newest()
-        if state is not None:
-            self.checkpoints.restore(state)
-            if "decisions" in state:
-                self.decisions = Decisions.from_plain(state["decisions"])
+    def _probe(
+        self, writer: ProgressWriter | None, module: nn.Module, heads: Sequence[str]
+    ) -> None:
+        """Make the probe, and store it as the first model."""
+        decisions, spec = self.decisions, self.spec
+        made = self._probing().carry_out(module, heads, spec.features)
+        if isinstance(made, NotLinear):
+            self._note(
+                writer, Message("There is no probe of this model: {because}", because=made.because)
+            )
+            return
+        form = FrozenForm.parse(made.form)
+        made.whole.write(module, made.path)
+        answering = replace(
+            self.results.answering(spec),
+            temperature=made.temperature,
+            strategy="probe",
+            precision=form.precision,
+            channels_last=form.channels_last,
+        )
+        metrics = self.results.held_out(module, answering)
+        model = self.results.stored(module, answering, metrics) if writer else ""
+        if writer:
+            writer.write(
+                events.Event(
+                    Kind.MODEL, model=model, metrics=metrics, message=outcome.first(metrics, model)
+                )
+            )
+        self.spec = replace(spec, features=made.form)
+        self.decisions = replace(
+            decisions,
+            probe=self.group.share(model),
+            probe_metrics=metrics,
+            probe_figures=made.figures,
+            probe_right=made.right,
+        )
+        if not self._trains and spec.strategy == "auto":
+            self._note(writer, outcome.nothing_to_show(made.right))
+
+    def _start_from_probe(self, head: str) -> None:
+        """Give the learner settled norms, and the head that fits them."""
+        learner = self.learner
+        learner.settle(self.batches.to_settle(), self.group.average)
+        start = self._probing().start(learner.module, head, self.spec.features)
+        start.write(learner.module, head)
+        learner.averages.restore()
+
+    def _probing(self) -> Probing:
+        side = self.spec.image_size
+        return Probing(self.batches, self.task, self.group, self.decisions.by, side)
+
+    @property
+    def _trains(self) -> bool:
+        """Return whether anything is left to do after the probe."""
+        if not self.decisions.probe:
+            return True
+        if self.spec.optimizer == CONVERGED:
+            return False
+        # Epochs that somebody asked for are done, whatever they may show.
+        return not self.spec.patience or could_be_beyond_chance(self.decisions.probe_right)
+
+    def _note(self, writer: ProgressWriter | None, message: Message) -> None:
+        if writer:
+            writer.write(events.Event(Kind.NOTE, message=message))
 
     # Training
 
     def _train(self, writer: ProgressWriter | None) -> None:
         """All epochs that are left, each measured at its end. Raises Interrupted."""
+        if not self._trains:
+            return
         self.throughput.start()
         try:
             while self.learner.steps < self.total and not self._has_waited():
@@ -206,41 +278,32 @@ class Run:
     # The result
 
     def _finish(self, writer: ProgressWriter | None) -> None:
-        """Take the best weights, measure them once on what is held out, and store them."""
+        """Hand back the better of the probe and the best weights, measured on what is held out."""
+        decisions = self.decisions
+        model, metrics = decisions.probe, decisions.probe_metrics
+        if self._trains:
+            better = not model or is_beyond_chance(decisions.right, decisions.probe_right)
+            if model:
+                self._note(writer, outcome.compared(decisions.right, decisions.probe_right))
+            if better:
+                model, metrics = self._best()
+        if writer:
+            writer.flush()  # nothing can be written any more once the job has ended
+            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics)
+            checkpoint.clear(self.store, self.job.id)
+
+    def _best(self) -> tuple[str, dict[str, float]]:
+        """The best weights as a stored model, and its figures on what is held out."""
         best = checkpoint.best(self.store, self.job.id, self.decisions.best)
         if best is None:
             raise RuntimeError("the best weights were damaged after they had been written")
         module = self.learner.module
         module.load_state_dict(best, strict=False)
-        module.eval()
-        answering = answering_for(self.spec, self.recipe, self.batches.data, self.store)
-        metrics = self._held_out(answering)
-        if writer is None:
-            return
-        writer.flush()  # nothing can be written any more once the job has ended
-        tuned = Tuned(
-            job=self.job.id,
-            tensors="",
-            class_names=self.batches.class_names,
-            metrics=tuple(sorted(metrics.items())),
-            answering=answering,
-        )
-        model = store_tuned(self.recipe, self.learner, self.before, self.store, tuned)
-        Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics)
-        checkpoint.clear(self.store, self.job.id)
-
-    def _held_out(self, answering: Answering) -> dict[str, float]:
-        """The figures on what is held out, as `evaluate` and `predict` find them, too."""
-        group = self.group
-        counts = measure(
-            Asker(self.learner.module, answering, group.device),
-            self.batches.held_out,
-            len(self.batches.class_names),
-            rank=group.rank,
-            ranks=group.workers,
-            total=group.total,
-        )
-        return counts.metrics
+        answering = self.results.answering(self.spec)
+        metrics = self.results.held_out(module, answering, self.learner)
+        if not self.group.leads:
+            return "", metrics
+        return self.results.stored(module, answering, metrics, self.learner.gradients()), metrics
 
     # Commands of rank 0
 

@@ -71,7 +71,8 @@ class Folder:
         return sorted(prefix + name for name in self._names_in(folder) if not is_junk_file(name))
 
     def folders_in(self, folder: str) -> list[str]:
-        found = (_shown(e.name) for e in self._entries(self._path(folder)) if e.is_dir())
+        path = self._inside(os.path.realpath(self._path(folder)))
+        found = (_shown(e.name) for e in self._entries(path) if e.is_dir())
         return sorted(name for name in found if not is_junk_folder(name))
 
     def absolute(self, name: str) -> str:

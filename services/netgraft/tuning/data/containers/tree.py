@@ -33,7 +33,7 @@ class Tree(Container, Protocol):
         """Paths of the files in a folder ("" for the top), sorted. Raises OutsideDataRoots."""
 
     def folders_in(self, folder: str) -> list[str]:
-        """Last names of the folders in a folder, sorted."""
+        """Last names of the folders in a folder, sorted. Raises OutsideDataRoots."""
 
     def relative(self, path: str) -> str:
         """An absolute path below the top as a name; another one as it is."""

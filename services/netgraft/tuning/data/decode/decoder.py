@@ -22,8 +22,12 @@ from netgraft.tuning.data.decode.formats import (
 )
 from netgraft.tuning.data.facts import Fault, PictureFacts
 
-FAULTS = (OSError, SyntaxError, ValueError, EOFError, LookupError, struct.error, zlib.error)
-"""Errors that Pillow raises for files that are damaged, truncated or not pictures."""
+FAULTS = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, TypeError,
+    RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
+"""Errors that Pillow raises for files that are damaged, truncated or not pictures (found by
+damaging files of every format at random; RuntimeError comes from AVIF and HEIC)."""
 TURNED = (5, 6, 7, 8)
 """EXIF orientations that swap width and height."""
 ORIENTATION = 0x0112
@@ -141,5 +145,5 @@ def _orientation(opened: Image.Image) -> int:
         return 1  # Pillow turned it when it was decoded
     try:
         return int(opened.getexif().get(ORIENTATION, 1))
-    except (*FAULTS, TypeError):  # metadata that cannot be read turn nothing
+    except FAULTS:  # metadata that cannot be read turn nothing
         return 1

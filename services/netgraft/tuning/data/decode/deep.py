@@ -60,8 +60,11 @@ def _eight_bits(values: "NDArray[Any]") -> "tuple[NDArray[Any], tuple[int, int]]
     if low == high:
         low, high = float(sample.min()), float(sample.max())
     factor = 255 / (high - low) if high > low else 0.0
-    eight = (np.nan_to_num(values.astype(np.float32), nan=low) - low) * factor
-    return eight.clip(0, 255).round().astype(np.uint8), (round(low), round(high))
+    eight = np.empty(values.shape, np.uint8)
+    for rows in np.array_split(np.arange(len(values)), -(-values.size // MOST_SAMPLED)):
+        part = np.nan_to_num(values[rows].astype(np.float32), nan=low)
+        eight[rows] = ((part - low) * factor).clip(0, 255).round()
+    return eight, (round(low), round(high))
 
 
 def _high_and_low(data: bytes, loaded: Image.Image) -> "tuple[NDArray[Any], Image.Image | None]":

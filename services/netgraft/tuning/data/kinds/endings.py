@@ -9,7 +9,7 @@ PICTURES = frozenset(DECODED.split())
 KNOWN = """txt md rst csv tsv json jsonl ndjson xml yaml yml toml ini cfg html htm css js pdf doc
 docx xls xlsx parquet arrow feather npy npz mat pkl pt pth h5 hdf5 db sqlite py ipynb sh bat log
 lock cache zip tar gz tgz bz2 xz zst 7z rar mp3 wav mp4 avi mov mkv svg url lnk exe dll sha256 md5
-part tmp crdownload"""
+part tmp crdownload bak old orig swp"""
 OTHERS = frozenset(KNOWN.split())
 """Endings of other files, which are not looked into."""
 SIGNATURES = (
@@ -31,7 +31,7 @@ def is_picture(name: str, head: Callable[[str], bytes]) -> bool:
     ending = name.rpartition("/")[2].rpartition(".")[2].lower()
     if ending in PICTURES:
         return True
-    return ending not in OTHERS and looks_like_picture(head(name))
+    return ending not in OTHERS and ending[-1:] != "~" and looks_like_picture(head(name))
 
 
 def looks_like_picture(head: bytes) -> bool:

@@ -88,10 +88,19 @@ class _Layout:
             and len(rest) == self.wrapper + 1
             and rest[: self.wrapper] == self.above
             and self.part(path) in ("train", None)
+            and (self.axis is None or self.names.part(rest[-1]) is None)
         }
 
     def guesses(self) -> list[Guess]:
         """Return what the names of the folders leave open."""
+        if self.above and self.axis is None:
+            sentence = Message(
+                "the classes are the folders in {folder}", folder="/".join(self.above)
+            )
+            return [Guess("", sentence), *self._of_levels()]
+        return self._of_levels()
+
+    def _of_levels(self) -> list[Guess]:
         if self.label == 0 and self.levels:
             upper, lower = len(self.levels[0]), len(self.levels[1])
             sentence = Message(
@@ -109,9 +118,13 @@ class _Layout:
         """The names without that of the part; None where a part should be named and is not."""
         if self.axis is None:
             return path
-        if len(path) <= self.axis or self.part(path) is None:
+        if len(path) <= self.axis or (part := self.part(path)) is None:
             return None
-        return path[: self.axis] + path[self.axis + 1 :]
+        below = path[self.axis + 1 :]
+        # Some archives have a part's folder twice: seg_train/seg_train/forest.
+        while len(below) > 1 and not self.names.said and self.names.part(below[0]) == part:
+            below = below[1:]
+        return path[: self.axis] + below
 
 
 def _axis(paths: Sequence[Folders], names: Names) -> int | None:
@@ -124,23 +137,31 @@ def _axis(paths: Sequence[Folders], names: Names) -> int | None:
             if set(names.said.values()) <= {part for part in parts.values() if part}:
                 names.must_be_among(parts)
                 return level
-        elif _names_parts(level, reaching, parts):
+        elif _names_parts(level, paths, parts):
             return level
     names.must_be_among({path[0] for path in paths if path})
     return None
 
 
-def _names_parts(level: int, reaching: Sequence[Folders], parts: dict[str, Part | None]) -> bool:
+def _names_parts(level: int, paths: Sequence[Folders], parts: dict[str, Part | None]) -> bool:
     """True if a level's names are parts: all of them, or "train" beside something else.
 
-    A folder "train" with pictures and no folders in it may be a class, of vehicles.
+    A folder "train" that has pictures itself may be a class, of vehicles, and a folder "test" in
+    one class alone is nothing more.
     """
-    if all(parts.values()):
-        return level > 0 or len(parts) > 1 or any(len(path) > 1 for path in reaching)
+    reaching = [path for path in paths if len(path) > level]
     wrapped = len({path[:level] for path in reaching}) == 1
-    return wrapped and any(
-        parts[path[level]] == "train" and len(path) > level + 1 for path in reaching
-    )
+    train = [path for path in reaching if parts[path[level]] == "train"]
+    deeper = any(len(path) > level + 1 for path in reaching)
+    if not all(parts.values()):
+        alone = len([part for part in parts.values() if part]) == 1
+        direct = any(len(path) == level + 1 for path in train)
+        holds = any(len(path) > level + 1 for path in train)
+        return wrapped and holds and not (alone and direct)
+    if level == 0:
+        return deeper or len(parts) > 1
+    ends_above = any(len(path) == level for path in paths)
+    return bool(train) and (not ends_above or (wrapped and deeper))
 
 
 def _wrapper(rests: Sequence[Folders]) -> int:

@@ -21,10 +21,10 @@ class Places:
     def __init__(self, tree: Tree, folder: str, paths: Sequence[str]) -> None:
         self.tree = tree
         self.folder = folder
-        beside = [posixpath.join(folder, name) for name in tree.folders_in(folder)[:MOST_FOLDERS]]
-        self.bases = [folder, *beside]
-        if folder:
-            self.bases.append(posixpath.dirname(folder))
+        self.bases = [folder, *self._folders_in(folder)]
+        # A table in a folder of its own, such as "labels", has the pictures beside that.
+        above = posixpath.normpath(posixpath.join(folder, ".."))
+        self.bases += ["" if above == "." else above, *self._folders_in(above)]
         step = max(1, len(paths) // SAMPLE)
         self._put_first(paths[::step])
 
@@ -38,6 +38,12 @@ class Places:
         if found is None and plain:
             self.tree.has(posixpath.normpath(posixpath.join(self.folder, plain)))
         return found
+
+    def _folders_in(self, folder: str) -> list[str]:
+        with suppress(OutsideDataRoots):
+            names = self.tree.folders_in("" if folder == "." else folder)[:MOST_FOLDERS]
+            return [posixpath.normpath(posixpath.join(folder, name)) for name in names]
+        return []
 
     def _put_first(self, sample: Sequence[str]) -> None:
         """Look first in the folder that has most of the pictures."""

@@ -1,0 +1,46 @@
+"""What a run says of the models that it made, in sentences."""
+
+from collections.abc import Sequence
+
+from netgraft.language import Message
+from netgraft.tuning.workers.choosing import is_beyond_chance
+
+
+def first(metrics: dict[str, float], model: str) -> Message:
+    """The probe's figures on what is held out, and its id."""
+    return Message(
+        "A first model is ready, the probe {model}: accuracy {accuracy:.1%} on held-out pictures "
+        "(95 %: {low:.1%} to {high:.1%}; always naming the largest class: {majority:.1%}).",
+        model=model[:12],
+        accuracy=metrics["accuracy"],
+        low=metrics["accuracy_low"],
+        high=metrics["accuracy_high"],
+        majority=metrics["majority"],
+    )
+
+
+def nothing_to_show(right: Sequence[bool]) -> Message:
+    """Why nothing is trained after the probe."""
+    return Message(
+        "The result is the probe. It errs on {wrong} of {total} training pictures that were held "
+        "back, so that no other model could be shown to be better. `--strategy full` trains one "
+        "all the same.",
+        wrong=right.count(False),
+        total=len(right),
+    )
+
+
+def compared(right: Sequence[bool], before: Sequence[bool]) -> Message:
+    """Which of the tuned model and the probe is the result, and by what."""
+    facts = {"tuned": right.count(True), "probe": before.count(True), "total": len(right)}
+    if is_beyond_chance(right, before):
+        return Message(
+            "Full tuning is better than the probe: of {total} held-back training pictures it "
+            "answers {tuned} rightly and the probe {probe}.",
+            **facts,
+        )
+    return Message(
+        "The result is the probe: of {total} held-back training pictures full tuning answers "
+        "{tuned} rightly and the probe {probe}, which is not better beyond chance.",
+        **facts,
+    )

@@ -1,0 +1,173 @@
+"""The probe of a run: a head on the features of the frozen network, in seconds.
+
+It is the first model that can be used, and the one that full tuning has to beat. Two heads are
+trained: one on all training pictures, which is handed out, and one without those that are held
+back, by which it is judged. Full tuning starts from a third: batch norms go by the statistics of
+each batch while they train, so its features are those of settled norms. (Digits differ so much
+from what mobilenet_v2 has seen that the probe's own head told .95 of them before the first step
+of training, and .66 after an epoch.)
+
+Shapes: N pictures, F features, K classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from netgraft.language import Message
+from netgraft.tuning.data.loading import load
+from netgraft.tuning.tasks.task import Task
+from netgraft.tuning.train.features import Extractor, FrozenForm, NotLinear, batch_size, extractor
+from netgraft.tuning.train.folds import stratified
+from netgraft.tuning.train.probe import Criterion, Probed, probe
+from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.prepare import Batches
+
+
+@dataclass(frozen=True)
+class Head:
+    """Weights of a head."""
+
+    weight: Tensor
+    """weight_KF."""
+    bias: Tensor
+    """bias_K."""
+
+    def write(self, module: nn.Module, path: str) -> None:
+        """Put it into a module."""
+        layer: Any = module.get_submodule(path)
+        with torch.no_grad():
+            layer.weight.copy_(self.weight.reshape(layer.weight.shape))
+            if layer.bias is not None:
+                layer.bias.copy_(self.bias)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The probe of a run. All ranks have the same."""
+
+    path: str
+    form: str
+    """How the frozen network was run: the same form gives the same features."""
+    whole: Head
+    """Of all training pictures."""
+    temperature: float
+    figures: dict[str, float]
+    """Of a head that has not seen the held-back pictures, on these."""
+    right: list[bool]
+    """Whether it answers each of them rightly."""
+
+
+@dataclass
+class Probing:
+    """Makes the probe of a run, on one rank."""
+
+    batches: Batches
+    task: Task
+    group: Group
+    by: Criterion
+    side: int
+
+    def carry_out(self, module: nn.Module, heads: Sequence[str], form: str) -> "Probe | NotLinear":
+        """The probe, or why there can be none. `form`: that of an earlier attempt, or ""."""
+        if len(heads) != 1:
+            return NotLinear(Message("{count} layers answer, and not one.", count=len(heads)))
+        extract = self._extractor(module, heads[0], form)
+        if isinstance(extract, NotLinear):
+            return extract
+        features_NF, labels_N = self._features(extract)
+        made = self._fitted(extract, features_NF, labels_N) if self.group.leads else None
+        shared = self.group.share(made)
+        assert shared is not None
+        return shared
+
+    def start(self, module: nn.Module, path: str, form: str) -> Head:
+        """The head from which full tuning starts, without the pictures that are held back."""
+        extract = self._extractor(module, path, form)
+        assert isinstance(extract, Extractor)
+        features_NF, labels_N = self._features(extract)
+        made = None
+        if self.group.leads:
+            fit = self._places(self.batches.roles.fit)
+            fitted = self._probed(features_NF[fit], labels_N[fit], fit.tolist())
+            made = Head(fitted.weight.float(), fitted.bias.float())
+        shared = self.group.share(made)
+        assert shared is not None
+        return shared
+
+    def _places(self, pictures: Sequence[int]) -> Tensor:
+        """The places of pictures among all training pictures."""
+        places = {index: place for place, index in enumerate(self.batches.roles.train)}
+        return torch.tensor([places[index] for index in pictures], dtype=torch.long)
+
+    def _extractor(self, module: nn.Module, path: str, form: str) -> Extractor | NotLinear:
+        """Rank 0 chooses the form for all."""
+        known = FrozenForm.parse(form) if form else None
+        sample = next(self._loaded(self.batches.roles.fit[: batch_size(self.side)]))[0]
+        device = self.group.device
+        if self.group.leads:
+            made = extractor(
+                module, path, sample, device=device, form=known, answer=self.task.answer
+            )
+            self.group.share("" if isinstance(made, NotLinear) else str(made.form))
+            return made
+        chosen = self.group.share("")
+        given = FrozenForm.parse(chosen) if chosen else FrozenForm()
+        return extractor(module, path, sample, device=device, form=given, answer=self.task.answer)
+
+    def _features(self, extract: Extractor) -> tuple[Tensor, Tensor]:
+        """Features and labels of all training pictures in order, on rank 0; each rank does some."""
+        group, everything = self.group, self.batches.roles.train
+        mine = everything[group.rank :: group.workers]
+        found = [(extract(x_NCHW).cpu(), labels_N) for x_NCHW, labels_N in self._loaded(mine)]
+        features = torch.cat([part for part, _ in found]) if found else torch.empty(0, 0)
+        labels = torch.cat([part for _, part in found]) if found else torch.empty(0)
+        parts = group.gather((features, labels))
+        if not parts:
+            return features, labels
+        size = (len(everything), extract.head.features)
+        features_NF = torch.empty(size)
+        labels_N = torch.empty(len(everything), dtype=torch.long)
+        for rank, (own, classes) in enumerate(parts):
+            if len(own):
+                features_NF[rank :: group.workers] = own
+                labels_N[rank :: group.workers] = classes
+        return features_NF, labels_N
+
+    def _loaded(self, pictures: Sequence[int]) -> Iterator[Any]:
+        size = batch_size(self.side)
+        order = [list(pictures[at : at + size]) for at in range(0, len(pictures), size)]
+        batches = self.batches
+        made = load(batches.examples, order, self.task.collate, seed=None, threads=batches.threads)
+        return batches.normalise(made)
+
+    def _fitted(self, extract: Extractor, features_NF: Tensor, labels_N: Tensor) -> Probe:
+        fit = self._places(self.batches.roles.fit)
+        held_back = self._places(self.batches.roles.held_back)
+        whole = self._probed(features_NF, labels_N, range(len(labels_N)))
+        fair = self._probed(features_NF[fit], labels_N[fit], fit.tolist())
+        logits_NK = features_NF[held_back] @ fair.weight.float().T + fair.bias.float()
+        tally: Any = self.task.tally()
+        if len(held_back):
+            self.task.measure(
+                nn.CrossEntropyLoss(), lambda given: given, (logits_NK, labels_N[held_back]), tally
+            )
+        return Probe(
+            path=extract.head.path,
+            form=str(extract.form),
+            whole=Head(whole.weight.float(), whole.bias.float()),
+            temperature=whole.temperature,
+            figures=tally.metrics,
+            right=list(tally.right),
+        )
+
+    def _probed(self, features_NF: Tensor, labels_N: Tensor, places: Sequence[int]) -> Probed:
+        manifest = self.batches.manifest
+        train = self.batches.roles.train
+        groups = [manifest.groups[train[place]] for place in places] if manifest.groups else ()
+        folds_NS = stratified(labels_N.tolist(), groups)
+        classes = len(manifest.class_names)
+        return probe(features_NF, labels_N, classes, folds_NS, self.by)
