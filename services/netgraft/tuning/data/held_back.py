@@ -16,7 +16,7 @@ MOST_HELD_BACK = 2_000
 
 @dataclass(frozen=True)
 class Roles:
-    """What the pictures of a manifest are for, by their indices."""
+    """The use of each picture of a manifest, by their indices."""
 
     fit: list[int]
     """To learn from."""

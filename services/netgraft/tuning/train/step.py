@@ -222,7 +222,7 @@ class Learner:
         self.steps = state["steps"]
 
     def own_buffers(self) -> list[Tensor]:
-        """What each rank has for itself, and `state` has of one rank only; to be written over."""
+        """Return each rank's own, of which `state` has one rank's only; to be written over."""
         return [*self.module.buffers(), *self.averages.buffers()]
 
     def _placed(self, batch: Batch) -> Batch:

@@ -75,7 +75,7 @@ class Preparing:
         return ResolvedSpec(spec, (*self.job.resolved.assumptions, *self.because))
 
     def _first(self) -> None:
-        """What rank 0 does for all."""
+        """Do what rank 0 does for all."""
         if not bases.on_disk(self.recipe.base):
             self._note(Message("Fetching the weights of {model}.", model=self.recipe.base.name))
         bases.fetch(self.recipe.base)
@@ -110,7 +110,7 @@ class Preparing:
 
     @property
     def _is_again(self) -> bool:
-        """Whether an earlier attempt has said all this."""
+        """Return whether an earlier attempt has said all this."""
         return self.job.attempt > 1
 
     def _measured(self, spec: Spec, batches: Batches, module: nn.Module) -> Spec:

@@ -4,7 +4,7 @@ It is the first model that can be used, and the one that full tuning has to beat
 trained: one on all training pictures, which is handed out, and one without those that are held
 back, by which it is judged. Full tuning starts from a third: batch norms go by the statistics of
 each batch while they train, so its features are those of settled norms. (Digits differ so much
-from what mobilenet_v2 has seen that the probe's own head told .95 of them before the first step
+from what mobilenet_v2 has seen that the probe's own head knew .95 of them before the first step
 of training, and .66 after an epoch.)
 
 Shapes: N pictures, F features, K classes.

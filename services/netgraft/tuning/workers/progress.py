@@ -41,7 +41,7 @@ class ProgressWriter:
     job_id: str
     attempt: int
     first_step: int = 0
-    """Before the first figure is written: the step from which on curves are written anew."""
+    """Before the first figure is written: the step from which on curves are written again."""
     signals: Signals = field(default_factory=Signals)
 
     def __post_init__(self) -> None:
