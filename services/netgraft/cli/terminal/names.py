@@ -31,6 +31,7 @@ FIELDS = {
     "threads": mark("threads"),
     "accumulate": mark("accumulate"),
     "patience": mark("patience"),
+    "features": mark("features"),
     "fingerprint": mark("fingerprint"),
     "kind": mark("kind"),
     "columns": mark("columns"),
