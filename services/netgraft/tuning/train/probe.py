@@ -113,7 +113,7 @@ def mirror_hurts(
     features_NF: Tensor, mirrored_MF: Tensor, indices_M: Tensor, labels_N: Tensor,
     folds_N: Tensor, probed: Probed,
 ) -> bool:  # fmt: skip
-    """Whether mirrored pictures are mistaken more often than the same pictures as they are.
+    """Return whether mirrored pictures are mistaken more often than the same pictures as they are.
 
     `mirrored_MF` holds the features of some of the pictures, `indices_M`, mirrored. Each is judged
     by a head that has seen neither; the loss counts if it is more than chance and `MOST_LOST`.
