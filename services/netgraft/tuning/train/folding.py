@@ -87,7 +87,7 @@ def _folded(layer: _ConvNd | nn.Linear, norm: _BatchNorm) -> tuple[nn.Parameter,
 
 
 def _rest(norm: Any) -> nn.Module:
-    """Return what a batch norm does beside normalising: timm's BatchNormAct2d drops and activates."""
+    """Return what a batch norm does besides: timm's BatchNormAct2d drops and activates."""
     if isinstance(norm, PLAIN) and not hasattr(norm, "act"):
         return nn.Identity()
     return nn.Sequential(norm.drop, norm.act)
