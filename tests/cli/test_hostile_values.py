@@ -18,6 +18,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from PIL import Image
 
 from netgraft.client import Client, RemoteError
 from netgraft.errors import NetgraftError, TrainingFailed
@@ -117,9 +118,9 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "CancelJob": {"id": "JOB"},
     "ResumeJob": {"id": "JOB"},
     "MeanFeatures": {"model": "MODEL", "layer": "fc", "data": "digits", "most_examples": 8},
-    "CheckData": {"data": "digits"},
-    "Evaluate": {"model": "MODEL", "data": "digits"},
-    "Predict": {"model": "MODEL", "pictures": [{"name": "x.png", "data": b""}]},
+    "CheckData": {"data": "pets"},
+    "Evaluate": {"model": "PAIR", "data": "pets"},
+    "Predict": {"model": TINY, "pictures": [{"name": "x.png", "data": ""}]},
     "Plan": {"text": "show resnet18"},
     "Consent": {"steps": [{"show": {"model": TINY}}]},
     "Run": {"steps": [{"list_jobs": {}}]},
@@ -186,14 +187,21 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         patch.setenv("NETGRAFT_STATE", str(folder / "state"))
         patch.setenv("NETGRAFT_DATA_ROOTS", str(folder))
         patch.setenv("HF_HUB_OFFLINE", "1")
+        for name in ("cat", "dog"):
+            (folder / "pets" / name).mkdir(parents=True)
+            for number in range(3):
+                picture = Image.new("RGB", (20, 20), (90 * number, 90, len(name)))
+                picture.save(folder / "pets" / name / f"{number}.png")
         for cached in (settings, default_store):
             cached.cache_clear()
         with serving(launcher=Failing()) as address, Client(address) as client:
             edit = surgery_pb2.RetargetModelRequest(model=TINY, classes=10)
             model = client.surgery.RetargetModel(edit).model.id
+            edit.classes = 2
+            pair = client.surgery.RetargetModel(edit).model.id
             spec = tuning_pb2.TuningSpec(model=model, data="digits")
             job = client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
-            yield Target(client, {"MODEL": model, "JOB": job.id})
+            yield Target(client, {"MODEL": model, "PAIR": pair, "JOB": job.id})
     for cached in (settings, default_store):
         cached.cache_clear()
 

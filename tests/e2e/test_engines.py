@@ -39,8 +39,8 @@ VARIES = {
     "imagesPerSecond",
     "etaSeconds",
 }
-"""Fields that differ from call to call: a tuned model's id has its job's in it, the fingerprint
-of data their files' times."""
+"""Fields that differ from call to call: the id of a tuned model has its job's in it, and the
+fingerprint of data their files' times."""
 PACED = (JobEvent.KIND_STEP, JobEvent.KIND_CHECKPOINT)
 """How many of these events there are depends on how fast it goes."""
 ENDED = (

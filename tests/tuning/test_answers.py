@@ -320,3 +320,21 @@ def test_a_record_leaves_out_what_the_run_left_out(store: Store, place: Path) ->
     assert whole.pictures == 44
     assert evaluated(store, job.result_model).accuracy == job.metrics["accuracy"]
     assert len(answering(get_recipe(store, job.result_model)).data_hash) == 64
+
+
+def test_a_probes_model_recounts_too_and_is_calibrated(
+    store: Store, torch_home_with_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(torch_home_with_weights))
+    settings.cache_clear()
+    model = retargeted(store, base="mobilenet_v2@IMAGENET1K_V1")
+    left_open = dict.fromkeys(("epochs", "lr", "batch_size"))
+    job = tuned(store, model, "colours", strategy="probe", image_size=64, **left_open)
+    known = answering(get_recipe(store, job.result_model))
+    assert known.strategy == "probe"
+    assert known.temperature != 1
+    found = evaluated(store, job.result_model)
+    figures = ("accuracy", "accuracy_low", "accuracy_high", "loss", "calibration_error")
+    assert {name: getattr(found, name) for name in figures} == {
+        name: job.metrics[name] for name in figures
+    }

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from netgraft.tuning.train.features import (
     MOST_ERROR,
     Extractor,
-    Form,
+    FrozenForm,
     NotLinear,
     batch_size,
     extractor,
@@ -23,7 +23,7 @@ from netgraft.tuning.train.folds import stratified
 from netgraft.tuning.train.probe import probe
 
 CPU = torch.device("cpu")
-FOLDED = Form("fp32", channels_last=True, folded=True)
+FOLDED = FrozenForm("fp32", channels_last=True, folded=True)
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_every_form_gives_the_features_of_the_network(name: str) -> None:
     before = {key: value.clone() for key, value in module.state_dict().items()}
     side = getattr(module, "default_cfg", {}).get("input_size", (3, 64, 64))[1]
     x_NCHW = torch.randn(6, 3, side, side)
-    for form in (FOLDED, Form("bf16", channels_last=True, folded=True)):
+    for form in (FOLDED, FrozenForm("bf16", channels_last=True, folded=True)):
         made = extractor(module, head, x_NCHW, device=CPU, form=form)
         assert isinstance(made, Extractor)
         assert (made.form.precision, made.form.channels_last) == (form.precision, True)
@@ -85,7 +85,7 @@ def test_every_form_gives_the_features_of_the_network(name: str) -> None:
         features_NF = made(x_NCHW)
         assert features_NF.shape == (6, made.head.features)
         assert not features_NF.is_inference()
-        again = extractor(module, head, x_NCHW, device=CPU, form=Form.parse(str(made.form)))
+        again = extractor(module, head, x_NCHW, device=CPU, form=FrozenForm.parse(str(made.form)))
         assert isinstance(again, Extractor)
         assert torch.equal(features_NF, again(x_NCHW))
     assert module.training
@@ -116,9 +116,11 @@ def test_a_form_is_chosen_once_and_can_be_given_back() -> None:
     assert torch.equal(chosen(x_NCHW), again(x_NCHW))
 
 
-@pytest.mark.parametrize("form", [Form(), FOLDED, Form("bf16", channels_last=True, autocast=True)])
-def test_a_form_can_be_written_and_read(form: Form) -> None:
-    assert Form.parse(str(form)) == form
+@pytest.mark.parametrize(
+    "form", [FrozenForm(), FOLDED, FrozenForm("bf16", channels_last=True, autocast=True)]
+)
+def test_a_form_can_be_written_and_read(form: FrozenForm) -> None:
+    assert FrozenForm.parse(str(form)) == form
 
 
 class Awkward(nn.Module):
@@ -151,22 +153,22 @@ def test_a_layer_whose_output_is_used_elsewhere_is_not_folded() -> None:
     module, x_NCHW = Awkward("used twice").eval(), torch.randn(5, 3, 16, 16)
     made = extractor(module, "head", x_NCHW, device=CPU, form=FOLDED)
     assert isinstance(made, Extractor)
-    assert made.form == Form("fp32", channels_last=True)
+    assert made.form == FrozenForm("fp32", channels_last=True)
     assert error(made, module, x_NCHW) < 1e-5
 
 
 def test_a_network_that_fails_when_cast_is_cast_call_by_call() -> None:
     module, x_NCHW = Awkward("float32 inside").eval(), torch.randn(5, 3, 16, 16)
-    said = Form("bf16", channels_last=True, folded=True)
+    said = FrozenForm("bf16", channels_last=True, folded=True)
     made = extractor(module, "head", x_NCHW, device=CPU, form=said)
     assert isinstance(made, Extractor)
-    assert made.form == Form("bf16", channels_last=True, folded=True, autocast=True)
+    assert made.form == FrozenForm("bf16", channels_last=True, folded=True, autocast=True)
     assert error(made, module, x_NCHW) < MOST_ERROR["bf16"]
 
 
 def test_a_network_whose_numbers_bf16_cannot_hold_stays_in_fp32() -> None:
     module, x_NCHW = Awkward("too large").eval(), torch.randn(5, 3, 16, 16)
-    said = Form("bf16", channels_last=True, folded=True)
+    said = FrozenForm("bf16", channels_last=True, folded=True)
     made = extractor(module, "head", x_NCHW, device=CPU, form=said)
     assert isinstance(made, Extractor)
     assert made.form == FOLDED

@@ -27,11 +27,12 @@ def main(path: str, raylet: str) -> int:
 
 def answer(link: Connection) -> None:
     """Answer calls of the Models and Tuning services, as a tensor worker in a fork."""
+    from netgraft.app.graft import graft
     from netgraft.serving.cluster.relay import Relayed
     from netgraft.serving.local.worker import Worker
     from netgraft.tuning.workers.local import LocalLauncher
 
-    Worker(link, {"tuning": {"launcher": LocalLauncher(Relayed())}}).serve()
+    Worker(link, {"tuning": {"launcher": LocalLauncher(Relayed()), "graft": graft}}).serve()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from multiprocessing.connection import Connection
 
+from netgraft.app.graft import graft
 from netgraft.serving.local.control import Supervisor
 from netgraft.serving.local.worker import Worker
 from netgraft.tuning.workers.local import LocalLauncher
@@ -9,4 +10,5 @@ from netgraft.tuning.workers.local import LocalLauncher
 
 def serve(link: Connection) -> None:
     """Answer the calls that come over a link, until it closes."""
-    Worker(link, {"tuning": {"launcher": LocalLauncher(Supervisor())}}).serve()
+    tuning = {"launcher": LocalLauncher(Supervisor()), "graft": graft}
+    Worker(link, {"tuning": tuning}).serve()

@@ -24,6 +24,7 @@ from netgraft.v1 import tuning_pb2
 
 if TYPE_CHECKING:
     from netgraft.tuning.data.checks.finding import Finding
+    from netgraft.tuning.jobs.fitting import Graft
     from netgraft.tuning.results.checking import Report
 
 DEFAULT_LIMIT = 50
@@ -54,7 +55,14 @@ KINDS = {
 class TuningServicer(Answers):
     """See `tuning.proto`. Starting, cancelling and resuming a job need a launcher."""
 
-    def __init__(self, store: Store | None = None, launcher: Launcher | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | None = None,
+        launcher: Launcher | None = None,
+        graft: "Graft | None" = None,
+    ) -> None:
+        """`graft`: gives a model that nobody has retargeted a head for the data's classes."""
+        self.graft = graft
         self.store = store or default_store()
         self.jobs = Jobs(self.store)
         self.requests = Requests(self.store)
@@ -66,7 +74,7 @@ class TuningServicer(Answers):
         def begun(call: Asked | None) -> Job:
             asked_for = request_of(request.spec)
             asked_for.check()
-            resolved = planning.plan(asked_for, self.launcher.capacity(), self.store)
+            resolved = planning.plan(asked_for, self.launcher.capacity(), self.store, self.graft)
             return self.jobs.create(resolved, call)
 
         return self._once(asked("StartTuning", request, caller().token), begun)

@@ -16,8 +16,12 @@ def preprocess(picture):
     if scale < 1:
         size = (round(picture.width * scale), round(picture.height * scale))
         picture = picture.resize(size, bilinear, reducing_gap=2)
-    bleed = (1 - {side} / {resize}) / 2
-    square = ImageOps.fit(picture, ({side}, {side}), bilinear, bleed=bleed)
+    if min(picture.size) == {resize}:
+        left, top = (picture.width - {side}) // 2, (picture.height - {side}) // 2
+        square = picture.crop((left, top, left + {side}, top + {side}))
+    else:
+        bleed = (1 - {side} / {resize}) / 2
+        square = ImageOps.fit(picture, ({side}, {side}), bilinear, bleed=bleed)
     x_CHW = torch.from_numpy(np.array(square)).permute(2, 0, 1) / 255
     mean_C11 = torch.tensor({mean})[:, None, None]
     deviation_C11 = torch.tensor({deviation})[:, None, None]

@@ -16,7 +16,7 @@ MOST_HELD_BACK = 2_000
 
 @dataclass(frozen=True)
 class Roles:
-    """The pictures of a manifest by their purpose, as indices."""
+    """The use of each picture of a manifest, by their indices."""
 
     fit: list[int]
     """To learn from."""

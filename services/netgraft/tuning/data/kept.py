@@ -24,10 +24,11 @@ SIZES, TIMES = "sizes", "times"
 FACTS = b"netgraft"
 """Where the file's metadata has what is not a column."""
 CHANGED = plural(
-    "{path} has changed since it was agreed upon. Start again with the data as they are.",
-    "{path} and others, {count} pictures in all, have changed since they were agreed upon. Start "
-    "again with the data as they are.",
+    "{names} has changed since it was agreed upon. Start again with the data as they are.",
+    "{names} have changed since they were agreed upon, {count} pictures in all. Start again with "
+    "the data as they are.",
 )
+MOST_NAMED = 20
 ELSEWHERE = Memory({})
 """In the place of the container, which is not kept."""
 
@@ -67,7 +68,7 @@ def kept(fingerprint: str, store: Store) -> Manifest | None:
     pairs = zip(before, opened.stamps, strict=True)
     changed = [name for name, (was, now) in zip(opened.names, pairs, strict=True) if was != now]
     if changed:
-        problem = Message(CHANGED, path=changed[0], count=len(changed))
+        problem = Message(CHANGED, names=changed[:MOST_NAMED], count=len(changed))
         raise InvalidData(data=opened.reference, problem=problem)
     return opened
 

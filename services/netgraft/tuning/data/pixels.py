@@ -127,6 +127,11 @@ def middle(picture: Image.Image, side: int, short: int) -> Image.Image:
     It is cut from a picture of any size. Training measures by it, evaluation and prediction ask
     by it.
     """
+    if min(picture.size) == short:
+        # Whole pixels: a fit would interpolate half-way between them, and such a blur cost
+        # mobilenet_v2 3 of 153 photographs.
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        return picture.crop((left, top, left + side, top + side))
     bleed = (1 - side / short) / 2
     return ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR, bleed=bleed)
 

@@ -28,6 +28,7 @@ from netgraft.tuning.data import Manifest, open_data
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.kept import keep
 from netgraft.tuning.data.refusals import must_train
+from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.jobs.spec import CONVERGED, Request, ResolvedSpec, Spec
@@ -55,16 +56,21 @@ class Subject:
     task: Task
     module: nn.Module
     """On meta."""
+    grafted: Message | None = None
+    """The sentence about the new head that the model got for the data."""
 
 
-def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
+def plan(
+    request: Request, capacity: Capacity, store: Store, graft: Graft | None = None
+) -> ResolvedSpec:
     """The resolved spec for a request, with what was assumed.
 
+    With `graft`, a model of a zoo that nobody has retargeted gets a head for the data's classes.
     Raises InvalidValue, UnknownModel, NotPossible, HeadMismatch, LossMismatch, NothingTrains,
     DataNotFound, OutsideDataRoots, InvalidData and NotEnoughWorkers. Weights are not fetched and
     pictures not read: the run does that.
     """
-    subject = subject_of(request, store)
+    subject = subject_of(request, store, graft)
     workers, device = _place(request, capacity)
     facts = _facts(subject, request, workers, device)
     defaults = subject.task.defaults(
@@ -113,10 +119,11 @@ def plan(request: Request, capacity: Capacity, store: Store) -> ResolvedSpec:
     if request.batch_size not in (None, spec.batch_size):
         because["batch_size"] = f"{request.batch_size} cannot be shared evenly by {workers} workers"
     guesses = tuple(guess.said for guess in subject.data.guesses)
-    return ResolvedSpec(spec, (*guesses, *_assumptions(request, spec, because)))
+    grafted = (subject.grafted,) if subject.grafted else ()
+    return ResolvedSpec(spec, (*grafted, *guesses, *_assumptions(request, spec, because)))
 
 
-def subject_of(request: Request, store: Store) -> Subject:
+def subject_of(request: Request, store: Store, graft: Graft | None = None) -> Subject:
     """Resolve the model and the data set and check that they can be trained together."""
     request.check()
     recipe = resolve.resolve(request.model, "pretrained", store).recipe
@@ -126,7 +133,8 @@ def subject_of(request: Request, store: Store) -> Subject:
         raise InvalidValue(name="loss", value=repr(request.loss), expected=expected)
     data = open_data(request.data, request.options)
     must_train(data)
-    return Subject(store, recipe, data, task, build(recipe, store, device="meta"))
+    recipe, grafted = with_head(recipe, data, task, graft) if graft else (recipe, None)
+    return Subject(store, recipe, data, task, build(recipe, store, device="meta"), grafted)
 
 
 def _kept(request: Request, data: Manifest, store: Store) -> str:
@@ -265,6 +273,7 @@ def _check_classes(subject: Subject, side: int) -> None:
             data=subject.data.reference,
             data_classes=data_classes,
         )
+    in_order_of(subject.recipe, subject.data, subject.task)
 
 
 def _check_loss(subject: Subject, loss: str, side: int) -> None:

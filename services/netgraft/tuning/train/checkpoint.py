@@ -54,7 +54,7 @@ def newest(store: Store, job_id: str) -> dict[str, Any] | None:
 
 
 def best(store: Store, job_id: str, name: str) -> dict[str, Any] | None:
-    """Read what `save_best` wrote; None where it is gone or damaged."""
+    """Return what `save_best` wrote; None where it is gone or damaged."""
     try:
         return _read(store, job_id, name)
     except FileNotFoundError:

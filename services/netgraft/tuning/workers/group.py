@@ -25,7 +25,7 @@ BUFFERS = (
 
 
 WORKING, DONE, FAILED = range(3)
-"""The signs that rank 0 gives the others while they wait."""
+"""The signs that rank 0 gives the others, which wait for it."""
 SIGN_SECONDS = 1.0
 """Between two such signs: an exchange that takes longer than `rank.JOIN_SECONDS` is given up."""
 

@@ -19,6 +19,7 @@ from netgraft.tuning.data.kept import kept_or_read
 from netgraft.tuning.data.reading import Reading
 from netgraft.tuning.data.remembered import known_facts, remember
 from netgraft.tuning.jobs.events import Event, Kind
+from netgraft.tuning.jobs.fitting import in_order_of
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 from netgraft.tuning.tasks.task import Task
@@ -43,7 +44,8 @@ class Preparing:
     def __post_init__(self) -> None:
         self.because: tuple[str, ...] = ()
         spec = self.job.spec
-        self.data = Data(kept_or_read(spec.fingerprint, spec.data, spec.options, self.store))
+        data = kept_or_read(spec.fingerprint, spec.data, spec.options, self.store)
+        self.data = Data(in_order_of(self.recipe, data, self.task))
 
     def read(self) -> tuple[Spec, Batches]:
         """Fetch the weights and read the data; return the spec so far and this rank's data.
