@@ -45,7 +45,7 @@ def with_head(
 def in_order_of(recipe: Recipe, data: Manifest, task: Task) -> Manifest:
     """The data with their classes in the order of the model's outputs, matched by name.
 
-    Only a task that tells classes apart asks for that. Raises HeadMismatch and OtherClasses.
+    Only classification asks for that. Raises HeadMismatch and OtherClasses.
     """
     if CLASSIFIED not in task.models:
         return data

@@ -36,7 +36,7 @@ CLEAR = 1.25
 
 @dataclass(frozen=True)
 class FrozenForm:
-    """A way to run a frozen network. The same form, threads and batches give the same bits."""
+    """A way of running a frozen network. The same form, threads and batches give the same bits."""
 
     precision: str = "fp32"
     channels_last: bool = False

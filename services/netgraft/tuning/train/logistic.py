@@ -27,7 +27,7 @@ saves."""
 
 @dataclass(frozen=True)
 class Problems:
-    """The function to be minimised: Σ weights · cross-entropy + ‖W‖² / 2C, for each problem."""
+    """The functions to be minimised: Σ weights · cross-entropy + ‖W‖² / 2C, for each problem."""
 
     z: Tensor
     """z_NR, whose columns are orthogonal except the last, which is 1."""

@@ -222,7 +222,7 @@ class Learner:
         self.steps = state["steps"]
 
     def own_buffers(self) -> list[Tensor]:
-        """Return each rank's own, of which `state` has one rank's only; to be written over."""
+        """The tensors that each rank has of its own; `state` has those of one rank only."""
         return [*self.module.buffers(), *self.averages.buffers()]
 
     def _placed(self, batch: Batch) -> Batch:
