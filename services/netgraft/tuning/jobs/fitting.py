@@ -7,7 +7,7 @@ from netgraft.language import Message
 from netgraft.models.answers import class_names
 from netgraft.models.recipe import Recipe
 from netgraft.tuning.data.manifest import Manifest
-from netgraft.tuning.results.classes import matched
+from netgraft.tuning.jobs.classes import matched
 from netgraft.tuning.tasks.task import Task
 
 Graft = Callable[[Recipe, tuple[str, ...]], Recipe]

@@ -17,9 +17,9 @@ from netgraft.tuning.data import Examples, Manifest, Options, open_data
 from netgraft.tuning.data.loading import load, measured_order
 from netgraft.tuning.data.manifest import PARTS, Part
 from netgraft.tuning.data.pixels import PictureExamples, Pixels
+from netgraft.tuning.jobs.classes import matched, shortest
 from netgraft.tuning.results import record
 from netgraft.tuning.results.asking import Asker
-from netgraft.tuning.results.classes import matched, shortest
 from netgraft.tuning.results.figures import Counts
 from netgraft.tuning.results.subject import subject_of
 from netgraft.tuning.tasks.classification import TASK

@@ -10,8 +10,8 @@ from netgraft.models import answers, bases
 from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
+from netgraft.tuning.jobs.classes import outputs, shortest
 from netgraft.tuning.results.asking import Asker
-from netgraft.tuning.results.classes import outputs, shortest
 from netgraft.tuning.tasks.classification import TASK
 
 
