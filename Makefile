@@ -59,12 +59,13 @@ test: install    ## run everything that CI runs
 	$(MAKE) --no-print-directory -j2 check suite
 
 # Unit tests on all cores, a thread each, and beside them, one by one, those that share or start a Chromium or a
-# netgraft and wait for it half of the time. After the unit tests those that say how soon a netgraft must answer.
+# netgraft and wait for it half of the time. Ranks are as nice as the unit tests, or these would starve them. After
+# the unit tests those that say how soon a netgraft must answer.
 suite: ready     ## run the tests alone
 	@failed=0; \
 	$(COVER) --out .coverage.beside -m pytest $(BESIDE) -m "serial and not timed and $(FAST)" \
 		>.beside.txt 2>&1 & beside=$$!; \
-	OMP_NUM_THREADS=1 $(COVER) --out .coverage.units -m pytest -n auto --dist worksteal \
+	OMP_NUM_THREADS=1 nice -n 10 $(COVER) --out .coverage.units -m pytest -n auto --dist worksteal \
 		-m "not serial and $(FAST)" || failed=1; \
 	$(COVER) --out .coverage.timed -m pytest $(TIMED) -m "timed and $(FAST)" || failed=1; \
 	wait $$beside || failed=1; cat .beside.txt; \

@@ -59,6 +59,7 @@ class Player:
     def _live(self, job_id: str) -> None:
         try:
             attempt = self.jobs.begin(job_id)
+            self.jobs.trains(job_id, attempt, self.jobs.get(job_id).resolved)
             self._steps(job_id, attempt, range(1, self.pause_after + 1))
             while not self.may_end.wait(0.02):
                 if self.jobs.record(job_id, attempt, []):  # somebody asked to cancel

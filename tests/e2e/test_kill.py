@@ -30,7 +30,11 @@ EPOCHS = 8
 FIRST, SECOND, THIRD = 1, 3, 5
 """The epochs after which something happens to the run. The one between them is for the steps
 that it takes before it feels it."""
-ALIVE = (tuning_pb2.JOB_STATE_QUEUED, tuning_pb2.JOB_STATE_RUNNING)
+ALIVE = (
+    tuning_pb2.JOB_STATE_QUEUED,
+    tuning_pb2.JOB_STATE_PREPARING,
+    tuning_pb2.JOB_STATE_RUNNING,
+)
 
 FRONT = "netgraft.app.front"
 

@@ -25,7 +25,11 @@ from netgraft.v1.tuning_pb2 import JobEvent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.serial, pytest.mark.timed, pytest.mark.timeout(600)]
 
-ALIVE = (tuning_pb2.JOB_STATE_QUEUED, tuning_pb2.JOB_STATE_RUNNING)
+ALIVE = (
+    tuning_pb2.JOB_STATE_QUEUED,
+    tuning_pb2.JOB_STATE_PREPARING,
+    tuning_pb2.JOB_STATE_RUNNING,
+)
 TINY = "timm/test_resnet@none"
 SHORT, MEDIUM, ENDLESS = 1, 5, 10_000
 """Epochs: of the run that waits, of the one that loses its Ray and ends, of the one that is in the

@@ -266,7 +266,8 @@ def test_an_error_of_the_data_ends_the_job_and_names_it(
         carry_out(job.id, ALONE)
     failed = jobs.get(job.id)
     assert (failed.state, failed.error_reason) == (State.FAILED, "INVALID_DATA")
-    assert "dog/0.png and others, 10 pictures in all, have changed" in failed.error_message
+    assert "dog/0.png, dog/1.png" in failed.error_message
+    assert "have changed since they were agreed upon, 10 pictures in all" in failed.error_message
     assert "Traceback" not in failed.error_message
 
 
