@@ -152,19 +152,9 @@ def test_a_run_asks_first_survives_a_reload_and_ends_with_a_model(
     assert state_dict["fc.weight"].shape == (10, 96)
 
 
-def test_a_tab_comes_back_by_itself_when_the_page_was_killed(page: Page, system: System) -> None:
-    chat = page.locator("#chat")
-    say(page, "show squeezenet1_1@none")
-    expect(chat).to_contain_text("1,235,496", timeout=90 * SECOND)
-    [gateway] = system.processes("netgraft.ui")
-    with page.expect_navigation(timeout=90 * SECOND, wait_until="commit"):
-        gateway.kill()
-    expect(chat).to_contain_text("1,235,496", timeout=60 * SECOND)
-    say(page, "retarget to 7 classes")
-    expect(chat).to_contain_text("→ 7)", timeout=60 * SECOND)
-
-
-def test_a_run_is_cancelled_from_the_page(page: Page, system: System) -> None:
+def test_a_tab_that_shows_a_run_comes_back_when_the_page_was_killed_and_cancels_it(
+    page: Page, system: System
+) -> None:
     say(page, "retarget squeezenet1_1@none to 10 classes")
     expect(page.locator("#chat")).to_contain_text("→ 10)", timeout=90 * SECOND)
     say(page, "fine-tune it on digits for 200 epochs")
@@ -172,6 +162,11 @@ def test_a_run_is_cancelled_from_the_page(page: Page, system: System) -> None:
     say(page, "yes")
     state = page.locator("#job-state [data-state]").first
     expect(state).to_have_attribute("data-state", "running", timeout=300 * SECOND)
+    [gateway] = system.processes("netgraft.ui")
+    with page.expect_navigation(timeout=90 * SECOND, wait_until="commit"):
+        gateway.kill()
+    expect(page.locator("#chat")).to_contain_text("→ 10)", timeout=90 * SECOND)
+    expect(state).to_have_attribute("data-state", "running", timeout=90 * SECOND)
     page.locator("#cancel-job").click()
     expect(state).to_have_attribute("data-state", "cancelled", timeout=30 * SECOND)
 

@@ -25,7 +25,7 @@ from netgraft.v1.tuning_pb2 import JobEvent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-STEPS_PER_EPOCH = 22
+STEPS_PER_EPOCH = 19
 EPOCHS = 8
 FIRST, SECOND, THIRD = 1, 3, 5
 """The epochs after which something happens to the run. The one between them is for the steps

@@ -112,8 +112,8 @@ def job_state(view: JobView | None, say: Translator) -> str:
         text += f" · {escape(say('Accuracy'))} <strong>{accuracy}</strong>"
     elif "held_back_accuracy" in view.metrics:
         accuracy = share(view.metrics["held_back_accuracy"])
-        name = say("Accuracy on held-back training pictures")
-        text += f" · {escape(name)} <strong>{accuracy}</strong>"
+        shown = say("Accuracy on held-back training pictures")
+        text += f" · {escape(shown)} <strong>{accuracy}</strong>"
     lines = [f'<p class="ng-state" role="status" data-state="{name}">{text}</p>']
     lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code></p>')
     if not view.reachable:
