@@ -36,7 +36,7 @@ def main() -> None:
     model = mobilenet_v2(weights="IMAGENET1K_V1")
     model.classifier[1] = nn.Linear(model.last_channel, len(train.dataset.classes))
     criterion = nn.CrossEntropyLoss()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
     for epoch in range(1, arguments.epochs + 1):
         model.train()
         for pictures, labels in train:
