@@ -1,5 +1,8 @@
 """Which output of a model each class of a data set is: by name, never by position alone."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -18,12 +21,14 @@ REFUSALS = (RuntimeError, AssertionError, ValueError, IndexError, TypeError)
 """Errors that models raise for an input that they do not accept."""
 
 
-def outputs(module: nn.Module, side: int, model: str) -> int:
+def outputs(
+    module: nn.Module, side: int, model: str, classes: Callable[[Any], int] = TASK.classes
+) -> int:
     """Return the number of classes in the output of a module on meta. Raises NotPossible."""
     x_NCHW = torch.zeros(2, 3, side, side, device="meta")
     try:
         with torch.no_grad():
-            return TASK.classes(module.eval()(x_NCHW))
+            return classes(module.eval()(x_NCHW))
     except REFUSALS as error:
         problem = Message("{model} takes no pictures of {side} × {side} pixels.", model=model,
                           side=side)  # fmt: skip

@@ -28,6 +28,7 @@ from netgraft.tuning.data import Manifest, open_data
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.kept import keep
 from netgraft.tuning.data.refusals import must_train
+from netgraft.tuning.jobs.classes import REFUSALS, outputs
 from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
@@ -41,9 +42,6 @@ PROBED = "classification"
 """The catalogue's task of which probes are made."""
 SIDES = (64, 96, 128, 160, 192, 224)
 """Tried in turn when a data set's own side is too small for a model."""
-
-REFUSALS = (RuntimeError, AssertionError, ValueError, IndexError, TypeError)
-"""Errors that models raise for an input that they do not accept."""
 
 
 @dataclass(frozen=True)
@@ -255,16 +253,7 @@ def _takes(module: nn.Module, side: int, per_worker: int) -> bool:
 
 
 def _check_classes(subject: Subject, side: int) -> None:
-    x_NCHW = torch.zeros(2, 3, side, side, device="meta")
-    try:
-        with torch.no_grad():
-            model_classes = subject.task.classes(subject.module.eval()(x_NCHW))
-    except REFUSALS as error:
-        name = subject.recipe.base.name
-        problem = Message(
-            "{model} takes no pictures of {side} × {side} pixels.", model=name, side=side
-        )
-        raise NotPossible(problem=problem) from error
+    model_classes = outputs(subject.module, side, subject.recipe.base.name, subject.task.classes)
     data_classes = len(subject.data.class_names)
     if model_classes != data_classes:
         raise HeadMismatch(

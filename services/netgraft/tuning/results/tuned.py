@@ -18,9 +18,7 @@ from netgraft.store.store import Store
 from netgraft.tuning.data.manifest import Manifest
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.results import record
-from netgraft.tuning.train.precision import channels_last_pays
-
-CHANNELS_LAST = "channels_last"
+from netgraft.tuning.train.precision import is_channels_last
 
 
 class Data(Protocol):
@@ -40,7 +38,7 @@ class Data(Protocol):
 def answering_for(spec: Spec, recipe: Recipe, data: Data, store: Store) -> Answering:
     """Return how a model that is tuned as `spec` says is asked. Raises DiskFull."""
     expected = bases.preprocessing(recipe.base)
-    last = channels_last_pays(spec.precision) if not spec.layout else spec.layout == CHANNELS_LAST
+    last = is_channels_last(spec.layout, spec.precision)
     return Answering(
         side=spec.image_size,
         resize=resized(spec.image_size, whole=data.manifest.kept_whole),

@@ -69,11 +69,16 @@ class LinearHead:
 
     def write(self, module: nn.Module, weight_KF: Tensor, bias_K: Tensor) -> None:
         """Put weights into the head of a module. Without a bias of its own, it takes none."""
-        layer: Any = module.get_submodule(self.path)
-        with torch.no_grad():
-            layer.weight.copy_(weight_KF.reshape(layer.weight.shape))
-            if self.bias:
-                layer.bias.copy_(bias_K)
+        write_head(module, self.path, weight_KF, bias_K)
+
+
+def write_head(module: nn.Module, path: str, weight_KF: Tensor, bias_K: Tensor) -> None:
+    """Put weights into the layer at a path. One without a bias takes none."""
+    layer: Any = module.get_submodule(path)
+    with torch.no_grad():
+        layer.weight.copy_(weight_KF.reshape(layer.weight.shape))
+        if layer.bias is not None:
+            layer.bias.copy_(bias_K)
 
 
 @dataclass(frozen=True)

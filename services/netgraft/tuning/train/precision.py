@@ -24,9 +24,9 @@ def dtype(precision: str) -> torch.dtype:
     return DTYPES[precision]
 
 
-def channels_last_pays(precision: str) -> bool:
-    """True if convolutions run faster in channels_last memory."""
-    return precision != "fp32"
+def is_channels_last(layout: str, precision: str) -> bool:
+    """True for channels_last memory; of "", where convolutions usually run faster in it."""
+    return layout == "channels_last" if layout else precision != "fp32"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

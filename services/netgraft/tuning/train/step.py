@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from netgraft.models.layers.norms import frozen_norms
 from netgraft.tuning.train.averages import Averages
 from netgraft.tuning.train.objective import Batch, Objective, Tally
-from netgraft.tuning.train.precision import autocast, channels_last_pays
+from netgraft.tuning.train.precision import autocast, is_channels_last
 from netgraft.tuning.train.rates import Rates, below
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.settling import settle, settled
@@ -262,9 +262,7 @@ def train_only(module: nn.Module, paths: Collection[str]) -> None:
 
 
 def _layout(config: StepConfig) -> torch.memory_format:
-    last = config.layout == "channels_last"
-    if not config.layout:
-        last = channels_last_pays(config.precision)
+    last = is_channels_last(config.layout, config.precision)
     return torch.channels_last if last else torch.contiguous_format
 
 

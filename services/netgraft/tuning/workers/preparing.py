@@ -101,8 +101,6 @@ class Preparing:
         """Read every picture once; what was found is kept for the next time."""
         manifest = self.data.manifest
         known = known_facts(manifest, self.store)
-        if any(facts.fault for facts in known):
-            known = ()  # the reports of what is wrong are not remembered
         reading = Reading(manifest, self.job.spec.image_size, known=known)
         if not known:
             self._note(Message("Reading {count:,} pictures.", count=len(manifest.names)))

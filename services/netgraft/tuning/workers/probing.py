@@ -20,7 +20,14 @@ from torch import Tensor, nn
 from netgraft.language import Message
 from netgraft.tuning.data.loading import load
 from netgraft.tuning.tasks.task import Task
-from netgraft.tuning.train.features import Extractor, FrozenForm, NotLinear, batch_size, extractor
+from netgraft.tuning.train.features import (
+    Extractor,
+    FrozenForm,
+    NotLinear,
+    batch_size,
+    extractor,
+    write_head,
+)
 from netgraft.tuning.train.folds import stratified
 from netgraft.tuning.train.probe import Criterion, Probed, probe
 from netgraft.tuning.workers.group import Group
@@ -38,11 +45,7 @@ class Head:
 
     def write(self, module: nn.Module, path: str) -> None:
         """Put it into a module."""
-        layer: Any = module.get_submodule(path)
-        with torch.no_grad():
-            layer.weight.copy_(self.weight.reshape(layer.weight.shape))
-            if layer.bias is not None:
-                layer.bias.copy_(self.bias)
+        write_head(module, path, self.weight, self.bias)
 
 
 @dataclass(frozen=True)
