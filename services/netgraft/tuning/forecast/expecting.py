@@ -50,8 +50,7 @@ def forecast(
         shares = accuracy.before(work, past, measured, chance)
         trains = _trains(work, shares, chance)
     epochs = trains * _epochs(work, past, chance)
-    over = PROBED if known else ()
-    seconds = parts.seconds_of(work, speeds, epochs, trains, past, chance, over)
+    seconds = parts.seconds_of(work, speeds, epochs, trains, past, chance, probed=bool(known))
     if known:
         seconds = seconds + known.elapsed
     if known and work.trains:
@@ -63,11 +62,6 @@ def forecast(
         accuracy=None if reached is None else range_of(reached),
         because=tuple(_because(work, past, measured, known)),
     )
-
-
-PROBED = ("start", "read", "build", "answers")
-"""Parts that are over when the probe is there. (Its features and its head are made again where
-training follows: that is a part of the rest.)"""
 
 
 def _trains(work: Work, shares: Draws, chance: Chance) -> Draws:

@@ -8,9 +8,9 @@ from typing import Any, Self, cast
 from netgraft.language import Message, from_plain, to_plain
 from netgraft.tuning.forecast.ranges import Range
 
-START, PROBED, MEASURED = "start", "probed", "measured"
+START, PROBED, MEASURED, WORK = "start", "probed", "measured", "work"
 """Of what is kept with a job: the forecast when it was started, that of its run after the probe,
-and what had been measured before."""
+what had been measured before, and what it has to do."""
 
 
 @dataclass(frozen=True)

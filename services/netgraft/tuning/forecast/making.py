@@ -10,7 +10,7 @@ from netgraft.errors import NetgraftError
 from netgraft.store.store import Store
 from netgraft.tuning.forecast import measuring
 from netgraft.tuning.forecast.expecting import Known, forecast
-from netgraft.tuning.forecast.forecast import MEASURED, START, Forecast
+from netgraft.tuning.forecast.forecast import MEASURED, START, WORK, Forecast
 from netgraft.tuning.forecast.history import past_runs
 from netgraft.tuning.forecast.measuring import measured_before
 from netgraft.tuning.forecast.speeds import Measured, speeds_of
@@ -68,7 +68,8 @@ def first(spec: Spec, store: Store) -> dict[str, Any]:
     Its run then says what is wrong with them.
     """
     try:
-        _, measured, found = by_earlier_runs(spec, store)
+        work, measured, found = by_earlier_runs(spec, store)
     except NetgraftError:
         return {}
-    return {START: found.plain(), MEASURED: dict(measured.seconds) if measured else {}}
+    seconds = dict(measured.seconds) if measured else {}
+    return {START: found.plain(), MEASURED: seconds, WORK: work.plain()}

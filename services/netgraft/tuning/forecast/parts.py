@@ -25,18 +25,17 @@ def seconds_of(
     trains: Draws,
     past: Sequence[Past],
     chance: Chance,
-    without: Sequence[str] = (),
+    *,
+    probed: bool = False,
 ) -> Draws:
-    """Draws of a run's seconds; `without`: parts that are over.
+    """Draws of a run's seconds; `probed`: of what is left when the probe is there.
 
     `trains` says for each draw whether steps are taken, 0 or 1.
     """
     one = {piece: chance.around(each.seconds, each.deviation) for piece, each in speeds.items()}
     total = np.zeros_like(epochs)
     for name, part in PARTS.items():
-        if name in without:
-            continue
-        times = _times(part, work, epochs, trains)
+        times = _times(part, work, epochs, trains, probed=probed)
         usual, deviation = learned(name, past)
         once = part.each(work, one)  # type: ignore[arg-type]  # draws do as numbers do
         total = total + times * once * usual * np.exp(chance.normal(0.0, deviation))
@@ -68,15 +67,14 @@ def _log_ratio(name: str, each: Past) -> float | None:
     return float(np.log(max(1e-3, seconds) / expected)) if expected > 0 else None
 
 
-def _times(part: Part, work: Work, epochs: Draws, trains: Draws) -> Draws:
+def _times(part: Part, work: Work, epochs: Draws, trains: Draws, *, probed: bool) -> Draws:
     """How often a part is done, in each draw."""
-    times = np.full_like(epochs, float(part.always))
-    if work.probes:
+    over = probed and part.probing
+    times = np.full_like(epochs, 0.0 if over else float(part.always))
+    if work.probes and not over:
         times = times + part.probe
     if work.probes or not part.follows:
         times = times + part.training * trains
     if part.per_epoch:
         times = times + epochs
-    if part.per_step:
-        times = times + epochs * work.steps
     return times

@@ -33,9 +33,10 @@ class Part:
     """How often where steps follow a probe, or come without one."""
     always: int = 0
     per_epoch: bool = False
-    per_step: bool = False
     follows: bool = False
     """Whether `training` counts only where a probe came before."""
+    probing: bool = False
+    """Whether it is over when the probe is there."""
 
 
 def _stored(work: Work) -> float:
@@ -54,7 +55,11 @@ def _read(work: Work, one: Seconds) -> float:
 def _features(work: Work, one: Seconds) -> float:
     # Pictures that were read before are decoded when they are first asked for.
     decoded = work.train * one["read"] / 2 if work.seen else 0.0
-    return decoded + (work.train + FORMS) * one["forward"]
+    return decoded + work.train * one["forward"]
+
+
+def _form(work: Work, one: Seconds) -> float:
+    return 0.1 + 4e-9 * work.parameters + FORMS * one["forward"]
 
 
 def _head(work: Work, one: Seconds) -> float:
@@ -72,15 +77,16 @@ def _measure(work: Work, one: Seconds) -> float:
 
 
 PARTS: dict[str, Part] = {
-    "start": Part(lambda work, one: 0.8, always=1),
-    "read": Part(_read, always=1),
-    "build": Part(lambda work, one: 0.15 + 5e-9 * work.parameters, always=1),
-    "features": Part(_features, probe=1, training=1, follows=True),
-    "head": Part(_head, probe=2, training=1, follows=True),
+    "start": Part(lambda work, one: 0.8, always=1, probing=True),
+    "read": Part(_read, always=1, probing=True),
+    "build": Part(lambda work, one: 0.15 + 5e-9 * work.parameters, always=1, probing=True),
+    "form": Part(_form, probe=1, training=1, follows=True, probing=True),
+    "features": Part(_features, probe=1, training=1, follows=True, probing=True),
+    "head": Part(_head, probe=2, training=1, follows=True, probing=True),
     "answers": Part(_answers, probe=1),
     "pilot": Part(lambda work, one: PILOTS * 1.5 * work.batch * one["step"], training=1),
     "settle": Part(_settled, training=1, follows=True),
-    "steps": Part(lambda work, one: work.batch * one["step"], per_step=True),
+    "steps": Part(lambda work, one: work.steps * work.batch * one["step"], per_epoch=True),
     "measure": Part(_measure, per_epoch=True),
     "result": Part(_answers, training=1),
     "rest": Part(lambda work, one: 0.2, always=1),
@@ -95,10 +101,10 @@ def pieces(work: Work, parts: Mapping[str, tuple[float, int]]) -> dict[str, floa
         return seconds / times if times else 0.0
 
     found = {
-        "step": once("steps") / max(1, work.batch),
+        "step": once("steps") / max(1, work.steps * work.batch),
         "ask": max(0.0, once("answers") - _stored(work)) / max(1, work.held_out),
     }
     if not work.seen:
         found["read"] = max(0.0, once("read") - 0.05) / max(1, work.pictures)
-        found["forward"] = once("features") / (work.train + FORMS)
+        found["forward"] = once("features") / max(1, work.train)
     return {name: seconds for name, seconds in found.items() if seconds > 0}

@@ -24,10 +24,6 @@ class Stopwatch:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         self.times[name] = self.times.get(name, 0) + times
 
-    def plain(self) -> dict[str, list[float]]:
-        """Plain values for JSON: seconds and times of each part."""
-        return {name: [self.seconds[name], self.times[name]] for name in self.seconds}
-
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Time a block. What is timed within it counts there, and not here again."""
