@@ -57,27 +57,31 @@ def main() -> None:
     device = torch.device(arguments.device)
     torch.backends.cudnn.benchmark = True
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    print(f"{name}, torch {torch.__version__}, {os.cpu_count()} CPU cores", flush=True)
+    say(f"{name}, torch {torch.__version__}, {os.cpu_count()} CPU cores")
     limit = ceilings(device)
-    print(f"matrix product {limit.flops / 1e12:.2f} TFLOP/s, copy {limit.bytes / 1e9:,.0f} GB/s")
+    say(f"matrix product {limit.flops / 1e12:.2f} TFLOP/s, copy {limit.bytes / 1e9:,.0f} GB/s")
     flops, moved = demand(arguments.side)
     floor = max(flops / limit.flops, moved / limit.bytes)
     because = "memory" if moved / limit.bytes > flops / limit.flops else "arithmetic"
-    print(f"a picture: {flops / 1e9:.1f} GFLOP, {moved / 1e6:.0f} MB; limit {1 / floor:,.0f}/s")
+    say(f"a picture: {flops / 1e9:.1f} GFLOP, {moved / 1e6:.0f} MB; limit {1 / floor:,.0f}/s")
     best = 0.0
     for form in ("eager", "compiled") if arguments.compile else ("eager",):
         learner = made(device, compiled=form == "compiled")
         rate = speed(learner, from_memory(arguments, device), arguments)
         best = max(best, rate)
         said = f"{rate * floor:.0%} of the limit; the bottleneck is {because}"
-        print(f"from memory, {form}: {rate:,.0f} pictures/s; you run at {said}", flush=True)
-    print(f"goal on an H200: {GOAL:,}; reached {best / GOAL:.2f} of it")
+        say(f"from memory, {form}: {rate:,.0f} pictures/s; you run at {said}")
+    say(f"goal on an H200: {GOAL:,}; reached {best / GOAL:.2f} of it")
     with tempfile.TemporaryDirectory() as folder:
         jpegs(Path(folder), arguments.pictures)
         decoded = speed(learner, from_jpeg(Path(folder), arguments, device), arguments)
     said = "the GPU" if decoded >= 0.95 * rate else "decoding on the CPU"
-    print(f"from JPEG: {decoded:,.0f} pictures/s, {decoded / rate:.2f} × from memory (goal 0.95);")
-    print(f"the bottleneck is {said}")
+    say(f"from JPEG: {decoded:,.0f} pictures/s, {decoded / rate:.2f} × from memory (goal 0.95);")
+    say(f"the bottleneck is {said}")
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
 
 
 def parsed() -> argparse.Namespace:
