@@ -73,7 +73,7 @@ class ResultsPages:
         ]
 
     async def page(self, request: Request) -> Response:
-        """Everything about a job."""
+        """Show everything about a job."""
         if not (job := _job(request)):
             return _not_found(request)
         language = language_of(request)
@@ -87,7 +87,7 @@ class ResultsPages:
         return _whole(say, language, title, body, ("/", "netgraft"), live=seen.lives)
 
     async def cell(self, request: Request) -> Response:
-        """Pictures of one class that were taken for another, some at a time."""
+        """Show pictures of one class that were taken for another, some at a time."""
         if not (job := _job(request)):
             return _not_found(request)
         language, query = language_of(request), request.query_params
@@ -109,7 +109,7 @@ class ResultsPages:
         return _whole(say, language, title, body, (page_address(job), say("Results")))
 
     async def picture(self, request: Request) -> Response:
-        """One picture of the job's data, small."""
+        """Send one picture of the job's data, small."""
         file = request.query_params.get("file", "")
         if not (job := _job(request)) or not file:
             return _not_found(request)

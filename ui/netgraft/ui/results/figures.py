@@ -39,7 +39,7 @@ def _row(job: str, each: tuning_pb2.ClassFigures) -> str:
 
 
 def confusion(job: str, results: tuning_pb2.Results, say: Translator) -> str:
-    """Which classes were taken for which; every cell leads to its pictures."""
+    """A table of who was taken for whom; every cell leads to its pictures."""
     found = results.evaluation
     names = [each.name for each in found.classes]
     if len(names) > MOST_CLASSES or not found.confusion:

@@ -21,7 +21,7 @@ class Gathered:
 
     @property
     def lives(self) -> bool:
-        """Whether more will come."""
+        """Return whether more will come."""
         return self.job.state not in ENDED
 
 

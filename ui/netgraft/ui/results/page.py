@@ -106,7 +106,7 @@ def _figures(seen: Gathered, say: Translator) -> str:
 
 
 def _under(metrics: Mapping[str, float], seen: Gathered, say: Translator) -> Iterator[str]:
-    """What an accuracy means only together with."""
+    """Yield the lines without which an accuracy says little."""
     if "accuracy_low" in metrics:
         low, high = share(metrics["accuracy_low"]), share(metrics["accuracy_high"])
         yield say("95 %: {low} to {high}", low=low, high=high)
