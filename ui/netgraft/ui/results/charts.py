@@ -37,7 +37,7 @@ class Axis:
     ticks: tuple[float, ...]
 
     def share(self, value: float) -> float:
-        """How far along the axis a value is, 0 to 1."""
+        """Return how far along the axis a value is, 0 to 1."""
         return (value - self.low) / (self.high - self.low)
 
 
