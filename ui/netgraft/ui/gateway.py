@@ -80,7 +80,7 @@ def _mount_page(app: Any, conversations: Conversations) -> None:
         i18n=page.i18n(),
         theme=theme.theme(),
         css_paths=theme.STYLE,
-        head=theme.HEAD + page.NAMING + page.upload_script(),
+        head=theme.HEAD + page.NAMING + page.scripts(),
         footer_links=[],
         run_history=False,
         ssr_mode=False,
