@@ -92,6 +92,15 @@ def evaluated(store: Store, model: str, data: str = "", **said: object) -> tunin
     return replies[-1].evaluation
 
 
+def shown(store: Store, job: Job) -> tuning_pb2.Evaluation:
+    """The figures that the run has kept, with the mistakes in the order of `evaluate`."""
+    request = tuning_pb2.GetResultsRequest(job=job.id)
+    found = TuningServicer(store).GetResults(request).evaluation
+    order = sorted(found.mistakes, key=lambda each: (-each.probability, each.file))
+    assert list(found.mistakes) == order
+    return found
+
+
 def asked(store: Store, model: str, **said: object) -> list[tuning_pb2.PredictReply]:
     request = tuning_pb2.PredictRequest(model=model, **said)
     return list(TuningServicer(store).Predict(request))
@@ -124,6 +133,7 @@ def test_predicting_what_is_held_out_recounts_to_the_reported_figure(
     assert {name: getattr(figures, name) for name in ("accuracy", "loss", "macro_f1")} == {
         name: job.metrics[name] for name in ("accuracy", "loss", "macro_f1")
     }
+    assert shown(store, job) == figures
     known = answering(recipe)
     assert (known.side, known.precision, known.strategy) == (side, precision, strategy)
 

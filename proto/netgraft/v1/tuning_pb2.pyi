@@ -686,7 +686,9 @@ class JobEvent(_message.Message):
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """With KIND_EPOCH: figures on the held-back pictures. With KIND_MODEL: as Job.metrics."""
+        """With KIND_EPOCH: figures on the held-back pictures. With KIND_MODEL: as Job.metrics,
+        and those on the held-back pictures.
+        """
 
     def __init__(
         self,

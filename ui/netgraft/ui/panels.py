@@ -115,7 +115,8 @@ def job_state(view: JobView | None, say: Translator) -> str:
         shown = say("Accuracy on held-back training pictures")
         text += f" · {escape(shown)} <strong>{accuracy}</strong>"
     lines = [f'<p class="ng-state" role="status" data-state="{name}">{text}</p>']
-    lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code></p>')
+    results = f'<a id="results-page" href="/jobs/{escape(view.id)}">{escape(say("Results"))}</a>'
+    lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code> · {results}</p>')
     if not view.reachable:
         waiting = say("The server does not answer; trying again.")
         lines.append(f'<p class="ng-problem">{escape(waiting)}</p>')

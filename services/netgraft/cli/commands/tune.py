@@ -228,5 +228,5 @@ def _print_job(session: Session, job: "tuning_pb2.Job") -> None:
     if session.json:
         emit(job)
         return
-    for part in job_view(job):
+    for part in job_view(job, session.page_address(f"/jobs/{job.id}")):
         console().print(part)

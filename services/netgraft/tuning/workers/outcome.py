@@ -23,7 +23,7 @@ def nothing_to_show(right: Sequence[bool]) -> Message:
     """Why nothing is trained after the probe."""
     return Message(
         "The result is the probe. It errs on {wrong} of {total} training pictures that were held "
-        "back, so that no other model could be shown to be better. `--strategy full` trains one "
+        "back, so that no other model could be shown to be better. The strategy `full` trains one "
         "all the same.",
         wrong=right.count(False),
         total=len(right),

@@ -24,6 +24,7 @@ from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Learner
 from netgraft.tuning.workers import outcome
 from netgraft.tuning.workers.choosing import (
+    HELD_BACK,
     Decisions,
     could_be_beyond_chance,
     criterion,
@@ -163,10 +164,10 @@ class Run:
         metrics = self.results.held_out(module, answering)
         model = self.results.stored(module, answering, metrics) if self.writer else ""
         if self.writer:
+            chosen_by = {HELD_BACK + name: value for name, value in made.figures.items()}
+            said = outcome.first(metrics, model)
             self.writer.write(
-                events.Event(
-                    Kind.MODEL, model=model, metrics=metrics, message=outcome.first(metrics, model)
-                )
+                events.Event(Kind.MODEL, model=model, metrics=metrics | chosen_by, message=said)
             )
         self.spec = replace(spec, features=made.form)
         self.decisions = replace(
