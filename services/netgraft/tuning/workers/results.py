@@ -1,5 +1,7 @@
 """The models that a run hands out: measured on what is held out, and stored."""
 
+from functools import cached_property
+
 from torch import nn
 
 from netgraft.models.answering import Answering
@@ -43,7 +45,15 @@ class Results:
 
     def answering(self, spec: Spec) -> Answering:
         """Return how a model that is tuned as `spec` says is asked. Raises DiskFull."""
-        return answering_for(spec, self.recipe, self.batches.data, self.store)
+        return answering_for(spec, self.recipe, self.batches.data, self.store, self.leaked)
+
+    @cached_property
+    def leaked(self) -> frozenset[int]:
+        """The pictures that measure and of which copies are trained on; all ranks ask alike."""
+        found: list[frozenset[int]] = []
+        findings = self.batches.data.findings
+        self.group.lead(lambda: found.append(findings.leaked() if findings else frozenset()))
+        return self.group.share(found[0] if found else frozenset())
 
     def held_out(
         self, module: nn.Module, answering: Answering, learner: Learner | None = None
@@ -56,15 +66,17 @@ class Results:
         if learner and EVALUATED not in self.batches.task.models:
             module.eval()
             return measured(learner, self.batches.to_measure(), group)[0]
-        counts = measure(
+        examples = self.batches.held_out
+        found = measure(
             Asker(module, answering, group.device),
-            self.batches.held_out,
+            examples,
             len(self.batches.class_names),
+            leaked=[at for at, index in enumerate(examples.indices) if index in self.leaked],
             rank=group.rank,
             ranks=group.workers,
             total=group.total,
         )
-        return counts.metrics
+        return found.metrics
 
     def stored(
         self,
