@@ -120,6 +120,7 @@ class Counted:
 
     def __init__(self, classes: int, leaked: Collection[int] = ()) -> None:
         """`leaked`: the places of the others among the examples."""
+        self.classes = classes
         self.leaked = frozenset(leaked)
         self.all = Counts(classes)
         self.without_leaks = Counts(classes) if leaked else self.all
@@ -157,22 +158,25 @@ class Counted:
 def measure(
     asker: Asker,
     examples: Examples,
-    classes: int,
+    counts: Counted,
     *,
-    leaked: Collection[int] = (),
     rank: int = 0,
     ranks: int = 1,
     total: Callable[[Sequence[float]], list[float]] = list,
+    each: Callable[[list[int], list[int], list[float]], None] | None = None,
 ) -> Counted:
     """Count a model's answers to examples, over all ranks; `total` sums values over these.
 
-    `leaked`: the places of examples of which a copy was trained on, the same on all ranks. A run
-    states its figures by this, so that they are those of `evaluate` and `predict`.
+    A run states its figures by this, so that they are those of `evaluate` and `predict`. `each`
+    gets this rank's answers, too: which examples, what is named and how surely.
     """
-    counts = Counted(classes, leaked)
-    output_of = tuple(range(classes))
+    output_of = tuple(range(counts.classes))
     for order, logits_NK, labels_N in answers_to(asker, examples, output_of, rank, ranks):
         counts.add(order, logits_NK, labels_N, asker.answering.temperature)
+        if each:
+            said_N = logits_NK.argmax(1)
+            sure_N = asker.probabilities(logits_NK).gather(1, said_N[:, None])[:, 0]
+            each(order, said_N.tolist(), sure_N.tolist())
     counts.over(total)
     return counts
 
