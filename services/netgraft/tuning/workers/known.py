@@ -86,7 +86,7 @@ def _pointer(key: str) -> str:
 
 
 def _machine() -> tuple[str, ...]:
-    """What the bits of a forward pass depend on beside its input."""
+    """Return what the bits of a forward pass depend on beside its input."""
     units = [name for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
              if getattr(torch.cpu, name, bool)()]  # fmt: skip
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else ""

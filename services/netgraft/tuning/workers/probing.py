@@ -105,7 +105,7 @@ class Probing:
         return known
 
     def _where(self) -> tuple[Any, ...]:
-        """What features depend on beside the network, the data and the form."""
+        """Return what features depend on beside the network, the data and the form."""
         batches, group = self.batches, self.group
         train = batches.roles.train
         transform = (self.side, batches.examples.pixels.short, batches.manifest.task)
