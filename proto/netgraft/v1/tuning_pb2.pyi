@@ -434,6 +434,8 @@ class Job(_message.Message):
         """Metrics on held-out examples, measured once at the end, such as {"accuracy": 0.97,
         "accuracy_low": 0.93, "accuracy_high": 0.99, "loss": 0.11, "majority": 0.5,
         "balanced_accuracy": 0.96, "macro_f1": 0.96}. All but the loss are between 0 and 1.
+        Where copies of held-out pictures are trained on, "leaked" is their share, and
+        "accuracy_without_leaks" (and "…_low", "…_high") is measured on the others.
         """
 
     @_builtins.property
@@ -652,6 +654,7 @@ class JobEvent(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    FINDING_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Number of the event: 1, 2, 3… without a gap within a job."""
     kind: Global___JobEvent.Kind.ValueType
@@ -690,6 +693,12 @@ class JobEvent(_message.Message):
         and those on the held-back pictures.
         """
 
+    @_builtins.property
+    def finding(self) -> Global___Finding:
+        """With a KIND_NOTE that says what is wrong with the data; at most 500 of its files are
+        named, and its sentence is `message`.
+        """
+
     def __init__(
         self,
         *,
@@ -709,10 +718,11 @@ class JobEvent(_message.Message):
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         message: _builtins.str = ...,
         model: _builtins.str = ...,
+        finding: Global___Finding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "finding", b"finding", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -776,6 +786,7 @@ class MeanFeaturesRequest(_message.Message):
     LAYER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     MOST_EXAMPLES_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     layer: _builtins.str
@@ -784,6 +795,10 @@ class MeanFeaturesRequest(_message.Message):
     """As TuningSpec.data."""
     most_examples: _builtins.int
     """Maximum number of training examples to run; 0: 2,000."""
+    @_builtins.property
+    def options(self) -> Global___DataOptions:
+        """How `data` is read."""
+
     def __init__(
         self,
         *,
@@ -791,10 +806,11 @@ class MeanFeaturesRequest(_message.Message):
         layer: _builtins.str = ...,
         data: _builtins.str = ...,
         most_examples: _builtins.int = ...,
+        options: Global___DataOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "layer", b"layer", "model", b"model", "most_examples", b"most_examples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "layer", b"layer", "model", b"model", "most_examples", b"most_examples", "options", b"options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1136,6 +1152,10 @@ class Evaluation(_message.Message):
     CLASSES_FIELD_NUMBER: _builtins.int
     MISTAKES_FIELD_NUMBER: _builtins.int
     CONFUSION_FIELD_NUMBER: _builtins.int
+    LEAKED_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_LOW_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_HIGH_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Id of the model."""
     data: _builtins.str
@@ -1162,6 +1182,16 @@ class Evaluation(_message.Message):
     """Mean negative log-likelihood of the right class."""
     calibration_error: _builtins.float
     """Expected calibration error, in 15 bins."""
+    leaked: _builtins.int
+    """Number of the pictures of which a copy was trained on, as the tuning found; they are
+    part of all figures above.
+    """
+    accuracy_without_leaks: _builtins.float
+    """Share of right answers to the other pictures; 0 where `leaked` is."""
+    accuracy_without_leaks_low: _builtins.float
+    """Lower end of its 95 % interval."""
+    accuracy_without_leaks_high: _builtins.float
+    """Upper end of that interval."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassFigures]:
         """A row for each class of the data."""
@@ -1193,10 +1223,14 @@ class Evaluation(_message.Message):
         classes: _abc.Iterable[Global___ClassFigures] | None = ...,
         mistakes: _abc.Iterable[Global___Mistake] | None = ...,
         confusion: _abc.Iterable[_builtins.int] | None = ...,
+        leaked: _builtins.int = ...,
+        accuracy_without_leaks: _builtins.float = ...,
+        accuracy_without_leaks_low: _builtins.float = ...,
+        accuracy_without_leaks_high: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "balanced_accuracy", b"balanced_accuracy", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "correct", b"correct", "data", b"data", "loss", b"loss", "macro_f1", b"macro_f1", "majority", b"majority", "mistakes", b"mistakes", "model", b"model", "part", b"part", "pictures", b"pictures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "accuracy_without_leaks", b"accuracy_without_leaks", "accuracy_without_leaks_high", b"accuracy_without_leaks_high", "accuracy_without_leaks_low", b"accuracy_without_leaks_low", "balanced_accuracy", b"balanced_accuracy", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "correct", b"correct", "data", b"data", "leaked", b"leaked", "loss", b"loss", "macro_f1", b"macro_f1", "majority", b"majority", "mistakes", b"mistakes", "model", b"model", "part", b"part", "pictures", b"pictures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -100,7 +100,12 @@ class TuningServicer(Answers, Shown, Board):
 
         recipe = resolve.resolve(request.model, "pretrained", self.store).recipe
         found = mean_features(
-            recipe, request.layer, request.data, self.store, request.most_examples
+            recipe,
+            request.layer,
+            request.data,
+            self.store,
+            request.most_examples,
+            options_of(request.options),
         )
         for measured in found:
             yield tuning_pb2.FeatureMeans(
@@ -237,7 +242,12 @@ def event_message(event: Event) -> tuning_pb2.JobEvent:
         metrics=event.metrics,
         message=say(event.message, caller().language),
         model=event.model,
+        finding=_finding_of(event) if event.finding else None,
     )
+
+
+def _finding_of(event: Event) -> tuning_pb2.Finding:
+    return tuning_pb2.Finding(sentence=say(event.message, caller().language), **event.finding)
 
 
 def report_message(report: "Report") -> tuning_pb2.DataReport:

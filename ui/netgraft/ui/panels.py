@@ -110,6 +110,10 @@ def job_state(view: JobView | None, say: Translator) -> str:
     if "accuracy" in view.metrics:
         accuracy = share(view.metrics["accuracy"])
         text += f" · {escape(say('Accuracy'))} <strong>{accuracy}</strong>"
+        if "accuracy_without_leaks" in view.metrics:
+            fair = share(view.metrics["accuracy_without_leaks"])
+            said = say("{accuracy} without pictures that it was trained on", accuracy=fair)
+            text += f" · {escape(said)}"
     elif "held_back_accuracy" in view.metrics:
         accuracy = share(view.metrics["held_back_accuracy"])
         shown = say("Accuracy on held-back training pictures")

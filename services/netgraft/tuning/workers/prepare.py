@@ -29,7 +29,9 @@ from netgraft.tuning.train.objective import Batch
 from netgraft.tuning.train.rates import Rates
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig, train_only
+from netgraft.tuning.workers.findings import Findings
 from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.known import KnownFeatures
 
 LONGEST_WARMUP = 500
 """Steps."""
@@ -49,7 +51,11 @@ class Data:
     pixels: Pixels | None = None
     """What a pass over the pictures has kept."""
     data_hash: str = ""
-    """SHA-256 over the contents; "" on the ranks that have not read them."""
+    """SHA-256 over the contents."""
+    findings: Findings | None = None
+    """What is wrong with them; on rank 0."""
+    known: KnownFeatures | None = None
+    """Features of these pictures that are kept; on rank 0."""
 
 
 class Batches:
