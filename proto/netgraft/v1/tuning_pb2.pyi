@@ -397,6 +397,8 @@ class Job(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     LAST_EVENT_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    PROBED_FORECAST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the job, such as "tune-20261123-7f3a9c"."""
     state: Global___JobState.ValueType
@@ -442,6 +444,14 @@ class Job(_message.Message):
     def last_event(self) -> Global___JobEvent:
         """The newest event, so that a list of jobs can show their progress."""
 
+    @_builtins.property
+    def forecast(self) -> Global___Forecast:
+        """The forecast that was made when the job was started; unset for jobs of older versions."""
+
+    @_builtins.property
+    def probed_forecast(self) -> Global___Forecast:
+        """The forecast that the run made when it knew the probe; unset until then."""
+
     def __init__(
         self,
         *,
@@ -458,10 +468,12 @@ class Job(_message.Message):
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         last_event: Global___JobEvent | None = ...,
         attempt: _builtins.int = ...,
+        forecast: Global___Forecast | None = ...,
+        probed_forecast: Global___Forecast | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "last_event", b"last_event", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "forecast", b"forecast", "last_event", b"last_event", "probed_forecast", b"probed_forecast", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error_message", b"error_message", "error_reason", b"error_reason", "id", b"id", "last_event", b"last_event", "metrics", b"metrics", "result_model", b"result_model", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error_message", b"error_message", "error_reason", b"error_reason", "forecast", b"forecast", "id", b"id", "last_event", b"last_event", "metrics", b"metrics", "probed_forecast", b"probed_forecast", "result_model", b"result_model", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1449,6 +1461,180 @@ class Likely(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Likely: _TypeAlias = Likely  # noqa: Y015
+
+@_typing.final
+class ForecastRequest(_message.Message):
+    """A tuning to estimate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: _builtins.int
+    QUICK_FIELD_NUMBER: _builtins.int
+    quick: _builtins.bool
+    """Measures nothing: what earlier runs tell, at once."""
+    @_builtins.property
+    def spec(self) -> Global___TuningSpec:
+        """As StartTuningRequest.spec."""
+
+    def __init__(
+        self,
+        *,
+        spec: Global___TuningSpec | None = ...,
+        quick: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quick", b"quick", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastRequest: _TypeAlias = ForecastRequest  # noqa: Y015
+
+@_typing.final
+class ForecastReply(_message.Message):
+    """Progress of an estimate, and the best forecast so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    ASSUMPTIONS_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    """Number of things that have been measured."""
+    total: _builtins.int
+    """Number of things that will be."""
+    @_builtins.property
+    def forecast(self) -> Global___Forecast:
+        """The forecast so far."""
+
+    @_builtins.property
+    def spec(self) -> Global___TuningSpec:
+        """The specification that StartTuning would store."""
+
+    @_builtins.property
+    def assumptions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As Job.assumptions."""
+
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+        forecast: Global___Forecast | None = ...,
+        spec: Global___TuningSpec | None = ...,
+        assumptions: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "done", b"done", "forecast", b"forecast", "spec", b"spec", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastReply: _TypeAlias = ForecastReply  # noqa: Y015
+
+@_typing.final
+class Forecast(_message.Message):
+    """A forecast of a tuning. Each range holds with a probability of 90 %; where little is known
+    it is wide.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: _builtins.int
+    CPU_HOURS_FIELD_NUMBER: _builtins.int
+    GPU_HOURS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ACCURACY_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """Currency of `cost`, as the settings have it."""
+    summary: _builtins.str
+    """The forecast as one sentence."""
+    @_builtins.property
+    def seconds(self) -> Global___Range:
+        """Seconds from StartTuning until the job has succeeded, without waiting for other jobs
+        and without fetching weights.
+        """
+
+    @_builtins.property
+    def cpu_hours(self) -> Global___Range:
+        """Hours of CPU cores: the time that the job holds them."""
+
+    @_builtins.property
+    def gpu_hours(self) -> Global___Range:
+        """Hours of GPUs; unset where it uses none."""
+
+    @_builtins.property
+    def cost(self) -> Global___Range:
+        """What that costs by the prices in the settings; unset where they have none."""
+
+    @_builtins.property
+    def accuracy(self) -> Global___Range:
+        """Accuracy on held-out pictures, 0 to 1; unset for tasks that have none."""
+
+    @_builtins.property
+    def epochs(self) -> Global___Range:
+        """Passes over the training pictures after the probe, if there is one."""
+
+    @_builtins.property
+    def because(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the forecast rests on, a sentence each."""
+
+    def __init__(
+        self,
+        *,
+        seconds: Global___Range | None = ...,
+        cpu_hours: Global___Range | None = ...,
+        gpu_hours: Global___Range | None = ...,
+        cost: Global___Range | None = ...,
+        currency: _builtins.str = ...,
+        accuracy: Global___Range | None = ...,
+        epochs: Global___Range | None = ...,
+        because: _abc.Iterable[_builtins.str] | None = ...,
+        summary: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "cost", b"cost", "cpu_hours", b"cpu_hours", "epochs", b"epochs", "gpu_hours", b"gpu_hours", "seconds", b"seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "because", b"because", "cost", b"cost", "cpu_hours", b"cpu_hours", "currency", b"currency", "epochs", b"epochs", "gpu_hours", b"gpu_hours", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Forecast: _TypeAlias = Forecast  # noqa: Y015
+
+@_typing.final
+class Range(_message.Message):
+    """A value that is not known exactly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    MIDDLE_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """With a probability of 95 % it is not less."""
+    middle: _builtins.float
+    """As often less as more."""
+    high: _builtins.float
+    """With a probability of 95 % it is not more."""
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        middle: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "middle", b"middle"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Range: _TypeAlias = Range  # noqa: Y015
 
 @_typing.final
 class GetResultsRequest(_message.Message):

@@ -15,6 +15,7 @@ _TITLES: dict[str, str] = {
     "set_loss": mark("Set the loss of {model} to {loss}"),
     "undo": mark("Undo the last edit of {model}"),
     "finetune": mark("Fine-tune {model} on {data}"),
+    "forecast": mark("Forecast the training of {model} on {data}"),
     "evaluate": mark("Evaluate {model} on {data}"),
     "predict": mark("Predict {input} with {model}"),
     "export": mark("Export {model} as {format}"),
@@ -202,6 +203,9 @@ class Messages:
             count=found.leaked,
             accuracy=100 * found.accuracy_without_leaks,
         )
+
+    def forecast(self, found: tuning_pb2.ForecastReply) -> str:
+        return "\n".join([found.forecast.summary, *found.forecast.because])
 
     def predicted(self, found: agent_pb2.Predictions) -> str:
         first = found.pictures[0]

@@ -17,6 +17,7 @@ from netgraft.errors import TrainingFailed
 from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.store.store import Store
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
@@ -80,6 +81,7 @@ class Epochs:
         """Return whether the run has gone on for long enough without becoming better."""
         return 0 < self.spec.patience <= self.decisions.waited
 
+    @part("steps")
     def _epoch(self) -> None:
         """The steps that are left of the present epoch."""
         epoch, taken = divmod(self.learner.steps, self.batches.per_epoch)
@@ -96,6 +98,7 @@ class Epochs:
             if self.learner.steps % self.batches.per_epoch and throughput.check_is_due():
                 self._obey()
 
+    @part("measure")
     def _measure(self) -> None:
         """Measure on held-back pictures what would be kept now; write figures and a checkpoint."""
         self.learner.must_be_sound()

@@ -21,6 +21,7 @@ from netgraft.tuning.data.loading import (
     steps_per_epoch,
 )
 from netgraft.tuning.data.pixels import PictureExamples, Pixels
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
@@ -127,6 +128,7 @@ def task_of(recipe: Recipe) -> Task:
     return task_for(bases.task(recipe.base), recipe.base.name)
 
 
+@part("build")
 def module_for(spec: Spec, recipe: Recipe, store: Store) -> tuple[nn.Module, tuple[str, ...]]:
     """The module with its weights and what the spec freezes, and the paths of its heads."""
     module: nn.Module = build(recipe, store)

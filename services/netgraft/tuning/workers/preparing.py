@@ -17,6 +17,7 @@ from netgraft.tuning.data.held_back import share
 from netgraft.tuning.data.kept import kept_or_read
 from netgraft.tuning.data.reading import Reading
 from netgraft.tuning.data.remembered import known_facts, remember
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.fitting import in_order_of
 from netgraft.tuning.jobs.job import Job
@@ -48,6 +49,7 @@ class Preparing:
         data = kept_or_read(spec.fingerprint, spec.data, spec.options, self.store)
         self.data = Data(in_order_of(self.recipe, data, self.task))
 
+    @part("read")
     def read(self) -> tuple[Spec, Batches]:
         """Fetch the weights and read the data; return the spec so far and this rank's data.
 
@@ -67,6 +69,7 @@ class Preparing:
         batches = Batches(spec, self.recipe, self.task, self.group, self.data)
         return self.group.share(spec), batches
 
+    @part("pilot")
     def formed(self, spec: Spec, batches: Batches, module: nn.Module) -> Spec:
         """The complete spec: number format and layout by what trains fastest here.
 

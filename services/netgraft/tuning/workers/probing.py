@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from netgraft.language import Message
 from netgraft.tuning.data.checks.finding import OutOfFold
 from netgraft.tuning.data.loading import load
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train.features import (
     CHECKED,
@@ -65,6 +66,9 @@ class Probe:
     """Of a head that has not seen the held-back pictures, on these."""
     right: list[bool]
     """Whether it answers each of them rightly."""
+    out_of_fold: tuple[int, int]
+    """Training pictures answered rightly by heads that had not seen them, and how many there are.
+    """
 
 
 @dataclass
@@ -131,6 +135,7 @@ class Probing:
         places = {index: place for place, index in enumerate(self.batches.roles.train)}
         return torch.tensor([places[index] for index in pictures], dtype=torch.long)
 
+    @part("form")
     def _extractor(self, module: nn.Module, path: str, form: str) -> Extractor | NotLinear:
         """Rank 0 chooses the form for all."""
         known = FrozenForm.parse(form) if form else None
@@ -150,6 +155,7 @@ class Probing:
         given = FrozenForm.parse(chosen) if chosen else FrozenForm()
         return extractor(module, path, sample, device=device, form=given, answer=self.task.answer)
 
+    @part("features")
     def _features(self, extract: Extractor) -> tuple[Tensor, Tensor]:
         """Features and labels of all training pictures in order, on rank 0; each rank does some."""
         group, everything = self.group, self.batches.roles.train
@@ -205,8 +211,10 @@ class Probing:
             temperature=whole.temperature,
             figures=tally.metrics,
             right=list(tally.right),
+            out_of_fold=(round(whole.accuracy.value * len(labels_N)), len(labels_N)),
         )
 
+    @part("head")
     def _probed(self, features_NF: Tensor, labels_N: Tensor, places: Sequence[int]) -> Probed:
         manifest = self.batches.manifest
         train = self.batches.roles.train
