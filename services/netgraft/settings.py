@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     silent_seconds: float = Field(default=30.0, ge=5)
     """Seconds without a sign of life after which a tuning run is presumed dead and started again;
     a run sends one every two seconds."""
+    price_cpu_hour: float = Field(default=0.0, ge=0)
+    """Price of an hour of one CPU core, for `--max-cost`; 0: it has none."""
+    price_gpu_hour: float = Field(default=0.0, ge=0)
+    """Price of an hour of one GPU, for `--max-cost`; 0: it has none."""
+    currency: str = Field(default="USD", max_length=8)
+    """Currency of these prices, such as "USD"."""
     torch_mirror: str = ""
     """URL used instead of https://download.pytorch.org; empty: none."""
     log_level: Annotated[Level, BeforeValidator(_capitals)] = "INFO"

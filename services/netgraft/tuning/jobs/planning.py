@@ -28,6 +28,7 @@ from netgraft.tuning.data import Manifest, open_data
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.kept import keep
 from netgraft.tuning.data.refusals import must_train
+from netgraft.tuning.jobs.ceilings import check_price
 from netgraft.tuning.jobs.classes import REFUSALS, outputs
 from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
@@ -82,6 +83,7 @@ def plan(
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
     _check_precision(request, device)
+    check_price(request.max_cost, device)
     spec = Spec(
         model=subject.recipe.id,
         data=subject.data.reference,
@@ -103,6 +105,8 @@ def plan(
         accumulate=request.accumulate or 1,
         features=request.features or "",
         patience=_patience(request, defaults),
+        max_minutes=request.max_minutes or 0.0,
+        max_cost=request.max_cost or 0.0,
         options=request.options,
         fingerprint=_kept(request, subject.data, store),
     )

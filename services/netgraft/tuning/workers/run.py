@@ -4,10 +4,13 @@ All ranks do the same; rank 0 also writes the progress, the checkpoints and the
 result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event
+from typing import Any
 
 from torch import nn
 
@@ -22,7 +25,7 @@ from netgraft.tuning.jobs.spec import CONVERGED
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Learner
-from netgraft.tuning.workers import outcome
+from netgraft.tuning.workers import outcome, remarks
 from netgraft.tuning.workers.choosing import (
     Decisions,
     could_be_beyond_chance,
@@ -92,10 +95,13 @@ class Run:
 
     @contextmanager
     def _reporting(self) -> Iterator[ProgressWriter | None]:
+        here = socket.gethostname(), os.getpid()
+        ranks = self.group.gather(here)
         if not self.group.leads:
             yield None
             return
-        with ProgressWriter(Jobs(self.store), self.job.id, self.attempt) as writer:
+        near = [process for host, process in ranks if host == here[0]]
+        with ProgressWriter(Jobs(self.store), self.job.id, self.attempt, near) as writer:
             yield writer
 
     # Preparing
@@ -111,16 +117,18 @@ class Run:
         module, heads = module_for(self.spec, recipe, self.store)
         self.results = Results(self.job.id, recipe, self.batches, self.group, self.store, module)
         state = checkpoint.newest(self.store, self.job.id)
-        if state is not None and "decisions" in state:
+        going_on = state is not None and "decisions" in state
+        if state is not None and going_on:
             self.decisions = Decisions.from_plain(state["decisions"])
-        elif self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED:
+        self._take_on(state)
+        if not going_on and (self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED):
             self._probe(module, heads)
         training = None
         if self._trains:
             self.spec = ready.formed(self.spec, self.batches, module)
             training = self._training(module, heads)
             if state is not None:
-                training.checkpoints.restore(state)
+                training.restore(state)
             elif self.decisions.probe:
                 self._start_from_probe(training.learner, heads[0])
         if self.writer:
@@ -129,6 +137,18 @@ class Run:
             resolved = ready.resolved(self.spec)
             Jobs(self.store).trains(self.job.id, self.attempt, resolved)
         return training
+
+    def _take_on(self, state: dict[str, Any] | None) -> None:
+        """Take on what the job was asked for since its checkpoint: more epochs, other ceilings."""
+        asked = self.job.resolved.resumed
+        if asked.since != self.decisions.since:
+            self.decisions = replace(self.decisions, since=asked.since, total_steps=0)
+        if asked.times == self.decisions.restarts:
+            return
+        step = state["learner"]["steps"] if state else 0
+        self.decisions = replace(self.decisions, restarts=asked.times, first_step=step, waited=0)
+        self.spec = replace(self.spec, epochs=step // self.batches.per_epoch + asked.epochs)
+        self._note(remarks.goes_on(step, asked.epochs))
 
     def _training(self, module: nn.Module, heads: Sequence[str]) -> Epochs:
         total = self.batches.per_epoch * self.spec.epochs
@@ -210,7 +230,11 @@ class Run:
         """Hand back the better of the probe and the best weights, measured on what is held out."""
         decisions = self.decisions
         model, metrics = decisions.probe, decisions.probe_metrics
-        if training:
+        left = training.left if training else 0
+        if training and left:
+            done = training.learner.steps / self.batches.per_epoch
+            self._note(remarks.at_ceiling(self.spec, done, self.spec.epochs))
+        if training and decisions.best:
             better = not model or is_beyond_chance(decisions.right, decisions.probe_right)
             if model:
                 self._note(outcome.compared(decisions.right, decisions.probe_right))
@@ -218,8 +242,8 @@ class Run:
                 model, metrics = self._best(training.learner)
         if self.writer:
             self.writer.flush()  # nothing can be written any more once the job has ended
-            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics)
-            checkpoint.clear(self.store, self.job.id)
+            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, left)
+            checkpoint.keep_last(self.store, self.job.id)
 
     def _best(self, learner: Learner) -> tuple[str, dict[str, float]]:
         """The best weights as a stored model, and its figures on what is held out."""
