@@ -107,7 +107,7 @@ def check_whole(name: str, value: int | None) -> None:
 
 
 def check_ceiling(name: str, value: float | None) -> None:
-    """Raise InvalidValue for a ceiling that is none."""
+    """Raise InvalidValue for a ceiling out of its range."""
     most = CEILINGS[name]
     if value is not None and not 0 < value <= most:  # not true of NaN either
         expected = Message("a number above 0 and at most {most:g}, such as 10", most=most)

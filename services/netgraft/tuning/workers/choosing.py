@@ -53,7 +53,7 @@ class Decisions:
     since: float = 0.0
     """As `Resumed.since`: the ceiling by which that was found."""
     restarts: int = 0
-    """How often it was given a schedule anew, because it was asked for more epochs."""
+    """How often it was given another schedule, because it was asked for more epochs."""
     curve: list[tuple[float, float]] = field(default_factory=list)
     """After each epoch the loss on held-back pictures and the figure that decides."""
     said: list[str] = field(default_factory=list)
