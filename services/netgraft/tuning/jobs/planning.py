@@ -215,17 +215,24 @@ def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None
         )
         raise InvalidData(data=data, problem=problem)
     if batch_size < least:
-        shared = Message(
-            "at least {least}, because {workers} workers share it", least=least, workers=workers
+        raise InvalidValue(
+            name="batch_size", value=batch_size, expected=_least_batch(least, workers, facts)
         )
-        normed = Message("{shared} and batch norm needs two examples each", shared=shared)
-        expected = normed if facts.batch_norm else shared
-        raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
     if batch_size > facts.examples:
         expected = Message(
             "at most {most}, the number of examples to train on", most=facts.examples
         )
         raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
+
+
+def _least_batch(least: int, workers: int, facts: Facts) -> Message:
+    if workers == 1:
+        return Message("at least {least}, because batch norm needs two examples", least=least)
+    shared = Message(
+        "at least {least}, because {workers} workers share it", least=least, workers=workers
+    )
+    normed = Message("{shared} and batch norm needs two examples each", shared=shared)
+    return normed if facts.batch_norm else shared
 
 
 def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, str]:

@@ -46,6 +46,8 @@ def keep_last(store: Store, job_id: str) -> None:
 def newest(store: Store, job_id: str) -> dict[str, Any] | None:
     """The state to go on from, on the CPU; None when there is no checkpoint.
 
+    Before the first step it may hold decisions alone, and no learner.
+
     One whose best weights are damaged is passed over, too.
     """
     for name in _newest_first(store, job_id, STATE):

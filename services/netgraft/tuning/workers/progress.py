@@ -85,6 +85,14 @@ class ProgressWriter:
         with self._changed:
             self._changed.wait_for(lambda: not self._pending() or self._over(), timeout)
 
+    def must_be_stored(self) -> None:
+        """Wait until all is stored; raise what kept it from that, such as DiskFull, or Superseded."""
+        self.flush()
+        if self.signals.error:
+            raise self.signals.error
+        if self.signals.superseded:
+            raise Superseded
+
     def _pending(self) -> bool:
         return bool(self._waiting) or self._progress is not None or self._writing
 

@@ -116,36 +116,38 @@ class Run:
         self.decisions = Decisions(by=criterion(self.batches.counts))
         module, heads = module_for(self.spec, recipe, self.store)
         self.results = Results(self.job.id, recipe, self.batches, self.group, self.store, module)
-        state = checkpoint.newest(self.store, self.job.id)
-        going_on = state is not None and "decisions" in state
-        if state is not None and going_on:
+        state = checkpoint.newest(self.store, self.job.id) or {}
+        if "decisions" in state:
             self.decisions = Decisions.from_plain(state["decisions"])
+            known = self.spec.features or state.get("features", "")
+            self.spec = replace(self.spec, features=known)
         self._take_on(state)
-        if not going_on and (self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED):
+        probes = self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED
+        if probes and "decisions" not in state:
             self._probe(module, heads)
         training = None
         if self._trains:
             self.spec = ready.formed(self.spec, self.batches, module)
             training = self._training(module, heads)
-            if state is not None:
+            if "learner" in state:
                 training.restore(state)
             elif self.decisions.probe:
                 self._start_from_probe(training.learner, heads[0])
         if self.writer:
             self.writer.first_step = training.learner.steps if training else 0
-            self.writer.flush()
+            self.writer.must_be_stored()
             resolved = ready.resolved(self.spec)
             Jobs(self.store).trains(self.job.id, self.attempt, resolved)
         return training
 
-    def _take_on(self, state: dict[str, Any] | None) -> None:
+    def _take_on(self, state: dict[str, Any]) -> None:
         """Take on what the job was asked for since its checkpoint: more epochs, other ceilings."""
         asked = self.job.resolved.resumed
         if asked.since != self.decisions.since:
             self.decisions = replace(self.decisions, since=asked.since, total_steps=0)
         if asked.times == self.decisions.restarts:
             return
-        step = state["learner"]["steps"] if state else 0
+        step = state["learner"]["steps"] if "learner" in state else 0
         self.decisions = replace(self.decisions, restarts=asked.times, first_step=step, waited=0)
         self.spec = replace(self.spec, epochs=step // self.batches.per_epoch + asked.epochs)
         self._note(remarks.goes_on(step, asked.epochs))
@@ -196,6 +198,10 @@ class Run:
             probe_figures=made.figures,
             probe_right=made.right,
         )
+        if self.writer:  # an attempt that goes on from here makes no second one
+            self.writer.must_be_stored()
+            plain = {"decisions": self.decisions.plain(), "best": "", "features": made.form}
+            checkpoint.save(self.store, self.job.id, 0, plain)
         if not self._trains and spec.strategy == "auto":
             self._note(outcome.nothing_to_show(made.right))
 
@@ -241,7 +247,7 @@ class Run:
             if better:
                 model, metrics = self._best(training.learner)
         if self.writer:
-            self.writer.flush()  # nothing can be written any more once the job has ended
+            self.writer.must_be_stored()  # once the job has ended nothing can be written
             Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, left)
             checkpoint.keep_last(self.store, self.job.id)
 
