@@ -86,7 +86,7 @@ class ProgressWriter:
             self._changed.wait_for(lambda: not self._pending() or self._over(), timeout)
 
     def must_be_stored(self) -> None:
-        """Wait until all is stored; raise what kept it from that, such as DiskFull, or Superseded."""
+        """Wait until all is stored. Raises what kept it from that: DiskFull, Superseded."""
         self.flush()
         if self.signals.error:
             raise self.signals.error
