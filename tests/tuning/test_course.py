@@ -169,7 +169,7 @@ def test_a_run_that_was_lost_keeps_to_the_plan_that_was_recorded(
     assert last is not None
     plan = {"since": since, "restarts": 1, "first_step": 19, "total_steps": 30}
     decisions = last["decisions"] | plan
-    checkpoint.save(store, job.id, 19, last | {"decisions": decisions})
+    checkpoint.save(store, job.id, 20, last | {"decisions": decisions})  # the newest by its name
     run(job.id, ALONE, store)
     events = [event for event in story(jobs, job) if event.attempt == 2]
     assert [e.step for e in events if e.kind is Kind.EPOCH] == [30]

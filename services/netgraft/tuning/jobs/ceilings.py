@@ -42,6 +42,6 @@ def seconds(spec: Spec) -> float | None:
 
 
 def deadline(job: Job, spec: Spec) -> float | None:
-    """When a job has to have ended, in seconds since the epoch; None without a ceiling."""
+    """The moment by which a job has to have ended, in seconds since the epoch; None: any."""
     allowed = seconds(spec)
     return None if allowed is None else (job.resolved.resumed.since or job.created) + allowed

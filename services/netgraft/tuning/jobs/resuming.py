@@ -18,7 +18,7 @@ from netgraft.tuning.jobs.spec import (
 
 @dataclass(frozen=True)
 class Resumption:
-    """How a job shall go on; None: as before."""
+    """A request to go on with a job; None: as before."""
 
     epochs: int | None = None
     """More epochs, with a schedule of their own."""

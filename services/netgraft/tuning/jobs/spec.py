@@ -186,7 +186,7 @@ def _changed(values: "Spec | Options") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Resumed:
-    """How a job was last asked to go on, and what a ceiling has left of it."""
+    """The last request to go on with a job, and what a ceiling has left of it."""
 
     since: float = 0.0
     """When, in seconds since the epoch; 0: never. Ceilings count from then."""

@@ -211,7 +211,7 @@ class Epochs:
         return self.ceiling.plan(now, self.total, self.planned, fits, again=again, between=between)
 
     def _costs(self) -> Costs:
-        """By what was measured; before there is anything, by the time of a step."""
+        """Return what the parts take, as measured; at first, as the time of a step has it."""
         step, roles = self.throughput.steady_seconds, self.batches.roles
         measured = len(roles.held_back) + min(SETTLED_BY, len(roles.fit))
         of_picture = step / self.spec.batch_size * FORWARD

@@ -28,7 +28,7 @@ OVER_FITTING, STILL = "over-fitting", "still"
 
 
 def where_unsound(learner: Learner, batch: Batch, rank: int) -> Unsound | None:
-    """What was the first to be no number in a step that was not taken, by one more pass."""
+    """Find the first part that was no number in a step that was not taken, by one more pass."""
     config, module = learner.config, learner.module
     ready = placed(batch, learner.device, learner.layout)
     torch.manual_seed(hash((config.seed, learner.steps, rank)) % 2**63)
@@ -112,7 +112,7 @@ def _standing_still(figures: Sequence[float]) -> Message | None:
 
 
 def at_ceiling(spec: Spec, done: float, epochs: int) -> Message:
-    """Why a run ends before its last epoch."""
+    """Say why a run ends before its last epoch."""
     facts = {"done": done, "epochs": epochs}
     if spec.max_cost and not spec.max_minutes:
         return Message(
@@ -129,7 +129,7 @@ def at_ceiling(spec: Spec, done: float, epochs: int) -> Message:
 
 
 def laid_out(steps: int, total: int, step_seconds: float) -> Message:
-    """By what the steps were counted for which there is time."""
+    """Say for how many steps there is time."""
     return Message(
         "There is time for {steps:,} of {total:,} steps, at {seconds:.3g} s each: the learning "
         "rate falls over these.",
@@ -149,7 +149,7 @@ def no_time() -> TrainingFailed:
 
 
 def goes_on(step: int, epochs: int) -> Message:
-    """That a run has another schedule from here."""
+    """Say that a run has another schedule from here."""
     if step == 0:
         return Message(
             "It begins again, for {epochs} epochs: no checkpoint is left.", epochs=epochs

@@ -18,7 +18,7 @@ from netgraft.tuning.jobs.jobs import Jobs
 if TYPE_CHECKING:
     from netgraft.tuning.workers.group import Group
 
-ROOM_SECONDS = 20.0
+FULL_SECONDS = 20.0
 """How long a run that ends by a full disk tries to record that; then it is lost, and resumed."""
 
 
@@ -41,7 +41,7 @@ def carry_out(job_id: str, group: "Group", ending: Event | None = None) -> None:
 def _end(jobs: Jobs, job_id: str, final: NetgraftError) -> None:
     """Record why a job ends. Where the disk is full, there may be no room for that at first."""
     attempt = jobs.get(job_id).attempt
-    deadline = time.monotonic() + ROOM_SECONDS
+    deadline = time.monotonic() + FULL_SECONDS
     while True:
         try:
             return jobs.fail(job_id, attempt, final)
