@@ -25,6 +25,7 @@ from netgraft.settings import settings
 from netgraft.store.store import Store, default_store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning
+from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Capacity
@@ -38,7 +39,8 @@ PICTURES = 24
 EPOCHS, STEPS = 3, 12
 
 
-Kill = tuple[int, int | str]
+SLOW = pytest.mark.slow
+Killed = tuple[int, int | str]
 """The rank that dies, and when: in a step, or in one of `MOMENTS`."""
 MOMENTS = {
     "reading": "netgraft.tuning.data.reading:Reading.finish",
@@ -69,7 +71,7 @@ class Ranks:
         resolved = replace(resolved, spec=replace(resolved.spec, strategy=strategy))
         return Jobs(default_store()).create(resolved).id
 
-    def run(self, job: str, ranks: int, kill: Kill | None = None) -> None:
+    def run(self, job: str, ranks: int, kill: Killed | None = None) -> None:
         """Run one attempt to its end, or until a rank is killed."""
         meeting = self.folder / f"{job}-{random.random()}"
         environment = {name: v for name, v in os.environ.items() if name.startswith("NETGRAFT_")}
@@ -97,7 +99,7 @@ def _rank(
     rank: int,
     ranks: int,
     meeting: str,
-    kill: Kill | None,
+    kill: Killed | None,
 ) -> None:
     """A rank, in a process of its own."""
     from netgraft.tuning.workers.rank import work
@@ -199,7 +201,7 @@ def states(store: Store, job: str) -> dict[str, str]:
     }
 
 
-def killed(ranks: Ranks, workers: int, kills: list[Kill], **said: Any) -> dict[str, str]:
+def killed(ranks: Ranks, workers: int, kills: list[Killed], **said: Any) -> dict[str, str]:
     store = default_store()
     job = ranks.job(workers, **said)
     for kill in kills:
@@ -207,7 +209,10 @@ def killed(ranks: Ranks, workers: int, kills: list[Kill], **said: Any) -> dict[s
     ranks.run(job, workers)
     found = Jobs(store).events_after(job, 0)[1]
     assert [event.seq for event in found] == list(range(1, len(found) + 1))
-    assert Jobs(store).get(job).attempt == len(kills) + 1
+    models = [event.model for event in found if event.kind is Kind.MODEL]
+    assert len(models) == ("strategy" in said), "one model from the probe, made once"
+    ended = kills[-1][1] == "ending"
+    assert Jobs(store).get(job).attempt == len(kills) + (not ended)
     return states(store, job)
 
 
@@ -220,8 +225,14 @@ def test_a_killed_run_goes_on_to_the_bits_of_an_undisturbed_one(ranks: Ranks, wo
     )
 
 
+WHILE_IT_PREPARES: list[Killed] = [(1, "probe"), (0, "saving")]
+AND_ENDS: list[Killed] = [(0, "reading"), (1, "probe"), (0, "storing"), (0, "start"), (1, 2)]
+AND_ENDS += [(0, "saving"), (0, "ending")]
+
+
+@pytest.mark.parametrize("kills", [WHILE_IT_PREPARES, pytest.param(AND_ENDS, marks=SLOW)])
 def test_kills_while_it_prepares_and_ends_change_nothing_and_store_nothing_twice(
-    ranks: Ranks,
+    ranks: Ranks, kills: list[Killed]
 ) -> None:
     said = {"strategy": "auto", "precision": None}
     undisturbed = ranks.job(2, **said)
@@ -229,8 +240,6 @@ def test_kills_while_it_prepares_and_ends_change_nothing_and_store_nothing_twice
     form = Jobs(default_store()).get(undisturbed).spec
     # The forms that were measured may differ: here they are said.
     said |= {"precision": form.precision, "layout": form.layout, "features": form.features}
-    kills: list[Kill] = [(0, "reading"), (1, "probe"), (0, "storing"), (0, "start")]
-    kills += [(1, 2), (0, "saving"), (0, "ending")]
     assert killed(ranks, 2, kills, **said) == states(default_store(), undisturbed)
 
 
@@ -244,12 +253,12 @@ def test_fewer_pictures_than_ranks_hang_nothing(ranks: Ranks) -> None:
     assert Jobs(default_store()).get(job).state is State.SUCCEEDED
 
 
-@pytest.mark.slow
+@SLOW
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ten_kills_of_each_kind_of_rank_change_nothing(ranks: Ranks, workers: int) -> None:
     undisturbed = ranks.job(workers)
     ranks.run(undisturbed, workers)
     choose = random.Random(workers)
     steps = sorted(choose.choices(range(STEPS), k=10))
-    kills: list[Kill] = [(choose.randrange(workers), step) for step in steps]
+    kills: list[Killed] = [(choose.randrange(workers), step) for step in steps]
     assert killed(ranks, workers, kills) == states(default_store(), undisturbed)
