@@ -158,11 +158,16 @@ def learner_for(
     )
 
 
+def schedule(spec: Spec, total_steps: int, first_step: int = 0) -> Schedule:
+    """The rates from a step on; a tenth of the steps, at most `LONGEST_WARMUP`, warm up."""
+    warmup = min(LONGEST_WARMUP, max(1, (total_steps - first_step) // 10))
+    return Schedule(spec.lr, warmup, total_steps, first_step)
+
+
 def step_config(spec: Spec, total_steps: int) -> StepConfig:
-    """The settings of a spec's steps; a tenth of them, at most `LONGEST_WARMUP`, warm up."""
-    warmup = min(LONGEST_WARMUP, max(1, total_steps // 10))
+    """The settings of a spec's steps."""
     return StepConfig(
-        schedule=Schedule(spec.lr, warmup, total_steps),
+        schedule=schedule(spec, total_steps),
         optimizer=spec.optimizer,
         precision=spec.precision,
         layout=spec.layout,
