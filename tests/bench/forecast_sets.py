@@ -37,7 +37,8 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     out: Path = given.out
-    write(out / "fit/signs", in_folders(given.signs, "Dataset", [str(each) for each in range(10)]))
+    signs = in_folders(given.signs, "Dataset", [str(each) for each in range(10)], most=80)
+    write(out / "fit/signs", signs)
     write(out / "test/upper", in_folders(given.clothing, "train", UPPER))
     write(out / "test/lower", in_folders(given.clothing, "train", LOWER))
     write(out / "test/faces", faces(given.faces))
@@ -61,10 +62,12 @@ def contents(repository: Path, name: str) -> bytes:
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
 
-def in_folders(repository: Path, under: str, classes: Iterable[str]) -> Iterator[File]:
+def in_folders(
+    repository: Path, under: str, classes: Iterable[str], most: int = EACH
+) -> Iterator[File]:
     """Pictures in a folder for each class."""
     for label in classes:
-        for name in sorted(files(repository, f"{under}/{label}/"))[:EACH]:
+        for name in sorted(files(repository, f"{under}/{label}/"))[:most]:
             yield label, Path(name).name, contents(repository, name)
 
 

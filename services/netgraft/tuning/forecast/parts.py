@@ -71,7 +71,7 @@ def _times(part: Part, work: Work, epochs: Draws, trains: Draws, *, probed: bool
     """How often a part is done, in each draw."""
     over = probed and part.probing
     times = np.full_like(epochs, 0.0 if over else float(part.always))
-    if work.probes and not over:
+    if work.probes and not over and not (work.kept and part.kept):
         times = times + part.probe
     if work.probes or not part.follows:
         times = times + part.training * trains

@@ -35,6 +35,8 @@ class Part:
     per_epoch: bool = False
     follows: bool = False
     """Whether `training` counts only where a probe came before."""
+    kept: bool = False
+    """Whether a probe goes without it where features are kept."""
     probing: bool = False
     """Whether it is over when the probe is there."""
 
@@ -80,8 +82,8 @@ PARTS: dict[str, Part] = {
     "start": Part(lambda work, one: 0.8, always=1, probing=True),
     "read": Part(_read, always=1, probing=True),
     "build": Part(lambda work, one: 0.15 + 5e-9 * work.parameters, always=1, probing=True),
-    "form": Part(_form, probe=1, training=1, follows=True, probing=True),
-    "features": Part(_features, probe=1, training=1, follows=True, probing=True),
+    "form": Part(_form, probe=1, training=1, follows=True, kept=True, probing=True),
+    "features": Part(_features, probe=1, training=1, follows=True, kept=True, probing=True),
     "head": Part(_head, probe=2, training=1, follows=True, probing=True),
     "answers": Part(_answers, probe=1),
     "pilot": Part(lambda work, one: PILOTS * 1.5 * work.batch * one["step"], training=1),

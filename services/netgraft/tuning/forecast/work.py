@@ -4,18 +4,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
+from sqlalchemy import select
+
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import SurgeryFailed
 from netgraft.models import bases
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
+from netgraft.store.tables import JobRow
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.kept import kept_or_read
 from netgraft.tuning.data.manifest import Manifest
 from netgraft.tuning.data.remembered import known_facts
-from netgraft.tuning.jobs.spec import CONVERGED, Spec
+from netgraft.tuning.jobs.job import State
+from netgraft.tuning.jobs.spec import CONVERGED, ResolvedSpec, Spec
 
+MOST_JOBS = 50
+"""Earlier jobs of a model that are looked through."""
 FEATURES = 1024
 """Where the head is not known."""
 
@@ -56,6 +62,8 @@ class Work:
     """Whether these pictures have been read and checked before."""
     data: str = ""
     """Fingerprint of the data."""
+    kept: bool = False
+    """Whether an earlier run has kept the features from which the probe is made."""
 
     @property
     def train(self) -> int:
@@ -115,6 +123,24 @@ def of_parts(spec: Spec, recipe: Recipe, data: Manifest, store: Store) -> Work:
         trains=spec.optimizer != CONVERGED,
         seen=bool(known_facts(data, store)),
         data=spec.fingerprint,
+        kept=probes and _has_probed(spec, store),
+    )
+
+
+def _has_probed(spec: Spec, store: Store) -> bool:
+    """Return whether a job has made a probe of the same model from the same pictures."""
+    query = (
+        select(JobRow.spec)
+        .where(JobRow.state == State.SUCCEEDED, JobRow.spec.contains(spec.model))
+        .order_by(JobRow.created.desc())
+        .limit(MOST_JOBS)
+    )
+    with store.session() as session:
+        known = [ResolvedSpec.from_json(text).spec for text in session.scalars(query)]
+    names = ("fingerprint", "image_size", "workers", "device")
+    return any(
+        each.features and all(getattr(each, name) == getattr(spec, name) for name in names)
+        for each in known
     )
 
 
