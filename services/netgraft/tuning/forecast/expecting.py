@@ -43,18 +43,19 @@ def forecast(
 ) -> Forecast:
     """A forecast from what is known; `known`: by the run itself, after its probe."""
     chance = Chance()
+    most = _epochs(work, past, chance)
     if known:
         shares = accuracy.after(work, known.probed, chance)
         trains = np.full_like(shares, float(known.trains))
     else:
-        shares = accuracy.before(work, past, measured, chance)
+        shares = accuracy.before(work, past, measured, most, chance)
         trains = _trains(work, shares, chance)
-    epochs = trains * _epochs(work, past, chance)
+    epochs = trains * most
     seconds = parts.seconds_of(work, speeds, epochs, trains, past, chance, probed=bool(known))
     if known:
         seconds = seconds + known.elapsed
-    if known and work.trains:
-        shares = accuracy.tuned(shares, trains, past, chance)
+    if work.probes and work.trains:
+        shares = accuracy.tuned(work, shares, epochs, past, chance)
     reached = accuracy.counted(shares, work, chance) if classifies and work.held_out else None
     return Forecast(
         seconds=range_of(seconds),
