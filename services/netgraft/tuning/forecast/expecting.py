@@ -7,6 +7,7 @@ import numpy as np
 
 from netgraft.language import Message, plural
 from netgraft.tuning.forecast import accuracy, parts
+from netgraft.tuning.forecast.calibrating import correction
 from netgraft.tuning.forecast.draws import Chance, Draws, range_of
 from netgraft.tuning.forecast.forecast import Forecast
 from netgraft.tuning.forecast.history import Past
@@ -39,9 +40,12 @@ def forecast(
     *,
     measured: Measured | None = None,
     known: Known | None = None,
-    classifies: bool = True,
+    ceiling: float | None = None,
 ) -> Forecast:
-    """A forecast from what is known; `known`: by the run itself, after its probe."""
+    """A forecast from what is known; `known`: by the run itself, after its probe.
+
+    `ceiling`: the seconds that the run may take in all.
+    """
     chance = Chance()
     most = _epochs(work, past, chance)
     if known:
@@ -51,12 +55,17 @@ def forecast(
         shares = accuracy.before(work, past, measured, most, chance)
         trains = _trains(work, shares, chance)
     epochs = trains * most
-    seconds = parts.seconds_of(work, speeds, epochs, trains, past, chance, probed=bool(known))
+    right = correction(past, measured=bool(measured and measured.seconds))
+    seconds = right.factor * parts.seconds_of(
+        work, speeds, epochs, past, chance, probed=bool(known), scale=right.scale
+    )
     if known:
         seconds = seconds + known.elapsed
+    if ceiling:
+        seconds = np.minimum(seconds, ceiling)
     if work.probes and work.trains:
         shares = accuracy.tuned(work, shares, epochs, past, chance)
-    reached = accuracy.counted(shares, work, chance) if classifies and work.held_out else None
+    reached = accuracy.counted(shares, work, chance) if work.held_out else None
     return Forecast(
         seconds=range_of(seconds),
         epochs=range_of(epochs),

@@ -22,23 +22,25 @@ def seconds_of(
     work: Work,
     speeds: Mapping[str, Speed],
     epochs: Draws,
-    trains: Draws,
     past: Sequence[Past],
     chance: Chance,
     *,
     probed: bool = False,
+    scale: float = 1.0,
 ) -> Draws:
     """Draws of a run's seconds; `probed`: of what is left when the probe is there.
 
-    `trains` says for each draw whether steps are taken, 0 or 1.
+    `epochs`: after the probe, or all. `scale` multiplies all deviations.
     """
-    one = {piece: chance.around(each.seconds, each.deviation) for piece, each in speeds.items()}
+    one = {
+        piece: chance.around(each.seconds, scale * each.deviation) for piece, each in speeds.items()
+    }
     total = np.zeros_like(epochs)
     for name, part in PARTS.items():
-        times = _times(part, work, epochs, trains, probed=probed)
+        times = _times(part, work, epochs, probed=probed)
         usual, deviation = learned(name, past)
         once = part.each(work, one)  # type: ignore[arg-type]  # draws do as numbers do
-        total = total + times * once * usual * np.exp(chance.normal(0.0, deviation))
+        total = total + times * once * usual * np.exp(chance.normal(0.0, scale * deviation))
     return total
 
 
@@ -58,6 +60,8 @@ def learned(name: str, past: Sequence[Past]) -> tuple[float, float]:
 def _log_ratio(name: str, each: Past) -> float | None:
     """The logarithm of what a part took in a run over what it should have taken at its speeds."""
     seconds, times = each.parts.get(name, (0.0, 0))
+    if name == "read" and each.work.seen:  # nothing was read
+        return None
     part = PARTS[name]
     known = each.speeds
     try:
@@ -67,14 +71,14 @@ def _log_ratio(name: str, each: Past) -> float | None:
     return float(np.log(max(1e-3, seconds) / expected)) if expected > 0 else None
 
 
-def _times(part: Part, work: Work, epochs: Draws, trains: Draws, *, probed: bool) -> Draws:
+def _times(part: Part, work: Work, epochs: Draws, *, probed: bool) -> Draws:
     """How often a part is done, in each draw."""
     over = probed and part.probing
     times = np.full_like(epochs, 0.0 if over else float(part.always))
     if work.probes and not over and not (work.kept and part.kept):
         times = times + part.probe
     if work.probes or not part.follows:
-        times = times + part.training * trains
+        times = times + part.training * np.minimum(epochs, 1.0)
     if part.per_epoch:
         times = times + epochs
     return times

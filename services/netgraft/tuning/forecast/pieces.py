@@ -52,7 +52,7 @@ def _settled(work: Work, one: Seconds) -> float:
 
 
 def _read(work: Work, one: Seconds) -> float:
-    return 0.05 + work.pictures * (2e-5 if work.seen else one["read"])
+    return 0.01 + work.pictures * (5e-6 if work.seen else one["read"])
 
 
 def _features(work: Work, one: Seconds) -> float:
@@ -108,6 +108,6 @@ def pieces(work: Work, parts: Mapping[str, tuple[float, int]]) -> dict[str, floa
         "ask": max(0.0, once("answers") - _stored(work)) / max(1, work.held_out),
     }
     if not work.seen:
-        found["read"] = max(0.0, once("read") - 0.05) / max(1, work.pictures)
+        found["read"] = max(0.0, once("read") - 0.01) / max(1, work.pictures)
         found["forward"] = once("features") / max(1, work.train)
     return {name: seconds for name, seconds in found.items() if seconds > 0}
