@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """File that holds the token; empty: `state`/token, which the first start makes."""
     web_hosts: str = ""
     """Host names of the chat page besides loopback and `host`, separated by commas."""
+    features_mib: int = Field(default=2048, ge=1)
+    """Features of frozen networks that are kept for the next job on the same data, in MiB."""
     workers: int = Field(default=0, ge=0)
     """Training processes of a job that does not set a number; 0: one on each GPU, and without a GPU
     one, whose threads share all cores."""

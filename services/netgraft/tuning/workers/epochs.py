@@ -18,6 +18,7 @@ from netgraft.errors import TrainingFailed
 from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.store.store import Store
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.ceilings import deadline, seconds
 from netgraft.tuning.jobs.events import Kind
@@ -116,6 +117,7 @@ class Epochs:
         """Return whether the run has gone on for long enough without becoming better."""
         return 0 < self.spec.patience <= self.decisions.waited
 
+    @part("steps")
     def _epoch(self) -> None:
         """The steps that are left of the present epoch."""
         epoch, taken = divmod(self.learner.steps, self.batches.per_epoch)
@@ -145,6 +147,7 @@ class Epochs:
             found = next(filter(None, self.group.gather(mine)), None)
             raise self._diverged(met.value, found) from met
 
+    @part("measure")
     def _measure(self) -> None:
         """Measure on held-back pictures what would be kept now; write figures and a checkpoint."""
         begun = time.monotonic()
