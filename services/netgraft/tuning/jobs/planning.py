@@ -33,6 +33,7 @@ from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
 from netgraft.tuning.jobs.spec import CONVERGED, Request, ResolvedSpec, Spec
+from netgraft.tuning.jobs.varying import varying
 from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train.step import train_only
@@ -82,6 +83,8 @@ def plan(
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
     _check_precision(request, device)
+    classifies = PROBED in subject.task.models
+    vary = varying(request, subject.data, loss, defaults, classifies=classifies)
     spec = Spec(
         model=subject.recipe.id,
         data=subject.data.reference,
@@ -96,7 +99,11 @@ def plan(
         strategy=defaults.strategy,
         image_size=side,
         seed=0 if request.seed is None else request.seed,
-        augment=request.augment or "",
+        augment=vary.augment,
+        mirror=vary.mirror,
+        balance=vary.balance,
+        label_smoothing=vary.label_smoothing,
+        mixup=vary.mixup,
         skip_bad=request.skip_bad or 0.0,
         layout=request.layout or "",
         threads=request.threads or 0,
@@ -118,7 +125,8 @@ def plan(
         because["batch_size"] = f"{request.batch_size} cannot be shared evenly by {workers} workers"
     guesses = tuple(guess.said for guess in subject.data.guesses)
     grafted = (subject.grafted,) if subject.grafted else ()
-    return ResolvedSpec(spec, (*grafted, *guesses, *_assumptions(request, spec, because)))
+    lines = (*_assumptions(request, spec, because), *vary.because)
+    return ResolvedSpec(spec, (*grafted, *guesses, *lines))
 
 
 def subject_of(request: Request, store: Store, graft: Graft | None = None) -> Subject:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from netgraft.models.layers.norms import frozen_norms
 from netgraft.tuning.train.averages import Averages
+from netgraft.tuning.train.mixing import mixed
 from netgraft.tuning.train.objective import Batch, Objective, Tally
 from netgraft.tuning.train.precision import autocast, is_channels_last
 from netgraft.tuning.train.rates import Rates, below
@@ -59,6 +60,8 @@ class StepConfig:
     momentum: float = 0.9
     clip: float = 5.0
     """Largest norm of the gradient; 0: no clipping."""
+    mixup: float = 0.0
+    """α of `mixing.mixed`; 0: pictures are not mixed."""
     seed: int = 0
 
 
@@ -87,6 +90,8 @@ class Learner:
         self.module.to(memory_format=self.layout)
         self.objective = objective
         self.criterion = criterion.to(device)
+        self.judge = self.criterion
+        """The loss of measurements, which may be another one."""
         self.config = config
         self.device = device
         self.steps = 0
@@ -131,12 +136,18 @@ class Learner:
             apart = getattr(self.forward, "no_sync", nullcontext)
             with apart() if index < len(parts) - 1 else nullcontext():
                 with autocast(self.device, self.config.precision):
-                    loss = self.objective.loss(self.criterion, self.forward, self._placed(part))
+                    loss = self._loss(self._placed(part))
                 if len(parts) > 1:
                     loss = loss * (share / total)
                 torch.autograd.backward(self.scaler.scale(loss))
             losses.append(loss.detach())
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _loss(self, batch: Batch) -> Tensor:
+        if not self.config.mixup:
+            return self.objective.loss(self.criterion, self.forward, batch)
+        blend = mixed(batch, self.config.mixup)
+        return self.objective.loss(blend.criterion(self.criterion), self.forward, blend.batch)
 
     def _check(self, loss: Tensor) -> None:
         """Clip the gradient, and notice what is no number before it gets into the weights."""
@@ -164,7 +175,7 @@ class Learner:
         for batch in batches:
             placed = self._placed(batch)
             with autocast(self.device, self.config.precision):
-                self.objective.measure(self.criterion, self.module, placed, tally)
+                self.objective.measure(self.judge, self.module, placed, tally)
         return tally
 
     @contextmanager
@@ -192,7 +203,7 @@ class Learner:
     def _run(self, batch: Batch) -> None:
         placed = self._placed(batch)
         with autocast(self.device, self.config.precision):
-            self.objective.measure(self.criterion, self.module, placed, self.objective.tally())
+            self.objective.measure(self.judge, self.module, placed, self.objective.tally())
 
     def gradients(self) -> dict[str, float]:
         """‖∂loss/∂W‖² of each parameter in the last step, as it was applied; {} before any."""

@@ -26,6 +26,8 @@ class Facts:
     workers: int
     probes: bool = True
     """Whether a probe can be made: one head, and a loss that nobody chose."""
+    imbalanced: bool = False
+    """Whether one class has so many pictures that the classes' mean recall decides."""
     adapters: bool = False
     """Whether LoRA adapters train in place of the layers, beside the heads."""
 
@@ -41,6 +43,9 @@ class Defaults:
     strategy: str
     patience: int = 0
     """Epochs without a better figure after which it stops; 0: it does all."""
+    balance: str = "none"
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
     because: dict[str, str] = field(default_factory=dict)
 
 

@@ -29,9 +29,12 @@ from netgraft.tuning.train.features import (
     write_head,
 )
 from netgraft.tuning.train.folds import stratified
-from netgraft.tuning.train.probe import Criterion, Probed, probe
+from netgraft.tuning.train.probe import Criterion, Probed, mirror_hurts, probe
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.prepare import Batches
+
+MIRRORED = 256
+"""Pictures that are mirrored, at most, to find out whether that hurts."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,15 @@ class Probe:
     """Whether it answers each of them rightly."""
 
 
+@dataclass(frozen=True)
+class Start:
+    """What full tuning starts from. All ranks have the same."""
+
+    head: Head
+    mirror: bool
+    """Whether training pictures are mirrored."""
+
+
 @dataclass
 class Probing:
     """Makes the probe of a run, on one rank."""
@@ -81,25 +93,42 @@ class Probing:
         extract = self._extractor(module, heads[0], form)
         if isinstance(extract, NotLinear):
             return extract
-        features_NF, labels_N = self._features(extract)
+        features_NF, labels_N = self._features(extract, self.batches.roles.train)
         made = self._fitted(extract, features_NF, labels_N) if self.group.leads else None
         shared = self.group.share(made)
         assert shared is not None
         return shared
 
-    def start(self, module: nn.Module, path: str, form: str) -> Head:
-        """The head from which full tuning starts, without the pictures that are held back."""
+    def start(self, module: nn.Module, path: str, form: str, mirror: bool | None) -> "Start":
+        """The head from which full tuning starts, without the pictures that are held back.
+
+        `mirror`: whether pictures are mirrored, where that is known.
+        """
         extract = self._extractor(module, path, form)
         assert isinstance(extract, Extractor)
-        features_NF, labels_N = self._features(extract)
+        features_NF, labels_N = self._features(extract, self.batches.roles.fit)
         made = None
         if self.group.leads:
             fit = self._places(self.batches.roles.fit)
-            fitted = self._probed(features_NF[fit], labels_N[fit], fit.tolist())
-            made = Head(fitted.weight.float(), fitted.bias.float())
+            fitted = self._probed(features_NF, labels_N, fit.tolist())
+            if mirror is None:
+                mirror = not self._mirror_hurts(extract, features_NF, labels_N, fitted)
+            made = Start(Head(fitted.weight.float(), fitted.bias.float()), mirror)
         shared = self.group.share(made)
         assert shared is not None
         return shared
+
+    def _mirror_hurts(
+        self, extract: Extractor, features_NF: Tensor, labels_N: Tensor, fitted: Probed
+    ) -> bool:
+        """Judge by a sample of mirrored pictures, each by a head that has not seen it."""
+        fit = self.batches.roles.fit
+        chosen_M = torch.randperm(len(fit), generator=torch.Generator().manual_seed(0))
+        chosen_M = chosen_M[:MIRRORED].sort().values
+        loaded = self._loaded([fit[place] for place in chosen_M.tolist()])
+        mirrored_MF = torch.cat([extract(x_NCHW.flip(3)).cpu() for x_NCHW, _ in loaded])
+        folds_N = self._folds(labels_N, self._places(fit).tolist())[:, 0]
+        return mirror_hurts(features_NF, mirrored_MF, chosen_M, labels_N, folds_N, fitted)
 
     def _places(self, pictures: Sequence[int]) -> Tensor:
         """The places of pictures among all training pictures."""
@@ -121,9 +150,9 @@ class Probing:
         given = FrozenForm.parse(chosen) if chosen else FrozenForm()
         return extractor(module, path, sample, device=device, form=given, answer=self.task.answer)
 
-    def _features(self, extract: Extractor) -> tuple[Tensor, Tensor]:
-        """Features and labels of all training pictures in order, on rank 0; each rank does some."""
-        group, everything = self.group, self.batches.roles.train
+    def _features(self, extract: Extractor, everything: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Features and labels of pictures in order, on rank 0; each rank does some."""
+        group = self.group
         mine = everything[group.rank :: group.workers]
         found = [(extract(x_NCHW).cpu(), labels_N) for x_NCHW, labels_N in self._loaded(mine)]
         features = torch.cat([part for part, _ in found]) if found else torch.empty(0, 0)
@@ -168,9 +197,11 @@ class Probing:
         )
 
     def _probed(self, features_NF: Tensor, labels_N: Tensor, places: Sequence[int]) -> Probed:
-        manifest = self.batches.manifest
-        train = self.batches.roles.train
-        groups = [manifest.groups[train[place]] for place in places] if manifest.groups else ()
-        folds_NS = stratified(labels_N.tolist(), groups)
-        classes = len(manifest.class_names)
-        return probe(features_NF, labels_N, classes, folds_NS, self.by)
+        classes = len(self.batches.class_names)
+        return probe(features_NF, labels_N, classes, self._folds(labels_N, places), self.by)
+
+    def _folds(self, labels_N: Tensor, places: Sequence[int]) -> Tensor:
+        """folds_NS of pictures by their places among the training pictures."""
+        groups, train = self.batches.manifest.groups, self.batches.roles.train
+        own = [groups[train[place]] for place in places] if groups else ()
+        return stratified(labels_N.tolist(), own)
