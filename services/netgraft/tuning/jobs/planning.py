@@ -32,6 +32,7 @@ from netgraft.tuning.jobs.classes import REFUSALS, outputs
 from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
+from netgraft.tuning.jobs.sides import small
 from netgraft.tuning.jobs.spec import CONVERGED, Request, ResolvedSpec, Spec
 from netgraft.tuning.jobs.varying import varying
 from netgraft.tuning.tasks.registry import task_for
@@ -240,8 +241,8 @@ def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, st
         name = subject.recipe.base.name
         expected = Message("a side that {model} takes, such as {side}", model=name, side=native)
         raise InvalidValue(name="image_size", value=asked, expected=expected)
-    own = subject.data.side
-    if own is None:
+    own = subject.data.side or small(subject.data)
+    if own is None or own >= native:
         return native, "what the model was made for"
     for side in sorted({own, *(s for s in SIDES if s > own), native}):
         if _takes(subject.module, side, per_worker):

@@ -8,7 +8,7 @@ Shapes: N batch, C channels, H and W pixels.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -191,6 +191,23 @@ class Learner:
         passes = (partial(self._run, batch) for batch in batches)
         with self.averages.applied(), settled(self.module, passes, over_ranks):
             yield
+
+    @contextmanager
+    def holding(
+        self,
+        tensors: Mapping[str, Tensor],
+        batches: Iterable[Batch],
+        over_ranks: Callable[[list[Tensor]], None] = lambda _: None,
+    ) -> Iterator[None]:
+        """Within the block the module has other weights, its norms settled on `batches`."""
+        live = {name: value.clone() for name, value in self.module.state_dict().items()}
+        passes = (partial(self._run, batch) for batch in batches)
+        try:
+            self.module.load_state_dict(tensors, strict=False)
+            with settled(self.module, passes, over_ranks):
+                yield
+        finally:
+            self.module.load_state_dict(live)
 
     def settle(
         self,

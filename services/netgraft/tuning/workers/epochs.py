@@ -7,6 +7,7 @@ no task.
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 from typing import Any
@@ -23,12 +24,14 @@ from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.train.step import Diverged, Learner
+from netgraft.tuning.workers import outcome
 from netgraft.tuning.workers.choosing import HELD_BACK, Decisions
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.measuring import kept_tensors, measured
-from netgraft.tuning.workers.prepare import Batches
+from netgraft.tuning.workers.prepare import Batches, rounds_of
 from netgraft.tuning.workers.progress import ProgressWriter
 from netgraft.tuning.workers.saving import Checkpoints
+from netgraft.tuning.workers.souping import souped
 from netgraft.tuning.workers.throughput import Throughput
 
 logger = logging.getLogger(__name__)
@@ -55,6 +58,8 @@ class Epochs:
     writer: ProgressWriter | None
     ending: Event
     """Set by what ends this process: it then saves its state."""
+    show: Callable[[Decisions], Decisions] = lambda decisions: decisions
+    """Hands out the best weights as a model before the end."""
 
     def __post_init__(self) -> None:
         self.checkpoints = Checkpoints(self.store, self.job.id, self.learner, self.group)
@@ -67,18 +72,31 @@ class Epochs:
         self.saved = time.monotonic()
         self.throughput.start()
         try:
-            while self.learner.steps < self.total and not self._has_waited():
+            while not self._has_ended():
                 self._epoch()
                 self._measure()
             if not self.decisions.best:
                 self._measure()
+            if not self.decisions.souped:
+                self._soup()
         except Diverged as met:
             raise self._diverged(met.value) from met
         return self.decisions
 
-    def _has_waited(self) -> bool:
-        """Return whether the run has gone on for long enough without becoming better."""
-        return 0 < self.spec.patience <= self.decisions.waited
+    def _has_ended(self) -> bool:
+        """Return whether all is done, or enough without becoming better.
+
+        Where the rate goes down in rounds, only the end of a round tells; a model that is better
+        than those before it is handed out there.
+        """
+        epoch = self.learner.steps // self.batches.per_epoch
+        ends = rounds_of(self.spec)
+        if len(ends) > 1 and epoch not in ends:
+            return False
+        if self.learner.steps < self.total and self.decisions.is_worth_showing:
+            self.decisions = self.show(self.decisions)
+            self._save()
+        return self.learner.steps >= self.total or 0 < self.spec.patience <= self.decisions.waited
 
     def _epoch(self) -> None:
         """The steps that are left of the present epoch."""
@@ -122,6 +140,18 @@ class Epochs:
         name = checkpoint.save_best(self.store, self.job.id, steps, tensors)
         epoch = steps // self.batches.per_epoch
         self.decisions = self.decisions.with_best(name, epoch, figures, right)
+
+    def _soup(self) -> None:
+        """Try the mean of the last few best weights in place of the best."""
+        decisions = souped(
+            self.decisions, self.learner, self.batches, self.group, self.store, self.job.id
+        )
+        if decisions.best != self.decisions.best and self.writer:
+            said = outcome.souped(decisions.souped)
+            self.writer.write(self._event(Kind.NOTE, message=said))
+        self.decisions = decisions
+        if decisions.souped > 1:
+            self._save()
 
     # Commands of rank 0
 

@@ -182,9 +182,11 @@ def criterion_for(spec: Spec, task: Task, counts: Sequence[int]) -> nn.Module | 
 
 def step_config(spec: Spec, total_steps: int) -> StepConfig:
     """The settings of a spec's steps; a tenth of them, at most `LONGEST_WARMUP`, warm up."""
-    warmup = min(LONGEST_WARMUP, max(1, total_steps // 10))
+    per_epoch = total_steps // spec.epochs
+    first = rounds_of(spec)[0] * per_epoch
+    warmup = min(LONGEST_WARMUP, max(1, first // 10))
     return StepConfig(
-        schedule=Schedule(spec.lr, warmup, total_steps, _restarts(spec, total_steps)),
+        schedule=Schedule(spec.lr, warmup, total_steps, restarts(rounds_of(spec), per_epoch)),
         optimizer=spec.optimizer,
         precision=spec.precision,
         layout=spec.layout,
@@ -197,12 +199,5 @@ def step_config(spec: Spec, total_steps: int) -> StepConfig:
 
 
 def rounds_of(spec: Spec) -> list[int]:
-    """The epochs at whose ends a run may stop, because the rate is low there.
-
-    Only `auto` goes on for as long as it pays; other runs do the epochs that they are given.
-    """
+    """The epochs at whose ends the rate is low. Only `auto` goes on for as long as it pays."""
     return rounds(spec.epochs) if spec.strategy == "auto" and spec.patience else [spec.epochs]
-
-
-def _restarts(spec: Spec, total_steps: int) -> tuple[int, ...]:
-    return restarts(rounds_of(spec), total_steps // spec.epochs)
