@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from netgraft.models.layers.norms import frozen_norms
 from netgraft.tuning.train.averages import Averages
+from netgraft.tuning.train.memory import is_out_of_memory, more_parts
 from netgraft.tuning.train.mixing import mixed
 from netgraft.tuning.train.objective import Batch, Objective, Tally
 from netgraft.tuning.train.precision import autocast, is_channels_last
@@ -28,6 +29,9 @@ from netgraft.tuning.train.settling import settle, settled
 
 IMAGES = 4
 """Dimensions of x_NCHW, for which torch has a memory layout of its own (channels_last)."""
+
+LEAST_PART = 2
+"""Pictures of a part of a batch: batch norm cannot do with one."""
 
 DECAYED_FROM = 2
 """Weight decay is for matrices and kernels; biases and norms have one dimension."""
@@ -95,6 +99,8 @@ class Learner:
         self.config = config
         self.device = device
         self.steps = 0
+        self.parts = config.accumulate
+        """Parts of a batch: more than were asked for, once there was not enough memory."""
         self.optimizer = _optimizer(self.module, config, head, device)
         self.forward = wrap(self.module)
         self.averages = Averages(self.module)
@@ -113,12 +119,11 @@ class Learner:
         and the rank alone, so a resumed run draws what an undisturbed one would have drawn.
         Raises Diverged: at once on a CPU, else with the next `must_be_sound`.
         """
-        torch.manual_seed(hash((self.config.seed, self.steps, rank)) % 2**63)
+        seed = hash((self.config.seed, self.steps, rank)) % 2**63
         self._train_mode()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group["times"]
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self._backward(batch)
+        loss = self._fitting(batch, seed)
         self._check(loss)
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -126,9 +131,25 @@ class Learner:
         self.averages.update(self.steps)
         return loss
 
+    def _fitting(self, batch: Batch, seed: int) -> Tensor:
+        """Go through a batch in so many parts that memory suffices, from now on as well."""
+        while True:
+            torch.manual_seed(seed)
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._backward(batch)
+            except (MemoryError, RuntimeError) as error:
+                more = more_parts(self.parts, _examples(batch), LEAST_PART)
+                alone = self.forward is self.module  # other ranks wait for this one's gradients
+                if more is None or not alone or not is_out_of_memory(error):
+                    raise
+                self.parts = more
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
     def _backward(self, batch: Batch) -> Tensor:
         """Add up the gradients of a batch's parts; returns the mean loss."""
-        parts = _parts(batch, self.config.accumulate)
+        parts = _parts(batch, self.parts)
         total = sum(share for _, share in parts)
         losses = []
         for index, (part, share) in enumerate(parts):
@@ -239,6 +260,7 @@ class Learner:
             "scaler": self.scaler.state_dict(),
             "averages": self.averages.state(),
             "steps": self.steps,
+            "parts": self.parts,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -248,6 +270,7 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
         self.averages.restore(state.get("averages"))  # netgraft 0.2 kept none
         self.steps = state["steps"]
+        self.parts = state.get("parts", self.parts)
 
     def own_buffers(self) -> list[Tensor]:
         """The tensors that each rank has of its own; `state` has those of one rank only."""
@@ -292,6 +315,12 @@ def train_only(module: nn.Module, paths: Collection[str]) -> None:
 def _layout(config: StepConfig) -> torch.memory_format:
     last = is_channels_last(config.layout, config.precision)
     return torch.channels_last if last else torch.contiguous_format
+
+
+def _examples(batch: Batch) -> int:
+    given, target = batch
+    both = isinstance(given, Tensor) and isinstance(target, Tensor)
+    return len(given) if both else 1
 
 
 def _parts(batch: Batch, count: int) -> list[tuple[Batch, int]]:

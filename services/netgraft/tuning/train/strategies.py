@@ -53,7 +53,7 @@ def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
     """Defaults for one label per picture; `optimizer` and `strategy` are "" where left open."""
     chosen = strategy if strategy in ("full", "probe") else _strategy(facts)
     stepping = optimizer or "adamw"
-    epochs = min(30, max(3, round(6000 / max(1, facts.examples))))
+    epochs = _epochs(facts)
     if chosen == "auto":
         epochs = min(MOST_FROM_PROBE, epochs)
     batch_size = _batch_size(facts)
@@ -69,6 +69,12 @@ def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
     rate = _rate(facts, stepping, chosen)
     patience = PATIENCE if chosen == "auto" else 0
     return Defaults(epochs, batch_size, stepping, rate, chosen, patience, because)
+
+
+def _epochs(facts: Facts) -> int:
+    if not facts.pretrained:
+        return min(60, max(10, round(40_000 / max(1, facts.examples))))
+    return min(30, max(3, round(6000 / max(1, facts.examples))))
 
 
 def _strategy(facts: Facts) -> str:
@@ -90,6 +96,8 @@ def _why(strategy: str, facts: Facts) -> str:
 def _why_epochs(strategy: str, facts: Facts) -> str:
     if strategy == "auto":
         return f"at most; it stops after {PATIENCE} that bring nothing"
+    if not facts.pretrained:
+        return f"a network from random weights needs many: 10 to 60 over {facts.examples:,}"
     return f"about 6,000 pictures seen in all, in 3 to 30 passes over {facts.examples:,}"
 
 

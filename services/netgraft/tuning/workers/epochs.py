@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
@@ -23,6 +23,8 @@ from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.train import checkpoint
+from netgraft.tuning.train.memory import is_out_of_memory
+from netgraft.tuning.train.objective import Batch
 from netgraft.tuning.train.step import Diverged, Learner
 from netgraft.tuning.workers import outcome
 from netgraft.tuning.workers.choosing import HELD_BACK, Decisions
@@ -107,12 +109,27 @@ class Epochs:
                 waited = time.time() - self.job.created
                 logger.info("the first batch is there %.2f s after the job was asked for", waited)
             rate = self.learner.rate
-            loss = self.learner.step(batch, self.group.rank)
+            loss = self._step(batch)
             throughput.stepped()
             if self.writer and throughput.report_is_due():
                 self.writer.write(self._progress(loss, rate))
             if self.learner.steps % self.batches.per_epoch and throughput.check_is_due():
                 self._obey()
+
+    def _step(self, batch: Batch) -> Tensor:
+        """A step, in more parts where memory does not suffice. Raises TrainingFailed."""
+        try:
+            loss = self.learner.step(batch, self.group.rank)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingFailed(problem=outcome.no_memory(self.spec.batch_size)) from error
+        if self.learner.parts != self.spec.accumulate:
+            self.spec = replace(self.spec, accumulate=self.learner.parts)
+            if self.writer:
+                said = outcome.in_parts(self.spec.batch_size, self.learner.parts)
+                self.writer.write(self._event(Kind.NOTE, message=said))
+        return loss
 
     def _measure(self) -> None:
         """Measure on held-back pictures what would be kept now; write figures and a checkpoint."""

@@ -10,6 +10,25 @@ MIRROR_HURTS = Message(
 )
 
 
+def in_parts(batch_size: int, parts: int) -> Message:
+    """Memory did not suffice for whole batches."""
+    return Message(
+        "There is not enough memory for {batch_size} pictures at once: each batch goes through "
+        "the model in {parts} parts, one after the other, and is learned from as a whole.",
+        batch_size=batch_size,
+        parts=parts,
+    )
+
+
+def no_memory(batch_size: int) -> Message:
+    """Memory does not suffice, whatever the parts."""
+    return Message(
+        "there is not enough memory for a step of {batch_size} pictures. Ask for a smaller batch "
+        "size or a smaller image size.",
+        batch_size=batch_size,
+    )
+
+
 def souped(ingredients: int) -> Message:
     """Of what the best weights are the mean."""
     return Message(
