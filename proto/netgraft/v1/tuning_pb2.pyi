@@ -1451,3 +1451,335 @@ class Likely(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Likely: _TypeAlias = Likely  # noqa: Y015
+
+@_typing.final
+class GetResultsRequest(_message.Message):
+    """A job whose results are asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """As Job.id."""
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResultsRequest: _TypeAlias = GetResultsRequest  # noqa: Y015
+
+@_typing.final
+class Results(_message.Message):
+    """The results of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SizesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    JOB_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    DATA_HASH_FIELD_NUMBER: _builtins.int
+    VARIED_FIELD_NUMBER: _builtins.int
+    CONFUSED_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """As Job.id."""
+    model: _builtins.str
+    """Id of the model that these are the results of; empty while there is none."""
+    data_hash: _builtins.str
+    """SHA-256 of the contents of the data."""
+    varied: _builtins.bytes
+    """Training pictures as they are varied for training, as one JPEG; empty: there is none."""
+    @_builtins.property
+    def evaluation(self) -> Global___Evaluation:
+        """Its figures on held-out pictures; unset where its answers were not kept: by a job of
+        an earlier version, or of a task whose answers are not classes.
+        """
+
+    @_builtins.property
+    def sizes(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Number of pictures by use: "fit" (learnt from), "held_back" (training pictures to
+        choose by), "held_out" (measured with) and, if there are any, "test".
+        """
+
+    @_builtins.property
+    def confused(self) -> _containers.RepeatedCompositeFieldContainer[Global___Confused]:
+        """The classes that were confused most often; at most 100 pairs. With more than 200
+        classes, `evaluation` has no confusion.
+        """
+
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        model: _builtins.str = ...,
+        evaluation: Global___Evaluation | None = ...,
+        sizes: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        data_hash: _builtins.str = ...,
+        varied: _builtins.bytes = ...,
+        confused: _abc.Iterable[Global___Confused] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluation", b"evaluation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confused", b"confused", "data_hash", b"data_hash", "evaluation", b"evaluation", "job", b"job", "model", b"model", "sizes", b"sizes", "varied", b"varied"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Results: _TypeAlias = Results  # noqa: Y015
+
+@_typing.final
+class Confused(_message.Message):
+    """Two classes that were confused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRUTH_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    PICTURES_FIELD_NUMBER: _builtins.int
+    truth: _builtins.str
+    """The class of the pictures."""
+    said: _builtins.str
+    """The class that was named instead."""
+    pictures: _builtins.int
+    """Number of such pictures."""
+    def __init__(
+        self,
+        *,
+        truth: _builtins.str = ...,
+        said: _builtins.str = ...,
+        pictures: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pictures", b"pictures", "said", b"said", "truth", b"truth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Confused: _TypeAlias = Confused  # noqa: Y015
+
+@_typing.final
+class ListAnswersRequest(_message.Message):
+    """Which held-out pictures to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    TRUTH_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """As Job.id."""
+    truth: _builtins.str
+    """Only pictures of the class with this name; empty: of all."""
+    said: _builtins.str
+    """Only pictures that were taken for the class with this name; empty: for any."""
+    limit: _builtins.int
+    """Maximum number of answers to return; 0: 50."""
+    offset: _builtins.int
+    """Number of answers to pass over."""
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        truth: _builtins.str = ...,
+        said: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job", "limit", b"limit", "offset", b"offset", "said", b"said", "truth", b"truth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAnswersRequest: _TypeAlias = ListAnswersRequest  # noqa: Y015
+
+@_typing.final
+class ListAnswersReply(_message.Message):
+    """The answers found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ANSWERS_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """Number of answers without `limit` and `offset`."""
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Answer]:
+        """The answers, the most certain first."""
+
+    def __init__(
+        self,
+        *,
+        answers: _abc.Iterable[Global___Answer] | None = ...,
+        total: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAnswersReply: _TypeAlias = ListAnswersReply  # noqa: Y015
+
+@_typing.final
+class Answer(_message.Message):
+    """What a model said of a held-out picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_FIELD_NUMBER: _builtins.int
+    TRUTH_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    file: _builtins.str
+    """Path below the data set's reference."""
+    truth: _builtins.str
+    """Its class."""
+    said: _builtins.str
+    """The class that the model named."""
+    probability: _builtins.float
+    """Probability that the model gave to it."""
+    def __init__(
+        self,
+        *,
+        file: _builtins.str = ...,
+        truth: _builtins.str = ...,
+        said: _builtins.str = ...,
+        probability: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "probability", b"probability", "said", b"said", "truth", b"truth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Answer: _TypeAlias = Answer  # noqa: Y015
+
+@_typing.final
+class GetPictureRequest(_message.Message):
+    """One of the pictures of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """As Job.id."""
+    file: _builtins.str
+    """Path below the data set's reference, as Answer.file. Other files are not read."""
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        file: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPictureRequest: _TypeAlias = GetPictureRequest  # noqa: Y015
+
+@_typing.final
+class AskTensorBoardRequest(_message.Message):
+    """A browser's request to TensorBoard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    method: _builtins.str
+    """"GET" or "POST"."""
+    path: _builtins.str
+    """Path below the address of TensorBoard's page, such as "data/runs"; empty: the page."""
+    query: _builtins.str
+    """Query without "?"."""
+    body: _builtins.bytes
+    """Body, with POST."""
+    content_type: _builtins.str
+    """Type of the body."""
+    def __init__(
+        self,
+        *,
+        method: _builtins.str = ...,
+        path: _builtins.str = ...,
+        query: _builtins.str = ...,
+        body: _builtins.bytes = ...,
+        content_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "content_type", b"content_type", "method", b"method", "path", b"path", "query", b"query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AskTensorBoardRequest: _TypeAlias = AskTensorBoardRequest  # noqa: Y015
+
+@_typing.final
+class AskTensorBoardReply(_message.Message):
+    """TensorBoard's answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    CONTENT_ENCODING_FIELD_NUMBER: _builtins.int
+    CACHE_CONTROL_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    status: _builtins.int
+    """HTTP status."""
+    content_type: _builtins.str
+    """Type of the body."""
+    content_encoding: _builtins.str
+    """Encoding of the body, such as "gzip"; empty: none."""
+    cache_control: _builtins.str
+    """As the HTTP header Cache-Control; empty: there was none."""
+    body: _builtins.bytes
+    """Body."""
+    def __init__(
+        self,
+        *,
+        status: _builtins.int = ...,
+        content_type: _builtins.str = ...,
+        content_encoding: _builtins.str = ...,
+        cache_control: _builtins.str = ...,
+        body: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cache_control", b"cache_control", "content_encoding", b"content_encoding", "content_type", b"content_type", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AskTensorBoardReply: _TypeAlias = AskTensorBoardReply  # noqa: Y015

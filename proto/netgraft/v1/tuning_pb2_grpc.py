@@ -85,6 +85,26 @@ class TuningStub:
                 request_serializer=netgraft_dot_v1_dot_tuning__pb2.PredictRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_tuning__pb2.PredictReply.FromString,
                 _registered_method=True)
+        self.GetResults = channel.unary_unary(
+                '/netgraft.v1.Tuning/GetResults',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.GetResultsRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.Results.FromString,
+                _registered_method=True)
+        self.ListAnswers = channel.unary_unary(
+                '/netgraft.v1.Tuning/ListAnswers',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.ListAnswersRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.ListAnswersReply.FromString,
+                _registered_method=True)
+        self.GetPicture = channel.unary_unary(
+                '/netgraft.v1.Tuning/GetPicture',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.GetPictureRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.Picture.FromString,
+                _registered_method=True)
+        self.AskTensorBoard = channel.unary_unary(
+                '/netgraft.v1.Tuning/AskTensorBoard',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.AskTensorBoardRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.AskTensorBoardReply.FromString,
+                _registered_method=True)
 
 
 class TuningServicer:
@@ -168,6 +188,37 @@ class TuningServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetResults(self, request, context):
+        """Returns the results of a job as they were stored: nothing is computed. While the job
+        runs, those of the newest model that it has stored, such as the probe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAnswers(self, request, context):
+        """Lists held-out pictures with what the job's model said of them, the most certain
+        first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPicture(self, request, context):
+        """Returns one of the pictures of a job's data set as a small JPEG.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AskTensorBoard(self, request, context):
+        """Answers a browser's request to TensorBoard, which shows the curves of all jobs. It is
+        started by the first request, and ends when nobody asks any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TuningServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -220,6 +271,26 @@ def add_TuningServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=netgraft_dot_v1_dot_tuning__pb2.PredictRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_tuning__pb2.PredictReply.SerializeToString,
+            ),
+            'GetResults': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetResults,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.GetResultsRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.Results.SerializeToString,
+            ),
+            'ListAnswers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAnswers,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.ListAnswersRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.ListAnswersReply.SerializeToString,
+            ),
+            'GetPicture': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPicture,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.GetPictureRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.Picture.SerializeToString,
+            ),
+            'AskTensorBoard': grpc.unary_unary_rpc_method_handler(
+                    servicer.AskTensorBoard,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.AskTensorBoardRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.AskTensorBoardReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -493,6 +564,114 @@ class Tuning:
             '/netgraft.v1.Tuning/Predict',
             netgraft_dot_v1_dot_tuning__pb2.PredictRequest.SerializeToString,
             netgraft_dot_v1_dot_tuning__pb2.PredictReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Tuning/GetResults',
+            netgraft_dot_v1_dot_tuning__pb2.GetResultsRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.Results.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAnswers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Tuning/ListAnswers',
+            netgraft_dot_v1_dot_tuning__pb2.ListAnswersRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.ListAnswersReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPicture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Tuning/GetPicture',
+            netgraft_dot_v1_dot_tuning__pb2.GetPictureRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.Picture.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AskTensorBoard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/netgraft.v1.Tuning/AskTensorBoard',
+            netgraft_dot_v1_dot_tuning__pb2.AskTensorBoardRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.AskTensorBoardReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,20 @@ class TuningStub:
     """
     Predict: _grpc.UnaryStreamMultiCallable[_tuning_pb2.PredictRequest, _tuning_pb2.PredictReply]
     """Names the classes of pictures. Streams one prediction for each picture, in order."""
+    GetResults: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.GetResultsRequest, _tuning_pb2.Results]
+    """Returns the results of a job as they were stored: nothing is computed. While the job
+    runs, those of the newest model that it has stored, such as the probe.
+    """
+    ListAnswers: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.ListAnswersRequest, _tuning_pb2.ListAnswersReply]
+    """Lists held-out pictures with what the job's model said of them, the most certain
+    first.
+    """
+    GetPicture: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.GetPictureRequest, _tuning_pb2.Picture]
+    """Returns one of the pictures of a job's data set as a small JPEG."""
+    AskTensorBoard: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.AskTensorBoardRequest, _tuning_pb2.AskTensorBoardReply]
+    """Answers a browser's request to TensorBoard, which shows the curves of all jobs. It is
+    started by the first request, and ends when nobody asks any more.
+    """
 
 @_typing.type_check_only
 class TuningAsyncStub(TuningStub):
@@ -106,6 +120,20 @@ class TuningAsyncStub(TuningStub):
     """
     Predict: _aio.UnaryStreamMultiCallable[_tuning_pb2.PredictRequest, _tuning_pb2.PredictReply]  # type: ignore[assignment]
     """Names the classes of pictures. Streams one prediction for each picture, in order."""
+    GetResults: _aio.UnaryUnaryMultiCallable[_tuning_pb2.GetResultsRequest, _tuning_pb2.Results]  # type: ignore[assignment]
+    """Returns the results of a job as they were stored: nothing is computed. While the job
+    runs, those of the newest model that it has stored, such as the probe.
+    """
+    ListAnswers: _aio.UnaryUnaryMultiCallable[_tuning_pb2.ListAnswersRequest, _tuning_pb2.ListAnswersReply]  # type: ignore[assignment]
+    """Lists held-out pictures with what the job's model said of them, the most certain
+    first.
+    """
+    GetPicture: _aio.UnaryUnaryMultiCallable[_tuning_pb2.GetPictureRequest, _tuning_pb2.Picture]  # type: ignore[assignment]
+    """Returns one of the pictures of a job's data set as a small JPEG."""
+    AskTensorBoard: _aio.UnaryUnaryMultiCallable[_tuning_pb2.AskTensorBoardRequest, _tuning_pb2.AskTensorBoardReply]  # type: ignore[assignment]
+    """Answers a browser's request to TensorBoard, which shows the curves of all jobs. It is
+    started by the first request, and ends when nobody asks any more.
+    """
 
 class TuningServicer(metaclass=_abc_1.ABCMeta):
     """Runs and watches tuning jobs."""
@@ -201,5 +229,43 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tuning_pb2.PredictReply], _abc.AsyncIterator[_tuning_pb2.PredictReply]]:
         """Names the classes of pictures. Streams one prediction for each picture, in order."""
+
+    @_abc_1.abstractmethod
+    def GetResults(
+        self,
+        request: _tuning_pb2.GetResultsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tuning_pb2.Results, _abc.Awaitable[_tuning_pb2.Results]]:
+        """Returns the results of a job as they were stored: nothing is computed. While the job
+        runs, those of the newest model that it has stored, such as the probe.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAnswers(
+        self,
+        request: _tuning_pb2.ListAnswersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tuning_pb2.ListAnswersReply, _abc.Awaitable[_tuning_pb2.ListAnswersReply]]:
+        """Lists held-out pictures with what the job's model said of them, the most certain
+        first.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPicture(
+        self,
+        request: _tuning_pb2.GetPictureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tuning_pb2.Picture, _abc.Awaitable[_tuning_pb2.Picture]]:
+        """Returns one of the pictures of a job's data set as a small JPEG."""
+
+    @_abc_1.abstractmethod
+    def AskTensorBoard(
+        self,
+        request: _tuning_pb2.AskTensorBoardRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tuning_pb2.AskTensorBoardReply, _abc.Awaitable[_tuning_pb2.AskTensorBoardReply]]:
+        """Answers a browser's request to TensorBoard, which shows the curves of all jobs. It is
+        started by the first request, and ends when nobody asks any more.
+        """
 
 def add_TuningServicer_to_server(servicer: TuningServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -12,6 +12,7 @@ from netgraft.language import Message, say
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, Repeated, Requests, asked
 from netgraft.store.store import Store, default_store
+from netgraft.tuning.board.servicer import Board
 from netgraft.tuning.data.manifest import PARTS
 from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
@@ -20,6 +21,7 @@ from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Launcher, NoLauncher
 from netgraft.tuning.jobs.spec import Request, Spec
 from netgraft.tuning.results.servicer import Answers, options_of
+from netgraft.tuning.results.shown.servicer import Shown
 from netgraft.v1 import tuning_pb2
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ KINDS = {
 }
 
 
-class TuningServicer(Answers):
+class TuningServicer(Answers, Shown, Board):
     """See `tuning.proto`. Starting, cancelling and resuming a job need a launcher."""
 
     def __init__(

@@ -59,18 +59,31 @@ def kept(fingerprint: str, store: Store) -> Manifest | None:
     Raises InvalidData where a picture has another size or time since, or is gone, DataNotFound
     and OutsideDataRoots.
     """
-    data = store.get_file(KIND, _file(fingerprint))
-    found = None if data is None else _from_bytes(data)
+    found = kept_with_stamps(fingerprint, store)
     if found is None:
         return None
-    before, manifest = found
-    opened = replace(manifest, container=container_of(manifest.kind, manifest.reference))
+    opened, before = found
     pairs = zip(before, opened.stamps, strict=True)
     changed = [name for name, (was, now) in zip(opened.names, pairs, strict=True) if was != now]
     if changed:
         problem = Message(CHANGED, names=changed[:MOST_NAMED], count=len(changed))
         raise InvalidData(data=opened.reference, problem=problem)
     return opened
+
+
+def kept_with_stamps(
+    fingerprint: str, store: Store
+) -> tuple[Manifest, list[tuple[int, int]]] | None:
+    """The manifest of a fingerprint, and the stamps that its pictures had; None as in `kept`.
+
+    Looks at no picture. Raises DataNotFound and OutsideDataRoots.
+    """
+    data = store.get_file(KIND, _file(fingerprint)) if fingerprint else None
+    found = None if data is None else _from_bytes(data)
+    if found is None:
+        return None
+    stamps, manifest = found
+    return replace(manifest, container=container_of(manifest.kind, manifest.reference)), stamps
 
 
 def _file(fingerprint: str) -> str:

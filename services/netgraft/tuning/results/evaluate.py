@@ -107,15 +107,21 @@ def measure(
     rank: int = 0,
     ranks: int = 1,
     total: Callable[[Sequence[float]], list[float]] = list,
+    each: Callable[[list[int], list[int], list[float]], None] | None = None,
 ) -> Counts:
     """Count a model's answers to examples, over all ranks; `total` sums values over these.
 
-    A run states its figures by this, so that they are those of `evaluate` and `predict`.
+    A run states its figures by this, so that they are those of `evaluate` and `predict`. `each`
+    gets this rank's answers, too: which examples, what is named and how surely.
     """
     counts = Counts(classes)
     output_of = tuple(range(classes))
-    for _, logits_NK, labels_N in answers_to(asker, examples, output_of, rank, ranks):
+    for order, logits_NK, labels_N in answers_to(asker, examples, output_of, rank, ranks):
         counts.add(logits_NK, labels_N, asker.answering.temperature)
+        if each:
+            said_N = logits_NK.argmax(1)
+            sure_N = asker.probabilities(logits_NK).gather(1, said_N[:, None])[:, 0]
+            each(order, said_N.tolist(), sure_N.tolist())
     counts.replace(total(counts.sums()))
     return counts
 

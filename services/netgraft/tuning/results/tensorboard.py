@@ -7,9 +7,14 @@ from netgraft.settings import settings
 from netgraft.tuning.jobs.events import Event, Kind
 
 
+def runs() -> Path:
+    """The folder of all runs."""
+    return settings().folder / "runs"
+
+
 def folder(job_id: str) -> Path:
     """The folder of a run's event files."""
-    return settings().folder / "runs" / job_id / "tensorboard"
+    return runs() / job_id / "tensorboard"
 
 
 def is_figure(event: Event) -> bool:

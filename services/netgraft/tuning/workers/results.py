@@ -9,6 +9,7 @@ from netgraft.store.store import Store
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.results.asking import Asker
 from netgraft.tuning.results.evaluate import measure
+from netgraft.tuning.results.shown import heldout
 from netgraft.tuning.results.tuned import answering_for, store_tuned
 from netgraft.tuning.train.step import Learner
 from netgraft.tuning.workers.group import Group
@@ -40,6 +41,8 @@ class Results:
         self.before = {
             name: value.clone() for name, value in module.state_dict().items() if group.leads
         }
+        self._answers: dict[int, tuple[int, float]] = {}
+        """Held-out picture → what the model that was measured last said, and how surely."""
 
     def answering(self, spec: Spec) -> Answering:
         """Return how a model that is tuned as `spec` says is asked. Raises DiskFull."""
@@ -53,6 +56,7 @@ class Results:
         `learner`: what measures tasks that `evaluate` does not know.
         """
         group = self.group
+        self._answers = {}
         if learner and EVALUATED not in self.batches.task.models:
             module.eval()
             return measured(learner, self.batches.to_measure(), group)[0]
@@ -63,8 +67,15 @@ class Results:
             rank=group.rank,
             ranks=group.workers,
             total=group.total,
+            each=self._note,
         )
+        for found in group.gather(self._answers):
+            self._answers |= found
         return counts.metrics
+
+    def _note(self, pictures: list[int], said: list[int], sure: list[float]) -> None:
+        """Keep what the model says of some held-out pictures."""
+        self._answers |= dict(zip(pictures, zip(said, sure, strict=True), strict=True))
 
     def stored(
         self,
@@ -81,4 +92,26 @@ class Results:
             metrics=tuple(sorted(metrics.items())),
             answering=answering,
         )
-        return store_tuned(self.recipe, module, self.before, self.store, tuned, gradients)
+        model = store_tuned(self.recipe, module, self.before, self.store, tuned, gradients)
+        if self._answers:
+            heldout.keep(self.store, model, self._held_out(metrics))
+        return model
+
+    def _held_out(self, metrics: dict[str, float]) -> heldout.HeldOut:
+        """The answers of the model that was measured last."""
+        data, manifest, roles = self.batches.data, self.batches.manifest, self.batches.roles
+        pictures = [roles.held_out[place] for place in sorted(self._answers)]
+        said, probabilities = zip(*(self._answers[at] for at in sorted(self._answers)), strict=True)
+        uses = ("fit", "held_back", "held_out")
+        return heldout.HeldOut(
+            job=self.job,
+            data=manifest.reference,
+            data_hash=data.data_hash,
+            class_names=manifest.class_names,
+            sizes=heldout.sizes(manifest, {use: len(getattr(roles, use)) for use in uses}),
+            metrics=metrics,
+            names=[manifest.names[picture] for picture in pictures],
+            truths=[manifest.labels[picture] for picture in pictures],
+            said=said,
+            probabilities=probabilities,
+        )
