@@ -43,10 +43,10 @@ class Defaults:
     strategy: str
     patience: int = 0
     """Epochs without a better figure after which it stops; 0: it does all."""
+    because: dict[str, str] = field(default_factory=dict)
     balance: str = "none"
     label_smoothing: float = 0.0
     mixup: float = 0.0
-    because: dict[str, str] = field(default_factory=dict)
 
 
 def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
