@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps, ImageStat
 
 SMALLEST_CUT = 0.5
 """Least share of a picture's area that a crop keeps."""
@@ -88,9 +88,7 @@ def _strong(square: Image.Image, choose: random.Random) -> Image.Image:
     """A square in other colours, turned, and perhaps with a rectangle painted over."""
     for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
         square = enhancer(square).enhance(choose.uniform(1 - COLOURS, 1 + COLOURS))
-    mean = tuple(
-        round(value) for value in square.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
-    )
+    mean = tuple(round(value) for value in ImageStat.Stat(square).mean)
     square = square.rotate(
         choose.uniform(-TURNED, TURNED), Image.Resampling.BILINEAR, fillcolor=mean
     )

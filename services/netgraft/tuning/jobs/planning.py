@@ -3,6 +3,7 @@
 The model is built without its weights (on meta), so a check costs seconds at most.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -38,7 +39,7 @@ from netgraft.tuning.jobs.varying import varying
 from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train.step import train_only
-from netgraft.tuning.train.strategies import Defaults, Facts
+from netgraft.tuning.train.strategies import Defaults, Facts, is_imbalanced
 
 PROBED = "classification"
 """The catalogue's task of which probes are made."""
@@ -78,7 +79,9 @@ def plan(
     )
     batch_size = request.batch_size or defaults.batch_size
     _check_batch(batch_size, workers, facts, subject.data.reference)
-    side, why_side = _side(subject, request.image_size, per_worker=batch_size // workers)
+    side, why_side = _side(
+        subject, request.image_size, batch_size // workers, probes=defaults.strategy != "full"
+    )
     _check_classes(subject, side)
     loss = request.loss or subject.recipe.loss or subject.task.losses[0]
     _check_loss(subject, loss, side)
@@ -157,10 +160,13 @@ def _kept(request: Request, data: Manifest, store: Store) -> str:
 
 
 def _facts(subject: Subject, request: Request, workers: int, device: str) -> Facts:
-    base = subject.recipe.base
+    base, data = subject.recipe.base, subject.data
+    fit = roles(data).fit
+    counts = Counter(data.labels[index] for index in fit)
     return Facts(
-        examples=len(roles(subject.data).fit),
-        classes=len(subject.data.class_names),
+        examples=len(fit),
+        classes=len(data.class_names),
+        imbalanced=is_imbalanced([counts[label] for label in range(len(data.class_names))]),
         pretrained=base.weights is not None or base.file is not None,
         batch_norm=any(isinstance(module, _BatchNorm) for module in subject.module.modules()),
         gpu=device == "gpu",
@@ -233,7 +239,7 @@ def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None
         raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
 
 
-def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, str]:
+def _side(subject: Subject, asked: int | None, per_worker: int, *, probes: bool) -> tuple[int, str]:
     native = bases.preprocessing(subject.recipe.base).size
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
@@ -241,7 +247,7 @@ def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, st
         name = subject.recipe.base.name
         expected = Message("a side that {model} takes, such as {side}", model=name, side=native)
         raise InvalidValue(name="image_size", value=asked, expected=expected)
-    own = subject.data.side or small(subject.data)
+    own = subject.data.side or small(subject.data, probes=probes)
     if own is None or own >= native:
         return native, "what the model was made for"
     for side in sorted({own, *(s for s in SIDES if s > own), native}):

@@ -4,12 +4,15 @@ tests/tuning/test_recipes.py holds them to this: mobilenet_v2 with its ImageNet 
 classifies the held-out digits after two epochs, whatever the seed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 MOST_FROM_PROBE = 12
 """Epochs of full tuning from a probe's head, at most."""
-PATIENCE = 3
-"""Epochs without a better figure after which it stops."""
+PATIENCE = 2
+"""Epochs without a better figure after which it stops, once the rate is low."""
+IMBALANCED = 3.0
+"""From this ratio of the largest class to the mean on, the classes' mean recall decides."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,12 @@ class Defaults:
     balance: str = "none"
     label_smoothing: float = 0.0
     mixup: float = 0.0
+
+
+def is_imbalanced(counts: Sequence[int]) -> bool:
+    """Return whether the mean recall of classes says more than the share of right answers."""
+    mean = sum(counts) / max(1, len(counts))
+    return max(counts, default=0) >= IMBALANCED * mean
 
 
 def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:

@@ -10,11 +10,10 @@ from typing import Any, Self
 
 from netgraft.tuning.train.calibration import sign_test
 from netgraft.tuning.train.probe import Criterion
+from netgraft.tuning.train.strategies import is_imbalanced
 
 CHANCE = 0.05
 """A difference that chance alone makes this often is not called one."""
-IMBALANCED = 3.0
-"""From this ratio of the largest class to the mean on, the classes' mean recall decides."""
 INGREDIENTS = 3
 """Best weights of which a soup is made, at most."""
 HELD_BACK = "held_back_"
@@ -23,8 +22,7 @@ HELD_BACK = "held_back_"
 
 def criterion(counts: Sequence[int]) -> Criterion:
     """The figure that decides, by the number of training pictures in each class."""
-    mean = sum(counts) / max(1, len(counts))
-    return "balanced_accuracy" if max(counts, default=0) >= IMBALANCED * mean else "accuracy"
+    return "balanced_accuracy" if is_imbalanced(counts) else "accuracy"
 
 
 @dataclass(frozen=True)
