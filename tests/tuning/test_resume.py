@@ -55,6 +55,10 @@ class Ranks:
             workers=ranks,
             precision="fp32",
             lr=0.01,
+            augment="strong",
+            mixup=0.3,
+            label_smoothing=0.1,
+            balance="sampling",
         )
         resolved = planning.plan(request, Capacity(2, 0), default_store())
         return Jobs(default_store()).create(resolved).id

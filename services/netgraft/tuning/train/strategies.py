@@ -11,6 +11,8 @@ MOST_FROM_PROBE = 12
 """Epochs of full tuning from a probe's head, at most."""
 PATIENCE = 2
 """Epochs without a better figure after which it stops, once the rate is low."""
+LEAST_SHARE, MANY = 0.05, 2_000
+"""Of the usual rate after a probe, at least; and the pictures from which on it is the usual one."""
 IMBALANCED = 3.0
 """From this ratio of the largest class to the mean on, the classes' mean recall decides."""
 
@@ -122,7 +124,16 @@ def _rate(facts: Facts, optimizer: str, strategy: str) -> float:
     if strategy == "probe":
         return 0.05 if optimizer == "sgd" else 3e-3
     if strategy == "auto":  # the head is good: what follows must not spoil it (arXiv:2202.10054)
-        return 0.5 * _rate(facts, optimizer, "full")
+        return float(f"{_rate(facts, optimizer, 'full') * _share(facts):.1g}")
     if optimizer == "sgd":
         return 0.02 if facts.batch_norm else 0.003
     return 1e-3 if facts.batch_norm else 1e-4
+
+
+def _share(facts: Facts) -> float:
+    """Of the usual rate after a probe: few pictures give few steps to recover from large ones in.
+
+    mobilenet_v2, 245 photographs: .954 by the probe, .909 after two epochs at 5e-4, .935 at 1e-4;
+    Fashion-MNIST (2,000): .815, and .856 after four at 1e-3; digits (1,437): .950 and .983 at 5e-4.
+    """
+    return min(1.0, max(LEAST_SHARE, facts.examples / MANY))
