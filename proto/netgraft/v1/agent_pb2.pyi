@@ -142,6 +142,7 @@ class Step(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     LIST_JOBS_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def show(self) -> Global___ShowStep: ...
     @_builtins.property
@@ -176,6 +177,10 @@ class Step(_message.Message):
     def resume(self) -> Global___JobStep: ...
     @_builtins.property
     def list_jobs(self) -> Global___ListJobsStep: ...
+    @_builtins.property
+    def forecast(self) -> Global___FinetuneStep:
+        """How long this training would take, and what it would cost and reach. Trains nothing."""
+
     def __init__(
         self,
         *,
@@ -196,12 +201,13 @@ class Step(_message.Message):
         cancel: Global___JobStep | None = ...,
         resume: Global___JobStep | None = ...,
         list_jobs: Global___ListJobsStep | None = ...,
+        forecast: Global___FinetuneStep | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "compare", b"compare", "evaluate", b"evaluate", "export", b"export", "finetune", b"finetune", "freeze", b"freeze", "inspect", b"inspect", "list_jobs", b"list_jobs", "list_models", b"list_models", "predict", b"predict", "resume", b"resume", "retarget", b"retarget", "set_loss", b"set_loss", "show", b"show", "status", b"status", "step", b"step", "undo", b"undo", "unfreeze", b"unfreeze"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "compare", b"compare", "evaluate", b"evaluate", "export", b"export", "finetune", b"finetune", "forecast", b"forecast", "freeze", b"freeze", "inspect", b"inspect", "list_jobs", b"list_jobs", "list_models", b"list_models", "predict", b"predict", "resume", b"resume", "retarget", b"retarget", "set_loss", b"set_loss", "show", b"show", "status", b"status", "step", b"step", "undo", b"undo", "unfreeze", b"unfreeze"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "compare", b"compare", "evaluate", b"evaluate", "export", b"export", "finetune", b"finetune", "freeze", b"freeze", "inspect", b"inspect", "list_jobs", b"list_jobs", "list_models", b"list_models", "predict", b"predict", "resume", b"resume", "retarget", b"retarget", "set_loss", b"set_loss", "show", b"show", "status", b"status", "step", b"step", "undo", b"undo", "unfreeze", b"unfreeze"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "compare", b"compare", "evaluate", b"evaluate", "export", b"export", "finetune", b"finetune", "forecast", b"forecast", "freeze", b"freeze", "inspect", b"inspect", "list_jobs", b"list_jobs", "list_models", b"list_models", "predict", b"predict", "resume", b"resume", "retarget", b"retarget", "set_loss", b"set_loss", "show", b"show", "status", b"status", "step", b"step", "undo", b"undo", "unfreeze", b"unfreeze"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["show", "compare", "retarget", "freeze", "unfreeze", "set_loss", "undo", "finetune", "evaluate", "predict", "export", "list_models", "inspect", "status", "cancel", "resume", "list_jobs"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["show", "compare", "retarget", "freeze", "unfreeze", "set_loss", "undo", "finetune", "evaluate", "predict", "export", "list_models", "inspect", "status", "cancel", "resume", "list_jobs", "forecast"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 
@@ -1003,6 +1009,7 @@ class StepFinished(_message.Message):
     EXPORT_FIELD_NUMBER: _builtins.int
     EVALUATION_FIELD_NUMBER: _builtins.int
     PREDICTIONS_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """As StepStarted.index."""
@@ -1032,6 +1039,8 @@ class StepFinished(_message.Message):
     def evaluation(self) -> _tuning_pb2.Evaluation: ...
     @_builtins.property
     def predictions(self) -> Global___Predictions: ...
+    @_builtins.property
+    def forecast(self) -> _tuning_pb2.ForecastReply: ...
     def __init__(
         self,
         *,
@@ -1048,13 +1057,14 @@ class StepFinished(_message.Message):
         export: Global___ExportReady | None = ...,
         evaluation: _tuning_pb2.Evaluation | None = ...,
         predictions: Global___Predictions | None = ...,
+        forecast: _tuning_pb2.ForecastReply | None = ...,
         seconds: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "graph", b"graph", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "models", b"models", "predictions", b"predictions", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "forecast", b"forecast", "graph", b"graph", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "models", b"models", "predictions", b"predictions", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "graph", b"graph", "index", b"index", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "model_id", b"model_id", "models", b"models", "predictions", b"predictions", "result", b"result", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "forecast", b"forecast", "graph", b"graph", "index", b"index", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "model_id", b"model_id", "models", b"models", "predictions", b"predictions", "result", b"result", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["graph", "diff", "edit", "job", "inspection", "models", "jobs", "export", "evaluation", "predictions"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["graph", "diff", "edit", "job", "inspection", "models", "jobs", "export", "evaluation", "predictions", "forecast"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

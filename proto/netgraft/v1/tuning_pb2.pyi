@@ -435,6 +435,8 @@ class Job(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     LAST_EVENT_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    PROBED_FORECAST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the job, such as "tune-20261123-7f3a9c"."""
     state: Global___JobState.ValueType
@@ -472,11 +474,21 @@ class Job(_message.Message):
         """Metrics on held-out examples, measured once at the end, such as {"accuracy": 0.97,
         "accuracy_low": 0.93, "accuracy_high": 0.99, "loss": 0.11, "majority": 0.5,
         "balanced_accuracy": 0.96, "macro_f1": 0.96}. All but the loss are between 0 and 1.
+        Where copies of held-out pictures are trained on, "leaked" is their share, and
+        "accuracy_without_leaks" (and "…_low", "…_high") is measured on the others.
         """
 
     @_builtins.property
     def last_event(self) -> Global___JobEvent:
         """The newest event, so that a list of jobs can show their progress."""
+
+    @_builtins.property
+    def forecast(self) -> Global___Forecast:
+        """The forecast that was made when the job was started; unset for jobs of older versions."""
+
+    @_builtins.property
+    def probed_forecast(self) -> Global___Forecast:
+        """The forecast that the run made when it knew the probe; unset until then."""
 
     def __init__(
         self,
@@ -494,10 +506,12 @@ class Job(_message.Message):
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         last_event: Global___JobEvent | None = ...,
         attempt: _builtins.int = ...,
+        forecast: Global___Forecast | None = ...,
+        probed_forecast: Global___Forecast | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "last_event", b"last_event", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "forecast", b"forecast", "last_event", b"last_event", "probed_forecast", b"probed_forecast", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error_message", b"error_message", "error_reason", b"error_reason", "id", b"id", "last_event", b"last_event", "metrics", b"metrics", "result_model", b"result_model", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error_message", b"error_message", "error_reason", b"error_reason", "forecast", b"forecast", "id", b"id", "last_event", b"last_event", "metrics", b"metrics", "probed_forecast", b"probed_forecast", "result_model", b"result_model", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -690,6 +704,7 @@ class JobEvent(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    FINDING_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Number of the event: 1, 2, 3… without a gap within a job."""
     kind: Global___JobEvent.Kind.ValueType
@@ -724,7 +739,15 @@ class JobEvent(_message.Message):
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """With KIND_EPOCH: figures on the held-back pictures. With KIND_MODEL: as Job.metrics."""
+        """With KIND_EPOCH: figures on the held-back pictures. With KIND_MODEL: as Job.metrics,
+        and those on the held-back pictures.
+        """
+
+    @_builtins.property
+    def finding(self) -> Global___Finding:
+        """With a KIND_NOTE that says what is wrong with the data; at most 500 of its files are
+        named, and its sentence is `message`.
+        """
 
     def __init__(
         self,
@@ -745,10 +768,11 @@ class JobEvent(_message.Message):
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         message: _builtins.str = ...,
         model: _builtins.str = ...,
+        finding: Global___Finding | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "finding", b"finding", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -812,6 +836,7 @@ class MeanFeaturesRequest(_message.Message):
     LAYER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     MOST_EXAMPLES_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     layer: _builtins.str
@@ -820,6 +845,10 @@ class MeanFeaturesRequest(_message.Message):
     """As TuningSpec.data."""
     most_examples: _builtins.int
     """Maximum number of training examples to run; 0: 2,000."""
+    @_builtins.property
+    def options(self) -> Global___DataOptions:
+        """How `data` is read."""
+
     def __init__(
         self,
         *,
@@ -827,10 +856,11 @@ class MeanFeaturesRequest(_message.Message):
         layer: _builtins.str = ...,
         data: _builtins.str = ...,
         most_examples: _builtins.int = ...,
+        options: Global___DataOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "layer", b"layer", "model", b"model", "most_examples", b"most_examples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "layer", b"layer", "model", b"model", "most_examples", b"most_examples", "options", b"options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1172,6 +1202,10 @@ class Evaluation(_message.Message):
     CLASSES_FIELD_NUMBER: _builtins.int
     MISTAKES_FIELD_NUMBER: _builtins.int
     CONFUSION_FIELD_NUMBER: _builtins.int
+    LEAKED_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_LOW_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_HIGH_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Id of the model."""
     data: _builtins.str
@@ -1198,6 +1232,16 @@ class Evaluation(_message.Message):
     """Mean negative log-likelihood of the right class."""
     calibration_error: _builtins.float
     """Expected calibration error, in 15 bins."""
+    leaked: _builtins.int
+    """Number of the pictures of which a copy was trained on, as the tuning found; they are
+    part of all figures above.
+    """
+    accuracy_without_leaks: _builtins.float
+    """Share of right answers to the other pictures; 0 where `leaked` is."""
+    accuracy_without_leaks_low: _builtins.float
+    """Lower end of its 95 % interval."""
+    accuracy_without_leaks_high: _builtins.float
+    """Upper end of that interval."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassFigures]:
         """A row for each class of the data."""
@@ -1229,10 +1273,14 @@ class Evaluation(_message.Message):
         classes: _abc.Iterable[Global___ClassFigures] | None = ...,
         mistakes: _abc.Iterable[Global___Mistake] | None = ...,
         confusion: _abc.Iterable[_builtins.int] | None = ...,
+        leaked: _builtins.int = ...,
+        accuracy_without_leaks: _builtins.float = ...,
+        accuracy_without_leaks_low: _builtins.float = ...,
+        accuracy_without_leaks_high: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "balanced_accuracy", b"balanced_accuracy", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "correct", b"correct", "data", b"data", "loss", b"loss", "macro_f1", b"macro_f1", "majority", b"majority", "mistakes", b"mistakes", "model", b"model", "part", b"part", "pictures", b"pictures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "accuracy_without_leaks", b"accuracy_without_leaks", "accuracy_without_leaks_high", b"accuracy_without_leaks_high", "accuracy_without_leaks_low", b"accuracy_without_leaks_low", "balanced_accuracy", b"balanced_accuracy", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "correct", b"correct", "data", b"data", "leaked", b"leaked", "loss", b"loss", "macro_f1", b"macro_f1", "majority", b"majority", "mistakes", b"mistakes", "model", b"model", "part", b"part", "pictures", b"pictures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1451,6 +1499,180 @@ class Likely(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Likely: _TypeAlias = Likely  # noqa: Y015
+
+@_typing.final
+class ForecastRequest(_message.Message):
+    """A tuning to estimate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: _builtins.int
+    QUICK_FIELD_NUMBER: _builtins.int
+    quick: _builtins.bool
+    """Measures nothing: what earlier runs tell, at once."""
+    @_builtins.property
+    def spec(self) -> Global___TuningSpec:
+        """As StartTuningRequest.spec."""
+
+    def __init__(
+        self,
+        *,
+        spec: Global___TuningSpec | None = ...,
+        quick: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quick", b"quick", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastRequest: _TypeAlias = ForecastRequest  # noqa: Y015
+
+@_typing.final
+class ForecastReply(_message.Message):
+    """Progress of an estimate, and the best forecast so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    ASSUMPTIONS_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    """Number of things that have been measured."""
+    total: _builtins.int
+    """Number of things that will be."""
+    @_builtins.property
+    def forecast(self) -> Global___Forecast:
+        """The forecast so far."""
+
+    @_builtins.property
+    def spec(self) -> Global___TuningSpec:
+        """The specification that StartTuning would store."""
+
+    @_builtins.property
+    def assumptions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As Job.assumptions."""
+
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+        forecast: Global___Forecast | None = ...,
+        spec: Global___TuningSpec | None = ...,
+        assumptions: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "done", b"done", "forecast", b"forecast", "spec", b"spec", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastReply: _TypeAlias = ForecastReply  # noqa: Y015
+
+@_typing.final
+class Forecast(_message.Message):
+    """A forecast of a tuning. Each range holds with a probability of 90 %; where little is known
+    it is wide.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: _builtins.int
+    CPU_HOURS_FIELD_NUMBER: _builtins.int
+    GPU_HOURS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ACCURACY_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """Currency of `cost`, as the settings have it."""
+    summary: _builtins.str
+    """The forecast as one sentence."""
+    @_builtins.property
+    def seconds(self) -> Global___Range:
+        """Seconds from StartTuning until the job has succeeded, without waiting for other jobs
+        and without fetching weights.
+        """
+
+    @_builtins.property
+    def cpu_hours(self) -> Global___Range:
+        """Hours of CPU cores: the time that the job holds them."""
+
+    @_builtins.property
+    def gpu_hours(self) -> Global___Range:
+        """Hours of GPUs; unset where it uses none."""
+
+    @_builtins.property
+    def cost(self) -> Global___Range:
+        """What that costs by the prices in the settings; unset where they have none."""
+
+    @_builtins.property
+    def accuracy(self) -> Global___Range:
+        """Accuracy on held-out pictures, 0 to 1; unset for tasks that have none."""
+
+    @_builtins.property
+    def epochs(self) -> Global___Range:
+        """Passes over the training pictures after the probe, if there is one."""
+
+    @_builtins.property
+    def because(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the forecast rests on, a sentence each."""
+
+    def __init__(
+        self,
+        *,
+        seconds: Global___Range | None = ...,
+        cpu_hours: Global___Range | None = ...,
+        gpu_hours: Global___Range | None = ...,
+        cost: Global___Range | None = ...,
+        currency: _builtins.str = ...,
+        accuracy: Global___Range | None = ...,
+        epochs: Global___Range | None = ...,
+        because: _abc.Iterable[_builtins.str] | None = ...,
+        summary: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "cost", b"cost", "cpu_hours", b"cpu_hours", "epochs", b"epochs", "gpu_hours", b"gpu_hours", "seconds", b"seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "because", b"because", "cost", b"cost", "cpu_hours", b"cpu_hours", "currency", b"currency", "epochs", b"epochs", "gpu_hours", b"gpu_hours", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Forecast: _TypeAlias = Forecast  # noqa: Y015
+
+@_typing.final
+class Range(_message.Message):
+    """A value that is not known exactly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    MIDDLE_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """With a probability of 95 % it is not less."""
+    middle: _builtins.float
+    """As often less as more."""
+    high: _builtins.float
+    """With a probability of 95 % it is not more."""
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        middle: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "middle", b"middle"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Range: _TypeAlias = Range  # noqa: Y015
 
 @_typing.final
 class GetResultsRequest(_message.Message):

@@ -68,6 +68,11 @@ class TuningStub:
     """
     Predict: _grpc.UnaryStreamMultiCallable[_tuning_pb2.PredictRequest, _tuning_pb2.PredictReply]
     """Names the classes of pictures. Streams one prediction for each picture, in order."""
+    Forecast: _grpc.UnaryStreamMultiCallable[_tuning_pb2.ForecastRequest, _tuning_pb2.ForecastReply]
+    """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
+    and stores no model. Streams first what earlier runs tell, then what was measured on
+    some of the pictures; the last message has the best forecast.
+    """
     GetResults: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.GetResultsRequest, _tuning_pb2.Results]
     """Returns the results of a job as they were stored: nothing is computed. While the job
     runs, those of the newest model that it has stored, such as the probe.
@@ -120,6 +125,11 @@ class TuningAsyncStub(TuningStub):
     """
     Predict: _aio.UnaryStreamMultiCallable[_tuning_pb2.PredictRequest, _tuning_pb2.PredictReply]  # type: ignore[assignment]
     """Names the classes of pictures. Streams one prediction for each picture, in order."""
+    Forecast: _aio.UnaryStreamMultiCallable[_tuning_pb2.ForecastRequest, _tuning_pb2.ForecastReply]  # type: ignore[assignment]
+    """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
+    and stores no model. Streams first what earlier runs tell, then what was measured on
+    some of the pictures; the last message has the best forecast.
+    """
     GetResults: _aio.UnaryUnaryMultiCallable[_tuning_pb2.GetResultsRequest, _tuning_pb2.Results]  # type: ignore[assignment]
     """Returns the results of a job as they were stored: nothing is computed. While the job
     runs, those of the newest model that it has stored, such as the probe.
@@ -229,6 +239,17 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tuning_pb2.PredictReply], _abc.AsyncIterator[_tuning_pb2.PredictReply]]:
         """Names the classes of pictures. Streams one prediction for each picture, in order."""
+
+    @_abc_1.abstractmethod
+    def Forecast(
+        self,
+        request: _tuning_pb2.ForecastRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tuning_pb2.ForecastReply], _abc.AsyncIterator[_tuning_pb2.ForecastReply]]:
+        """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
+        and stores no model. Streams first what earlier runs tell, then what was measured on
+        some of the pictures; the last message has the best forecast.
+        """
 
     @_abc_1.abstractmethod
     def GetResults(

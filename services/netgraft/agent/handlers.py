@@ -15,6 +15,7 @@ from netgraft.agent.steps import (
     Evaluate,
     Export,
     Finetune,
+    Forecast,
     Freeze,
     Inspect,
     ListJobs,
@@ -182,6 +183,16 @@ async def _finetune(step: Finetune, run: RunState) -> Happenings:
     request = tuning_pb2.StartTuningRequest(spec=spec, request_id=run.request_id)
     async for happening in _followed(run, await run.services.tuning.StartTuning(request)):
         yield happening
+
+
+@carry_out.register
+async def _forecast(step: Forecast, run: RunState) -> Happenings:
+    model_id = await run.use(await run.resolve(step.model))
+    spec = tuning_pb2.TuningSpec(**{**step.said(), "model": model_id})  # type: ignore[arg-type]
+    found = tuning_pb2.ForecastReply()
+    async for found in run.services.tuning.Forecast(tuning_pb2.ForecastRequest(spec=spec)):
+        yield Progress(done=found.done, total=found.total)
+    yield Finished(summary=run.messages.forecast(found), forecast=found)
 
 
 @carry_out.register

@@ -110,12 +110,17 @@ def job_state(view: JobView | None, say: Translator) -> str:
     if "accuracy" in view.metrics:
         accuracy = share(view.metrics["accuracy"])
         text += f" · {escape(say('Accuracy'))} <strong>{accuracy}</strong>"
+        if "accuracy_without_leaks" in view.metrics:
+            fair = share(view.metrics["accuracy_without_leaks"])
+            said = say("{accuracy} without pictures that it was trained on", accuracy=fair)
+            text += f" · {escape(said)}"
     elif "held_back_accuracy" in view.metrics:
         accuracy = share(view.metrics["held_back_accuracy"])
         shown = say("Accuracy on held-back training pictures")
         text += f" · {escape(shown)} <strong>{accuracy}</strong>"
     lines = [f'<p class="ng-state" role="status" data-state="{name}">{text}</p>']
-    lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code></p>')
+    results = f'<a id="results-page" href="/jobs/{escape(view.id)}">{escape(say("Results"))}</a>'
+    lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code> · {results}</p>')
     if not view.reachable:
         waiting = say("The server does not answer; trying again.")
         lines.append(f'<p class="ng-problem">{escape(waiting)}</p>')

@@ -19,6 +19,7 @@ STEPS = {
     "set_loss": mark("Set the loss"),
     "undo": mark("Undo the last edit"),
     "finetune": mark("Fine-tune"),
+    "forecast": mark("Forecast"),
     "evaluate": mark("Evaluate"),
     "predict": mark("Predict"),
     "export": mark("Export"),

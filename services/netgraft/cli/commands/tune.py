@@ -1,5 +1,6 @@
 """finetune, jobs, status, watch, cancel, resume: training, which runs at the server."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -79,16 +80,7 @@ def finetune_command(
     from netgraft.v1 import tuning_pb2
 
     services = session.client() if detach else session.trainer()
-    given = {
-        name: value for name, value in options.items() if value is not None and name not in NAMES
-    }
-    reference = resolve(session, services, model, weights)
-    spec = tuning_pb2.TuningSpec(
-        model=reference,
-        data=data_reference(session, data),
-        options=options_message(options),
-        **given,  # type: ignore[arg-type]
-    )
+    spec = spec_of(session, services, model, data, weights, options)
     job = services.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
     if not detach:
         _follow_to_end(session, services, job)
@@ -98,14 +90,45 @@ def finetune_command(
         _print_job(session, job)
 
 
+def spec_of(
+    session: Session,
+    services: "Services",
+    model: str,
+    data: str,
+    weights: str | None,
+    options: Mapping[str, int | float | str | None],
+) -> "tuning_pb2.TuningSpec":
+    """Return what is asked for by the options of finetune."""
+    from netgraft.v1 import tuning_pb2
+
+    given = {
+        name: value for name, value in options.items() if value is not None and name not in NAMES
+    }
+    reference = resolve(session, services, model, weights)
+    return tuning_pb2.TuningSpec(
+        model=reference,
+        data=data_reference(session, data),
+        options=options_message(options),
+        **given,  # type: ignore[arg-type]
+    )
+
+
 @click.command(
-    "jobs", cls=Command, examples=("netgraft jobs", "netgraft jobs --state running --json")
+    "jobs",
+    cls=Command,
+    examples=(
+        "netgraft jobs",
+        "netgraft jobs --state running --json",
+        "netgraft jobs --forecasts",
+    ),
 )
 @click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
 @click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most N (50).")
+@click.option("--forecasts", is_flag=True, help="Show what was expected beside what came.")
 @pass_session
-def jobs_command(session: Session, state: str | None, limit: int) -> None:
+def jobs_command(session: Session, state: str | None, limit: int, forecasts: bool) -> None:
     """List tuning jobs, newest first."""
+    from netgraft.cli.terminal.expected import forecasts_view
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import jobs_view
     from netgraft.v1 import tuning_pb2
@@ -116,7 +139,7 @@ def jobs_command(session: Session, state: str | None, limit: int) -> None:
     if session.json:
         emit(reply)
         return
-    for part in jobs_view(reply):
+    for part in forecasts_view(reply) if forecasts and reply.jobs else jobs_view(reply):
         console().print(part)
 
 
@@ -232,5 +255,5 @@ def _print_job(session: Session, job: "tuning_pb2.Job") -> None:
     if session.json:
         emit(job)
         return
-    for part in job_view(job):
+    for part in job_view(job, session.page_address(f"/jobs/{job.id}")):
         console().print(part)

@@ -47,6 +47,8 @@ class Event:
     metrics: dict[str, float] = field(default_factory=dict)
     message: str = ""
     model: str = ""
+    finding: dict[str, Any] = field(default_factory=dict)
+    """What is wrong with the data, in a note: its "kind", "severity" and "files"."""
 
     def body(self) -> str:
         """JSON without what is unset and what the row has in columns."""

@@ -29,7 +29,7 @@ from netgraft.tuning.data import Manifest, open_data
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.kept import keep
 from netgraft.tuning.data.refusals import must_train
-from netgraft.tuning.jobs.classes import REFUSALS, outputs
+from netgraft.tuning.jobs.classes import REFUSALS, outputs, shortest
 from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
@@ -272,7 +272,7 @@ def _check_classes(subject: Subject, side: int) -> None:
     data_classes = len(subject.data.class_names)
     if model_classes != data_classes:
         raise HeadMismatch(
-            model=_short(subject.recipe),
+            model=shortest(subject.recipe),
             model_classes=model_classes,
             data=subject.data.reference,
             data_classes=data_classes,
@@ -285,7 +285,7 @@ def _check_loss(subject: Subject, loss: str, side: int) -> None:
     # because it may write over its input.
     x_NCHW = torch.zeros(2, 3, side, side, device="meta", requires_grad=True).clone()
     answer = subject.task.answer(subject.module.train()(x_NCHW))
-    must_fit(loss, answer, subject.task.models[0], _short(subject.recipe))
+    must_fit(loss, answer, subject.task.models[0], shortest(subject.recipe))
 
 
 def _check_trains(subject: Subject, strategy: str) -> None:
@@ -296,12 +296,7 @@ def _check_trains(subject: Subject, strategy: str) -> None:
             raise NotPossible(problem=problem)
         train_only(subject.module, heads)
     if not any(parameter.requires_grad for parameter in subject.module.parameters()):
-        raise NothingTrains(model=_short(subject.recipe))
-
-
-def _short(recipe: Recipe) -> str:
-    """The shortest text that a user may type for this model."""
-    return recipe.id[:12] if recipe.edits else recipe.base.name
+        raise NothingTrains(model=shortest(subject.recipe))
 
 
 def _check_precision(request: Request, device: str) -> None:

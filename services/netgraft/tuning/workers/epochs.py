@@ -18,6 +18,7 @@ from netgraft.errors import TrainingFailed
 from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.store.store import Store
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
@@ -100,6 +101,7 @@ class Epochs:
             self._save()
         return self.learner.steps >= self.total or 0 < self.spec.patience <= self.decisions.waited
 
+    @part("steps")
     def _epoch(self) -> None:
         """The steps that are left of the present epoch."""
         epoch, taken = divmod(self.learner.steps, self.batches.per_epoch)
@@ -131,6 +133,7 @@ class Epochs:
                 self.writer.write(self._event(Kind.NOTE, message=said))
         return loss
 
+    @part("measure")
     def _measure(self) -> None:
         """Measure on held-back pictures what would be kept now; write figures and a checkpoint."""
         self.learner.must_be_sound()

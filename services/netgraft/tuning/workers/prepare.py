@@ -23,6 +23,7 @@ from netgraft.tuning.data.loading import (
     steps_per_epoch,
 )
 from netgraft.tuning.data.pixels import PictureExamples, Pixels
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
@@ -31,7 +32,9 @@ from netgraft.tuning.train.objective import Batch
 from netgraft.tuning.train.rates import Rates
 from netgraft.tuning.train.schedule import Schedule, restarts, rounds
 from netgraft.tuning.train.step import Learner, StepConfig, train_only
+from netgraft.tuning.workers.findings import Findings
 from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.known import KnownFeatures
 
 LONGEST_WARMUP = 500
 """Steps."""
@@ -51,7 +54,11 @@ class Data:
     pixels: Pixels | None = None
     """What a pass over the pictures has kept."""
     data_hash: str = ""
-    """SHA-256 over the contents; "" on the ranks that have not read them."""
+    """SHA-256 over the contents."""
+    findings: Findings | None = None
+    """What is wrong with them; on rank 0."""
+    known: KnownFeatures | None = None
+    """Features of these pictures that are kept; on rank 0."""
 
 
 class Batches:
@@ -135,6 +142,7 @@ def task_of(recipe: Recipe) -> Task:
     return task_for(bases.task(recipe.base), recipe.base.name)
 
 
+@part("build")
 def module_for(spec: Spec, recipe: Recipe, store: Store) -> tuple[nn.Module, tuple[str, ...]]:
     """The module with its weights and what the spec freezes, and the paths of its heads."""
     module: nn.Module = build(recipe, store)

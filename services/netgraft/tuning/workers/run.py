@@ -15,6 +15,7 @@ from torch import nn
 from netgraft.language import Message
 from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
+from netgraft.tuning.forecast.timings import part, timed
 from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
@@ -26,16 +27,18 @@ from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Learner
 from netgraft.tuning.workers import outcome
 from netgraft.tuning.workers.choosing import (
+    HELD_BACK,
     Decisions,
     could_be_beyond_chance,
     criterion,
     is_beyond_chance,
 )
 from netgraft.tuning.workers.epochs import Epochs, Interrupted
+from netgraft.tuning.workers.expecting import Expecting
 from netgraft.tuning.workers.group import Group, LeaderFailed
 from netgraft.tuning.workers.prepare import learner_for, module_for, task_of
 from netgraft.tuning.workers.preparing import Preparing
-from netgraft.tuning.workers.probing import Probing
+from netgraft.tuning.workers.probing import Probe, Probing
 from netgraft.tuning.workers.progress import ProgressWriter
 from netgraft.tuning.workers.results import Results
 
@@ -76,8 +79,9 @@ class Run:
 
     def carry_out(self) -> None:
         """Prepare, train what is left, and on rank 0 store the result."""
-        with self._reporting() as writer:
+        with self._reporting() as writer, timed() as watch:
             self.writer = writer
+            self.expecting = Expecting(self.job, self.attempt, self.store, watch)
             try:
                 training = self._prepare()
                 if training:
@@ -159,6 +163,7 @@ class Run:
         if isinstance(made, NotLinear):
             self._note(Message("There is no probe of this model: {because}", because=made.because))
             return
+        self._expect(made)
         form = FrozenForm.parse(made.form)
         made.whole.write(module, made.path)
         answering = replace(
@@ -168,13 +173,14 @@ class Run:
             precision=form.precision,
             channels_last=form.channels_last,
         )
-        metrics = self.results.held_out(module, answering)
-        model = self.results.stored(module, answering, metrics) if self.writer else ""
+        with part("answers"):
+            metrics = self.results.held_out(module, answering)
+            model = self.results.stored(module, answering, metrics) if self.writer else ""
         if self.writer:
+            chosen_by = {HELD_BACK + name: value for name, value in made.figures.items()}
+            said = outcome.first(metrics, model)
             self.writer.write(
-                events.Event(
-                    Kind.MODEL, model=model, metrics=metrics, message=outcome.first(metrics, model)
-                )
+                events.Event(Kind.MODEL, model=model, metrics=metrics | chosen_by, message=said)
             )
         self.spec = replace(spec, features=made.form)
         self.decisions = replace(
@@ -187,6 +193,14 @@ class Run:
         if not self._trains and spec.strategy == "auto":
             self._note(outcome.nothing_to_show(made.right))
 
+    def _expect(self, made: Probe) -> None:
+        """Say what is to be expected now that the probe is there, and keep it."""
+        if self.writer:
+            trains = self._trains_after(made.right)
+            if said := self.expecting.after_probe(self.spec, made.out_of_fold, trains=trains):
+                self._note(said)
+
+    @part("settle")
     def _start_from_probe(self, learner: Learner, head: str) -> None:
         """Give the learner settled norms, and the head that fits them."""
         learner.settle(self.batches.to_settle(), self.group.average)
@@ -205,12 +219,14 @@ class Run:
     @property
     def _trains(self) -> bool:
         """Return whether anything is left to do after the probe."""
-        if not self.decisions.probe:
-            return True
+        return not self.decisions.probe or self._trains_after(self.decisions.probe_right)
+
+    def _trains_after(self, right: Sequence[bool]) -> bool:
+        """Return whether anything is trained after a probe that answers these rightly."""
         if self.spec.optimizer == CONVERGED:
             return False
         # Epochs that somebody asked for are done, whatever they may show.
-        return not self.spec.patience or could_be_beyond_chance(self.decisions.probe_right)
+        return not self.spec.patience or could_be_beyond_chance(right)
 
     def _note(self, message: Message) -> None:
         if self.writer:
@@ -234,6 +250,7 @@ class Run:
             self.writer.flush()  # nothing can be written any more once the job has ended
             Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics)
             checkpoint.clear(self.store, self.job.id)
+            self.expecting.over(metrics)
 
     def _show(self, decisions: Decisions, learner: Learner) -> Decisions:
         """Hand out the best weights so far as a model; the learner stays as it is."""
@@ -244,6 +261,7 @@ class Run:
             self.writer.write(events.Event(Kind.MODEL, model=model, metrics=metrics, message=said))
         return decisions.with_shown(model, metrics)
 
+    @part("result")
     def _best(self, decisions: Decisions, learner: Learner) -> tuple[str, dict[str, float]]:
         """The best weights as a stored model, and its figures on what is held out."""
         best = checkpoint.best(self.store, self.job.id, decisions.best)
