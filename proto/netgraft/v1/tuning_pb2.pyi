@@ -103,6 +103,8 @@ class TuningSpec(_message.Message):
     PATIENCE_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_FIELD_NUMBER: _builtins.int
+    MAX_COST_FIELD_NUMBER: _builtins.int
     BALANCE_FIELD_NUMBER: _builtins.int
     LABEL_SMOOTHING_FIELD_NUMBER: _builtins.int
     MIXUP_FIELD_NUMBER: _builtins.int
@@ -163,6 +165,15 @@ class TuningSpec(_message.Message):
     """
     features: _builtins.str
     """How the probe runs the frozen network, such as "bf16 channels_last folded"."""
+    max_minutes: _builtins.float
+    """Most minutes from the call until the result is stored: waiting, preparing and measuring
+    count. The schedule is laid out over the steps that fit, and the best model so far is
+    the result. Above 0, at most 525,600.
+    """
+    max_cost: _builtins.float
+    """Most money, in the server's currency: as max_minutes, by the server's price of an hour
+    of a CPU or GPU times those that the job holds. Above 0. Without a price the call fails.
+    """
     balance: _builtins.str
     """What makes up for classes of different sizes: "none", "weights" (of the loss) or
     "sampling" (rare classes are drawn more often).
@@ -206,14 +217,16 @@ class TuningSpec(_message.Message):
         patience: _builtins.int | None = ...,
         fingerprint: _builtins.str | None = ...,
         features: _builtins.str | None = ...,
+        max_minutes: _builtins.float | None = ...,
+        max_cost: _builtins.float | None = ...,
         balance: _builtins.str | None = ...,
         label_smoothing: _builtins.float | None = ...,
         mixup: _builtins.float | None = ...,
         mirror: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_balance", b"_balance", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_label_smoothing", b"_label_smoothing", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_mirror", b"_mirror", "_mixup", b"_mixup", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "balance", b"balance", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "label_smoothing", b"label_smoothing", "layout", b"layout", "loss", b"loss", "lr", b"lr", "mirror", b"mirror", "mixup", b"mixup", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_balance", b"_balance", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_label_smoothing", b"_label_smoothing", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_mirror", b"_mirror", "_mixup", b"_mixup", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "balance", b"balance", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "label_smoothing", b"label_smoothing", "layout", b"layout", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "mirror", b"mirror", "mixup", b"mixup", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_balance", b"_balance", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_label_smoothing", b"_label_smoothing", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_mirror", b"_mirror", "_mixup", b"_mixup", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "balance", b"balance", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "label_smoothing", b"label_smoothing", "layout", b"layout", "loss", b"loss", "lr", b"lr", "mirror", b"mirror", "mixup", b"mixup", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_balance", b"_balance", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_label_smoothing", b"_label_smoothing", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_mirror", b"_mirror", "_mixup", b"_mixup", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "balance", b"balance", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "label_smoothing", b"label_smoothing", "layout", b"layout", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "mirror", b"mirror", "mixup", b"mixup", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accumulate: _TypeAlias = _typing.Literal["accumulate"]  # noqa: Y015
     _WhichOneofArgType__accumulate: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate"]  # noqa: Y015
@@ -241,6 +254,10 @@ class TuningSpec(_message.Message):
     _WhichOneofArgType__loss: _TypeAlias = _typing.Literal["_loss", b"_loss"]  # noqa: Y015
     _WhichOneofReturnType__lr: _TypeAlias = _typing.Literal["lr"]  # noqa: Y015
     _WhichOneofArgType__lr: _TypeAlias = _typing.Literal["_lr", b"_lr"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost: _TypeAlias = _typing.Literal["max_cost"]  # noqa: Y015
+    _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
+    _WhichOneofReturnType__max_minutes: _TypeAlias = _typing.Literal["max_minutes"]  # noqa: Y015
+    _WhichOneofArgType__max_minutes: _TypeAlias = _typing.Literal["_max_minutes", b"_max_minutes"]  # noqa: Y015
     _WhichOneofReturnType__mirror: _TypeAlias = _typing.Literal["mirror"]  # noqa: Y015
     _WhichOneofArgType__mirror: _TypeAlias = _typing.Literal["_mirror", b"_mirror"]  # noqa: Y015
     _WhichOneofReturnType__mixup: _TypeAlias = _typing.Literal["mixup"]  # noqa: Y015
@@ -287,6 +304,10 @@ class TuningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__loss) -> _WhichOneofReturnType__loss | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lr) -> _WhichOneofReturnType__lr | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes) -> _WhichOneofReturnType__max_minutes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror) -> _WhichOneofReturnType__mirror | None: ...
     @_typing.overload
@@ -705,6 +726,9 @@ class JobEvent(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     FINDING_FIELD_NUMBER: _builtins.int
+    DATA_WAIT_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    GPU_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Number of the event: 1, 2, 3… without a gap within a job."""
     kind: Global___JobEvent.Kind.ValueType
@@ -733,6 +757,14 @@ class JobEvent(_message.Message):
     """With KIND_NOTE and KIND_MODEL: a sentence; else empty."""
     model: _builtins.str
     """With KIND_MODEL: its id; else empty."""
+    data_wait: _builtins.float
+    """With KIND_STEP: the share of recent time that was spent waiting for data, 0 to 1."""
+    memory_bytes: _builtins.int
+    """With KIND_STEP: memory of the training processes on the first one's machine, in bytes;
+    what they share is counted once.
+    """
+    gpu_memory_bytes: _builtins.int
+    """With KIND_STEP: largest memory that was allocated on the first process's GPU, in bytes."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When the event was written, by the clock of the process that wrote it."""
@@ -769,10 +801,13 @@ class JobEvent(_message.Message):
         message: _builtins.str = ...,
         model: _builtins.str = ...,
         finding: Global___Finding | None = ...,
+        data_wait: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
+        gpu_memory_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "finding", b"finding", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "data_wait", b"data_wait", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "finding", b"finding", "gpu_memory_bytes", b"gpu_memory_bytes", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "memory_bytes", b"memory_bytes", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -808,21 +843,54 @@ class ResumeJobRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    SKIP_BAD_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_FIELD_NUMBER: _builtins.int
+    MAX_COST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """As Job.id."""
     request_id: _builtins.str
     """As StartTuningRequest.request_id."""
+    epochs: _builtins.int
+    """More epochs, from the newest checkpoint on and with a schedule of their own, 1 to 10,000.
+    An epoch that was begun counts as the first. Unset: those that are left.
+    """
+    skip_bad: _builtins.float
+    """As TuningSpec.skip_bad; unset: as before."""
+    max_minutes: _builtins.float
+    """As TuningSpec.max_minutes, from this call on; unset: as before, from this call on."""
+    max_cost: _builtins.float
+    """As TuningSpec.max_cost, from this call on; unset: as before, from this call on."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        epochs: _builtins.int | None = ...,
+        skip_bad: _builtins.float | None = ...,
+        max_minutes: _builtins.float | None = ...,
+        max_cost: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_skip_bad", b"_skip_bad", "epochs", b"epochs", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "skip_bad", b"skip_bad"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_skip_bad", b"_skip_bad", "epochs", b"epochs", "id", b"id", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "request_id", b"request_id", "skip_bad", b"skip_bad"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
+    _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost: _TypeAlias = _typing.Literal["max_cost"]  # noqa: Y015
+    _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
+    _WhichOneofReturnType__max_minutes: _TypeAlias = _typing.Literal["max_minutes"]  # noqa: Y015
+    _WhichOneofArgType__max_minutes: _TypeAlias = _typing.Literal["_max_minutes", b"_max_minutes"]  # noqa: Y015
+    _WhichOneofReturnType__skip_bad: _TypeAlias = _typing.Literal["skip_bad"]  # noqa: Y015
+    _WhichOneofArgType__skip_bad: _TypeAlias = _typing.Literal["_skip_bad", b"_skip_bad"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes) -> _WhichOneofReturnType__max_minutes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__skip_bad) -> _WhichOneofReturnType__skip_bad | None: ...
 
 Global___ResumeJobRequest: _TypeAlias = ResumeJobRequest  # noqa: Y015
 

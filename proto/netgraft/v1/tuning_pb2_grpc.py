@@ -155,7 +155,8 @@ class TuningServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeJob(self, request, context):
-        """Continues a cancelled, failed or paused job from its last checkpoint.
+        """Continues a cancelled, failed or paused job from its last checkpoint; with `epochs`, or
+        where a ceiling ended it, one that succeeded, too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,9 @@ class TuningStub:
     CancelJob: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.CancelJobRequest, _tuning_pb2.Job]
     """Stops a job. Its last checkpoint is kept, and ResumeJob continues from there."""
     ResumeJob: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.ResumeJobRequest, _tuning_pb2.Job]
-    """Continues a cancelled, failed or paused job from its last checkpoint."""
+    """Continues a cancelled, failed or paused job from its last checkpoint; with `epochs`, or
+    where a ceiling ended it, one that succeeded, too.
+    """
     MeanFeatures: _grpc.UnaryStreamMultiCallable[_tuning_pb2.MeanFeaturesRequest, _tuning_pb2.FeatureMeans]
     """Runs a data set through a model and measures a layer's mean input for each class,
     from which RetargetModel can initialise a new head. Streams the progress; the last
@@ -109,7 +111,9 @@ class TuningAsyncStub(TuningStub):
     CancelJob: _aio.UnaryUnaryMultiCallable[_tuning_pb2.CancelJobRequest, _tuning_pb2.Job]  # type: ignore[assignment]
     """Stops a job. Its last checkpoint is kept, and ResumeJob continues from there."""
     ResumeJob: _aio.UnaryUnaryMultiCallable[_tuning_pb2.ResumeJobRequest, _tuning_pb2.Job]  # type: ignore[assignment]
-    """Continues a cancelled, failed or paused job from its last checkpoint."""
+    """Continues a cancelled, failed or paused job from its last checkpoint; with `epochs`, or
+    where a ceiling ended it, one that succeeded, too.
+    """
     MeanFeatures: _aio.UnaryStreamMultiCallable[_tuning_pb2.MeanFeaturesRequest, _tuning_pb2.FeatureMeans]  # type: ignore[assignment]
     """Runs a data set through a model and measures a layer's mean input for each class,
     from which RetargetModel can initialise a new head. Streams the progress; the last
@@ -199,7 +203,9 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         request: _tuning_pb2.ResumeJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tuning_pb2.Job, _abc.Awaitable[_tuning_pb2.Job]]:
-        """Continues a cancelled, failed or paused job from its last checkpoint."""
+        """Continues a cancelled, failed or paused job from its last checkpoint; with `epochs`, or
+        where a ceiling ended it, one that succeeded, too.
+        """
 
     @_abc_1.abstractmethod
     def MeanFeatures(

@@ -197,7 +197,9 @@ async def _forecast(step: Forecast, run: RunState) -> Happenings:
 
 @carry_out.register
 async def _resume(step: Resume, run: RunState) -> Happenings:
-    request = tuning_pb2.ResumeJobRequest(id=run.job(step.job), request_id=run.request_id)
+    said = {**step.said(), "id": run.job(step.job), "request_id": run.request_id}
+    said.pop("job", None)
+    request = tuning_pb2.ResumeJobRequest(**said)  # type: ignore[arg-type]
     async for happening in _followed(run, await run.services.tuning.ResumeJob(request)):
         yield happening
 

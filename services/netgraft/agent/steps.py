@@ -156,6 +156,8 @@ class _Training(_OfModel):
     strategy: str | None = None
     image_size: int | None = None
     seed: int | None = None
+    max_minutes: float | None = None
+    max_cost: float | None = None
     needs: ClassVar = (("data",),)
 
 
@@ -231,6 +233,11 @@ class Cancel(_OfJob, action="cancel"):
 class Resume(_OfJob, action="resume"):
     """Go on with a tuning job."""
 
+    epochs: int | None = None
+    """More epochs; None: those that are left."""
+    skip_bad: float | None = None
+    max_minutes: float | None = None
+    max_cost: float | None = None
     needs_consent: ClassVar[bool] = True
 
 

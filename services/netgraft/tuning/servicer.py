@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -22,6 +23,7 @@ from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import ALIVE, Job, State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Capacity, Launcher, NoLauncher
+from netgraft.tuning.jobs.resuming import Resumption
 from netgraft.tuning.jobs.spec import Request, Spec
 from netgraft.tuning.results.servicer import Answers, options_of
 from netgraft.tuning.results.shown.servicer import Shown
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from netgraft.tuning.results.checking import Report
 
 DEFAULT_LIMIT = 50
-TAIL_SECONDS = 0.1
+TAIL_SECONDS = 0.05
 """Seconds between two queries of WatchJob for new events."""
 CANCEL_SECONDS = 1.5
 """Seconds that a run may take to save and stop, before it is stopped from outside."""
@@ -176,7 +178,7 @@ class TuningServicer(Answers, Shown, Board):
                 raise NotEnoughWorkers(
                     asked=spec.workers, device=spec.device.upper(), available=available
                 )
-            return self.jobs.resume(request.id, call)
+            return self.jobs.resume(request.id, call, resumption_of(request))
 
         return self._once(asked("ResumeJob", request, caller().token), resumed)
 
@@ -220,6 +222,12 @@ def request_of(spec: tuning_pb2.TuningSpec) -> Request:
     given = {field.name: value for field, value in spec.ListFields() if value != "" and field.name}
     given |= {"options": options_of(spec.options)}
     return Request(**{"model": "", "data": "", **given})
+
+
+def resumption_of(request: tuning_pb2.ResumeJobRequest) -> Resumption:
+    """Return how a job shall go on, without unset fields."""
+    known = {field.name for field in fields(Resumption)}
+    return Resumption(**{f.name: value for f, value in request.ListFields() if f.name in known})
 
 
 def spec_message(spec: Spec) -> tuning_pb2.TuningSpec:
@@ -268,6 +276,9 @@ def event_message(event: Event) -> tuning_pb2.JobEvent:
         message=say(event.message, caller().language),
         model=event.model,
         finding=_finding_of(event) if event.finding else None,
+        data_wait=event.data_wait,
+        memory_bytes=event.memory_bytes,
+        gpu_memory_bytes=event.gpu_memory_bytes,
     )
 
 

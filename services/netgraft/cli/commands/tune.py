@@ -1,7 +1,7 @@
 """finetune, jobs, status, watch, cancel, resume: training, which runs at the server."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from netgraft.cli.services import Services
     from netgraft.v1 import tuning_pb2
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", "paused")
+
+
+def ceiling_options(command: F) -> F:
+    """Add the options of ceilings to a command."""
+    for name, metavar, text in (
+        ("--max-cost", "X", "Most money, by the server's price of an hour; as --max-minutes."),
+        ("--max-minutes", "N", "Most minutes, waiting and storing included; the best is kept."),
+    ):
+        command = click.option(name, type=float, metavar=metavar, help=text)(command)
+    return command
 
 
 @click.command(
@@ -27,6 +39,7 @@ STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", 
     examples=(
         "netgraft finetune 1a2b3c4d --data digits --epochs 2",
         "netgraft finetune 1a2b3c4d --data ./flowers --lr 0.01 --workers 2 --detach",
+        "netgraft finetune 1a2b3c4d --data ./flowers --max-minutes 10",
     ),
 )
 @model_argument()
@@ -58,6 +71,7 @@ STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", 
 @click.option(
     "--skip-bad", type=float, metavar="X", help="Leave out pictures that cannot be read, up to X."
 )
+@ceiling_options
 @click.option("--detach", is_flag=True, help="Do not wait for the end.")
 @weights_option
 @pass_session
@@ -163,24 +177,45 @@ def cancel_command(session: Session, job: str) -> None:
     _print_job(session, session.client().tuning.CancelJob(tuning_pb2.CancelJobRequest(id=job)))
 
 
-@click.command("resume", cls=Command, examples=("netgraft resume tune-20261123-7f3a9c --watch",))
+@click.command(
+    "resume",
+    cls=Command,
+    examples=(
+        "netgraft resume tune-20261123-7f3a9c --watch",
+        "netgraft resume tune-20261123-7f3a9c --epochs 10",
+    ),
+)
 @click.argument("job")
+@click.option(
+    "--epochs", type=INT64, metavar="N", help="N more epochs, with a schedule of their own."
+)
+@click.option(
+    "--skip-bad", type=float, metavar="X", help="Leave out pictures that cannot be read, up to X."
+)
+@ceiling_options
 @click.option("--watch", is_flag=True, help="Follow the job to its end.")
 @pass_session
-def resume_command(session: Session, job: str, watch: bool) -> None:
-    """Resume a cancelled or failed JOB from its last checkpoint.
+def resume_command(
+    session: Session, /, job: str, watch: bool, **options: int | float | None
+) -> None:
+    """Resume a cancelled, failed or paused JOB from its last checkpoint.
 
-    When no netgraft runs, one is started for this command, which then follows JOB to its end.
+    With --epochs, or where a ceiling ended it, one that succeeded is trained further. Ceilings
+    count from now. When no netgraft runs, one is started for this command, which then follows JOB
+    to its end.
     """
     services = session.trainer()
-    resumed = _resumed(session, services, job)
+    given = {name: value for name, value in options.items() if value is not None}
+    resumed = _resumed(session, services, job, given)
     if watch or session.own:
         _follow_to_end(session, services, resumed, after=resumed.last_event.seq)
     else:
         _print_job(session, resumed)
 
 
-def _resumed(session: Session, services: "Services", job: str) -> "tuning_pb2.Job":
+def _resumed(
+    session: Session, services: "Services", job: str, given: dict[str, int | float]
+) -> "tuning_pb2.Job":
     """Resume a job; one that was running when its netgraft ended goes on with our own by itself."""
     from netgraft.v1 import tuning_pb2
 
@@ -188,7 +223,8 @@ def _resumed(session: Session, services: "Services", job: str) -> "tuning_pb2.Jo
         found = services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job))
         if not ended(found.state):
             return found
-    return services.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=job))
+    request = tuning_pb2.ResumeJobRequest(id=job, **given)  # type: ignore[arg-type]
+    return services.tuning.ResumeJob(request)
 
 
 @click.command(

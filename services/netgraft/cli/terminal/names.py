@@ -36,6 +36,8 @@ FIELDS = {
     "accumulate": mark("accumulate"),
     "patience": mark("patience"),
     "features": mark("features"),
+    "max_minutes": mark("max_minutes"),
+    "max_cost": mark("max_cost"),
     "fingerprint": mark("fingerprint"),
     "kind": mark("kind"),
     "columns": mark("columns"),

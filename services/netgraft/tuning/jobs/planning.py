@@ -29,6 +29,7 @@ from netgraft.tuning.data import Manifest, open_data
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.kept import keep
 from netgraft.tuning.data.refusals import must_train
+from netgraft.tuning.jobs.ceilings import check_price
 from netgraft.tuning.jobs.classes import REFUSALS, outputs, shortest
 from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
@@ -89,6 +90,7 @@ def plan(
     _check_precision(request, device)
     classifies = PROBED in subject.task.models
     vary = varying(request, subject.data, loss, defaults, classifies=classifies)
+    check_price(request.max_cost, device)
     spec = Spec(
         model=subject.recipe.id,
         data=subject.data.reference,
@@ -114,6 +116,8 @@ def plan(
         accumulate=request.accumulate or 1,
         features=request.features or "",
         patience=_patience(request, defaults),
+        max_minutes=request.max_minutes or 0.0,
+        max_cost=request.max_cost or 0.0,
         options=request.options,
         fingerprint=_kept(request, subject.data, store),
     )
@@ -226,17 +230,24 @@ def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None
         )
         raise InvalidData(data=data, problem=problem)
     if batch_size < least:
-        shared = Message(
-            "at least {least}, because {workers} workers share it", least=least, workers=workers
+        raise InvalidValue(
+            name="batch_size", value=batch_size, expected=_least_batch(least, workers, facts)
         )
-        normed = Message("{shared} and batch norm needs two examples each", shared=shared)
-        expected = normed if facts.batch_norm else shared
-        raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
     if batch_size > facts.examples:
         expected = Message(
             "at most {most}, the number of examples to train on", most=facts.examples
         )
         raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
+
+
+def _least_batch(least: int, workers: int, facts: Facts) -> Message:
+    if workers == 1:
+        return Message("at least {least}, because batch norm needs two examples", least=least)
+    shared = Message(
+        "at least {least}, because {workers} workers share it", least=least, workers=workers
+    )
+    normed = Message("{shared} and batch norm needs two examples each", shared=shared)
+    return normed if facts.batch_norm else shared
 
 
 def _side(subject: Subject, asked: int | None, per_worker: int, *, probes: bool) -> tuple[int, str]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self, cast
 
 from netgraft.errors import InvalidValue
@@ -42,6 +42,8 @@ CHOICES = {
 SHARES = {"label_smoothing": 0.5, "mixup": 10.0}
 """The greatest value of each; the least is 0."""
 HIGHEST_RATE = 10.0
+CEILINGS = {"max_minutes": 365 * 24 * 60.0, "max_cost": 1e9}
+"""Greatest value of each."""
 AS_THE_DATA_SAY = Options()
 
 
@@ -73,19 +75,18 @@ class Request:
     label_smoothing: float | None = None
     mixup: float | None = None
     mirror: bool | None = None
+    max_minutes: float | None = None
+    max_cost: float | None = None
     options: Options = AS_THE_DATA_SAY
     fingerprint: str | None = None
 
     def check(self) -> None:
         """Raise InvalidValue for the first invalid value."""
         self.options.check()
-        for name, (least, greatest) in WHOLE_NUMBERS.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= greatest:
-                expected = Message(
-                    "a whole number from {least:,} to {most:,}", least=least, most=greatest
-                )
-                raise InvalidValue(name=name, value=value, expected=expected)
+        for name in WHOLE_NUMBERS:
+            check_whole(name, getattr(self, name))
+        for name in CEILINGS:
+            check_ceiling(name, getattr(self, name))
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
@@ -96,20 +97,41 @@ class Request:
                 "a number above 0 and at most {most:g}, such as 0.001", most=HIGHEST_RATE
             )
             raise InvalidValue(name="lr", value=self.lr, expected=expected)
-        if self.skip_bad is not None and not 0 <= self.skip_bad <= 1:
-            expected = Message("a share from 0 to 1, such as 0.01")
-            raise InvalidValue(name="skip_bad", value=self.skip_bad, expected=expected)
         for name, most in SHARES.items():
             value = getattr(self, name)
             if value is not None and not 0 <= value <= most:
                 expected = Message("a number from 0 to {most:g}", most=most)
                 raise InvalidValue(name=name, value=value, expected=expected)
+        check_skip_bad(self.skip_bad)
         if not self.data.strip():
             expected = Message("`digits` or a folder")
             raise InvalidValue(name="data", value=Message("empty"), expected=expected)
         if not self.model.strip():
             expected = Message("a model's name or id")
             raise InvalidValue(name="model", value=Message("empty"), expected=expected)
+
+
+def check_whole(name: str, value: int | None) -> None:
+    """Raise InvalidValue for a whole number out of its range."""
+    least, greatest = WHOLE_NUMBERS[name]
+    if value is not None and not least <= value <= greatest:
+        expected = Message("a whole number from {least:,} to {most:,}", least=least, most=greatest)
+        raise InvalidValue(name=name, value=value, expected=expected)
+
+
+def check_ceiling(name: str, value: float | None) -> None:
+    """Raise InvalidValue for a ceiling out of its range."""
+    most = CEILINGS[name]
+    if value is not None and not 0 < value <= most:  # not true of NaN either
+        expected = Message("a number above 0 and at most {most:g}, such as 10", most=most)
+        raise InvalidValue(name=name, value=value, expected=expected)
+
+
+def check_skip_bad(value: float | None) -> None:
+    """Raise InvalidValue for what is no share."""
+    if value is not None and not 0 <= value <= 1:
+        expected = Message("a share from 0 to 1, such as 0.01")
+        raise InvalidValue(name="skip_bad", value=value, expected=expected)
 
 
 @dataclass(frozen=True)
@@ -152,6 +174,10 @@ class Spec:
     """α of the Beta distribution by which pairs of pictures are mixed; 0: none are."""
     mirror: bool | None = None
     """Whether training pictures are mirrored half of the time; None: the run finds it out."""
+    max_minutes: float = 0.0
+    """From when it was asked for until its result is stored; 0: no ceiling."""
+    max_cost: float = 0.0
+    """In the currency of the settings; 0: no ceiling."""
     options: Options = AS_THE_DATA_SAY
     """How the data are read."""
     fingerprint: str = ""
@@ -180,19 +206,40 @@ def _changed(values: "Spec | Options") -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """The last request to go on with a job, and what a ceiling has left of it."""
+
+    since: float = 0.0
+    """When, in seconds since the epoch; 0: never. Ceilings count from then."""
+    times: int = 0
+    """How often it was asked for more epochs."""
+    epochs: int = 0
+    """How many it was asked for last; they have a schedule of their own."""
+    left: int = 0
+    """Epochs that its ceiling left undone when it ended."""
+
+
+NEVER = Resumed()
+
+
+@dataclass(frozen=True)
 class ResolvedSpec:
     """A spec and what was assumed for it, as the database keeps both."""
 
     spec: Spec
     assumptions: tuple[str, ...] = ()
+    resumed: Resumed = NEVER
 
     def to_json(self) -> str:
         assumptions = [to_plain(line) for line in self.assumptions]
-        document = {"spec": self.spec.plain(), "assumptions": assumptions}
+        document: dict[str, Any] = {"spec": self.spec.plain(), "assumptions": assumptions}
+        if self.resumed != NEVER:
+            document["resumed"] = asdict(self.resumed)
         return json.dumps(document, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         document = json.loads(text)
         lines = (cast("str", from_plain(line)) for line in document["assumptions"])
-        return cls(Spec.from_plain(document["spec"]), tuple(lines))
+        resumed = Resumed(**document.get("resumed", {}))
+        return cls(Spec.from_plain(document["spec"]), tuple(lines), resumed)

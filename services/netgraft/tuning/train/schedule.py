@@ -19,15 +19,19 @@ class Schedule:
     peak: float
     warmup_steps: int
     total_steps: int
+    first_step: int = 0
+    """Where it begins: a run that goes on after its end has another schedule from there."""
     restarts: tuple[int, ...] = ()
     """Steps before which a half cosine has ended and another begins, at the peak."""
 
     def rate(self, step: int) -> float:
         """The learning rate of a step. Each round ends at a hundredth of the peak."""
-        if step < self.warmup_steps:
-            return self.peak * (step + 1) / self.warmup_steps
-        begun = max((each for each in self.restarts if each <= step), default=self.warmup_steps)
-        ended = min((each for each in self.restarts if each > step), default=self.total_steps)
+        warm = self.first_step + self.warmup_steps
+        if step < warm:
+            return self.peak * (step - self.first_step + 1) / self.warmup_steps
+        begun = max((each for each in self.restarts if each <= step), default=warm)
+        ends = (each for each in self.restarts if step < each < self.total_steps)
+        ended = min(ends, default=self.total_steps)
         share = min(1.0, (step - begun) / max(1, ended - begun))
         return self.peak * max(0.01, 0.5 * (1 + math.cos(math.pi * share)))
 

@@ -188,13 +188,18 @@ def criterion_for(spec: Spec, task: Task, counts: Sequence[int]) -> nn.Module | 
     return task.criterion(spec.loss, spec.label_smoothing, weights_K)
 
 
-def step_config(spec: Spec, total_steps: int) -> StepConfig:
-    """The settings of a spec's steps; a tenth of them, at most `LONGEST_WARMUP`, warm up."""
-    per_epoch = total_steps // spec.epochs
-    first = rounds_of(spec)[0] * per_epoch
+def schedule(spec: Spec, total_steps: int, per_epoch: int, first_step: int = 0) -> Schedule:
+    """The rates from a step on; a tenth of the first round, at most `LONGEST_WARMUP`, warms up."""
+    ends = rounds_of(spec, first_step)
+    first = min(total_steps - first_step, ends[0] * per_epoch)
     warmup = min(LONGEST_WARMUP, max(1, first // 10))
+    return Schedule(spec.lr, warmup, total_steps, first_step, restarts(ends, per_epoch))
+
+
+def step_config(spec: Spec, total_steps: int) -> StepConfig:
+    """The settings of a spec's steps."""
     return StepConfig(
-        schedule=Schedule(spec.lr, warmup, total_steps, restarts(rounds_of(spec), per_epoch)),
+        schedule=schedule(spec, total_steps, total_steps // spec.epochs),
         optimizer=spec.optimizer,
         precision=spec.precision,
         layout=spec.layout,
@@ -206,6 +211,10 @@ def step_config(spec: Spec, total_steps: int) -> StepConfig:
     )
 
 
-def rounds_of(spec: Spec) -> list[int]:
-    """The epochs at whose ends the rate is low. Only `auto` goes on for as long as it pays."""
-    return rounds(spec.epochs) if spec.strategy == "auto" and spec.patience else [spec.epochs]
+def rounds_of(spec: Spec, first_step: int = 0) -> list[int]:
+    """The epochs at whose ends the rate is low.
+
+    Only `auto` goes on for as long as it pays. More epochs, asked for later, are one round.
+    """
+    goes_on = spec.strategy == "auto" and spec.patience and not first_step
+    return rounds(spec.epochs) if goes_on else [spec.epochs]

@@ -81,7 +81,8 @@ class Preparing:
 
     def resolved(self, spec: Spec) -> ResolvedSpec:
         """The complete spec with what was assumed for it."""
-        return ResolvedSpec(spec, (*self.job.resolved.assumptions, *self.because))
+        known = self.job.resolved
+        return replace(known, spec=spec, assumptions=(*known.assumptions, *self.because))
 
     def _fetch(self) -> None:
         """Fetch the weights, on rank 0 for all."""

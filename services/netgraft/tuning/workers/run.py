@@ -5,10 +5,13 @@ result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
 import copy
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event
+from typing import Any
 
 from torch import nn
 
@@ -25,7 +28,7 @@ from netgraft.tuning.results.varied import keep_sheet
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Learner
-from netgraft.tuning.workers import outcome
+from netgraft.tuning.workers import outcome, remarks
 from netgraft.tuning.workers.choosing import (
     HELD_BACK,
     Decisions,
@@ -98,10 +101,13 @@ class Run:
 
     @contextmanager
     def _reporting(self) -> Iterator[ProgressWriter | None]:
+        here = socket.gethostname(), os.getpid()
+        ranks = self.group.gather(here)
         if not self.group.leads:
             yield None
             return
-        with ProgressWriter(Jobs(self.store), self.job.id, self.attempt) as writer:
+        near = [process for host, process in ranks if host == here[0]]
+        with ProgressWriter(Jobs(self.store), self.job.id, self.attempt, near) as writer:
             yield writer
 
     # Preparing
@@ -116,28 +122,46 @@ class Run:
         self.decisions = Decisions(by=criterion(self.batches.counts))
         module, heads = module_for(self.spec, recipe, self.store)
         self.results = Results(self.job.id, recipe, self.batches, self.group, self.store, module)
-        state = checkpoint.newest(self.store, self.job.id)
-        if state is not None and "decisions" in state:
+        state = checkpoint.newest(self.store, self.job.id) or {}
+        if "decisions" in state:
             self.decisions = Decisions.from_plain(state["decisions"])
-        elif self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED:
+            known = self.spec.features or state.get("features", "")
+            self.spec = replace(self.spec, features=known)
+        self._take_on(state)
+        probes = self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED
+        if probes and "decisions" not in state:
             self._probe(module, heads)
         training = None
         if self._trains:
             self.spec = ready.formed(self.spec, self.batches, module)
             training = self._training(module, heads)
-            if state is not None:
-                training.checkpoints.restore(state)
+            if "learner" in state:
+                training.restore(state)
             elif self.decisions.probe:
                 self._start_from_probe(training.learner, heads[0])
-        if self.writer and training and state is None:
+        if self.writer and training and "learner" not in state:
             fit, examples = self.batches.roles.fit, self.batches.examples
             keep_sheet(self.store, self.job.id, examples, fit, self.spec.seed)
         if self.writer:
             self.writer.first_step = training.learner.steps if training else 0
-            self.writer.flush()
+            self.writer.must_be_stored()
             resolved = ready.resolved(self.spec)
             Jobs(self.store).trains(self.job.id, self.attempt, resolved)
         return training
+
+    def _take_on(self, state: dict[str, Any]) -> None:
+        """Take on what the job was asked for since its checkpoint: more epochs, other ceilings."""
+        asked = self.job.resolved.resumed
+        if asked.since != self.decisions.since:
+            self.decisions = replace(self.decisions, since=asked.since, total_steps=0)
+        if asked.times == self.decisions.restarts:
+            return
+        step = state["learner"]["steps"] if "learner" in state else 0
+        self.decisions = replace(
+            self.decisions, restarts=asked.times, first_step=step, waited=0, souped=0
+        )
+        self.spec = replace(self.spec, epochs=step // self.batches.per_epoch + asked.epochs)
+        self._note(remarks.goes_on(step, asked.epochs))
 
     def _training(self, module: nn.Module, heads: Sequence[str]) -> Epochs:
         batches, spec = self.batches, self.spec
@@ -190,6 +214,10 @@ class Run:
             probe_figures=made.figures,
             probe_right=made.right,
         )
+        if self.writer:  # an attempt that goes on from here makes no second one
+            self.writer.must_be_stored()
+            plain = {"decisions": self.decisions.plain(), "best": "", "features": made.form}
+            checkpoint.save(self.store, self.job.id, 0, plain)
         if not self._trains and spec.strategy == "auto":
             self._note(outcome.nothing_to_show(made.right))
 
@@ -238,7 +266,11 @@ class Run:
         """Hand back the better of the probe and the best weights, measured on what is held out."""
         decisions = self.decisions
         model, metrics = decisions.probe, decisions.probe_metrics
-        if training:
+        left = training.left if training else 0
+        if training and left:
+            done = training.learner.steps / self.batches.per_epoch
+            self._note(remarks.at_ceiling(self.spec, done, self.spec.epochs))
+        if training and decisions.best:
             better = not model or is_beyond_chance(decisions.right, decisions.probe_right)
             if model:
                 self._note(outcome.compared(decisions.right, decisions.probe_right))
@@ -247,9 +279,9 @@ class Run:
             elif better:
                 model, metrics = self._best(decisions, training.learner)
         if self.writer:
-            self.writer.flush()  # nothing can be written any more once the job has ended
-            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics)
-            checkpoint.clear(self.store, self.job.id)
+            self.writer.must_be_stored()  # once the job has ended nothing can be written
+            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, left)
+            checkpoint.keep_last(self.store, self.job.id)
             self.expecting.over(metrics)
 
     def _show(self, decisions: Decisions, learner: Learner) -> Decisions:
