@@ -37,8 +37,10 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     out: Path = given.out
-    signs = in_folders(given.signs, "Dataset", [str(each) for each in range(10)], most=80)
-    write(out / "fit/signs", signs)
+    digits = [str(each) for each in range(10)]
+    write(out / "fit/signs", in_folders(given.signs, "Dataset", digits, range(80)))
+    write(out / "fit/hands", in_folders(given.signs, "Dataset", digits[:5], range(80, EACH)))
+    write(out / "fit/fists", in_folders(given.signs, "Dataset", digits[5:7], range(80, EACH)))
     write(out / "test/upper", in_folders(given.clothing, "train", UPPER))
     write(out / "test/lower", in_folders(given.clothing, "train", LOWER))
     write(out / "test/faces", faces(given.faces))
@@ -63,11 +65,11 @@ def contents(repository: Path, name: str) -> bytes:
 
 
 def in_folders(
-    repository: Path, under: str, classes: Iterable[str], most: int = EACH
+    repository: Path, under: str, classes: Iterable[str], some: range = range(EACH)
 ) -> Iterator[File]:
-    """Pictures in a folder for each class."""
+    """Pictures in a folder for each class; of each the `some`."""
     for label in classes:
-        for name in sorted(files(repository, f"{under}/{label}/"))[:most]:
+        for name in sorted(files(repository, f"{under}/{label}/"))[some.start : some.stop]:
             yield label, Path(name).name, contents(repository, name)
 
 

@@ -17,6 +17,8 @@ FORMS = 48
 """Pictures that are run through the network while the form of its features is chosen, about."""
 PILOTS = 9
 """Steps of a pilot that chooses the number format: three in each of three forms."""
+SMALL = 5_000
+"""Logits up to which a head is chosen in several rounds of cross-validation."""
 
 Seconds = Mapping[str, float]
 """Of each piece of work."""
@@ -62,13 +64,19 @@ def _features(work: Work, one: Seconds) -> float:
 
 
 def _form(work: Work, one: Seconds) -> float:
-    return 0.15 + 4e-9 * work.parameters + FORMS * one["forward"]
+    return 0.25 + 4e-9 * work.parameters + FORMS * one["forward"]
 
 
 def _head(work: Work, one: Seconds) -> float:
     columns = 1 if work.classes == 2 else work.classes
-    # Measured: 25 strengths and all folds are solved together.
-    return 0.05 + 0.013 * math.sqrt(work.train * columns)
+    return 0.05 + (_solving(work.train * columns) + _solving(work.fit * columns)) / 2
+
+
+def _solving(logits: int) -> float:
+    """Seconds of 25 strengths and all folds, which are solved together; of few logits in several
+    rounds, and more exactly (train/probe.py).
+    """
+    return 0.005 * logits**0.7 if logits <= SMALL else 0.01 * math.sqrt(logits)
 
 
 def _answers(work: Work, one: Seconds) -> float:
