@@ -1,8 +1,8 @@
 """What a run will reach on the held-out pictures, as far as that can be said before.
 
-Before anything is measured little is known, and the range is wide. Some of the pictures tell more:
+Before anything is measured little is known, and the range is wide. Some of the pictures say more:
 how many of them are nearer to the mean of their own class than to the others'. The probe's
-out-of-fold answers tell most; what is left is chance: which pictures are held out, and what full
+out-of-fold answers say most; what is left is chance: which pictures are held out, and what full
 tuning adds.
 """
 
@@ -107,12 +107,12 @@ def _usual(work: Work) -> float:
 
 
 def _times_better(known: Sequence[Past]) -> int:
-    """How often full tuning was handed over: only then is it measured on what is held out."""
+    """Return how often full tuning was handed over: only then it has a result of its own."""
     return sum(1 for each in known if "result" in each.parts)
 
 
 def _gain(each: Past) -> float | None:
-    """What full tuning added to the probe in a run where it was better, in logits."""
+    """Return what full tuning added to the probe in a run where it was better, in logits."""
     if each.probed is None or each.accuracy is None or "result" not in each.parts:
         return None
     return float(logit(each.accuracy) - logit(each.probed[0] / max(1, each.probed[1])))

@@ -23,7 +23,7 @@ WIDEST, NARROWEST = 2.0, 0.6
 
 @dataclass(frozen=True)
 class Correction:
-    """What forecasts of time are corrected by."""
+    """A correction of forecasts of time."""
 
     factor: float = 1.0
     scale: float = 1.0

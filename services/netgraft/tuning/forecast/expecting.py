@@ -24,7 +24,7 @@ TRUSTED = 4
 
 @dataclass(frozen=True)
 class Known:
-    """What a run knows when it has made its probe."""
+    """The knowledge of a run that has made its probe."""
 
     probed: tuple[int, int]
     """Training pictures that the probe answers rightly out of fold, and how many there are."""
@@ -75,7 +75,7 @@ def forecast(
 
 
 def _trains(work: Work, shares: Draws, chance: Chance) -> Draws:
-    """Whether steps are taken: after a good probe only where somebody asked for them."""
+    """Draw whether steps are taken: after a good probe only where somebody asked for them."""
     if not work.trains:
         return np.zeros_like(shares)
     if not work.probes or not work.patience:

@@ -1,4 +1,4 @@
-"""Forecasts, from a resolved spec to the ranges: what earlier runs tell, what a pilot measured,
+"""Forecasts, from a resolved spec to the ranges: what earlier runs show, what a pilot measured,
 and what a run knows once it has made its probe.
 """
 

@@ -84,7 +84,7 @@ def measure(spec: Spec, work: Work, store: Store) -> Iterator[Measuring]:
 
 
 def measured_before(spec: Spec, store: Store) -> Measured | None:
-    """What a pilot has measured for such a run, if there was one."""
+    """Return what a pilot has measured for such a run, if there was one."""
     return MEASURED.find(store, _key(spec))
 
 
@@ -251,7 +251,7 @@ def sample(data: Manifest, most: int) -> list[int]:
 
 
 def nearest_means(features_NF: Tensor, labels_N: Tensor) -> tuple[int, int]:
-    """How many pictures lie nearest to the mean of the others of their class, and of how many.
+    """Count the pictures that lie nearest to the mean of the others of their class, and all.
 
     By the angle, with each picture left out of its own class's mean. (0, 0) where the classes have
     too few pictures to tell.
@@ -266,9 +266,9 @@ def nearest_means(features_NF: Tensor, labels_N: Tensor) -> tuple[int, int]:
     others_NF = nn.functional.normalize(sums_KF[own_N] - unit_NF, dim=1)
     rows = torch.arange(len(own_N))
     to_all_NK[rows, own_N] = (unit_NF * others_NF).sum(1)
-    told = counts_K[own_N] > 1
-    right = (to_all_NK.argmax(1) == own_N) & told
-    return int(right.sum()), int(told.sum())
+    counted = counts_K[own_N] > 1
+    right = (to_all_NK.argmax(1) == own_N) & counted
+    return int(right.sum()), int(counted.sum())
 
 
 def _spread(indices: Sequence[int], count: int) -> list[int]:

@@ -48,7 +48,7 @@ def seconds_of(
 
 
 def learned(name: str, past: Sequence[Past]) -> tuple[float, float]:
-    """What a part takes on this machine over what it should, and the deviation of that."""
+    """Return what a part takes on this machine over what it should, and the deviation of that."""
     if name == "steps":  # nothing but pieces
         return 1.0, 0.02
     logs = [ratio for each in past if (ratio := _log_ratio(name, each)) is not None]
@@ -69,13 +69,13 @@ def _log_ratio(name: str, each: Past) -> float | None:
     known = each.speeds
     try:
         expected = part.each(each.work, known) * times
-    except KeyError:  # a piece that this run does not tell
+    except KeyError:  # a piece that this run does not show
         return None
     return float(np.log(max(1e-3, seconds) / expected)) if expected > 0 else None
 
 
 def _times(part: Part, work: Work, epochs: Draws, *, probed: bool) -> Draws:
-    """How often a part is done, in each draw."""
+    """Return how often a part is done, in each draw."""
     over = probed and part.probing
     times = np.full_like(epochs, 0.0 if over else float(part.always))
     if work.probes and not over and not (work.kept and part.kept):

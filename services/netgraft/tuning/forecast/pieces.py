@@ -105,7 +105,7 @@ PARTS: dict[str, Part] = {
 
 
 def pieces(work: Work, parts: Mapping[str, tuple[float, int]]) -> dict[str, float]:
-    """The seconds of each piece of work, as far as they can be told from what parts have taken."""
+    """The seconds of each piece of work, as far as the parts show it."""
 
     def once(name: str) -> float:
         seconds, times = parts.get(name, (0.0, 0))

@@ -40,7 +40,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a pilot has measured on some of the pictures of a run."""
+    """The results of a pilot on some of the pictures of a run."""
 
     seconds: Mapping[str, float]
     """Of each piece, as far as it was measured."""
@@ -99,7 +99,7 @@ def _alike(piece: str, one: Work, other: Work) -> bool:
 
 
 def _as_measured(piece: str, past: Sequence[Past]) -> float:
-    """What runs have taken for a piece over what was measured for them."""
+    """Return what runs have taken for a piece over what was measured for them."""
     logs = [
         float(np.log(each.speeds[piece] / each.measured[piece]))
         for each in past

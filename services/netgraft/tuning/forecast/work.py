@@ -101,7 +101,7 @@ class Saved:
 
 
 def saved_for(spec: Spec, store: Store) -> Saved:
-    """What need not be done in a run of a resolved spec. It takes no time to find out."""
+    """Return what need not be done in a run of a resolved spec; it takes no time to find out."""
     return Saved(is_remembered(spec.fingerprint, store), _probes(spec) and _has_probed(spec, store))
 
 

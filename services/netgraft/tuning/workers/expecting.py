@@ -73,7 +73,7 @@ class Expecting:
         keep_timings(self.store, self.job.id, past)
 
     def _kept(self) -> dict[str, Any]:
-        """What was forecast when the job was started; {} where nothing was, and for an attempt
+        """Return what was forecast when the job was started; {} where nothing was, or in an attempt
         that does not do all of the work.
         """
         kept = document(Jobs(self.store).get(self.job.id).forecast)
