@@ -192,12 +192,15 @@ def states(store: Store, job: str) -> dict[str, str]:
     assert done.state is State.SUCCEEDED
     edit = get_recipe(store, done.result_model).edits[-1]
     own = [buffer for rank in last["ranks"] for buffer in rank]
+    decisions = dict(last["decisions"])
+    probe = decisions.pop("probe")  # its id names the job, too
     return {
         "parameters": digest(learner["module"]),
         "averages": digest(learner["averages"]),
         "optimizer": digest(learner["optimizer"]),
         "buffers of each rank": digest(own),
-        "decisions": digest(last["decisions"]),
+        "decisions": digest(decisions),
+        "probe": get_recipe(store, probe).edits[-1].tensors if probe else "",  # type: ignore[attr-defined]
         "result": edit.tensors,  # type: ignore[attr-defined]
     }
 
