@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from netgraft.errors import (
     CannotExport,
+    CannotMeasure,
     HeadMismatch,
     InvalidValue,
     NotPossible,
@@ -177,6 +178,13 @@ def test_what_cannot_be_evaluated_is_refused_with_what_to_do(store: Store) -> No
         evaluated(store, model.id, "colours", part="validation")
     with pytest.raises(NotPossible, match="segmentation"):
         evaluated(store, "lraspp_mobilenet_v3_large@none", "colours")
+
+
+def test_a_picture_that_cannot_be_read_is_an_error_of_measuring(store: Store, place: Path) -> None:
+    model = retargeted(store)
+    (place / "colours/red/00.png").write_bytes(b"no picture")
+    with pytest.raises(CannotMeasure, match=r"Nothing can be measured on .*: red/00.png is not"):
+        evaluated(store, model.id, "colours", part="all")
 
 
 def test_a_tuned_model_keeps_its_split_when_pictures_arrive(store: Store, place: Path) -> None:

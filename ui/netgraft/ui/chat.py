@@ -248,6 +248,9 @@ def _job_result(view: JobView, say: Translator) -> str:
     parts = [state_word(view.state, say)]
     if "accuracy" in view.metrics:
         parts.append(f"{say('Accuracy')} {share(view.metrics['accuracy'])}")
+    if "accuracy_without_leaks" in view.metrics:
+        fair = share(view.metrics["accuracy_without_leaks"])
+        parts.append(say("{accuracy} without pictures that it was trained on", accuracy=fair))
     text = plain(" · ".join(parts))
     if view.error:
         text += f"\n\n{plain(view.error)}"

@@ -211,7 +211,7 @@ def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
 
 def job_view(job: "tuning_pb2.Job", page: str = "") -> "Iterator[Table]":
     """Yield the table of everything about one job. `page`: the address of its results."""
-    spec = ", ".join(_settings(job.spec))
+    spec = ", ".join(settings_of(job.spec))
     failed = f"{job.error_message} ({job.error_reason})" if job.error_reason else ""
     yield facts(
         [
@@ -232,7 +232,7 @@ def job_view(job: "tuning_pb2.Job", page: str = "") -> "Iterator[Table]":
     )
 
 
-def _settings(spec: "tuning_pb2.TuningSpec") -> "Iterator[str]":
+def settings_of(spec: "tuning_pb2.TuningSpec") -> "Iterator[str]":
     """Yield each value of a spec with its name."""
     for field, value in (*spec.ListFields(), *spec.options.ListFields()):
         if field.name not in ("model", "options"):
