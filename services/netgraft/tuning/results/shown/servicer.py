@@ -99,6 +99,10 @@ def figures_message(model: str, found: HeldOut) -> tuning_pb2.Evaluation:
             )
             for each in found.mistakes()
         ],
+        leaked=round(known.get("leaked", 0) * len(found.names)),
+        accuracy_without_leaks=known.get("accuracy_without_leaks", 0),
+        accuracy_without_leaks_low=known.get("accuracy_without_leaks_low", 0),
+        accuracy_without_leaks_high=known.get("accuracy_without_leaks_high", 0),
         confusion=found.confusion() if len(found.class_names) <= MOST_CLASSES else (),
     )
 
