@@ -17,6 +17,7 @@ from torch import nn
 from netgraft.language import Message
 from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
+from netgraft.tuning.board import closing
 from netgraft.tuning.forecast.timings import part, timed
 from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
@@ -267,6 +268,7 @@ class Run:
             Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, left)
             checkpoint.keep_last(self.store, self.job.id)
             self.expecting.over(metrics)
+            closing.write(Jobs(self.store).get(self.job.id), self.store)
 
     @part("result")
     def _best(self, learner: Learner) -> tuple[str, dict[str, float]]:
