@@ -4,8 +4,10 @@ All ranks do the same; rank 0 also writes the progress, the checkpoints and the
 result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
+import math
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,6 +22,7 @@ from netgraft.store.store import Store
 from netgraft.tuning.board import closing
 from netgraft.tuning.forecast.timings import part, timed
 from netgraft.tuning.jobs import events
+from netgraft.tuning.jobs.ceilings import deadline
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
@@ -78,6 +81,8 @@ class Run:
     group: Group
     store: Store
     ending: Event = field(default_factory=Event)
+    left: int = 0
+    """Epochs that a ceiling leaves undone."""
 
     def carry_out(self) -> None:
         """Prepare, train what is left, and on rank 0 store the result."""
@@ -127,11 +132,13 @@ class Run:
             known = self.spec.features or state.get("features", "")
             self.spec = replace(self.spec, features=known)
         self._take_on(state)
+        begun = time.monotonic()
         probes = self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED
         if probes and "decisions" not in state:
             self._probe(module, heads)
         training = None
-        if self._trains:
+        needed = time.monotonic() - begun
+        if self._trains and ("learner" in state or self._has_time(needed)):
             self.spec = ready.formed(self.spec, self.batches, module)
             training = self._training(module, heads)
             if "learner" in state:
@@ -144,6 +151,19 @@ class Run:
             resolved = ready.resolved(self.spec)
             Jobs(self.store).trains(self.job.id, self.attempt, resolved)
         return training
+
+    def _has_time(self, needed: float) -> bool:
+        """Return whether the ceiling leaves so many seconds, or there is no model yet.
+
+        Training begins with a pass like that of the probe.
+        """
+        ends = deadline(self.job, self.spec)
+        (left,) = self.group.agree([math.inf if ends is None else ends - time.time() - needed])
+        if left > 0 or not self.decisions.probe:
+            return True
+        self.left = self.spec.epochs
+        self._note(remarks.at_ceiling(self.spec, 0, self.spec.epochs))
+        return False
 
     def _take_on(self, state: dict[str, Any]) -> None:
         """Take on what the job was asked for since its checkpoint: more epochs, other ceilings."""
@@ -253,8 +273,8 @@ class Run:
         """Hand back the better of the probe and the best weights, measured on what is held out."""
         decisions = self.decisions
         model, metrics = decisions.probe, decisions.probe_metrics
-        left = training.left if training else 0
-        if training and left:
+        if training and training.left:
+            self.left = training.left
             done = training.learner.steps / self.batches.per_epoch
             self._note(remarks.at_ceiling(self.spec, done, self.spec.epochs))
         if training and decisions.best:
@@ -265,7 +285,7 @@ class Run:
                 model, metrics = self._best(training.learner)
         if self.writer:
             self.writer.must_be_stored()  # once the job has ended nothing can be written
-            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, left)
+            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, self.left)
             checkpoint.keep_last(self.store, self.job.id)
             self.expecting.over(metrics)
             closing.write(Jobs(self.store).get(self.job.id), self.store)
