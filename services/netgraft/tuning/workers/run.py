@@ -4,6 +4,7 @@ All ranks do the same; rank 0 also writes the progress, the checkpoints and the
 result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
+import copy
 import math
 import os
 import socket
@@ -27,6 +28,7 @@ from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
 from netgraft.tuning.jobs.spec import CONVERGED
+from netgraft.tuning.results.varied import keep_sheet
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Learner
@@ -145,6 +147,9 @@ class Run:
                 training.restore(state)
             elif self.decisions.probe:
                 self._start_from_probe(training.learner, heads[0])
+        if self.writer and training and "learner" not in state:
+            fit, examples = self.batches.roles.fit, self.batches.examples
+            keep_sheet(self.store, self.job.id, examples, fit, self.spec.seed)
         if self.writer:
             self.writer.first_step = training.learner.steps if training else 0
             self.writer.must_be_stored()
@@ -173,22 +178,27 @@ class Run:
         if asked.times == self.decisions.restarts:
             return
         step = state["learner"]["steps"] if "learner" in state else 0
-        self.decisions = replace(self.decisions, restarts=asked.times, first_step=step, waited=0)
+        self.decisions = replace(
+            self.decisions, restarts=asked.times, first_step=step, waited=0, souped=0
+        )
         self.spec = replace(self.spec, epochs=step // self.batches.per_epoch + asked.epochs)
         self._note(remarks.goes_on(step, asked.epochs))
 
     def _training(self, module: nn.Module, heads: Sequence[str]) -> Epochs:
-        total = self.batches.per_epoch * self.spec.epochs
+        batches, spec = self.batches, self.spec
+        total = batches.per_epoch * spec.epochs
+        learner = learner_for(spec, module, heads, self.task, total, self.group, batches.counts)
         return Epochs(
             job=self.job,
-            spec=self.spec,
-            batches=self.batches,
-            learner=learner_for(self.spec, module, heads, self.task, total, self.group),
+            spec=spec,
+            batches=batches,
+            learner=learner,
             decisions=self.decisions,
             group=self.group,
             store=self.store,
             writer=self.writer,
             ending=self.ending,
+            show=lambda decisions: self._show(decisions, learner),
         )
 
     def _probe(self, module: nn.Module, heads: Sequence[str]) -> None:
@@ -243,9 +253,13 @@ class Run:
     def _start_from_probe(self, learner: Learner, head: str) -> None:
         """Give the learner settled norms, and the head that fits them."""
         learner.settle(self.batches.to_settle(), self.group.average)
-        start = self._probing().start(learner.module, head, self.spec.features)
-        start.write(learner.module, head)
+        start = self._probing().start(learner.module, head, self.spec.features, self.spec.mirror)
+        start.head.write(learner.module, head)
         learner.averages.restore()
+        if self.spec.mirror is None and not start.mirror:
+            self._note(outcome.MIRROR_HURTS)
+        self.spec = replace(self.spec, mirror=start.mirror)
+        self.batches.vary(self.spec)
 
     def _probing(self) -> Probing:
         side = self.spec.image_size
@@ -281,8 +295,10 @@ class Run:
             better = not model or is_beyond_chance(decisions.right, decisions.probe_right)
             if model:
                 self._note(outcome.compared(decisions.right, decisions.probe_right))
-            if better:
-                model, metrics = self._best(training.learner)
+            if better and decisions.shown and decisions.shown_best == decisions.best:
+                model, metrics = decisions.shown, decisions.shown_metrics
+            elif better:
+                model, metrics = self._best(decisions, training.learner)
         if self.writer:
             self.writer.must_be_stored()  # once the job has ended nothing can be written
             Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, self.left)
@@ -290,13 +306,22 @@ class Run:
             self.expecting.over(metrics)
             closing.write(Jobs(self.store).get(self.job.id), self.store)
 
+    def _show(self, decisions: Decisions, learner: Learner) -> Decisions:
+        """Hand out the best weights so far as a model; the learner stays as it is."""
+        model, metrics = self._best(decisions, learner)
+        model = self.group.share(model)
+        if self.writer:
+            said = outcome.better(metrics, model)
+            self.writer.write(events.Event(Kind.MODEL, model=model, metrics=metrics, message=said))
+        return decisions.with_shown(model, metrics)
+
     @part("result")
-    def _best(self, learner: Learner) -> tuple[str, dict[str, float]]:
+    def _best(self, decisions: Decisions, learner: Learner) -> tuple[str, dict[str, float]]:
         """The best weights as a stored model, and its figures on what is held out."""
-        best = checkpoint.best(self.store, self.job.id, self.decisions.best)
+        best = checkpoint.best(self.store, self.job.id, decisions.best)
         if best is None:
             raise RuntimeError("the best weights were damaged after they had been written")
-        module = learner.module
+        module = copy.deepcopy(learner.module)
         module.load_state_dict(best, strict=False)
         answering = self.results.answering(self.spec)
         metrics = self.results.held_out(module, answering, learner)
