@@ -75,7 +75,7 @@ def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
     assert measured(store, tuned, 32) == pytest.approx(done.metrics["accuracy"])
     shown = EventAccumulator(str(tensorboard.folder(job.id))).Reload().Tags()
     assert {"train/loss", "held_back/accuracy", "held_out/accuracy"} <= set(shown["scalars"])
-    assert {tag.partition("/")[0] for tag in shown["images"]} == {"held_out", "mistakes"}
+    assert {tag.partition("/")[0] for tag in shown["images"]} >= {"held_out", "mistakes"}
     assert shown["graph"]
     assert "card/text_summary" in shown["tensors"]
     assert not [path for path in tensorboard.folder(job.id).iterdir() if path.stat().st_mode & 0o77]

@@ -24,6 +24,7 @@ from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.results import tensorboard
 from netgraft.tuning.results.shown import heldout
 from netgraft.tuning.results.shown.pictures import pictures_of
+from netgraft.tuning.results.varied import varied_sheet
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +81,8 @@ def _settings(writer: Any, job: Job, recipe: Recipe, store: Store) -> None:
 
 
 def _pictures(writer: Any, job: Job, recipe: Recipe, store: Store) -> None:
+    if sheet := varied_sheet(store, job.id):
+        writer.add_image("training pictures/varied", _opened(sheet), dataformats="HWC")
     found = heldout.kept(store, recipe.id)
     if found is None:
         return
@@ -97,9 +100,14 @@ def _mistakes(
     pictures = pictures_of(job, store) if wrong else None
     for each in wrong:
         assert pictures is not None
-        with Image.open(io.BytesIO(pictures.small(each.file))) as opened:
-            caption = f"{each.truth} taken for {each.said} ({each.probability:.0%}) {each.file}"
-            yield caption, np.asarray(opened.convert("RGB"))
+        caption = f"{each.truth} taken for {each.said} ({each.probability:.0%}) {each.file}"
+        yield caption, _opened(pictures.small(each.file))
+
+
+def _opened(encoded: bytes) -> "np.ndarray[Any, Any]":
+    """A picture of our own as height × width × 3."""
+    with Image.open(io.BytesIO(encoded)) as opened:
+        return np.asarray(opened.convert("RGB"))
 
 
 def _confusion(found: heldout.HeldOut) -> Any:

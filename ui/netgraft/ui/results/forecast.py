@@ -21,11 +21,12 @@ def forecast_and_outcome(job: tuning_pb2.Job, say: Translator) -> str:
         return ""
     if any(outcome := _outcome(job, say)):
         rows.append((say("what came of it"), outcome))
-    names = ("", say("Time"), say("Accuracy"), say("Cost"))
+    costs = any(cells[-1] for _, cells in rows)  # nothing costs where no prices are set
+    names = ("", say("Time"), say("Accuracy"), *([say("Cost")] if costs else []))
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
     body = "".join(
         f'<tr><th scope="row">{escape(name)}</th>'
-        f"{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"
+        f"{''.join(f'<td>{escape(cell)}</td>' for cell in cells[: 3 if costs else 2])}</tr>"
         for name, cells in rows
     )
     because = "".join(f"<li>{escape(line)}</li>" for line in job.forecast.because)

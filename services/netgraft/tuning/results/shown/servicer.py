@@ -26,6 +26,7 @@ class Shown:
 
     def GetResults(self, request: tuning_pb2.GetResultsRequest) -> tuning_pb2.Results:
         from netgraft.tuning.results.shown.pictures import newest_model
+        from netgraft.tuning.results.varied import varied_sheet
 
         job = self.jobs.get(request.job)
         model = newest_model(job, self.store)
@@ -37,6 +38,7 @@ class Shown:
             sizes=found.sizes if found else {},
             data_hash=found.data_hash if found else "",
             confused=_confused(found) if found else (),
+            varied=varied_sheet(self.store, job.id) or b"",
         )
 
     def ListAnswers(self, request: tuning_pb2.ListAnswersRequest) -> tuning_pb2.ListAnswersReply:
