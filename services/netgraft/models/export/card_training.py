@@ -21,6 +21,7 @@ USES = {
     "held_out": "held out, to measure with",
     "test": "kept apart as a test",
 }
+FORECASTS = {"start": "forecast at the start", "probed": "forecast after the probe"}
 ELSEWHERE = ("model", "options", "data")
 """Settings that the card has in another place."""
 
@@ -39,6 +40,7 @@ def training(recipe: Recipe, store: Store) -> Iterator[str]:
     yield from _data(found, row, kept)
     yield from _settings(found.job, row)
     yield from _found(found.job, store)
+    yield from _forecast(row)
     yield from _circumstances(row, kept)
 
 
@@ -124,6 +126,30 @@ def _found(job: str, store: Store) -> Iterator[str]:
     if notes:
         yield "### What the run said"
         yield _list(list(dict.fromkeys(notes)))
+
+
+def _forecast(row: JobRow | None) -> Iterator[str]:
+    """What was expected, beside what came of it; the row keeps the forecasts as plain ranges."""
+    made = json.loads(row.forecast) if row and row.forecast else {}
+    rows = [
+        f"| {name} | {_span(made[key]['seconds'], '{:,.0f} s')} "
+        f"| {_span(made[key].get('accuracy'), '{:.1%}')} |"
+        for key, name in FORECASTS.items()
+        if made.get(key)
+    ]
+    if row is None or not rows:
+        return
+    took = f"{row.ended - row.created:,.0f} s" if row.ended else ""
+    reached = json.loads(row.metrics).get("accuracy")
+    accuracy = "" if reached is None else f"{reached:.1%}"
+    yield "### Forecast and outcome"
+    head = ("| | time from the request | accuracy |", "|---|---|---|")
+    yield "\n".join((*head, *rows, f"| outcome | {took} | {accuracy} |"))
+
+
+def _span(found: Mapping[str, float] | None, form: str) -> str:
+    """A range that holds nine times in ten."""
+    return f"{form.format(found['low'])} to {form.format(found['high'])}" if found else ""
 
 
 def _circumstances(row: JobRow | None, kept: trained.Trained | None) -> Iterator[str]:
