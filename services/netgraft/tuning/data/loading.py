@@ -122,7 +122,7 @@ class Normaliser:
             return x_NCHW.float().sub_(self.shift_C11).mul_(self.scale_C11)
         # Row by row: three channels side by side are too few for a loop of their own, which took
         # five times as long.
-        _, channels, _, width = x_NCHW.shape
+        number, channels, height, width = x_NCHW.shape
         shift, scale = (each.flatten().repeat(width) for each in (self.shift_C11, self.scale_C11))
         rows = x_NCHW.permute(0, 2, 3, 1).flatten(2).float().sub_(shift).mul_(scale)
-        return rows.unflatten(2, (width, channels)).permute(0, 3, 1, 2)
+        return rows.view(number, height, width, channels).permute(0, 3, 1, 2)
