@@ -64,6 +64,8 @@ class Settings(BaseSettings):
     """File that holds the token; empty: `state`/token, which the first start makes."""
     web_hosts: str = ""
     """Host names of the chat page besides loopback and `host`, separated by commas."""
+    features_mib: int = Field(default=2048, ge=1)
+    """Features of frozen networks that are kept for the next job on the same data, in MiB."""
     workers: int = Field(default=0, ge=0)
     """Training processes of a job that does not set a number; 0: one on each GPU, and without a GPU
     one, whose threads share all cores."""
@@ -72,6 +74,12 @@ class Settings(BaseSettings):
     silent_seconds: float = Field(default=30.0, ge=5)
     """Seconds without a sign of life after which a tuning run is presumed dead and started again;
     a run sends one every two seconds."""
+    price_cpu_hour: float = Field(default=0.0, ge=0)
+    """Price of an hour of one CPU core, for `--max-cost`; 0: it has none."""
+    price_gpu_hour: float = Field(default=0.0, ge=0)
+    """Price of an hour of one GPU, for `--max-cost`; 0: it has none."""
+    currency: str = Field(default="USD", max_length=8)
+    """Currency of these prices, such as "USD"."""
     torch_mirror: str = ""
     """URL used instead of https://download.pytorch.org; empty: none."""
     log_level: Annotated[Level, BeforeValidator(_capitals)] = "INFO"

@@ -17,7 +17,7 @@ FOLDER = Path(__file__).with_name("examples")
 ALL_STEPS = {
     "show", "compare", "retarget", "freeze", "unfreeze", "set_loss", "undo", "finetune",
     "evaluate", "predict", "export", "list_models", "inspect", "status", "cancel", "resume",
-    "list_jobs",
+    "list_jobs", "forecast",
 }  # fmt: skip
 
 

@@ -119,6 +119,17 @@ def test_a_picture_too_large_to_send_is_named_and_the_rest_go_on(
     assert "small.png\n" in done.stdout
 
 
+@pytest.mark.usefixtures("elsewhere")
+def test_a_large_picture_is_made_smaller_to_be_sent(
+    run: Run, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(localpictures, "SENT_BYTES", 2**20)
+    Image.linear_gradient("L").resize((1200, 1200)).convert("RGB").save("large.bmp")
+    done = run("predict", model, "large.bmp", "--json")
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["classes"]) == 2
+
+
 def test_questions_keep_the_order_of_what_was_typed() -> None:
     first, second = Question({"/a": "a"}), Question(pictures=[("b", b"1")])
     assert first.takes(second, 10)

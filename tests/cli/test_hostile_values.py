@@ -112,6 +112,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "AddLora": {"model": TINY, "rank": 2},
     "UndoEdit": {"model": "MODEL"},
     "StartTuning": {"spec": {"model": "MODEL", "data": "digits"}},
+    "Forecast": {"spec": {"model": "MODEL", "data": "digits"}, "quick": True},
     "GetJob": {"id": "JOB"},
     "ListJobs": {"limit": 3},
     "WatchJob": {"id": "JOB"},

@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from netgraft.errors import (
     CannotExport,
+    CannotMeasure,
     HeadMismatch,
     InvalidValue,
     NotPossible,
@@ -92,6 +93,15 @@ def evaluated(store: Store, model: str, data: str = "", **said: object) -> tunin
     return replies[-1].evaluation
 
 
+def shown(store: Store, job: Job) -> tuning_pb2.Evaluation:
+    """The figures that the run has kept, with the mistakes in the order of `evaluate`."""
+    request = tuning_pb2.GetResultsRequest(job=job.id)
+    found = TuningServicer(store).GetResults(request).evaluation
+    order = sorted(found.mistakes, key=lambda each: (-each.probability, each.file))
+    assert list(found.mistakes) == order
+    return found
+
+
 def asked(store: Store, model: str, **said: object) -> list[tuning_pb2.PredictReply]:
     request = tuning_pb2.PredictRequest(model=model, **said)
     return list(TuningServicer(store).Predict(request))
@@ -124,6 +134,7 @@ def test_predicting_what_is_held_out_recounts_to_the_reported_figure(
     assert {name: getattr(figures, name) for name in ("accuracy", "loss", "macro_f1")} == {
         name: job.metrics[name] for name in ("accuracy", "loss", "macro_f1")
     }
+    assert shown(store, job) == figures
     known = answering(recipe)
     assert (known.side, known.precision, known.strategy) == (side, precision, strategy)
 
@@ -167,6 +178,13 @@ def test_what_cannot_be_evaluated_is_refused_with_what_to_do(store: Store) -> No
         evaluated(store, model.id, "colours", part="validation")
     with pytest.raises(NotPossible, match="segmentation"):
         evaluated(store, "lraspp_mobilenet_v3_large@none", "colours")
+
+
+def test_a_picture_that_cannot_be_read_is_an_error_of_measuring(store: Store, place: Path) -> None:
+    model = retargeted(store)
+    (place / "colours/red/00.png").write_bytes(b"no picture")
+    with pytest.raises(CannotMeasure, match=r"Nothing can be measured on .*: red/00.png is not"):
+        evaluated(store, model.id, "colours", part="all")
 
 
 def test_a_tuned_model_keeps_its_split_when_pictures_arrive(store: Store, place: Path) -> None:

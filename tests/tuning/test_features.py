@@ -80,6 +80,11 @@ def test_the_first_answers_are_far_above_chance(store: Store) -> None:
     assert again.model.id == reply.model.id
 
 
+def test_data_are_read_as_the_options_say(store: Store) -> None:
+    with pytest.raises(InvalidValue, match="val_share"):
+        measured(store, options=tuning_pb2.DataOptions(val_share=0.9))
+
+
 @pytest.mark.parametrize(
     ("said", "error"),
     [

@@ -4,12 +4,13 @@ Real ranks in processes of their own, gloo between two of them, real pictures wi
 """
 
 import hashlib
+import importlib
 import multiprocessing
 import os
 import random
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from netgraft.settings import settings
 from netgraft.store.store import Store, default_store
 from netgraft.surgery.servicer import SurgeryServicer
 from netgraft.tuning.jobs import planning
+from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import State
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.launcher import Capacity
@@ -37,6 +39,21 @@ PICTURES = 24
 EPOCHS, STEPS = 3, 12
 
 
+SLOW = pytest.mark.slow
+Killed = tuple[int, int | str]
+"""The rank that dies, and when: in a step, or in one of `MOMENTS`."""
+MOMENTS = {
+    "reading": "netgraft.tuning.data.reading:Reading.finish",
+    "probe": "netgraft.tuning.workers.probing:Probing.carry_out",
+    "start": "netgraft.tuning.workers.probing:Probing.start",
+    "pilot": "netgraft.tuning.train.pilot:step_seconds",
+    "saving": "netgraft.tuning.train.checkpoint:_write",
+    "storing": "netgraft.tuning.workers.results:store_tuned",
+    "ending": "netgraft.tuning.jobs.jobs:Jobs.succeed",
+}
+"""Functions in the middle of which a rank can be killed: when they have done their work."""
+
+
 @dataclass
 class Ranks:
     """Starts the ranks of jobs in forks of a process that has imported what they need."""
@@ -45,22 +62,17 @@ class Ranks:
     folder: Path
     model: str
 
-    def job(self, ranks: int) -> str:
-        request = Request(
-            self.model,
-            "pets",
-            epochs=EPOCHS,
-            image_size=32,
-            batch_size=8,
-            workers=ranks,
-            precision="fp32",
-            lr=0.01,
-        )
-        resolved = planning.plan(request, Capacity(2, 0), default_store())
+    def job(self, ranks: int, strategy: str = "full", **said: Any) -> str:
+        """A job; "auto" is carried out though the network has random weights."""
+        usual = {"image_size": 32, "batch_size": 8, "precision": "fp32", "lr": 0.01}
+        usual |= {"epochs": EPOCHS, "workers": ranks}
+        request = Request(self.model, "pets", **(usual | said))
+        resolved = planning.plan(request, Capacity(3, 0), default_store())
+        resolved = replace(resolved, spec=replace(resolved.spec, strategy=strategy))
         return Jobs(default_store()).create(resolved).id
 
-    def run(self, job: str, ranks: int, kill: tuple[int, int] | None = None) -> None:
-        """Run one attempt to its end; `kill`: the rank that dies, and in which step."""
+    def run(self, job: str, ranks: int, kill: Killed | None = None) -> None:
+        """Run one attempt to its end, or until a rank is killed."""
         meeting = self.folder / f"{job}-{random.random()}"
         environment = {name: v for name, v in os.environ.items() if name.startswith("NETGRAFT_")}
         started = [
@@ -73,7 +85,7 @@ class Ranks:
             process.start()
         if kill:
             started[kill[0]].join()
-            assert started[kill[0]].exitcode == -signal.SIGKILL
+            assert started[kill[0]].exitcode == -signal.SIGKILL, Jobs(default_store()).get(job)
             for process in started:  # a supervisor ends those that are left
                 process.kill()
         for process in started:
@@ -87,23 +99,42 @@ def _rank(
     rank: int,
     ranks: int,
     meeting: str,
-    kill: tuple[int, int] | None,
+    kill: Killed | None,
 ) -> None:
-    """A rank, in a process of its own. Checkpoints stay, so that the test can read them."""
+    """A rank, in a process of its own."""
     from netgraft.tuning.workers.rank import work
 
     os.environ.update(environment)
     settings.cache_clear()
-    checkpoint.clear = lambda *_: None
+    if kill and kill[0] == rank:
+        _die_at(kill[1])
+    work(job, rank, ranks, 1, "cpu", meeting)
+
+
+def _die_at(moment: int | str) -> None:
+    """Have this process killed in a step, or at the end of a function."""
+    if isinstance(moment, str):
+        module, _, path = MOMENTS[moment].partition(":")
+        *owners, name = path.split(".")
+        owner: Any = importlib.import_module(module)
+        for each in owners:
+            owner = getattr(owner, each)
+        function = getattr(owner, name)
+
+        def deadly(*arguments: Any, **named: Any) -> Any:
+            function(*arguments, **named)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        setattr(owner, name, deadly)
+        return
     step = Learner.step
 
     def dying(self: Learner, *arguments: Any) -> torch.Tensor:
-        if kill == (rank, self.steps):
+        if self.steps == moment:
             os.kill(os.getpid(), signal.SIGKILL)
         return step(self, *arguments)
 
     Learner.step = dying  # type: ignore[method-assign]
-    work(job, rank, ranks, 1, "cpu", meeting)
 
 
 @pytest.fixture
@@ -170,15 +201,18 @@ def states(store: Store, job: str) -> dict[str, str]:
     }
 
 
-def killed(ranks: Ranks, workers: int, kills: list[tuple[int, int]]) -> dict[str, str]:
+def killed(ranks: Ranks, workers: int, kills: list[Killed], **said: Any) -> dict[str, str]:
     store = default_store()
-    job = ranks.job(workers)
+    job = ranks.job(workers, **said)
     for kill in kills:
         ranks.run(job, workers, kill)
     ranks.run(job, workers)
     found = Jobs(store).events_after(job, 0)[1]
     assert [event.seq for event in found] == list(range(1, len(found) + 1))
-    assert Jobs(store).get(job).attempt == len(kills) + 1
+    models = [event.model for event in found if event.kind is Kind.MODEL]
+    assert len(models) == ("strategy" in said), "one model from the probe, made once"
+    ended = kills[-1][1] == "ending"
+    assert Jobs(store).get(job).attempt == len(kills) + (not ended)
     return states(store, job)
 
 
@@ -191,13 +225,40 @@ def test_a_killed_run_goes_on_to_the_bits_of_an_undisturbed_one(ranks: Ranks, wo
     )
 
 
-@pytest.mark.slow
+WHILE_IT_PREPARES: list[Killed] = [(1, "probe"), (0, "saving")]
+AND_ENDS: list[Killed] = [(0, "reading"), (1, "probe"), (0, "storing"), (0, "start"), (1, 2)]
+AND_ENDS += [(0, "saving"), (0, "ending")]
+
+
+@pytest.mark.parametrize("kills", [WHILE_IT_PREPARES, pytest.param(AND_ENDS, marks=SLOW)])
+def test_kills_while_it_prepares_and_ends_change_nothing_and_store_nothing_twice(
+    ranks: Ranks, kills: list[Killed]
+) -> None:
+    said = {"strategy": "auto", "precision": None}
+    undisturbed = ranks.job(2, **said)
+    ranks.run(undisturbed, 2)
+    form = Jobs(default_store()).get(undisturbed).spec
+    # The forms that were measured may differ: here they are said.
+    said |= {"precision": form.precision, "layout": form.layout, "features": form.features}
+    assert killed(ranks, 2, kills, **said) == states(default_store(), undisturbed)
+
+
+def test_fewer_pictures_than_ranks_hang_nothing(ranks: Ranks) -> None:
+    for name in ("cat", "dog"):
+        for path in sorted((ranks.folder / "pets" / name).iterdir())[5 + (name == "dog") :]:
+            path.unlink()
+    job = ranks.job(3, strategy="auto", epochs=1, batch_size=6, precision=None)
+    ranks.run(job, 3, (2, "pilot"))
+    ranks.run(job, 3)
+    assert Jobs(default_store()).get(job).state is State.SUCCEEDED
+
+
+@SLOW
 @pytest.mark.parametrize("workers", [1, 2])
 def test_ten_kills_of_each_kind_of_rank_change_nothing(ranks: Ranks, workers: int) -> None:
     undisturbed = ranks.job(workers)
     ranks.run(undisturbed, workers)
     choose = random.Random(workers)
-    kills = [
-        (choose.randrange(workers), step) for step in sorted(choose.choices(range(STEPS), k=10))
-    ]
+    steps = sorted(choose.choices(range(STEPS), k=10))
+    kills: list[Killed] = [(choose.randrange(workers), step) for step in steps]
     assert killed(ranks, workers, kills) == states(default_store(), undisturbed)

@@ -89,6 +89,7 @@ def test_a_job_is_queued_with_every_default_filled_in_and_stated(
     said = {field.name for field, _ in job.spec.ListFields()}
     chosen_by_the_run = {"precision", "layout", "threads"}
     unset = {"options", "skip_bad", "augment", "accumulate", "patience", "features"}
+    unset |= {"max_minutes", "max_cost"}
     assert said == set(job.spec.DESCRIPTOR.fields_by_name) - chosen_by_the_run - unset
     assert (job.spec.model, job.spec.data, job.spec.epochs) == (ten, "digits", 2)
     names = {line.partition(" ")[0] for line in job.assumptions}

@@ -1,7 +1,7 @@
 """What a model sees, and its figures, as the page shows them."""
 
 from netgraft.language import Translator
-from netgraft.ui.measured import measured
+from netgraft.ui.measured import below, measured
 from netgraft.v1 import agent_pb2, tuning_pb2
 
 SAY = Translator("en")
@@ -49,3 +49,11 @@ def test_of_many_classes_the_pairs_that_were_confused_are_listed() -> None:
 
 def test_other_steps_have_nothing_of_this() -> None:
     assert measured(agent_pb2.StepFinished(summary="s"), SAY) == ""
+
+
+def test_pictures_are_named_without_the_servers_folders() -> None:
+    assert below(["/srv/d/cats/1.jpg", "/srv/d/dogs/2.jpg"]) == ["cats/1.jpg", "dogs/2.jpg"]
+    assert below(["/srv/d/1.jpg"]) == ["1.jpg"]
+    assert below(["1.jpg", "/srv/2.jpg"]) == ["1.jpg", "/srv/2.jpg"]
+    assert below(["a.jpg", "b/c.jpg"]) == ["a.jpg", "b/c.jpg"]
+    assert below([]) == []

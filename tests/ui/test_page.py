@@ -266,11 +266,13 @@ def test_the_page_speaks_chinese_asks_back_fails_in_sentences_and_cancels(
     context.close()
 
 
-def test_the_gateway_names_a_port_in_use_and_ends_cleanly_while_a_page_is_open(
+def test_the_gateway_names_a_port_in_use_ends_cleanly_and_an_idle_page_outlives_it(
     server: Server, site: str, browser: Browser, start_gateway: Any
 ) -> None:
     context = browser.new_context()
-    enter(context, site)  # its event streams are open when the signal comes
+    page = enter(context, site)  # its event streams are open when the signal comes
+    box, gone = page.locator("#message-box textarea"), page.locator("#server-gone")
+    box.fill("half a sen")
     port = int(site.rpartition(":")[2])
     second = start_gateway(port, server.port)
     assert second.process.wait(30) == 1
@@ -281,4 +283,10 @@ def test_the_gateway_names_a_port_in_use_and_ends_cleanly_while_a_page_is_open(
     first.process.send_signal(signal.SIGTERM)
     assert first.process.wait(15) == 0
     assert "Traceback" not in first.said()
+    expect(gone).to_contain_text("does not answer")  # though nobody has clicked
+    box.press("Enter")  # is not sent into the void
+    expect(box).to_have_value("half a sen")
+    start_gateway(port, server.port)
+    expect(gone).to_be_hidden()
+    expect(box).to_have_value("half a sen")
     context.close()

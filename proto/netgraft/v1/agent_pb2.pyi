@@ -142,6 +142,7 @@ class Step(_message.Message):
     CANCEL_FIELD_NUMBER: _builtins.int
     RESUME_FIELD_NUMBER: _builtins.int
     LIST_JOBS_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def show(self) -> Global___ShowStep: ...
     @_builtins.property
@@ -173,9 +174,13 @@ class Step(_message.Message):
     @_builtins.property
     def cancel(self) -> Global___JobStep: ...
     @_builtins.property
-    def resume(self) -> Global___JobStep: ...
+    def resume(self) -> Global___ResumeStep: ...
     @_builtins.property
     def list_jobs(self) -> Global___ListJobsStep: ...
+    @_builtins.property
+    def forecast(self) -> Global___FinetuneStep:
+        """How long this training would take, and what it would cost and reach. Trains nothing."""
+
     def __init__(
         self,
         *,
@@ -194,14 +199,15 @@ class Step(_message.Message):
         inspect: Global___InspectStep | None = ...,
         status: Global___JobStep | None = ...,
         cancel: Global___JobStep | None = ...,
-        resume: Global___JobStep | None = ...,
+        resume: Global___ResumeStep | None = ...,
         list_jobs: Global___ListJobsStep | None = ...,
+        forecast: Global___FinetuneStep | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "compare", b"compare", "evaluate", b"evaluate", "export", b"export", "finetune", b"finetune", "freeze", b"freeze", "inspect", b"inspect", "list_jobs", b"list_jobs", "list_models", b"list_models", "predict", b"predict", "resume", b"resume", "retarget", b"retarget", "set_loss", b"set_loss", "show", b"show", "status", b"status", "step", b"step", "undo", b"undo", "unfreeze", b"unfreeze"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "compare", b"compare", "evaluate", b"evaluate", "export", b"export", "finetune", b"finetune", "forecast", b"forecast", "freeze", b"freeze", "inspect", b"inspect", "list_jobs", b"list_jobs", "list_models", b"list_models", "predict", b"predict", "resume", b"resume", "retarget", b"retarget", "set_loss", b"set_loss", "show", b"show", "status", b"status", "step", b"step", "undo", b"undo", "unfreeze", b"unfreeze"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "compare", b"compare", "evaluate", b"evaluate", "export", b"export", "finetune", b"finetune", "freeze", b"freeze", "inspect", b"inspect", "list_jobs", b"list_jobs", "list_models", b"list_models", "predict", b"predict", "resume", b"resume", "retarget", b"retarget", "set_loss", b"set_loss", "show", b"show", "status", b"status", "step", b"step", "undo", b"undo", "unfreeze", b"unfreeze"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "compare", b"compare", "evaluate", b"evaluate", "export", b"export", "finetune", b"finetune", "forecast", b"forecast", "freeze", b"freeze", "inspect", b"inspect", "list_jobs", b"list_jobs", "list_models", b"list_models", "predict", b"predict", "resume", b"resume", "retarget", b"retarget", "set_loss", b"set_loss", "show", b"show", "status", b"status", "step", b"step", "undo", b"undo", "unfreeze", b"unfreeze"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["show", "compare", "retarget", "freeze", "unfreeze", "set_loss", "undo", "finetune", "evaluate", "predict", "export", "list_models", "inspect", "status", "cancel", "resume", "list_jobs"]  # noqa: Y015
+    _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["show", "compare", "retarget", "freeze", "unfreeze", "set_loss", "undo", "finetune", "evaluate", "predict", "export", "list_models", "inspect", "status", "cancel", "resume", "list_jobs", "forecast"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_step) -> _WhichOneofReturnType_step | None: ...
 
@@ -418,6 +424,8 @@ class FinetuneStep(_message.Message):
     STRATEGY_FIELD_NUMBER: _builtins.int
     IMAGE_SIZE_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_FIELD_NUMBER: _builtins.int
+    MAX_COST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model to train."""
     data: _builtins.str
@@ -444,6 +452,10 @@ class FinetuneStep(_message.Message):
     """As TuningSpec.image_size."""
     seed: _builtins.int
     """As TuningSpec.seed."""
+    max_minutes: _builtins.float
+    """As TuningSpec.max_minutes."""
+    max_cost: _builtins.float
+    """As TuningSpec.max_cost."""
     def __init__(
         self,
         *,
@@ -460,10 +472,12 @@ class FinetuneStep(_message.Message):
         strategy: _builtins.str | None = ...,
         image_size: _builtins.int | None = ...,
         seed: _builtins.int | None = ...,
+        max_minutes: _builtins.float | None = ...,
+        max_cost: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_data", b"_data", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_model", b"_model", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_strategy", b"_strategy", "_workers", b"_workers", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "precision", b"precision", "seed", b"seed", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_data", b"_data", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_model", b"_model", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_strategy", b"_strategy", "_workers", b"_workers", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "model", b"model", "optimizer", b"optimizer", "precision", b"precision", "seed", b"seed", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_data", b"_data", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_model", b"_model", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_strategy", b"_strategy", "_workers", b"_workers", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "precision", b"precision", "seed", b"seed", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_data", b"_data", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_model", b"_model", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_strategy", b"_strategy", "_workers", b"_workers", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "model", b"model", "optimizer", b"optimizer", "precision", b"precision", "seed", b"seed", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -479,6 +493,10 @@ class FinetuneStep(_message.Message):
     _WhichOneofArgType__loss: _TypeAlias = _typing.Literal["_loss", b"_loss"]  # noqa: Y015
     _WhichOneofReturnType__lr: _TypeAlias = _typing.Literal["lr"]  # noqa: Y015
     _WhichOneofArgType__lr: _TypeAlias = _typing.Literal["_lr", b"_lr"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost: _TypeAlias = _typing.Literal["max_cost"]  # noqa: Y015
+    _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
+    _WhichOneofReturnType__max_minutes: _TypeAlias = _typing.Literal["max_minutes"]  # noqa: Y015
+    _WhichOneofArgType__max_minutes: _TypeAlias = _typing.Literal["_max_minutes", b"_max_minutes"]  # noqa: Y015
     _WhichOneofReturnType__model: _TypeAlias = _typing.Literal["model"]  # noqa: Y015
     _WhichOneofArgType__model: _TypeAlias = _typing.Literal["_model", b"_model"]  # noqa: Y015
     _WhichOneofReturnType__optimizer: _TypeAlias = _typing.Literal["optimizer"]  # noqa: Y015
@@ -505,6 +523,10 @@ class FinetuneStep(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__loss) -> _WhichOneofReturnType__loss | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lr) -> _WhichOneofReturnType__lr | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes) -> _WhichOneofReturnType__max_minutes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__model) -> _WhichOneofReturnType__model | None: ...
     @_typing.overload
@@ -710,7 +732,7 @@ Global___InspectStep: _TypeAlias = InspectStep  # noqa: Y015
 
 @_typing.final
 class JobStep(_message.Message):
-    """Show, cancel or resume a tuning job."""
+    """Show or cancel a tuning job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -731,6 +753,63 @@ class JobStep(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__job) -> _WhichOneofReturnType__job | None: ...
 
 Global___JobStep: _TypeAlias = JobStep  # noqa: Y015
+
+@_typing.final
+class ResumeStep(_message.Message):
+    """Go on with a tuning job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    SKIP_BAD_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_FIELD_NUMBER: _builtins.int
+    MAX_COST_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    """A job id."""
+    epochs: _builtins.int
+    """As ResumeJobRequest.epochs."""
+    skip_bad: _builtins.float
+    """As ResumeJobRequest.skip_bad."""
+    max_minutes: _builtins.float
+    """As ResumeJobRequest.max_minutes."""
+    max_cost: _builtins.float
+    """As ResumeJobRequest.max_cost."""
+    def __init__(
+        self,
+        *,
+        job: _builtins.str | None = ...,
+        epochs: _builtins.int | None = ...,
+        skip_bad: _builtins.float | None = ...,
+        max_minutes: _builtins.float | None = ...,
+        max_cost: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_job", b"_job", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_skip_bad", b"_skip_bad", "epochs", b"epochs", "job", b"job", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "skip_bad", b"skip_bad"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_job", b"_job", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_skip_bad", b"_skip_bad", "epochs", b"epochs", "job", b"job", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "skip_bad", b"skip_bad"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
+    _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__job: _TypeAlias = _typing.Literal["job"]  # noqa: Y015
+    _WhichOneofArgType__job: _TypeAlias = _typing.Literal["_job", b"_job"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost: _TypeAlias = _typing.Literal["max_cost"]  # noqa: Y015
+    _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
+    _WhichOneofReturnType__max_minutes: _TypeAlias = _typing.Literal["max_minutes"]  # noqa: Y015
+    _WhichOneofArgType__max_minutes: _TypeAlias = _typing.Literal["_max_minutes", b"_max_minutes"]  # noqa: Y015
+    _WhichOneofReturnType__skip_bad: _TypeAlias = _typing.Literal["skip_bad"]  # noqa: Y015
+    _WhichOneofArgType__skip_bad: _TypeAlias = _typing.Literal["_skip_bad", b"_skip_bad"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__job) -> _WhichOneofReturnType__job | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes) -> _WhichOneofReturnType__max_minutes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__skip_bad) -> _WhichOneofReturnType__skip_bad | None: ...
+
+Global___ResumeStep: _TypeAlias = ResumeStep  # noqa: Y015
 
 @_typing.final
 class ListJobsStep(_message.Message):
@@ -1003,6 +1082,7 @@ class StepFinished(_message.Message):
     EXPORT_FIELD_NUMBER: _builtins.int
     EVALUATION_FIELD_NUMBER: _builtins.int
     PREDICTIONS_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """As StepStarted.index."""
@@ -1032,6 +1112,8 @@ class StepFinished(_message.Message):
     def evaluation(self) -> _tuning_pb2.Evaluation: ...
     @_builtins.property
     def predictions(self) -> Global___Predictions: ...
+    @_builtins.property
+    def forecast(self) -> _tuning_pb2.ForecastReply: ...
     def __init__(
         self,
         *,
@@ -1048,13 +1130,14 @@ class StepFinished(_message.Message):
         export: Global___ExportReady | None = ...,
         evaluation: _tuning_pb2.Evaluation | None = ...,
         predictions: Global___Predictions | None = ...,
+        forecast: _tuning_pb2.ForecastReply | None = ...,
         seconds: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "graph", b"graph", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "models", b"models", "predictions", b"predictions", "result", b"result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "forecast", b"forecast", "graph", b"graph", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "models", b"models", "predictions", b"predictions", "result", b"result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "graph", b"graph", "index", b"index", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "model_id", b"model_id", "models", b"models", "predictions", b"predictions", "result", b"result", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["diff", b"diff", "edit", b"edit", "evaluation", b"evaluation", "export", b"export", "forecast", b"forecast", "graph", b"graph", "index", b"index", "inspection", b"inspection", "job", b"job", "jobs", b"jobs", "model_id", b"model_id", "models", b"models", "predictions", b"predictions", "result", b"result", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["graph", "diff", "edit", "job", "inspection", "models", "jobs", "export", "evaluation", "predictions"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["graph", "diff", "edit", "job", "inspection", "models", "jobs", "export", "evaluation", "predictions", "forecast"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

@@ -103,6 +103,8 @@ class TuningSpec(_message.Message):
     PATIENCE_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_FIELD_NUMBER: _builtins.int
+    MAX_COST_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     data: _builtins.str
@@ -159,6 +161,15 @@ class TuningSpec(_message.Message):
     """
     features: _builtins.str
     """How the probe runs the frozen network, such as "bf16 channels_last folded"."""
+    max_minutes: _builtins.float
+    """Most minutes from the call until the result is stored: waiting, preparing and measuring
+    count. The schedule is laid out over the steps that fit, and the best model so far is
+    the result. Above 0, at most 525,600.
+    """
+    max_cost: _builtins.float
+    """Most money, in the server's currency: as max_minutes, by the server's price of an hour
+    of a CPU or GPU times those that the job holds. Above 0. Without a price the call fails.
+    """
     @_builtins.property
     def options(self) -> Global___DataOptions:
         """How `data` is read."""
@@ -188,10 +199,12 @@ class TuningSpec(_message.Message):
         patience: _builtins.int | None = ...,
         fingerprint: _builtins.str | None = ...,
         features: _builtins.str | None = ...,
+        max_minutes: _builtins.float | None = ...,
+        max_cost: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accumulate: _TypeAlias = _typing.Literal["accumulate"]  # noqa: Y015
     _WhichOneofArgType__accumulate: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate"]  # noqa: Y015
@@ -215,6 +228,10 @@ class TuningSpec(_message.Message):
     _WhichOneofArgType__loss: _TypeAlias = _typing.Literal["_loss", b"_loss"]  # noqa: Y015
     _WhichOneofReturnType__lr: _TypeAlias = _typing.Literal["lr"]  # noqa: Y015
     _WhichOneofArgType__lr: _TypeAlias = _typing.Literal["_lr", b"_lr"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost: _TypeAlias = _typing.Literal["max_cost"]  # noqa: Y015
+    _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
+    _WhichOneofReturnType__max_minutes: _TypeAlias = _typing.Literal["max_minutes"]  # noqa: Y015
+    _WhichOneofArgType__max_minutes: _TypeAlias = _typing.Literal["_max_minutes", b"_max_minutes"]  # noqa: Y015
     _WhichOneofReturnType__optimizer: _TypeAlias = _typing.Literal["optimizer"]  # noqa: Y015
     _WhichOneofArgType__optimizer: _TypeAlias = _typing.Literal["_optimizer", b"_optimizer"]  # noqa: Y015
     _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
@@ -253,6 +270,10 @@ class TuningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__loss) -> _WhichOneofReturnType__loss | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lr) -> _WhichOneofReturnType__lr | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes) -> _WhichOneofReturnType__max_minutes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__optimizer) -> _WhichOneofReturnType__optimizer | None: ...
     @_typing.overload
@@ -397,6 +418,8 @@ class Job(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     LAST_EVENT_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    PROBED_FORECAST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the job, such as "tune-20261123-7f3a9c"."""
     state: Global___JobState.ValueType
@@ -434,11 +457,21 @@ class Job(_message.Message):
         """Metrics on held-out examples, measured once at the end, such as {"accuracy": 0.97,
         "accuracy_low": 0.93, "accuracy_high": 0.99, "loss": 0.11, "majority": 0.5,
         "balanced_accuracy": 0.96, "macro_f1": 0.96}. All but the loss are between 0 and 1.
+        Where copies of held-out pictures are trained on, "leaked" is their share, and
+        "accuracy_without_leaks" (and "…_low", "…_high") is measured on the others.
         """
 
     @_builtins.property
     def last_event(self) -> Global___JobEvent:
         """The newest event, so that a list of jobs can show their progress."""
+
+    @_builtins.property
+    def forecast(self) -> Global___Forecast:
+        """The forecast that was made when the job was started; unset for jobs of older versions."""
+
+    @_builtins.property
+    def probed_forecast(self) -> Global___Forecast:
+        """The forecast that the run made when it knew the probe; unset until then."""
 
     def __init__(
         self,
@@ -456,10 +489,12 @@ class Job(_message.Message):
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         last_event: Global___JobEvent | None = ...,
         attempt: _builtins.int = ...,
+        forecast: Global___Forecast | None = ...,
+        probed_forecast: Global___Forecast | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "last_event", b"last_event", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "end_time", b"end_time", "forecast", b"forecast", "last_event", b"last_event", "probed_forecast", b"probed_forecast", "spec", b"spec", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error_message", b"error_message", "error_reason", b"error_reason", "id", b"id", "last_event", b"last_event", "metrics", b"metrics", "result_model", b"result_model", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "attempt", b"attempt", "create_time", b"create_time", "end_time", b"end_time", "error_message", b"error_message", "error_reason", b"error_reason", "forecast", b"forecast", "id", b"id", "last_event", b"last_event", "metrics", b"metrics", "probed_forecast", b"probed_forecast", "result_model", b"result_model", "spec", b"spec", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -652,6 +687,10 @@ class JobEvent(_message.Message):
     METRICS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    FINDING_FIELD_NUMBER: _builtins.int
+    DATA_WAIT_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    GPU_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Number of the event: 1, 2, 3… without a gap within a job."""
     kind: Global___JobEvent.Kind.ValueType
@@ -680,13 +719,29 @@ class JobEvent(_message.Message):
     """With KIND_NOTE and KIND_MODEL: a sentence; else empty."""
     model: _builtins.str
     """With KIND_MODEL: its id; else empty."""
+    data_wait: _builtins.float
+    """With KIND_STEP: the share of recent time that was spent waiting for data, 0 to 1."""
+    memory_bytes: _builtins.int
+    """With KIND_STEP: memory of the training processes on the first one's machine, in bytes;
+    what they share is counted once.
+    """
+    gpu_memory_bytes: _builtins.int
+    """With KIND_STEP: largest memory that was allocated on the first process's GPU, in bytes."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When the event was written, by the clock of the process that wrote it."""
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """With KIND_EPOCH: figures on the held-back pictures. With KIND_MODEL: as Job.metrics."""
+        """With KIND_EPOCH: figures on the held-back pictures. With KIND_MODEL: as Job.metrics,
+        and those on the held-back pictures.
+        """
+
+    @_builtins.property
+    def finding(self) -> Global___Finding:
+        """With a KIND_NOTE that says what is wrong with the data; at most 500 of its files are
+        named, and its sentence is `message`.
+        """
 
     def __init__(
         self,
@@ -707,10 +762,14 @@ class JobEvent(_message.Message):
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         message: _builtins.str = ...,
         model: _builtins.str = ...,
+        finding: Global___Finding | None = ...,
+        data_wait: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
+        gpu_memory_bytes: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finding", b"finding", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "data_wait", b"data_wait", "epoch", b"epoch", "eta_seconds", b"eta_seconds", "finding", b"finding", "gpu_memory_bytes", b"gpu_memory_bytes", "images_per_second", b"images_per_second", "kind", b"kind", "loss", b"loss", "lr", b"lr", "memory_bytes", b"memory_bytes", "message", b"message", "metrics", b"metrics", "model", b"model", "seq", b"seq", "state", b"state", "step", b"step", "time", b"time", "total_epochs", b"total_epochs", "total_steps", b"total_steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -746,21 +805,54 @@ class ResumeJobRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    SKIP_BAD_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_FIELD_NUMBER: _builtins.int
+    MAX_COST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """As Job.id."""
     request_id: _builtins.str
     """As StartTuningRequest.request_id."""
+    epochs: _builtins.int
+    """More epochs, from the newest checkpoint on and with a schedule of their own, 1 to 10,000.
+    An epoch that was begun counts as the first. Unset: those that are left.
+    """
+    skip_bad: _builtins.float
+    """As TuningSpec.skip_bad; unset: as before."""
+    max_minutes: _builtins.float
+    """As TuningSpec.max_minutes, from this call on; unset: as before, from this call on."""
+    max_cost: _builtins.float
+    """As TuningSpec.max_cost, from this call on; unset: as before, from this call on."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        epochs: _builtins.int | None = ...,
+        skip_bad: _builtins.float | None = ...,
+        max_minutes: _builtins.float | None = ...,
+        max_cost: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_skip_bad", b"_skip_bad", "epochs", b"epochs", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "skip_bad", b"skip_bad"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_skip_bad", b"_skip_bad", "epochs", b"epochs", "id", b"id", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "request_id", b"request_id", "skip_bad", b"skip_bad"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
+    _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__max_cost: _TypeAlias = _typing.Literal["max_cost"]  # noqa: Y015
+    _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
+    _WhichOneofReturnType__max_minutes: _TypeAlias = _typing.Literal["max_minutes"]  # noqa: Y015
+    _WhichOneofArgType__max_minutes: _TypeAlias = _typing.Literal["_max_minutes", b"_max_minutes"]  # noqa: Y015
+    _WhichOneofReturnType__skip_bad: _TypeAlias = _typing.Literal["skip_bad"]  # noqa: Y015
+    _WhichOneofArgType__skip_bad: _TypeAlias = _typing.Literal["_skip_bad", b"_skip_bad"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes) -> _WhichOneofReturnType__max_minutes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__skip_bad) -> _WhichOneofReturnType__skip_bad | None: ...
 
 Global___ResumeJobRequest: _TypeAlias = ResumeJobRequest  # noqa: Y015
 
@@ -774,6 +866,7 @@ class MeanFeaturesRequest(_message.Message):
     LAYER_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     MOST_EXAMPLES_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     layer: _builtins.str
@@ -782,6 +875,10 @@ class MeanFeaturesRequest(_message.Message):
     """As TuningSpec.data."""
     most_examples: _builtins.int
     """Maximum number of training examples to run; 0: 2,000."""
+    @_builtins.property
+    def options(self) -> Global___DataOptions:
+        """How `data` is read."""
+
     def __init__(
         self,
         *,
@@ -789,10 +886,11 @@ class MeanFeaturesRequest(_message.Message):
         layer: _builtins.str = ...,
         data: _builtins.str = ...,
         most_examples: _builtins.int = ...,
+        options: Global___DataOptions | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "layer", b"layer", "model", b"model", "most_examples", b"most_examples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "layer", b"layer", "model", b"model", "most_examples", b"most_examples", "options", b"options"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1134,6 +1232,10 @@ class Evaluation(_message.Message):
     CLASSES_FIELD_NUMBER: _builtins.int
     MISTAKES_FIELD_NUMBER: _builtins.int
     CONFUSION_FIELD_NUMBER: _builtins.int
+    LEAKED_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_LOW_FIELD_NUMBER: _builtins.int
+    ACCURACY_WITHOUT_LEAKS_HIGH_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Id of the model."""
     data: _builtins.str
@@ -1160,6 +1262,16 @@ class Evaluation(_message.Message):
     """Mean negative log-likelihood of the right class."""
     calibration_error: _builtins.float
     """Expected calibration error, in 15 bins."""
+    leaked: _builtins.int
+    """Number of the pictures of which a copy was trained on, as the tuning found; they are
+    part of all figures above.
+    """
+    accuracy_without_leaks: _builtins.float
+    """Share of right answers to the other pictures; 0 where `leaked` is."""
+    accuracy_without_leaks_low: _builtins.float
+    """Lower end of its 95 % interval."""
+    accuracy_without_leaks_high: _builtins.float
+    """Upper end of that interval."""
     @_builtins.property
     def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassFigures]:
         """A row for each class of the data."""
@@ -1191,10 +1303,14 @@ class Evaluation(_message.Message):
         classes: _abc.Iterable[Global___ClassFigures] | None = ...,
         mistakes: _abc.Iterable[Global___Mistake] | None = ...,
         confusion: _abc.Iterable[_builtins.int] | None = ...,
+        leaked: _builtins.int = ...,
+        accuracy_without_leaks: _builtins.float = ...,
+        accuracy_without_leaks_low: _builtins.float = ...,
+        accuracy_without_leaks_high: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "balanced_accuracy", b"balanced_accuracy", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "correct", b"correct", "data", b"data", "loss", b"loss", "macro_f1", b"macro_f1", "majority", b"majority", "mistakes", b"mistakes", "model", b"model", "part", b"part", "pictures", b"pictures"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "accuracy_high", b"accuracy_high", "accuracy_low", b"accuracy_low", "accuracy_without_leaks", b"accuracy_without_leaks", "accuracy_without_leaks_high", b"accuracy_without_leaks_high", "accuracy_without_leaks_low", b"accuracy_without_leaks_low", "balanced_accuracy", b"balanced_accuracy", "calibration_error", b"calibration_error", "classes", b"classes", "confusion", b"confusion", "correct", b"correct", "data", b"data", "leaked", b"leaked", "loss", b"loss", "macro_f1", b"macro_f1", "majority", b"majority", "mistakes", b"mistakes", "model", b"model", "part", b"part", "pictures", b"pictures"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1413,6 +1529,180 @@ class Likely(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Likely: _TypeAlias = Likely  # noqa: Y015
+
+@_typing.final
+class ForecastRequest(_message.Message):
+    """A tuning to estimate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPEC_FIELD_NUMBER: _builtins.int
+    QUICK_FIELD_NUMBER: _builtins.int
+    quick: _builtins.bool
+    """Measures nothing: what earlier runs tell, at once."""
+    @_builtins.property
+    def spec(self) -> Global___TuningSpec:
+        """As StartTuningRequest.spec."""
+
+    def __init__(
+        self,
+        *,
+        spec: Global___TuningSpec | None = ...,
+        quick: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["quick", b"quick", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastRequest: _TypeAlias = ForecastRequest  # noqa: Y015
+
+@_typing.final
+class ForecastReply(_message.Message):
+    """Progress of an estimate, and the best forecast so far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    ASSUMPTIONS_FIELD_NUMBER: _builtins.int
+    done: _builtins.int
+    """Number of things that have been measured."""
+    total: _builtins.int
+    """Number of things that will be."""
+    @_builtins.property
+    def forecast(self) -> Global___Forecast:
+        """The forecast so far."""
+
+    @_builtins.property
+    def spec(self) -> Global___TuningSpec:
+        """The specification that StartTuning would store."""
+
+    @_builtins.property
+    def assumptions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As Job.assumptions."""
+
+    def __init__(
+        self,
+        *,
+        done: _builtins.int = ...,
+        total: _builtins.int = ...,
+        forecast: Global___Forecast | None = ...,
+        spec: Global___TuningSpec | None = ...,
+        assumptions: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["forecast", b"forecast", "spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assumptions", b"assumptions", "done", b"done", "forecast", b"forecast", "spec", b"spec", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastReply: _TypeAlias = ForecastReply  # noqa: Y015
+
+@_typing.final
+class Forecast(_message.Message):
+    """A forecast of a tuning. Each range holds with a probability of 90 %; where little is known
+    it is wide.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: _builtins.int
+    CPU_HOURS_FIELD_NUMBER: _builtins.int
+    GPU_HOURS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    ACCURACY_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """Currency of `cost`, as the settings have it."""
+    summary: _builtins.str
+    """The forecast as one sentence."""
+    @_builtins.property
+    def seconds(self) -> Global___Range:
+        """Seconds from StartTuning until the job has succeeded, without waiting for other jobs
+        and without fetching weights.
+        """
+
+    @_builtins.property
+    def cpu_hours(self) -> Global___Range:
+        """Hours of CPU cores: the time that the job holds them."""
+
+    @_builtins.property
+    def gpu_hours(self) -> Global___Range:
+        """Hours of GPUs; unset where it uses none."""
+
+    @_builtins.property
+    def cost(self) -> Global___Range:
+        """What that costs by the prices in the settings; unset where they have none."""
+
+    @_builtins.property
+    def accuracy(self) -> Global___Range:
+        """Accuracy on held-out pictures, 0 to 1; unset for tasks that have none."""
+
+    @_builtins.property
+    def epochs(self) -> Global___Range:
+        """Passes over the training pictures after the probe, if there is one."""
+
+    @_builtins.property
+    def because(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the forecast rests on, a sentence each."""
+
+    def __init__(
+        self,
+        *,
+        seconds: Global___Range | None = ...,
+        cpu_hours: Global___Range | None = ...,
+        gpu_hours: Global___Range | None = ...,
+        cost: Global___Range | None = ...,
+        currency: _builtins.str = ...,
+        accuracy: Global___Range | None = ...,
+        epochs: Global___Range | None = ...,
+        because: _abc.Iterable[_builtins.str] | None = ...,
+        summary: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "cost", b"cost", "cpu_hours", b"cpu_hours", "epochs", b"epochs", "gpu_hours", b"gpu_hours", "seconds", b"seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "because", b"because", "cost", b"cost", "cpu_hours", b"cpu_hours", "currency", b"currency", "epochs", b"epochs", "gpu_hours", b"gpu_hours", "seconds", b"seconds", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Forecast: _TypeAlias = Forecast  # noqa: Y015
+
+@_typing.final
+class Range(_message.Message):
+    """A value that is not known exactly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    MIDDLE_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """With a probability of 95 % it is not less."""
+    middle: _builtins.float
+    """As often less as more."""
+    high: _builtins.float
+    """With a probability of 95 % it is not more."""
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        middle: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "middle", b"middle"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Range: _TypeAlias = Range  # noqa: Y015
 
 @_typing.final
 class GetResultsRequest(_message.Message):

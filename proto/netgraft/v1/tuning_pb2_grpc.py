@@ -85,6 +85,11 @@ class TuningStub:
                 request_serializer=netgraft_dot_v1_dot_tuning__pb2.PredictRequest.SerializeToString,
                 response_deserializer=netgraft_dot_v1_dot_tuning__pb2.PredictReply.FromString,
                 _registered_method=True)
+        self.Forecast = channel.unary_stream(
+                '/netgraft.v1.Tuning/Forecast',
+                request_serializer=netgraft_dot_v1_dot_tuning__pb2.ForecastRequest.SerializeToString,
+                response_deserializer=netgraft_dot_v1_dot_tuning__pb2.ForecastReply.FromString,
+                _registered_method=True)
         self.GetResults = channel.unary_unary(
                 '/netgraft.v1.Tuning/GetResults',
                 request_serializer=netgraft_dot_v1_dot_tuning__pb2.GetResultsRequest.SerializeToString,
@@ -150,7 +155,8 @@ class TuningServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResumeJob(self, request, context):
-        """Continues a cancelled, failed or paused job from its last checkpoint.
+        """Continues a cancelled, failed or paused job from its last checkpoint; with `epochs`, or
+        where a ceiling ended it, one that succeeded, too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -183,6 +189,15 @@ class TuningServicer:
 
     def Predict(self, request, context):
         """Names the classes of pictures. Streams one prediction for each picture, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Forecast(self, request, context):
+        """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
+        and stores no model. Streams first what earlier runs tell, then what was measured on
+        some of the pictures; the last message has the best forecast.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -271,6 +286,11 @@ def add_TuningServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=netgraft_dot_v1_dot_tuning__pb2.PredictRequest.FromString,
                     response_serializer=netgraft_dot_v1_dot_tuning__pb2.PredictReply.SerializeToString,
+            ),
+            'Forecast': grpc.unary_stream_rpc_method_handler(
+                    servicer.Forecast,
+                    request_deserializer=netgraft_dot_v1_dot_tuning__pb2.ForecastRequest.FromString,
+                    response_serializer=netgraft_dot_v1_dot_tuning__pb2.ForecastReply.SerializeToString,
             ),
             'GetResults': grpc.unary_unary_rpc_method_handler(
                     servicer.GetResults,
@@ -564,6 +584,33 @@ class Tuning:
             '/netgraft.v1.Tuning/Predict',
             netgraft_dot_v1_dot_tuning__pb2.PredictRequest.SerializeToString,
             netgraft_dot_v1_dot_tuning__pb2.PredictReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Forecast(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/netgraft.v1.Tuning/Forecast',
+            netgraft_dot_v1_dot_tuning__pb2.ForecastRequest.SerializeToString,
+            netgraft_dot_v1_dot_tuning__pb2.ForecastReply.FromString,
             options,
             channel_credentials,
             insecure,

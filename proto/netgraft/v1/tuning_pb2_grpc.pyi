@@ -52,7 +52,9 @@ class TuningStub:
     CancelJob: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.CancelJobRequest, _tuning_pb2.Job]
     """Stops a job. Its last checkpoint is kept, and ResumeJob continues from there."""
     ResumeJob: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.ResumeJobRequest, _tuning_pb2.Job]
-    """Continues a cancelled, failed or paused job from its last checkpoint."""
+    """Continues a cancelled, failed or paused job from its last checkpoint; with `epochs`, or
+    where a ceiling ended it, one that succeeded, too.
+    """
     MeanFeatures: _grpc.UnaryStreamMultiCallable[_tuning_pb2.MeanFeaturesRequest, _tuning_pb2.FeatureMeans]
     """Runs a data set through a model and measures a layer's mean input for each class,
     from which RetargetModel can initialise a new head. Streams the progress; the last
@@ -68,6 +70,11 @@ class TuningStub:
     """
     Predict: _grpc.UnaryStreamMultiCallable[_tuning_pb2.PredictRequest, _tuning_pb2.PredictReply]
     """Names the classes of pictures. Streams one prediction for each picture, in order."""
+    Forecast: _grpc.UnaryStreamMultiCallable[_tuning_pb2.ForecastRequest, _tuning_pb2.ForecastReply]
+    """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
+    and stores no model. Streams first what earlier runs tell, then what was measured on
+    some of the pictures; the last message has the best forecast.
+    """
     GetResults: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.GetResultsRequest, _tuning_pb2.Results]
     """Returns the results of a job as they were stored: nothing is computed. While the job
     runs, those of the newest model that it has stored, such as the probe.
@@ -104,7 +111,9 @@ class TuningAsyncStub(TuningStub):
     CancelJob: _aio.UnaryUnaryMultiCallable[_tuning_pb2.CancelJobRequest, _tuning_pb2.Job]  # type: ignore[assignment]
     """Stops a job. Its last checkpoint is kept, and ResumeJob continues from there."""
     ResumeJob: _aio.UnaryUnaryMultiCallable[_tuning_pb2.ResumeJobRequest, _tuning_pb2.Job]  # type: ignore[assignment]
-    """Continues a cancelled, failed or paused job from its last checkpoint."""
+    """Continues a cancelled, failed or paused job from its last checkpoint; with `epochs`, or
+    where a ceiling ended it, one that succeeded, too.
+    """
     MeanFeatures: _aio.UnaryStreamMultiCallable[_tuning_pb2.MeanFeaturesRequest, _tuning_pb2.FeatureMeans]  # type: ignore[assignment]
     """Runs a data set through a model and measures a layer's mean input for each class,
     from which RetargetModel can initialise a new head. Streams the progress; the last
@@ -120,6 +129,11 @@ class TuningAsyncStub(TuningStub):
     """
     Predict: _aio.UnaryStreamMultiCallable[_tuning_pb2.PredictRequest, _tuning_pb2.PredictReply]  # type: ignore[assignment]
     """Names the classes of pictures. Streams one prediction for each picture, in order."""
+    Forecast: _aio.UnaryStreamMultiCallable[_tuning_pb2.ForecastRequest, _tuning_pb2.ForecastReply]  # type: ignore[assignment]
+    """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
+    and stores no model. Streams first what earlier runs tell, then what was measured on
+    some of the pictures; the last message has the best forecast.
+    """
     GetResults: _aio.UnaryUnaryMultiCallable[_tuning_pb2.GetResultsRequest, _tuning_pb2.Results]  # type: ignore[assignment]
     """Returns the results of a job as they were stored: nothing is computed. While the job
     runs, those of the newest model that it has stored, such as the probe.
@@ -189,7 +203,9 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         request: _tuning_pb2.ResumeJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tuning_pb2.Job, _abc.Awaitable[_tuning_pb2.Job]]:
-        """Continues a cancelled, failed or paused job from its last checkpoint."""
+        """Continues a cancelled, failed or paused job from its last checkpoint; with `epochs`, or
+        where a ceiling ended it, one that succeeded, too.
+        """
 
     @_abc_1.abstractmethod
     def MeanFeatures(
@@ -229,6 +245,17 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tuning_pb2.PredictReply], _abc.AsyncIterator[_tuning_pb2.PredictReply]]:
         """Names the classes of pictures. Streams one prediction for each picture, in order."""
+
+    @_abc_1.abstractmethod
+    def Forecast(
+        self,
+        request: _tuning_pb2.ForecastRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_tuning_pb2.ForecastReply], _abc.AsyncIterator[_tuning_pb2.ForecastReply]]:
+        """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
+        and stores no model. Streams first what earlier runs tell, then what was measured on
+        some of the pictures; the last message has the best forecast.
+        """
 
     @_abc_1.abstractmethod
     def GetResults(

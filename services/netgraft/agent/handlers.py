@@ -15,6 +15,7 @@ from netgraft.agent.steps import (
     Evaluate,
     Export,
     Finetune,
+    Forecast,
     Freeze,
     Inspect,
     ListJobs,
@@ -185,8 +186,20 @@ async def _finetune(step: Finetune, run: RunState) -> Happenings:
 
 
 @carry_out.register
+async def _forecast(step: Forecast, run: RunState) -> Happenings:
+    model_id = await run.use(await run.resolve(step.model))
+    spec = tuning_pb2.TuningSpec(**{**step.said(), "model": model_id})  # type: ignore[arg-type]
+    found = tuning_pb2.ForecastReply()
+    async for found in run.services.tuning.Forecast(tuning_pb2.ForecastRequest(spec=spec)):
+        yield Progress(done=found.done, total=found.total)
+    yield Finished(summary=run.messages.forecast(found), forecast=found)
+
+
+@carry_out.register
 async def _resume(step: Resume, run: RunState) -> Happenings:
-    request = tuning_pb2.ResumeJobRequest(id=run.job(step.job), request_id=run.request_id)
+    said = {**step.said(), "id": run.job(step.job), "request_id": run.request_id}
+    said.pop("job", None)
+    request = tuning_pb2.ResumeJobRequest(**said)  # type: ignore[arg-type]
     async for happening in _followed(run, await run.services.tuning.ResumeJob(request)):
         yield happening
 

@@ -15,6 +15,7 @@ _TITLES: dict[str, str] = {
     "set_loss": mark("Set the loss of {model} to {loss}"),
     "undo": mark("Undo the last edit of {model}"),
     "finetune": mark("Fine-tune {model} on {data}"),
+    "forecast": mark("Forecast the training of {model} on {data}"),
     "evaluate": mark("Evaluate {model} on {data}"),
     "predict": mark("Predict {input} with {model}"),
     "export": mark("Export {model} as {format}"),
@@ -175,7 +176,7 @@ class Messages:
         )
 
     def evaluated(self, found: tuning_pb2.Evaluation) -> str:
-        return self.say(
+        sentence = self.say(
             plural(
                 "Accuracy {accuracy:.1f} % on {count} picture of {data} (95 % interval {low:.1f} "
                 "to {high:.1f} %); always naming the largest class would reach {majority:.1f} %.",
@@ -189,6 +190,22 @@ class Messages:
             high=100 * found.accuracy_high,
             majority=100 * found.majority,
         )
+        if not found.leaked:
+            return sentence
+        return self.say(
+            plural(
+                "{sentence} It was trained on a copy of {count} of them; without it the accuracy "
+                "is {accuracy:.1f} %.",
+                "{sentence} It was trained on copies of {count} of them; without these the "
+                "accuracy is {accuracy:.1f} %.",
+            ),
+            sentence=sentence,
+            count=found.leaked,
+            accuracy=100 * found.accuracy_without_leaks,
+        )
+
+    def forecast(self, found: tuning_pb2.ForecastReply) -> str:
+        return "\n".join([found.forecast.summary, *found.forecast.because])
 
     def predicted(self, found: agent_pb2.Predictions) -> str:
         first = found.pictures[0]

@@ -141,8 +141,8 @@ class Undo(_Edit, _OfModel, action="undo"):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finetune(_Edit, _OfModel, action="finetune"):
-    """Train. What is not said, the tuning service fills in."""
+class _Training(_OfModel):
+    """What is trained and how. What is not said, the tuning service fills in."""
 
     data: str | None = None
     epochs: int | None = None
@@ -156,8 +156,21 @@ class Finetune(_Edit, _OfModel, action="finetune"):
     strategy: str | None = None
     image_size: int | None = None
     seed: int | None = None
-    needs_consent: ClassVar[bool] = True
+    max_minutes: float | None = None
+    max_cost: float | None = None
     needs: ClassVar = (("data",),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finetune(_Edit, _Training, action="finetune"):
+    """Train."""
+
+    needs_consent: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast(_Training, action="forecast"):
+    """Say how long a training would take, what it would cost and reach. Trains nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,6 +233,11 @@ class Cancel(_OfJob, action="cancel"):
 class Resume(_OfJob, action="resume"):
     """Go on with a tuning job."""
 
+    epochs: int | None = None
+    """More epochs; None: those that are left."""
+    skip_bad: float | None = None
+    max_minutes: float | None = None
+    max_cost: float | None = None
     needs_consent: ClassVar[bool] = True
 
 

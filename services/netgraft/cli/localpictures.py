@@ -5,6 +5,8 @@ Knows nothing of what is asked about them.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 SENT_BYTES = 6 * 2**20
 """Bytes of pictures in one call to a server; a message may have 8 MiB."""
+SENT_SIDE = 1024
+"""Short side in pixels of pictures that are made smaller to be sent: more than models see."""
 KEPT_BYTES = 2**28
 """The same where this process answers."""
 
@@ -113,10 +117,28 @@ def _folder(path: Path, typed: str, most: int) -> Iterator[Question]:
         yield _file(root / name, f"{typed.rstrip('/')}/{name}", most)
 
 
+def _reduced(path: Path, most: int) -> bytes | None:
+    """A large picture with a short side of SENT_SIDE pixels; None where it cannot be made so."""
+    if find_spec("PIL") is None:  # netgraft was installed without the services
+        return None
+    from netgraft.tuning.data.containers.folder import Folder
+    from netgraft.tuning.data.pixels import fetched
+
+    folder, name = path.resolve().parent, path.resolve().name
+    decoded, _ = fetched(Folder(folder, (folder,)), name, SENT_SIDE)
+    if decoded.picture is None:
+        return None
+    made = BytesIO()
+    decoded.picture.save(made, "PNG", compress_level=1)
+    return made.getvalue() if made.tell() <= most else None
+
+
 def _file(path: Path, typed: str, most: int) -> Question:
     try:
         if path.stat().st_size <= most:
             return Question(pictures=[(typed, path.read_bytes())])
+        if small := _reduced(path, most):
+            return Question(pictures=[(typed, small)])
     except OSError as error:
         problem = Message("{path}: {report}.", path=typed, report=quoted(error.strerror or error))
         return Question(error=(typed, problem))

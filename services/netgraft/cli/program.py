@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export", mark("Write a model to a file.")),
     "data": ("data", mark("Check a data set before it is trained on.")),
     "finetune": ("tune", mark("Train a model on data.")),
+    "forecast": ("forecast", mark("Estimate how long training would take.")),
     "evaluate": ("evaluate", mark("Measure a model on a data set.")),
     "predict": ("predict", mark("Say what a model sees in pictures.")),
     "jobs": ("tune", mark("List tuning jobs.")),

@@ -6,6 +6,7 @@
     │   ├── InvalidValue
     │   │   └── MeansNeeded
     │   ├── InvalidData
+    │   │   ├── CannotMeasure
     │   │   └── PictureTooLarge
     │   ├── UnsupportedFile
     │   ├── WrongHash
@@ -143,6 +144,7 @@ from netgraft.errors.refused import (
     UploadsBusy,
 )
 from netgraft.errors.request import (
+    CannotMeasure,
     InvalidClasses,
     InvalidData,
     InvalidRequest,
@@ -164,6 +166,7 @@ __all__ = [
     "AlreadyUp",
     "CannotDraw",
     "CannotExport",
+    "CannotMeasure",
     "CannotPrefetch",
     "CannotStart",
     "ConsentNeeded",

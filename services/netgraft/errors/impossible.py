@@ -101,7 +101,8 @@ class JobNotRunning(NotPossible):
 class JobNotResumable(NotPossible):
     reason = "JOB_NOT_RESUMABLE"
     template = mark(
-        "Job {job} cannot be resumed: it is {state}. Only cancelled or failed jobs can."
+        "Job {job} cannot be resumed: it is {state}. Those that were cancelled, failed or were "
+        "paused can; one that succeeded is trained further by `netgraft resume {job} --epochs 5`."
     )
 
 

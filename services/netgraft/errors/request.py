@@ -31,6 +31,11 @@ class InvalidData(InvalidRequest):
     template = mark("The data set {data} cannot be trained on: {problem}")
 
 
+class CannotMeasure(InvalidData):
+    reason = "CANNOT_MEASURE"
+    template = mark("Nothing can be measured on {data}: {problem}")
+
+
 class PictureTooLarge(InvalidData):
     reason = "PICTURE_TOO_LARGE"
     template = mark(

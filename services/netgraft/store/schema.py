@@ -18,7 +18,7 @@ from netgraft import private
 from netgraft.errors import NewerDatabase
 from netgraft.store.tables import Table
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest revision in `migrations`: the one that `tables` describes."""
 UNNAMED = ""
 """The revision of a database of 0.1 or 0.2, which does not say."""

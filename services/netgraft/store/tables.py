@@ -76,6 +76,10 @@ class JobRow(Table):
     error_message: Mapped[str | None] = mapped_column(Text)
     result_model: Mapped[str | None] = mapped_column(String(64))
     metrics: Mapped[str] = mapped_column(Text, default="{}")
+    forecast: Mapped[str | None] = mapped_column(Text)
+    """What the job was expected to take and reach, JSON; null in jobs older than this column."""
+    timings: Mapped[str | None] = mapped_column(Text)
+    """What the parts of a run that succeeded took, JSON, for forecasts of others."""
 
 
 class JobEventRow(Table):

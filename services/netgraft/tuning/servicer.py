@@ -3,22 +3,27 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from netgraft.errors import InvalidValue, NotEnoughWorkers
+from netgraft.errors import InvalidValue, NotEnoughWorkers, Unreachable
 from netgraft.language import Message, say
 from netgraft.serving.servicers import caller, must_name
 from netgraft.store.requests import Asked, Repeated, Requests, asked
 from netgraft.store.store import Store, default_store
 from netgraft.tuning.board.servicer import Board
 from netgraft.tuning.data.manifest import PARTS
+from netgraft.tuning.forecast.forecast import PROBED, START, kept
+from netgraft.tuning.forecast.machine import cores, gpu_names
+from netgraft.tuning.forecast.servicer import forecast_message, reply_message
 from netgraft.tuning.jobs import reconcile
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.job import ALIVE, Job, State
 from netgraft.tuning.jobs.jobs import Jobs
-from netgraft.tuning.jobs.launcher import Launcher, NoLauncher
+from netgraft.tuning.jobs.launcher import Capacity, Launcher, NoLauncher
+from netgraft.tuning.jobs.resuming import Resumption
 from netgraft.tuning.jobs.spec import Request, Spec
 from netgraft.tuning.results.servicer import Answers, options_of
 from netgraft.tuning.results.shown.servicer import Shown
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from netgraft.tuning.results.checking import Report
 
 DEFAULT_LIMIT = 50
-TAIL_SECONDS = 0.1
+TAIL_SECONDS = 0.05
 """Seconds between two queries of WatchJob for new events."""
 CANCEL_SECONDS = 1.5
 """Seconds that a run may take to save and stop, before it is stopped from outside."""
@@ -71,15 +76,28 @@ class TuningServicer(Answers, Shown, Board):
         self.launcher = launcher or NoLauncher()
 
     def StartTuning(self, request: tuning_pb2.StartTuningRequest) -> tuning_pb2.Job:
+        from netgraft.tuning.forecast import making
         from netgraft.tuning.jobs import planning
 
         def begun(call: Asked | None) -> Job:
             asked_for = request_of(request.spec)
             asked_for.check()
             resolved = planning.plan(asked_for, self.launcher.capacity(), self.store, self.graft)
-            return self.jobs.create(resolved, call)
+            return self.jobs.create(resolved, call, making.first(resolved.spec, self.store))
 
         return self._once(asked("StartTuning", request, caller().token), begun)
+
+    def Forecast(self, request: tuning_pb2.ForecastRequest) -> Iterator[tuning_pb2.ForecastReply]:
+        from netgraft.tuning.forecast import making
+        from netgraft.tuning.jobs import planning
+
+        asked_for = request_of(request.spec)
+        asked_for.check()
+        resolved = planning.plan(asked_for, self._capacity(), self.store, self.graft)
+        spec = spec_message(resolved.spec)
+        lines = [say(line, caller().language) for line in resolved.assumptions]
+        for found in making.forecasts(resolved.spec, self.store, quick=request.quick):
+            yield reply_message(found, resolved.spec, spec, lines)
 
     def GetJob(self, request: tuning_pb2.GetJobRequest) -> tuning_pb2.Job:
         return job_message(self.jobs.get(request.id))
@@ -100,7 +118,12 @@ class TuningServicer(Answers, Shown, Board):
 
         recipe = resolve.resolve(request.model, "pretrained", self.store).recipe
         found = mean_features(
-            recipe, request.layer, request.data, self.store, request.most_examples
+            recipe,
+            request.layer,
+            request.data,
+            self.store,
+            request.most_examples,
+            options_of(request.options),
         )
         for measured in found:
             yield tuning_pb2.FeatureMeans(
@@ -155,7 +178,7 @@ class TuningServicer(Answers, Shown, Board):
                 raise NotEnoughWorkers(
                     asked=spec.workers, device=spec.device.upper(), available=available
                 )
-            return self.jobs.resume(request.id, call)
+            return self.jobs.resume(request.id, call, resumption_of(request))
 
         return self._once(asked("ResumeJob", request, caller().token), resumed)
 
@@ -171,6 +194,13 @@ class TuningServicer(Answers, Shown, Board):
                 reconcile.submit(job, self.jobs, self.launcher)
                 job_id = job.id
         return job_message(self.jobs.get(job_id))
+
+    def _capacity(self) -> Capacity:
+        """All processors; those of this machine where there is no server to start jobs."""
+        try:
+            return self.launcher.capacity()
+        except Unreachable:
+            return Capacity(cores(), len(gpu_names()))
 
     def _ends(self, job_id: str, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -194,6 +224,12 @@ def request_of(spec: tuning_pb2.TuningSpec) -> Request:
     return Request(**{"model": "", "data": "", **given})
 
 
+def resumption_of(request: tuning_pb2.ResumeJobRequest) -> Resumption:
+    """Return how a job shall go on, without unset fields."""
+    known = {field.name for field in fields(Resumption)}
+    return Resumption(**{f.name: value for f, value in request.ListFields() if f.name in known})
+
+
 def spec_message(spec: Spec) -> tuning_pb2.TuningSpec:
     """Return a resolved specification as a message; the run has yet to choose what is unset."""
     return tuning_pb2.TuningSpec(**{name: v for name, v in spec.plain().items() if v != ""})
@@ -215,6 +251,8 @@ def job_message(job: Job) -> tuning_pb2.Job:
         metrics=job.metrics,
         last_event=event_message(job.last_event) if job.last_event else None,
         attempt=job.attempt,
+        forecast=forecast_message(kept(job.forecast, START), job.spec),
+        probed_forecast=forecast_message(kept(job.forecast, PROBED), job.spec),
     )
 
 
@@ -237,7 +275,15 @@ def event_message(event: Event) -> tuning_pb2.JobEvent:
         metrics=event.metrics,
         message=say(event.message, caller().language),
         model=event.model,
+        finding=_finding_of(event) if event.finding else None,
+        data_wait=event.data_wait,
+        memory_bytes=event.memory_bytes,
+        gpu_memory_bytes=event.gpu_memory_bytes,
     )
+
+
+def _finding_of(event: Event) -> tuning_pb2.Finding:
+    return tuning_pb2.Finding(sentence=say(event.message, caller().language), **event.finding)
 
 
 def report_message(report: "Report") -> tuning_pb2.DataReport:

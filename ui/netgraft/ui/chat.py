@@ -180,7 +180,8 @@ def _result(finished: agent_pb2.StepFinished, say: Translator) -> str:
     elif kind == "export":
         shown = [plain(first), _export_link(finished.export, say)]
     elif kind == "job" and finished.job.result_model:
-        shown = [plain(first), downloads(finished.job.result_model, say)]
+        job = finished.job
+        shown = [plain(first), results_link(job.id, say), downloads(job.result_model, say)]
     else:
         shown = [plain(first)]
     return "\n\n".join(dict.fromkeys([*shown, *map(plain, notices.splitlines())]))
@@ -201,6 +202,12 @@ def edit_lines(edit: surgery_pb2.EditReply, say: Translator) -> list[str]:
 def _export_link(ready: agent_pb2.ExportReady, say: Translator) -> str:
     text = plain(say("Download the model as {format}", format=ready.format))
     return f"[{text}]({ready.page})"
+
+
+def results_link(job: str, say: Translator) -> str:
+    """Return a link to a job's results, as Markdown."""
+    text = say("Results: curves, every class, the mistakes as pictures")
+    return f"[{plain(text)}](/jobs/{job})"
 
 
 def downloads(model: str, say: Translator) -> str:
@@ -241,9 +248,13 @@ def _job_result(view: JobView, say: Translator) -> str:
     parts = [state_word(view.state, say)]
     if "accuracy" in view.metrics:
         parts.append(f"{say('Accuracy')} {share(view.metrics['accuracy'])}")
+    if "accuracy_without_leaks" in view.metrics:
+        fair = share(view.metrics["accuracy_without_leaks"])
+        parts.append(say("{accuracy} without pictures that it was trained on", accuracy=fair))
     text = plain(" · ".join(parts))
     if view.error:
         text += f"\n\n{plain(view.error)}"
+    text += f"\n\n{results_link(view.id, say)}"
     if view.result_model:
         text += f"\n\n{downloads(view.result_model, say)}"
     return text

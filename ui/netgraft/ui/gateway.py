@@ -15,10 +15,12 @@ from netgraft.readiness import is_warming
 from netgraft.settings import settings
 from netgraft.ui import page, theme
 from netgraft.ui.backend import Backend
+from netgraft.ui.board import Board
 from netgraft.ui.conversation import Conversations
 from netgraft.ui.download import Download
 from netgraft.ui.guard import HEALTH, LOGIN, Guard
 from netgraft.ui.login import login
+from netgraft.ui.results.endpoints import ResultsPages
 from netgraft.ui.upload import Upload
 from netgraft.ui.viewer import Viewer
 
@@ -31,7 +33,7 @@ def application() -> Starlette:
     """Return the ASGI application. It connects to the gRPC server when it first needs it."""
     backend = Backend()
     conversations = Conversations(backend)
-    viewer = Viewer(backend)
+    viewer, board = Viewer(backend), Board(backend)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -47,6 +49,10 @@ def application() -> Starlette:
         Route("/viz/{model}", viewer.redirect),
         Route("/viz/{model}/{path:path}", viewer.file),
         Route("/export/{model}/{format}", Download(backend).__call__),
+        Route("/tensorboard", board.redirect),
+        Route("/tensorboard/{path:path}", board.__call__, methods=["GET", "POST"]),
+        Route("/font-roboto/{file}", board.font),
+        *ResultsPages(backend).routes,
         Route("/upload", Upload().__call__, methods=["POST"]),
     ]
     app = Starlette(routes=routes, middleware=[Middleware(Guard)], lifespan=lifespan)
@@ -74,7 +80,7 @@ def _mount_page(app: Any, conversations: Conversations) -> None:
         i18n=page.i18n(),
         theme=theme.theme(),
         css_paths=theme.STYLE,
-        head=theme.HEAD + page.NAMING + page.upload_script(),
+        head=theme.HEAD + page.NAMING + page.scripts(),
         footer_links=[],
         run_history=False,
         ssr_mode=False,

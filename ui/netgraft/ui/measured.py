@@ -1,7 +1,8 @@
 """What a model sees in pictures, and how well it does: pictures with bars, and tables, as HTML."""
 
 import base64
-from collections.abc import Iterator
+import posixpath
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from netgraft.language import Translator
@@ -26,22 +27,33 @@ def measured(finished: agent_pb2.StepFinished, say: Translator) -> str:
 
 def _pictures(found: agent_pb2.Predictions, say: Translator) -> str:
     shown = found.pictures[:MOST_PICTURES]
-    cards = "".join(_picture(each) for each in shown)
+    names = below([each.name for each in shown])
+    cards = "".join(_picture(each, name) for each, name in zip(shown, names, strict=True))
     rest = found.total - len(shown)
     more = f'<p class="ng-quiet">{escape(say("{count} more", count=rest))}</p>' if rest else ""
     return f'<div class="ng-seen">{cards}</div>{more}'
 
 
-def _picture(reply: tuning_pb2.PredictReply) -> str:
+def below(paths: Sequence[str]) -> list[str]:
+    """Return paths without the folder that all share: where that is, is the server's affair."""
+    folders = {posixpath.dirname(path) for path in paths}
+    try:
+        shared = posixpath.commonpath(folders)
+    except ValueError:  # none, or absolute and relative ones
+        return list(paths)
+    return [posixpath.relpath(path, shared) if shared else path for path in paths]
+
+
+def _picture(reply: tuning_pb2.PredictReply, name: str) -> str:
     image = ""
     if reply.thumbnail:
         encoded = base64.b64encode(reply.thumbnail).decode()
-        image = f'<img src="data:image/jpeg;base64,{encoded}" alt="{escape(reply.name)}">'
+        image = f'<img src="data:image/jpeg;base64,{encoded}" alt="{escape(name)}">'
     if reply.error:
         lines = f'<p class="ng-quiet">{escape(reply.error)}</p>'
     else:
         lines = "".join(_bar(each.name, each.probability) for each in reply.classes)
-    return f"<figure>{image}<figcaption>{escape(reply.name)}{lines}</figcaption></figure>"
+    return f"<figure>{image}<figcaption>{escape(name)}{lines}</figcaption></figure>"
 
 
 def _bar(name: str, probability: float) -> str:

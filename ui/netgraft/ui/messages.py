@@ -25,6 +25,7 @@ LABELS = {
     "cancel_job": mark("Cancel the training"),
     "attach_opening": mark("looking into it …"),
     "attach_waiting": mark("waiting until other uploads are done …"),
+    "server_gone": mark("The page's server does not answer. What you type is kept; trying again …"),
     "attach_lost": mark("The connection broke. Send the file again."),
 }
 

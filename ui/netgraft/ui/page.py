@@ -6,6 +6,7 @@ The ids that tests and style sheets may rely on:
     message-box        the text field (a textarea is inside)
     send               sends what the text field holds
     attach             chooses a model's file to send; a file can also be dropped anywhere
+    server-gone        says that the page's server does not answer; hidden otherwise
     attach-state       progress of the upload, or why the file was refused; hidden otherwise
     new-conversation   begins a new conversation
     plan-card          a plan that waits for consent; shown only while it waits, with
@@ -39,6 +40,7 @@ from netgraft.ui.conversation import Conversations
 from netgraft.ui.handlers import LIVE_SECONDS, PARTS, Handlers
 from netgraft.ui.messages import for_browser
 
+SCRIPTS = ("attach.js", "alive.js")
 LONGEST_MESSAGE = 100_000
 
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -70,11 +72,11 @@ The browser also empties the text field when a sentence is sent: if the server d
 typed in the meantime would be lost."""
 
 
-def upload_script() -> str:
-    """Return the script that sends files, with its labels in all languages."""
+def scripts() -> str:
+    """Return the scripts that send files and watch the server, with labels in all languages."""
     known = for_browser()
     labels = {language: known[language] for language in LANGUAGES}
-    script = Path(__file__).with_name("attach.js").read_text()
+    script = "".join(Path(__file__).with_name(name).read_text() for name in SCRIPTS)
     return f"<script>netgraft.labels = {json.dumps(labels)};\n{script}</script>"
 
 
@@ -87,6 +89,7 @@ def build(conversations: Conversations) -> gr.Blocks:
     label = i18n()
     page: gr.Blocks
     with gr.Blocks(title="netgraft", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML('<p id="server-gone" role="alert" hidden></p>', elem_id="server-place")
         name, said = gr.Textbox(visible=False), gr.Textbox(visible=False)  # filled by NAMING
         fresh = _header(label)
         with gr.Row(elem_id="columns"):

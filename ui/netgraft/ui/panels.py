@@ -19,6 +19,8 @@ SHORT = 12
 ID_LENGTH = 64
 """Digits of a model's id: how many are shown, and how many it has."""
 
+WAITS = 0.05
+"""Share of the time from which on it is worth a word that a run waits for its data."""
 MOST_DRAWN = 400
 """Points of a curve that are sent to the browser."""
 
@@ -64,6 +66,11 @@ def progress(view: JobView | None, say: Translator) -> str:
         ]
     if event.images_per_second and not view.ended:
         parts.append(say("{rate} images/s", rate=short(round(event.images_per_second, 1))))
+    if event.data_wait >= WAITS and not view.ended:
+        parts.append(say("waiting for data {share:.0%}", share=event.data_wait))
+    if event.memory_bytes and not view.ended:
+        memory = event.memory_bytes + event.gpu_memory_bytes
+        parts.append(say("memory {size}", size=size(memory)))
     if event.eta_seconds and not view.ended:
         parts.append(say("{time} left", time=duration(event.eta_seconds, say)))
     label = say("Training progress")
@@ -110,12 +117,17 @@ def job_state(view: JobView | None, say: Translator) -> str:
     if "accuracy" in view.metrics:
         accuracy = share(view.metrics["accuracy"])
         text += f" · {escape(say('Accuracy'))} <strong>{accuracy}</strong>"
+        if "accuracy_without_leaks" in view.metrics:
+            fair = share(view.metrics["accuracy_without_leaks"])
+            said = say("{accuracy} without pictures that it was trained on", accuracy=fair)
+            text += f" · {escape(said)}"
     elif "held_back_accuracy" in view.metrics:
         accuracy = share(view.metrics["held_back_accuracy"])
         shown = say("Accuracy on held-back training pictures")
         text += f" · {escape(shown)} <strong>{accuracy}</strong>"
     lines = [f'<p class="ng-state" role="status" data-state="{name}">{text}</p>']
-    lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code></p>')
+    results = f'<a id="results-page" href="/jobs/{escape(view.id)}">{escape(say("Results"))}</a>'
+    lines.append(f'<p class="ng-quiet"><code>{escape(view.id)}</code> · {results}</p>')
     if not view.reachable:
         waiting = say("The server does not answer; trying again.")
         lines.append(f'<p class="ng-problem">{escape(waiting)}</p>')

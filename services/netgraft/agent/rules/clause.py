@@ -36,7 +36,7 @@ REFERENCES = (
 
 TRAINING = (
     "DATA", "SAMEDATA", "EPOCHS", "LR", "BATCH_SIZE", "OPTIMIZER", "WORKERS", "DEVICE", "PRECISION",
-    "STRATEGY", "IMAGE_SIZE", "SEED", "strategyname",
+    "STRATEGY", "IMAGE_SIZE", "SEED", "MAX_MINUTES", "MAX_COST", "strategyname",
 )  # fmt: skip
 SEARCH = ("task", "MAX_PARAMS", "MIN_ACCURACY", "LIMIT", "zoo")
 LAYERS = ("head", "backbone", "all", "MODULE", "anything", "rest")
@@ -56,7 +56,7 @@ ACCEPTS: dict[str, tuple[str, ...]] = {
     "list_jobs": ("state",),
     "status": ("JOB",),
     "cancel": ("JOB",),
-    "resume": ("JOB",),
+    "resume": ("JOB", "EPOCHS", "MAX_MINUTES", "MAX_COST"),
     "inspect": (),
     "undo": (),
 }

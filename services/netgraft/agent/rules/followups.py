@@ -29,10 +29,10 @@ _LEADING = (
 _FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "CLASSES": (("retarget", "classes"),),
     "CLASS_NAMES": (("retarget", "class_names"),),
-    "DATA": (("finetune", "data"), ("evaluate", "data")),
+    "DATA": (("finetune", "data"), ("forecast", "data"), ("evaluate", "data")),
     "INPUT": (("predict", "input"),),
     "FORMAT": (("export", "format"),),
-    "LOSS": (("set_loss", "loss"), ("finetune", "loss")),
+    "LOSS": (("set_loss", "loss"), ("forecast", "loss"), ("finetune", "loss")),
     "JOB": (("status", "job"), ("cancel", "job"), ("resume", "job")),
     "MODULE": (("freeze", "layers"), ("unfreeze", "layers"), ("show", "focus")),
     "MAX_PARAMS": (("list_models", "max_params"),),
@@ -44,9 +44,9 @@ _FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
     "all": (("freeze", "layers"), ("unfreeze", "layers")),
     "state": (("list_jobs", "state"),),
 } | {
-    name.upper(): (("finetune", name),)
+    name.upper(): (("finetune", name), ("forecast", name))
     for name in ("epochs", "lr", "batch_size", "optimizer", "workers", "device", "precision",
-                 "strategy", "image_size", "seed")
+                 "strategy", "image_size", "seed", "max_minutes", "max_cost")
 }  # fmt: skip
 """Slot → the fields that it may correct, the likeliest first."""
 

@@ -49,6 +49,14 @@ def _figure(tag: str) -> Make:
     return make
 
 
+def _minutes(tokens: list[Token]) -> list[Token] | None:
+    found = _number(tokens)
+    if found and found.percent:
+        return None
+    unit = next(int(t.reading("timeunit")) for t in tokens if t.has("timeunit"))
+    return [item("MAX_MINUTES", tokens, float((found.value if found else 1) * unit))]
+
+
 def _named(tag: str, source: str) -> Make:
     def make(tokens: list[Token]) -> list[Token]:
         return [item(tag, tokens, next(t.reading(source) for t in tokens if t.has(source)))]
@@ -181,6 +189,11 @@ SLOTS: tuple[Rule, ...] = (
     Rule("epochs is|changeto|to|of|equal change? num", _count("EPOCHS")),
     Rule("classes is|changeto|to|of change? num classes?", _count("CLASSES")),
     Rule("workers is|changeto|to|of num", _count("WORKERS")),
+    # ceilings
+    Rule("for? lt|for|in num|one|a timeunit ltsuffix?", _minutes),
+    Rule("num|one|a timeunit ltsuffix|in?", _minutes),
+    Rule("for? lt|for num|one|a money ltsuffix?", _figure("MAX_COST")),
+    Rule("num money ltsuffix|in?", _figure("MAX_COST")),
     # search bounds
     Rule("accuracy is|has|of|at|to? lt|ltsuffix num", _unsupported("accuracy")),
     Rule("accuracy is|has|of|at|to|on? gt|gtsuffix of? num gtsuffix?", _accuracy),

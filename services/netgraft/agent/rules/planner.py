@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from netgraft.agent.planner import Context, Reply
-from netgraft.agent.rules import classlists, draft, followups, messages
+from netgraft.agent.rules import classlists, draft, followups, forecasts, messages
 from netgraft.agent.rules.ask import Ask
 from netgraft.agent.rules.assemble import assemble
 from netgraft.agent.rules.builder import Builder
@@ -70,20 +70,22 @@ class RulePlanner:
             return Reply("answer", text=messages.said(messages.ANSWERS[answer], language))
         if asked and (completed := asked.complete(items)):
             return self._assemble(completed, language, before)
-        if steps := followups.edited(items, before):
+        follow = forecasts.of_last if forecasts.asked(items) else followups.edited
+        if steps := follow(items, before):
             return Reply("plan", steps, _assumptions(steps, language))
         return self._assemble(items, language, before)
 
     def _assemble(self, items: list[Token], language: str, before: Steps) -> Reply:
         plan = Builder(self.names, followups.models_of(before))
+        forecast = forecasts.asked(items)
         try:
-            assemble(clauses(items), plan)
+            assemble(clauses(forecasts.trained(items) if forecast else items), plan)
         except Ask as ask:
             raise _Open(ask, Draft.of(items, ask)) from None
         if not plan.steps:
             return Reply("answer", text=messages.said(messages.ANSWERS["nevermind"], language))
         named = (messages.said(messages.FILE_NAMED, language, name=n) for n in plan.file_names)
-        steps = tuple(plan.steps)
+        steps = forecasts.instead(plan.steps) if forecast else tuple(plan.steps)
         return Reply("plan", steps, (*_assumptions(steps, language), *named))
 
 

@@ -111,4 +111,5 @@ def cancel(clause: Clause, plan: Builder) -> None:
 
 
 def resume(clause: Clause, plan: Builder) -> None:
-    plan.steps.append(Resume(job=slot(clause, "JOB")))
+    tags = ("JOB", "EPOCHS", "MAX_MINUTES", "MAX_COST")
+    plan.steps.append(Resume(**{tag.lower(): slot(clause, tag) for tag in tags}))

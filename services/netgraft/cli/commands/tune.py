@@ -1,6 +1,7 @@
 """finetune, jobs, status, watch, cancel, resume: training, which runs at the server."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -17,7 +18,19 @@ if TYPE_CHECKING:
     from netgraft.cli.services import Services
     from netgraft.v1 import tuning_pb2
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", "paused")
+
+
+def ceiling_options(command: F) -> F:
+    """Add the options of ceilings to a command."""
+    for name, metavar, text in (
+        ("--max-cost", "X", "Most money, by the server's price of an hour; as --max-minutes."),
+        ("--max-minutes", "N", "Most minutes, waiting and storing included; the best is kept."),
+    ):
+        command = click.option(name, type=float, metavar=metavar, help=text)(command)
+    return command
 
 
 @click.command(
@@ -26,6 +39,7 @@ STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", 
     examples=(
         "netgraft finetune 1a2b3c4d --data digits --epochs 2",
         "netgraft finetune 1a2b3c4d --data ./flowers --lr 0.01 --workers 2 --detach",
+        "netgraft finetune 1a2b3c4d --data ./flowers --max-minutes 10",
     ),
 )
 @model_argument()
@@ -53,6 +67,7 @@ STATES = ("queued", "preparing", "running", "succeeded", "failed", "cancelled", 
 @click.option(
     "--skip-bad", type=float, metavar="X", help="Leave out pictures that cannot be read, up to X."
 )
+@ceiling_options
 @click.option("--detach", is_flag=True, help="Do not wait for the end.")
 @weights_option
 @pass_session
@@ -75,16 +90,7 @@ def finetune_command(
     from netgraft.v1 import tuning_pb2
 
     services = session.client() if detach else session.trainer()
-    given = {
-        name: value for name, value in options.items() if value is not None and name not in NAMES
-    }
-    reference = resolve(session, services, model, weights)
-    spec = tuning_pb2.TuningSpec(
-        model=reference,
-        data=data_reference(session, data),
-        options=options_message(options),
-        **given,  # type: ignore[arg-type]
-    )
+    spec = spec_of(session, services, model, data, weights, options)
     job = services.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec))
     if not detach:
         _follow_to_end(session, services, job)
@@ -94,14 +100,45 @@ def finetune_command(
         _print_job(session, job)
 
 
+def spec_of(
+    session: Session,
+    services: "Services",
+    model: str,
+    data: str,
+    weights: str | None,
+    options: Mapping[str, int | float | str | None],
+) -> "tuning_pb2.TuningSpec":
+    """Return what is asked for by the options of finetune."""
+    from netgraft.v1 import tuning_pb2
+
+    given = {
+        name: value for name, value in options.items() if value is not None and name not in NAMES
+    }
+    reference = resolve(session, services, model, weights)
+    return tuning_pb2.TuningSpec(
+        model=reference,
+        data=data_reference(session, data),
+        options=options_message(options),
+        **given,  # type: ignore[arg-type]
+    )
+
+
 @click.command(
-    "jobs", cls=Command, examples=("netgraft jobs", "netgraft jobs --state running --json")
+    "jobs",
+    cls=Command,
+    examples=(
+        "netgraft jobs",
+        "netgraft jobs --state running --json",
+        "netgraft jobs --forecasts",
+    ),
 )
 @click.option("--state", type=click.Choice(STATES), help="Only jobs in this state.")
 @click.option("--limit", type=INT64, default=0, metavar="N", help="Show at most N (50).")
+@click.option("--forecasts", is_flag=True, help="Show what was expected beside what came.")
 @pass_session
-def jobs_command(session: Session, state: str | None, limit: int) -> None:
+def jobs_command(session: Session, state: str | None, limit: int, forecasts: bool) -> None:
     """List tuning jobs, newest first."""
+    from netgraft.cli.terminal.expected import forecasts_view
     from netgraft.cli.terminal.output import console, emit
     from netgraft.cli.terminal.view import jobs_view
     from netgraft.v1 import tuning_pb2
@@ -112,7 +149,7 @@ def jobs_command(session: Session, state: str | None, limit: int) -> None:
     if session.json:
         emit(reply)
         return
-    for part in jobs_view(reply):
+    for part in forecasts_view(reply) if forecasts and reply.jobs else jobs_view(reply):
         console().print(part)
 
 
@@ -136,24 +173,45 @@ def cancel_command(session: Session, job: str) -> None:
     _print_job(session, session.client().tuning.CancelJob(tuning_pb2.CancelJobRequest(id=job)))
 
 
-@click.command("resume", cls=Command, examples=("netgraft resume tune-20261123-7f3a9c --watch",))
+@click.command(
+    "resume",
+    cls=Command,
+    examples=(
+        "netgraft resume tune-20261123-7f3a9c --watch",
+        "netgraft resume tune-20261123-7f3a9c --epochs 10",
+    ),
+)
 @click.argument("job")
+@click.option(
+    "--epochs", type=INT64, metavar="N", help="N more epochs, with a schedule of their own."
+)
+@click.option(
+    "--skip-bad", type=float, metavar="X", help="Leave out pictures that cannot be read, up to X."
+)
+@ceiling_options
 @click.option("--watch", is_flag=True, help="Follow the job to its end.")
 @pass_session
-def resume_command(session: Session, job: str, watch: bool) -> None:
-    """Resume a cancelled or failed JOB from its last checkpoint.
+def resume_command(
+    session: Session, /, job: str, watch: bool, **options: int | float | None
+) -> None:
+    """Resume a cancelled, failed or paused JOB from its last checkpoint.
 
-    When no netgraft runs, one is started for this command, which then follows JOB to its end.
+    With --epochs, or where a ceiling ended it, one that succeeded is trained further. Ceilings
+    count from now. When no netgraft runs, one is started for this command, which then follows JOB
+    to its end.
     """
     services = session.trainer()
-    resumed = _resumed(session, services, job)
+    given = {name: value for name, value in options.items() if value is not None}
+    resumed = _resumed(session, services, job, given)
     if watch or session.own:
         _follow_to_end(session, services, resumed, after=resumed.last_event.seq)
     else:
         _print_job(session, resumed)
 
 
-def _resumed(session: Session, services: "Services", job: str) -> "tuning_pb2.Job":
+def _resumed(
+    session: Session, services: "Services", job: str, given: dict[str, int | float]
+) -> "tuning_pb2.Job":
     """Resume a job; one that was running when its netgraft ended goes on with our own by itself."""
     from netgraft.v1 import tuning_pb2
 
@@ -161,7 +219,8 @@ def _resumed(session: Session, services: "Services", job: str) -> "tuning_pb2.Jo
         found = services.tuning.GetJob(tuning_pb2.GetJobRequest(id=job))
         if not ended(found.state):
             return found
-    return services.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=job))
+    request = tuning_pb2.ResumeJobRequest(id=job, **given)  # type: ignore[arg-type]
+    return services.tuning.ResumeJob(request)
 
 
 @click.command(
@@ -228,5 +287,5 @@ def _print_job(session: Session, job: "tuning_pb2.Job") -> None:
     if session.json:
         emit(job)
         return
-    for part in job_view(job):
+    for part in job_view(job, session.page_address(f"/jobs/{job.id}")):
         console().print(part)

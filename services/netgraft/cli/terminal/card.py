@@ -22,6 +22,7 @@ VERBS = {
     "set_loss": mark("set loss"),
     "undo": mark("undo"),
     "finetune": mark("fine-tune"),
+    "forecast": mark("forecast"),
     "evaluate": mark("evaluate"),
     "predict": mark("predict"),
     "export": mark("export"),

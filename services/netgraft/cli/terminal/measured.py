@@ -86,12 +86,27 @@ def figure_rows(found: "tuning_pb2.Evaluation") -> list[tuple[str, str]]:
         (tr("model"), found.model),
         (tr("data"), f"{found.data} · {found.part}"),
         (tr("accuracy"), accuracy),
+        *_without_leaks(found),
         (tr("largest class"), percent(found.majority)),
         (tr("balanced accuracy"), percent(found.balanced_accuracy)),
         (tr("macro F1"), percent(found.macro_f1)),
         (tr("log loss"), f"{found.loss:.4g}"),
         (tr("calibration error"), percent(found.calibration_error)),
     ]
+
+
+def _without_leaks(found: "tuning_pb2.Evaluation") -> Iterator[tuple[str, str]]:
+    """Yield the accuracy on pictures of which no copy was trained on, where there are others."""
+    if found.leaked:
+        said = tr(
+            "{accuracy}  ({leaked:,} of the pictures are copies of some that it was trained on; "
+            "95 % interval {low} to {high})",
+            accuracy=percent(found.accuracy_without_leaks),
+            leaked=found.leaked,
+            low=percent(found.accuracy_without_leaks_low),
+            high=percent(found.accuracy_without_leaks_high),
+        )
+        yield tr("without leaks"), said
 
 
 def confused(found: "tuning_pb2.Evaluation") -> list[tuple[int, str, str]]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from netgraft.cli.terminal.language import tr
-from netgraft.cli.terminal.output import duration
+from netgraft.cli.terminal.output import duration, size
 from netgraft.cli.terminal.view import figures, state_name
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from netgraft.v1 import tuning_pb2
 
+WAITS = 0.05
+"""Share of the time from which on it is worth a word that a run waits for its data."""
 LINE_SECONDS = 10.0
 """Least time between two lines about steps."""
 
@@ -70,9 +72,20 @@ def _step(event: "tuning_pb2.JobEvent") -> str:
         _epoch(event),
         tr("loss {loss:.4f}", loss=event.loss),
         _speed(event),
+        _wait(event),
+        tr("memory {size}", size=size(_memory(event))) if event.memory_bytes else "",
         tr("left {time}", time=duration(event.eta_seconds)) if event.eta_seconds else "",
     )
     return "  ".join(part for part in parts if part)
+
+
+def _wait(event: "tuning_pb2.JobEvent") -> str:
+    share = event.data_wait
+    return tr("waiting for data {share:.0%}", share=share) if share >= WAITS else ""
+
+
+def _memory(event: "tuning_pb2.JobEvent") -> int:
+    return event.memory_bytes + event.gpu_memory_bytes
 
 
 class LineView:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
+from netgraft.cli.terminal.expected import forecast_view
 from netgraft.cli.terminal.language import tr
 from netgraft.cli.terminal.measured import evaluation_view, predictions_view
 from netgraft.cli.terminal.output import duration, emit_line
@@ -179,6 +180,8 @@ def _tables(step: "agent_pb2.StepFinished") -> "Iterable[RenderableType]":
         return models_view(step.models)
     if result == "evaluation":
         return evaluation_view(step.evaluation)
+    if result == "forecast":
+        return forecast_view(step.forecast)
     if result == "predictions":
         return [predictions_view(step.predictions.pictures)]
     return ()

@@ -209,9 +209,9 @@ def jobs_view(reply: "tuning_pb2.ListJobsReply") -> "Iterator[Table]":
     yield made
 
 
-def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
-    """Yield the table of everything about one job."""
-    spec = ", ".join(_settings(job.spec))
+def job_view(job: "tuning_pb2.Job", page: str = "") -> "Iterator[Table]":
+    """Yield the table of everything about one job. `page`: the address of its results."""
+    spec = ", ".join(settings_of(job.spec))
     failed = f"{job.error_message} ({job.error_reason})" if job.error_reason else ""
     yield facts(
         [
@@ -227,11 +227,12 @@ def job_view(job: "tuning_pb2.Job") -> "Iterator[Table]":
             (tr("created"), _when(job.create_time)),
             (tr("took"), _took(job)),
             (tr("attempt"), str(job.attempt) if job.attempt > 1 else ""),
+            (tr("page"), page),
         ]
     )
 
 
-def _settings(spec: "tuning_pb2.TuningSpec") -> "Iterator[str]":
+def settings_of(spec: "tuning_pb2.TuningSpec") -> "Iterator[str]":
     """Yield each value of a spec with its name."""
     for field, value in (*spec.ListFields(), *spec.options.ListFields()):
         if field.name not in ("model", "options"):

@@ -21,7 +21,7 @@ IDLE_SECONDS = 10.0
 """After which a worker that is not the only one leaves."""
 ENDED_SECONDS = 2.0
 """After which a worker that was hung up on has ended."""
-LONG = frozenset({"CheckData", "Evaluate", "MeanFeatures", "Predict"})
+LONG = frozenset({"CheckData", "Evaluate", "Forecast", "MeanFeatures", "Predict"})
 """Calls that take minutes. Each has a process of its own, so that others do not wait for it."""
 
 

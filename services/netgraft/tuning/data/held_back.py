@@ -6,7 +6,7 @@ What measures the result (`held_out`, `test`) chooses nothing.
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from netgraft.tuning.data.manifest import Manifest
+from netgraft.tuning.data.manifest import PARTS, Manifest
 from netgraft.tuning.data.split import held_out
 
 HELD_BACK_SHARE = 0.15
@@ -29,6 +29,13 @@ class Roles:
     def train(self) -> list[int]:
         """All training pictures."""
         return sorted([*self.fit, *self.held_back])
+
+
+def share(data: Manifest, rank: int, ranks: int) -> list[int]:
+    """The pictures that a rank reads: those of each part that it will measure, or run through a
+    frozen network, so that it need not decode them again.
+    """
+    return sorted(index for part in PARTS for index in data.indices(part)[rank::ranks])
 
 
 def roles(data: Manifest, without: Collection[int] = ()) -> Roles:

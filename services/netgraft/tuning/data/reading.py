@@ -49,12 +49,13 @@ class Reading:
         self.indices = range(len(manifest.names)) if indices is None else indices
         self.facts = list(known) or [PictureFacts()] * len(manifest.names)
         self.pixels = Pixels(manifest, side) if keep else Pixels(manifest, side, 0)
-        self._is_known = bool(known)
+        self.is_known = bool(known)
+        """Whether an earlier pass has found the facts, so that this one reads nothing."""
         self._threads = threads or os.cpu_count() or 1
 
     def read(self) -> Iterator[int]:
         """Read the pictures; yields how many have been read, after each of them."""
-        if self._is_known:
+        if self.is_known:
             yield len(self.indices)
             return
         waiting: deque[tuple[int, Future[PictureFacts]]] = deque()

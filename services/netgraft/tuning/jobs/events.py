@@ -47,6 +47,12 @@ class Event:
     metrics: dict[str, float] = field(default_factory=dict)
     message: str = ""
     model: str = ""
+    finding: dict[str, Any] = field(default_factory=dict)
+    """What is wrong with the data, in a note: its "kind", "severity" and "files"."""
+    data_wait: float = 0.0
+    """Share of recent time that was spent waiting for data."""
+    memory_bytes: int = 0
+    gpu_memory_bytes: int = 0
 
     def body(self) -> str:
         """JSON without what is unset and what the row has in columns."""

@@ -58,6 +58,8 @@ class Job:
     result_model: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     last_event: Event | None = None
+    forecast: str = ""
+    """What it was expected to take and reach, as `tuning/forecast` keeps it; "": nothing."""
 
     @property
     def alive(self) -> bool:
@@ -88,4 +90,5 @@ def job_from(row: JobRow, last: Event | None) -> Job:
         result_model=row.result_model or "",
         metrics=json.loads(row.metrics),
         last_event=last,
+        forecast=row.forecast or "",
     )

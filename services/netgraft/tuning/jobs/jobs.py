@@ -1,9 +1,9 @@
 """The jobs of a store and their life. Knows no Ray, no torch and no protobuf.
 
     queued ──► preparing ──► running ──► succeeded
-      ▲ │          │            │
+      ▲ │          │            │            │
       │ └──────────┴────────────┴──────► failed, cancelled, paused
-      └──── resume ──────────────────────────────┘
+      └──── resume (of one that succeeded: for more epochs) ────┘
 
 Every change of state is one transaction with the event that records it. A run holds the
 number of its attempt and writes only while that number is the job's: a run that was presumed
@@ -13,16 +13,21 @@ dead but lives cannot write over its successor.
 import json
 import secrets
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import select, update
 
 from netgraft.errors import DiskFull, JobNotResumable, JobNotRunning, NetgraftError, UnknownJob
+from netgraft.language import Message
 from netgraft.store.requests import Asked, claim
 from netgraft.store.store import Store
 from netgraft.store.tables import JobRow
 from netgraft.tuning.jobs import events, transition
 from netgraft.tuning.jobs.events import Event, Kind
-from netgraft.tuning.jobs.job import ALIVE, IN_WORDS, RESUMABLE, Job, State, job_from
+from netgraft.tuning.jobs.job import ALIVE, IN_WORDS, Job, State, job_from
+from netgraft.tuning.jobs.resuming import AS_BEFORE, Resumption
 from netgraft.tuning.jobs.spec import ResolvedSpec
 
 
@@ -38,10 +43,16 @@ class Jobs:
 
     # What clients may do
 
-    def create(self, resolved: ResolvedSpec, call: Asked | None = None) -> Job:
+    def create(
+        self,
+        resolved: ResolvedSpec,
+        call: Asked | None = None,
+        forecast: Mapping[str, Any] | None = None,
+    ) -> Job:
         """Store a new job, queued, and the call that made it. Nothing is submitted yet.
 
-        Raises Repeated when the call has made a job before.
+        `forecast`: what it is expected to take and reach, as `tuning/forecast` has it. Raises
+        Repeated when the call has made a job before.
         """
         day = time.strftime("%Y%m%d", time.gmtime())
         row = JobRow(
@@ -50,6 +61,7 @@ class Jobs:
             spec=resolved.to_json(),
             created=time.time(),
             attempt=1,
+            forecast=json.dumps(forecast, ensure_ascii=False) if forecast else None,
         )
         with self.store.session() as session:
             if call:
@@ -100,14 +112,16 @@ class Jobs:
             raise JobNotRunning(job=job_id, state=IN_WORDS[job.state])
         return self.get(job_id)
 
-    def resume(self, job_id: str, call: Asked | None = None) -> Job:
-        """Queue a cancelled, failed or paused job again, as its next attempt.
+    def resume(self, job_id: str, call: Asked | None = None, asked: Resumption = AS_BEFORE) -> Job:
+        """Queue a job that has ended again, as its next attempt.
 
-        The call that asked is stored. Raises JobNotResumable, UnknownJob, and Repeated when the
-        call has done so before.
+        The call that asked is stored. Raises JobNotResumable, UnknownJob, InvalidValue,
+        NotPossible, and Repeated when the call has done so before.
         """
         job = self.get(job_id)
+        asked.check(job)
         fresh = {
+            "spec": asked.applied(job).to_json(),
             "state": State.QUEUED,
             "attempt": JobRow.attempt + 1,
             "submission": None,
@@ -117,12 +131,22 @@ class Jobs:
             "ended": None,
             "error_reason": None,
             "error_message": None,
+            "result_model": None,
+            "metrics": "{}",
         }
         with self.store.session() as session:
             if call:
                 claim(session, call, job_id)
-            if not transition.change(session, job_id, fresh, states=RESUMABLE):
-                raise JobNotResumable(job=job_id, state=IN_WORDS[job.state])
+            if not transition.change(
+                session, job_id, fresh, states=(job.state,), of_attempt=job.attempt
+            ):  # another was faster
+                raise JobNotResumable(job=job_id, state=IN_WORDS[State.QUEUED])
+            if job.result_model:
+                kept = Message(
+                    "It is trained further; its model so far stays: {model}.",
+                    model=job.result_model[:12],
+                )
+                transition.append(session, job_id, Event(Kind.NOTE, message=kept))
             transition.append(session, job_id, Event(Kind.STATE, state=State.QUEUED))
         return self.get(job_id)
 
@@ -249,10 +273,21 @@ class Jobs:
             return bool(session.scalar(asked))
 
     def succeed(
-        self, job_id: str, attempt: int, result_model: str, metrics: dict[str, float]
+        self,
+        job_id: str,
+        attempt: int,
+        result_model: str,
+        metrics: dict[str, float],
+        left: int = 0,
     ) -> None:
-        """End well. Raises Superseded."""
-        facts = {"result_model": result_model, "metrics": json.dumps(metrics)}
+        """End well. `left`: epochs that a ceiling has left undone. Raises Superseded."""
+        resolved = self.get(job_id).resolved
+        resolved = replace(resolved, resumed=replace(resolved.resumed, left=left))
+        facts = {
+            "result_model": result_model,
+            "metrics": json.dumps(metrics),
+            "spec": resolved.to_json(),
+        }
         with self.store.session() as session:
             if not transition.end(
                 session, job_id, State.SUCCEEDED, facts=facts, of_attempt=attempt

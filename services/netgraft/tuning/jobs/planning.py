@@ -28,7 +28,8 @@ from netgraft.tuning.data import Manifest, open_data
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.kept import keep
 from netgraft.tuning.data.refusals import must_train
-from netgraft.tuning.jobs.classes import REFUSALS, outputs
+from netgraft.tuning.jobs.ceilings import check_price
+from netgraft.tuning.jobs.classes import REFUSALS, outputs, shortest
 from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
@@ -82,6 +83,7 @@ def plan(
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
     _check_precision(request, device)
+    check_price(request.max_cost, device)
     spec = Spec(
         model=subject.recipe.id,
         data=subject.data.reference,
@@ -103,6 +105,8 @@ def plan(
         accumulate=request.accumulate or 1,
         features=request.features or "",
         patience=_patience(request, defaults),
+        max_minutes=request.max_minutes or 0.0,
+        max_cost=request.max_cost or 0.0,
         options=request.options,
         fingerprint=_kept(request, subject.data, store),
     )
@@ -211,17 +215,24 @@ def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None
         )
         raise InvalidData(data=data, problem=problem)
     if batch_size < least:
-        shared = Message(
-            "at least {least}, because {workers} workers share it", least=least, workers=workers
+        raise InvalidValue(
+            name="batch_size", value=batch_size, expected=_least_batch(least, workers, facts)
         )
-        normed = Message("{shared} and batch norm needs two examples each", shared=shared)
-        expected = normed if facts.batch_norm else shared
-        raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
     if batch_size > facts.examples:
         expected = Message(
             "at most {most}, the number of examples to train on", most=facts.examples
         )
         raise InvalidValue(name="batch_size", value=batch_size, expected=expected)
+
+
+def _least_batch(least: int, workers: int, facts: Facts) -> Message:
+    if workers == 1:
+        return Message("at least {least}, because batch norm needs two examples", least=least)
+    shared = Message(
+        "at least {least}, because {workers} workers share it", least=least, workers=workers
+    )
+    normed = Message("{shared} and batch norm needs two examples each", shared=shared)
+    return normed if facts.batch_norm else shared
 
 
 def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, str]:
@@ -257,7 +268,7 @@ def _check_classes(subject: Subject, side: int) -> None:
     data_classes = len(subject.data.class_names)
     if model_classes != data_classes:
         raise HeadMismatch(
-            model=_short(subject.recipe),
+            model=shortest(subject.recipe),
             model_classes=model_classes,
             data=subject.data.reference,
             data_classes=data_classes,
@@ -270,7 +281,7 @@ def _check_loss(subject: Subject, loss: str, side: int) -> None:
     # because it may write over its input.
     x_NCHW = torch.zeros(2, 3, side, side, device="meta", requires_grad=True).clone()
     answer = subject.task.answer(subject.module.train()(x_NCHW))
-    must_fit(loss, answer, subject.task.models[0], _short(subject.recipe))
+    must_fit(loss, answer, subject.task.models[0], shortest(subject.recipe))
 
 
 def _check_trains(subject: Subject, strategy: str) -> None:
@@ -281,12 +292,7 @@ def _check_trains(subject: Subject, strategy: str) -> None:
             raise NotPossible(problem=problem)
         train_only(subject.module, heads)
     if not any(parameter.requires_grad for parameter in subject.module.parameters()):
-        raise NothingTrains(model=_short(subject.recipe))
-
-
-def _short(recipe: Recipe) -> str:
-    """The shortest text that a user may type for this model."""
-    return recipe.id[:12] if recipe.edits else recipe.base.name
+        raise NothingTrains(model=shortest(subject.recipe))
 
 
 def _check_precision(request: Request, device: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self, cast
 
 from netgraft.errors import InvalidValue
@@ -38,6 +38,8 @@ CHOICES = {
     "layout": LAYOUTS,
 }
 HIGHEST_RATE = 10.0
+CEILINGS = {"max_minutes": 365 * 24 * 60.0, "max_cost": 1e9}
+"""Greatest value of each."""
 AS_THE_DATA_SAY = Options()
 
 
@@ -65,19 +67,18 @@ class Request:
     accumulate: int | None = None
     features: str | None = None
     patience: int | None = None
+    max_minutes: float | None = None
+    max_cost: float | None = None
     options: Options = AS_THE_DATA_SAY
     fingerprint: str | None = None
 
     def check(self) -> None:
         """Raise InvalidValue for the first invalid value."""
         self.options.check()
-        for name, (least, greatest) in WHOLE_NUMBERS.items():
-            value = getattr(self, name)
-            if value is not None and not least <= value <= greatest:
-                expected = Message(
-                    "a whole number from {least:,} to {most:,}", least=least, most=greatest
-                )
-                raise InvalidValue(name=name, value=value, expected=expected)
+        for name in WHOLE_NUMBERS:
+            check_whole(name, getattr(self, name))
+        for name in CEILINGS:
+            check_ceiling(name, getattr(self, name))
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
@@ -88,15 +89,36 @@ class Request:
                 "a number above 0 and at most {most:g}, such as 0.001", most=HIGHEST_RATE
             )
             raise InvalidValue(name="lr", value=self.lr, expected=expected)
-        if self.skip_bad is not None and not 0 <= self.skip_bad <= 1:
-            expected = Message("a share from 0 to 1, such as 0.01")
-            raise InvalidValue(name="skip_bad", value=self.skip_bad, expected=expected)
+        check_skip_bad(self.skip_bad)
         if not self.data.strip():
             expected = Message("`digits` or a folder")
             raise InvalidValue(name="data", value=Message("empty"), expected=expected)
         if not self.model.strip():
             expected = Message("a model's name or id")
             raise InvalidValue(name="model", value=Message("empty"), expected=expected)
+
+
+def check_whole(name: str, value: int | None) -> None:
+    """Raise InvalidValue for a whole number out of its range."""
+    least, greatest = WHOLE_NUMBERS[name]
+    if value is not None and not least <= value <= greatest:
+        expected = Message("a whole number from {least:,} to {most:,}", least=least, most=greatest)
+        raise InvalidValue(name=name, value=value, expected=expected)
+
+
+def check_ceiling(name: str, value: float | None) -> None:
+    """Raise InvalidValue for a ceiling out of its range."""
+    most = CEILINGS[name]
+    if value is not None and not 0 < value <= most:  # not true of NaN either
+        expected = Message("a number above 0 and at most {most:g}, such as 10", most=most)
+        raise InvalidValue(name=name, value=value, expected=expected)
+
+
+def check_skip_bad(value: float | None) -> None:
+    """Raise InvalidValue for what is no share."""
+    if value is not None and not 0 <= value <= 1:
+        expected = Message("a share from 0 to 1, such as 0.01")
+        raise InvalidValue(name="skip_bad", value=value, expected=expected)
 
 
 @dataclass(frozen=True)
@@ -131,6 +153,10 @@ class Spec:
     """How the probe runs the frozen network: a number format and a layout, and so on."""
     patience: int = 0
     """Epochs without a better figure after which it stops; 0: it does all epochs."""
+    max_minutes: float = 0.0
+    """From when it was asked for until its result is stored; 0: no ceiling."""
+    max_cost: float = 0.0
+    """In the currency of the settings; 0: no ceiling."""
     options: Options = AS_THE_DATA_SAY
     """How the data are read."""
     fingerprint: str = ""
@@ -159,19 +185,40 @@ def _changed(values: "Spec | Options") -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class Resumed:
+    """The last request to go on with a job, and what a ceiling has left of it."""
+
+    since: float = 0.0
+    """When, in seconds since the epoch; 0: never. Ceilings count from then."""
+    times: int = 0
+    """How often it was asked for more epochs."""
+    epochs: int = 0
+    """How many it was asked for last; they have a schedule of their own."""
+    left: int = 0
+    """Epochs that its ceiling left undone when it ended."""
+
+
+NEVER = Resumed()
+
+
+@dataclass(frozen=True)
 class ResolvedSpec:
     """A spec and what was assumed for it, as the database keeps both."""
 
     spec: Spec
     assumptions: tuple[str, ...] = ()
+    resumed: Resumed = NEVER
 
     def to_json(self) -> str:
         assumptions = [to_plain(line) for line in self.assumptions]
-        document = {"spec": self.spec.plain(), "assumptions": assumptions}
+        document: dict[str, Any] = {"spec": self.spec.plain(), "assumptions": assumptions}
+        if self.resumed != NEVER:
+            document["resumed"] = asdict(self.resumed)
         return json.dumps(document, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
         document = json.loads(text)
         lines = (cast("str", from_plain(line)) for line in document["assumptions"])
-        return cls(Spec.from_plain(document["spec"]), tuple(lines))
+        resumed = Resumed(**document.get("resumed", {}))
+        return cls(Spec.from_plain(document["spec"]), tuple(lines), resumed)

@@ -71,7 +71,7 @@ def losses(session: Session, job_id: str) -> int:
     for event in map(events.from_row, session.scalars(query.order_by(JobEventRow.seq))):
         if event.kind is Kind.CHECKPOINT and event.step > reached:
             count, reached = 0, event.step
-        elif event.state in RESUMABLE:
+        elif event.state in (*RESUMABLE, State.SUCCEEDED):
             count = first
         elif event.state == State.QUEUED:
             count += 1

@@ -2,13 +2,13 @@
 
 import heapq
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 
-from netgraft.errors import InvalidValue, NotPossible
+from netgraft.errors import CannotMeasure, InvalidData, InvalidValue, NotPossible
 from netgraft.language import Message
 from netgraft.models.answers import answering
 from netgraft.models.recipe import Recipe
@@ -24,6 +24,7 @@ from netgraft.tuning.results.figures import Counts
 from netgraft.tuning.results.subject import subject_of
 from netgraft.tuning.tasks.classification import TASK
 
+T = TypeVar("T")
 MOST_MISTAKES = 50
 ALL = "all"
 
@@ -47,6 +48,8 @@ class Evaluation:
     part: str
     class_names: tuple[str, ...]
     counts: Counts
+    without_leaks: Counts
+    """Those of the pictures of which no copy was trained on."""
     mistakes: tuple[Mistake, ...]
     """The worst first."""
 
@@ -66,14 +69,15 @@ def evaluate(
     """Measure a model. `data` is "" for what it was tuned on, `part` is "" for what is held out.
 
     Raises NotPossible, HeadMismatch, OtherClasses, InvalidValue, DataNotFound, OutsideDataRoots,
-    InvalidData and WeightsUnavailable.
+    CannotMeasure, InvalidData and WeightsUnavailable.
     """
     part = part or "held_out"
     if part not in (*PARTS, ALL):
         expected = Message("one of {choices}", choices=[*PARTS, ALL])
         raise InvalidValue(name="part", value=repr(part), expected=expected)
     subject = subject_of(recipe, store)
-    manifest = data_of(recipe, data, options, store)
+    given = data_of(recipe, data, options, store)
+    manifest = given.manifest
     indices = indices_of(manifest, part)
     output_of = matched(recipe, subject.classes, manifest)
     asker = subject.asker()
@@ -81,10 +85,11 @@ def evaluate(
     side, short = asker.answering.side, asker.answering.resize
     pixels = Pixels(manifest, side, 0, short=short)  # each is asked about once
     examples = PictureExamples(manifest, indices, side, pixels)
-    counts, worst = Counts(subject.classes), _Worst(manifest, output_of)
+    leaked = {at for at, index in enumerate(indices) if manifest.names[index] in given.leaked}
+    counts, worst = Counted(subject.classes, leaked), _Worst(manifest, output_of)
     done = 0
-    for order, logits_NK, labels_N in answers_to(asker, examples, output_of):
-        counts.add(logits_NK, labels_N, asker.answering.temperature)
+    for order, logits_NK, labels_N in _measured(answers_to(asker, examples, output_of)):
+        counts.add(order, logits_NK, labels_N, asker.answering.temperature)
         worst.add([indices[at] for at in order], asker.probabilities(logits_NK), labels_N)
         done += len(order)
         yield Measuring(done, len(indices))
@@ -93,36 +98,86 @@ def evaluate(
         manifest.reference,
         part,
         manifest.class_names,
-        counts.ordered(output_of),
+        counts.all.ordered(output_of),
+        counts.without_leaks.ordered(output_of),
         worst.sorted(),
     )
     yield Measuring(done, len(indices), found)
 
 
+def _measured(answers: Iterator[T]) -> Iterator[T]:
+    """Yield answers; a picture that cannot be read is an error of measuring, not of training."""
+    try:
+        yield from answers
+    except InvalidData as error:
+        if type(error) is not InvalidData:
+            raise
+        raise CannotMeasure(**error.values) from error
+
+
+class Counted:
+    """Counts of all answers, and of those to pictures of which no copy was trained on."""
+
+    def __init__(self, classes: int, leaked: Collection[int] = ()) -> None:
+        """`leaked`: the places of the others among the examples."""
+        self.classes = classes
+        self.leaked = frozenset(leaked)
+        self.all = Counts(classes)
+        self.without_leaks = Counts(classes) if leaked else self.all
+
+    def add(
+        self, order: Sequence[int], logits_NK: torch.Tensor, labels_N: torch.Tensor,
+        temperature: float,
+    ) -> None:  # fmt: skip
+        """Count the answers to a batch of the examples at the places in `order`."""
+        self.all.add(logits_NK, labels_N, temperature)
+        if self.leaked:
+            kept = [row for row, at in enumerate(order) if at not in self.leaked]
+            self.without_leaks.add(logits_NK[kept], labels_N[kept], temperature)
+
+    def over(self, total: Callable[[Sequence[float]], list[float]]) -> None:
+        """Take the sums over all ranks, which `total` makes."""
+        self.all.replace(total(self.all.sums()))
+        if self.leaked:
+            self.without_leaks.replace(total(self.without_leaks.sums()))
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures by name, as a job has them."""
+        if not self.leaked:
+            return self.all.metrics
+        fair, (low, high) = self.without_leaks, self.without_leaks.interval
+        return self.all.metrics | {
+            "leaked": 1 - fair.examples / max(1, self.all.examples),
+            "accuracy_without_leaks": fair.accuracy,
+            "accuracy_without_leaks_low": low,
+            "accuracy_without_leaks_high": high,
+        }
+
+
 def measure(
     asker: Asker,
     examples: Examples,
-    classes: int,
+    counts: Counted,
     *,
     rank: int = 0,
     ranks: int = 1,
     total: Callable[[Sequence[float]], list[float]] = list,
     each: Callable[[list[int], list[int], list[float]], None] | None = None,
-) -> Counts:
+) -> Counted:
     """Count a model's answers to examples, over all ranks; `total` sums values over these.
 
     A run states its figures by this, so that they are those of `evaluate` and `predict`. `each`
     gets this rank's answers, too: which examples, what is named and how surely.
     """
-    counts = Counts(classes)
-    output_of = tuple(range(classes))
+    output_of = tuple(range(counts.classes))
     for order, logits_NK, labels_N in answers_to(asker, examples, output_of, rank, ranks):
-        counts.add(logits_NK, labels_N, asker.answering.temperature)
+        counts.add(order, logits_NK, labels_N, asker.answering.temperature)
         if each:
             said_N = logits_NK.argmax(1)
             sure_N = asker.probabilities(logits_NK).gather(1, said_N[:, None])[:, 0]
             each(order, said_N.tolist(), sure_N.tolist())
-    counts.replace(total(counts.sums()))
+    counts.over(total)
     return counts
 
 
@@ -138,7 +193,16 @@ def answers_to(
         yield indices, asker.logits(x_NCHW), outputs[labels_N]
 
 
-def data_of(recipe: Recipe, data: str, options: Options | None, store: Store) -> Manifest:
+@dataclass(frozen=True)
+class Given:
+    """The data to measure on."""
+
+    manifest: Manifest
+    leaked: frozenset[str] = frozenset()
+    """Names of pictures of which copies were trained on."""
+
+
+def data_of(recipe: Recipe, data: str, options: Options | None, store: Store) -> Given:
     """The data to measure on, with the parts that a tuning on them had, if it made them.
 
     Raises NotPossible where none are given and the model was not tuned.
@@ -152,10 +216,13 @@ def data_of(recipe: Recipe, data: str, options: Options | None, store: Store) ->
                 model=shortest(recipe),
             )
             raise NotPossible(problem=problem)
-        return known.applied(open_data(known.data, known.read()))
+        opened = open_data(known.data, known.read())
+        return Given(known.applied(opened), frozenset(known.leaked))
     manifest = open_data(data, options)
     same = known is not None and known.data == manifest.reference and options in (None, Options())
-    return known.applied(manifest) if known and same else manifest
+    if known is None or not same:
+        return Given(manifest)
+    return Given(known.applied(manifest), frozenset(known.leaked))
 
 
 def indices_of(manifest: Manifest, part: str) -> list[int]:

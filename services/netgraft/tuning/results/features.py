@@ -21,6 +21,7 @@ from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.tuning.data.kinds import open_data
 from netgraft.tuning.data.loading import Normaliser, load
+from netgraft.tuning.data.manifest import Options
 from netgraft.tuning.data.pixels import PictureExamples
 from netgraft.tuning.data.reading import check_pictures
 from netgraft.tuning.data.refusals import must_train
@@ -47,7 +48,12 @@ class Measured:
 
 
 def mean_features(
-    recipe: Recipe, layer: str, data: str, store: Store, most_examples: int = 0
+    recipe: Recipe,
+    layer: str,
+    data: str,
+    store: Store,
+    most_examples: int = 0,
+    options: Options | None = None,
 ) -> Iterator[Measured]:
     """Run the examples to train on through a model, as it is, up to a layer.
 
@@ -62,7 +68,7 @@ def mean_features(
     if bases.task(recipe.base) not in TASK.models:
         problem = Message("class means are measured on models that tell pictures apart.")
         raise NotPossible(problem=problem)
-    opened = open_data(data)
+    opened = open_data(data, options)
     must_train(opened)
     check_pictures(opened)
     bases.fetch(recipe.base)

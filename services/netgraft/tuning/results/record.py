@@ -25,6 +25,8 @@ class Record:
     """Part by a picture's name; {} where the data have parts of their own."""
     without: tuple[str, ...] = ()
     """Names of pictures that could not be read and were left out."""
+    leaked: tuple[str, ...] = ()
+    """Names of those that measure, and of which copies were trained on."""
 
     def read(self) -> Options:
         """Return the options by which the data were read."""
@@ -50,7 +52,12 @@ class Record:
         )
 
 
-def keep(store: Store, manifest: Manifest, without: Collection[int] = ()) -> str:
+def keep(
+    store: Store,
+    manifest: Manifest,
+    without: Collection[int] = (),
+    leaked: Collection[int] = (),
+) -> str:
     """Store the record of a data set without some of its pictures, and return its name.
 
     Raises DiskFull.
@@ -61,6 +68,7 @@ def keep(store: Store, manifest: Manifest, without: Collection[int] = ()) -> str
         options=asdict(manifest.options),
         parts=dict(zip(manifest.names, manifest.parts, strict=True)) if made else {},
         without=tuple(manifest.names[index] for index in sorted(without)),
+        leaked=tuple(manifest.names[index] for index in sorted(leaked)),
     )
     text = json.dumps(asdict(record), sort_keys=True, ensure_ascii=False)
     digest = hashlib.sha256(text.encode()).hexdigest()

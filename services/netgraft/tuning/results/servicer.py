@@ -1,7 +1,7 @@
 """The part of the Tuning service that asks models: convert between protobuf and this package."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netgraft.errors import InvalidValue
 from netgraft.language import Message, say
@@ -58,6 +58,16 @@ def evaluation_message(found: "Evaluation") -> tuning_pb2.Evaluation:
     """Return an evaluation as a message."""
     counts = found.counts
     low, high = counts.interval
+    fair = found.without_leaks
+    leaks: dict[str, Any] = {}
+    if leaked := counts.examples - fair.examples:
+        fair_low, fair_high = fair.interval
+        leaks = {
+            "leaked": leaked,
+            "accuracy_without_leaks": fair.accuracy,
+            "accuracy_without_leaks_low": fair_low,
+            "accuracy_without_leaks_high": fair_high,
+        }
     return tuning_pb2.Evaluation(
         model=found.model,
         data=found.data,
@@ -89,6 +99,7 @@ def evaluation_message(found: "Evaluation") -> tuning_pb2.Evaluation:
             for each in found.mistakes
         ],
         confusion=counts.confusion_KK.flatten().int().tolist(),
+        **leaks,
     )
 
 

@@ -39,6 +39,8 @@ class Board:
         if event.kind is Kind.STEP:
             figures = {"train/loss": event.loss, "train/lr": event.lr}
             figures["train/images_per_second"] = event.images_per_second
+            figures["train/waiting_for_data"] = event.data_wait
+            figures["train/memory_gib"] = event.memory_bytes / 2**30
         elif event.kind is Kind.EPOCH:
             figures = {
                 name.replace("held_back_", "held_back/"): value

@@ -1,6 +1,6 @@
 """The tuned model: a recipe with the tensors that training changed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -35,8 +35,13 @@ class Data(Protocol):
     def data_hash(self) -> str: ...
 
 
-def answering_for(spec: Spec, recipe: Recipe, data: Data, store: Store) -> Answering:
-    """Return how a model that is tuned as `spec` says is asked. Raises DiskFull."""
+def answering_for(
+    spec: Spec, recipe: Recipe, data: Data, store: Store, leaked: Collection[int] = ()
+) -> Answering:
+    """Return how a model that is tuned as `spec` says is asked.
+
+    `leaked`: pictures that measure, and of which copies were trained on. Raises DiskFull.
+    """
     expected = bases.preprocessing(recipe.base)
     last = is_channels_last(spec.layout, spec.precision)
     return Answering(
@@ -47,7 +52,7 @@ def answering_for(spec: Spec, recipe: Recipe, data: Data, store: Store) -> Answe
         precision=spec.precision,
         channels_last=last,
         strategy=spec.strategy,
-        split=record.keep(store, data.manifest, data.without),
+        split=record.keep(store, data.manifest, data.without, leaked),
         data_hash=data.data_hash,
     )
 

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 GREATEST_DECAY = 0.999
+MOST_APART = 16
+"""Steps between two values that are taken into the averages, at most. Neighbours are nearly equal,
+and taking all of them cost 1 % of mobilenet_v2's steps at 64 pixels."""
 
 
 class Averages:
@@ -29,9 +32,15 @@ class Averages:
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        """Take the values after step number `steps`, counted from 1, into the averages."""
+        """Take the values after step number `steps`, counted from 1, into the averages.
+
+        Of a long average only some steps count, with as much weight as those in between.
+        """
         decay = min(GREATEST_DECAY, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(list(self._mean.values()), list(self._live.values()), 1 - decay)
+        apart = _steps_apart(1 / (1 - decay))
+        if steps % apart == 0:
+            share = 1 - decay**apart
+            torch._foreach_lerp_(list(self._mean.values()), list(self._live.values()), share)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
@@ -60,3 +69,9 @@ class Averages:
         for name, mean in self._mean.items():
             live = self._live[name]
             live.data, mean.data = mean.data, live.data
+
+
+def _steps_apart(window: float) -> int:
+    """The steps between two values of an average over `window` steps: a power of two."""
+    most = max(1, min(MOST_APART, int(window / 8)))
+    return 1 << (most.bit_length() - 1)

@@ -33,14 +33,20 @@ def save_best(store: Store, job_id: str, step: int, state: dict[str, Any]) -> st
     return _write(store, job_id, step, state, BEST, BESTS_KEPT)
 
 
-def clear(store: Store, job_id: str) -> None:
-    """Drop all checkpoints of a job that has its result."""
-    for name in [*_newest_first(store, job_id, STATE), *_newest_first(store, job_id, BEST)]:
+def keep_last(store: Store, job_id: str) -> None:
+    """Of a job that has its result keep the newest checkpoint and its best weights only."""
+    states = list(_newest_first(store, job_id, STATE))
+    last = _read(store, job_id, states[0]) if states else None
+    kept = {last["best"] if last else None}
+    bests = [name for name in _newest_first(store, job_id, BEST) if name not in kept]
+    for name in [*states[1:], *bests]:
         store.files.rm(f"{store.root}/{_folder(job_id)}/{name}")
 
 
 def newest(store: Store, job_id: str) -> dict[str, Any] | None:
     """The state to go on from, on the CPU; None when there is no checkpoint.
+
+    Before the first step it may hold decisions alone, and no learner.
 
     One whose best weights are damaged is passed over, too.
     """

@@ -19,8 +19,14 @@ from netgraft.tuning.train.step import placed
 
 CLEAR = 1.1
 """The ratio of two times above which one form is called faster."""
-TIMED = 2
-"""Steps timed in each form, of which the faster counts, after one that warms up."""
+RULED_OUT = 1.6
+"""The ratio to the best time above which a form is not measured again."""
+RULED_OUT_COLD = 2.5
+"""The same by first steps alone, which also make the kernels."""
+ROUNDS, MOST_ROUNDS = 3, 8
+"""Steps in each form after one that warms up: of these the fastest counts."""
+SHARE = 0.05
+"""The share of the run that rounds may take, after the first."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,39 @@ def measure(
     forms: Sequence[Form],
     seconds: Callable[[Form], float],
     over_ranks: Callable[[Sequence[float]], list[float]] = list,
+    *,
+    steps: int = 0,
 ) -> dict[Form, float]:
-    """The seconds that a step takes in each form.
+    """The seconds that a step takes in each form, the least of several.
 
-    All ranks measure at once, as they will train, and `over_ranks` sums their times.
+    Forms are measured in turn, so that what else the machine does slows all of them. It ends when
+    one form is left, when the order is clear, or with a share of the run, which has `steps`. All
+    ranks measure at once, as they will train, and `over_ranks` sums their times: what is decided
+    follows from sums alone, so that all ranks measure as often.
     """
-    return dict(zip(forms, over_ranks([seconds(form) for form in forms]), strict=True))
+    times: dict[Form, float] = {}
+    left, spent = list(forms), 0.0
+    for turn in range(1 + MOST_ROUNDS):
+        taken = dict(zip(left, over_ranks([seconds(form) for form in left]), strict=True))
+        spent += sum(taken.values())
+        # A first step is slower than those that follow, in every form.
+        times |= {
+            form: min(took, times[form]) if turn > 1 else took for form, took in taken.items()
+        }
+        best = min(times.values())
+        most = (RULED_OUT if turn else RULED_OUT_COLD) * best
+        left = [form for form in left if times[form] < most]
+        if len(left) == 1 or (turn >= ROUNDS and _is_clear([times[form] for form in left])):
+            break
+        if turn and spent > SHARE * steps * best:
+            break
+    return times
+
+
+def _is_clear(times: Sequence[float]) -> bool:
+    """Return whether more measuring would hardly change which is fastest."""
+    first, second, *_ = sorted(times)
+    return second > CLEAR * first
 
 
 def fastest(times: dict[Form, float]) -> Form:
@@ -110,22 +143,24 @@ def step_seconds(
     layout = torch.channels_last if last else torch.contiguous_format
     module.to(memory_format=layout)
     batch = placed(batch, device, layout)
-    taken = []
-    for _ in range(1 + TIMED):
-        begun = time.perf_counter()
-        with autocast(device, form.precision):
-            loss = objective.loss(criterion, module, batch)
-        torch.autograd.backward(loss)
-        _wait(device)
-        taken.append(time.perf_counter() - begun)
+    begun = _now(device)
+    with autocast(device, form.precision):
+        loss = objective.loss(criterion, module, batch)
+    torch.autograd.backward(loss)
+    taken = _now(device) - begun
     module.zero_grad(set_to_none=True)
     module.to(memory_format=torch.contiguous_format)
     with torch.no_grad():
         for buffer, value in zip(module.buffers(), before, strict=True):
             buffer.copy_(value)
-    return min(taken[1:])
+    return taken
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _now(device: torch.device) -> float:
+    """Seconds, all work done. On a CPU those that this thread computed, which others do not slow:
+    it takes part in all of a step, and waits for its other threads at the end of each kernel.
+    """
+    if device.type == "cpu":
+        return time.thread_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()

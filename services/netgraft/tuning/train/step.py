@@ -94,6 +94,8 @@ class Learner:
         self.forward = wrap(self.module)
         self.averages = Averages(self.module)
         self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
+        self._is_ready = False
+        """Whether training mode has been set once: frozen norms stay out of it."""
         self._sick = torch.zeros((), dtype=torch.bool, device=device)
 
     @property
@@ -141,7 +143,7 @@ class Learner:
     def _check(self, loss: Tensor) -> None:
         """Clip the gradient, and notice what is no number before it gets into the weights."""
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self._trained(), self.config.clip or math.inf)
+        norm = self._clip()
         # A scaler looks for overflows by itself and leaves those steps out. The norm is the same
         # on all ranks, so that all stop at the same step.
         judged = loss if self.scaler.is_enabled() else norm
@@ -150,6 +152,16 @@ class Learner:
                 raise Diverged(float(norm if math.isfinite(float(loss)) else loss))
         else:
             self._sick |= ~torch.isfinite(judged)
+
+    def _clip(self) -> Tensor:
+        """Clip the gradient's norm, and return what it was."""
+        trained, most = self._trained(), self.config.clip or math.inf
+        if self.device.type != "cpu":
+            return nn.utils.clip_grad_norm_(trained, most)
+        norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+        if most < float(norm) < math.inf:  # most gradients are short: they need no second pass
+            nn.utils.clip_grads_with_norm_(trained, most, norm)
+        return norm
 
     def must_be_sound(self) -> None:
         """Raise Diverged if a step since the start met what is no number; waits for the device."""
@@ -229,6 +241,10 @@ class Learner:
         return placed(batch, self.device, self.layout)
 
     def _train_mode(self) -> None:
+        """Put the module into training mode, where a measurement or a caller has left that."""
+        if self.module.training and self._is_ready:
+            return
+        self._is_ready = True
         self.module.train()
         for norm in frozen_norms(self.module):
             norm.eval()

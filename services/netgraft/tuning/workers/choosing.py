@@ -46,6 +46,18 @@ class Decisions:
     probe_figures: dict[str, float] = field(default_factory=dict)
     """Its figures on held-back pictures, from a head that had not seen them."""
     probe_right: list[bool] = field(default_factory=list)
+    first_step: int = 0
+    """The step from which the schedule counts: where the run was last asked for more epochs."""
+    total_steps: int = 0
+    """At which it ends, where a ceiling leaves no time for all epochs; 0: it does them all."""
+    since: float = 0.0
+    """As `Resumed.since`: the ceiling by which that was found."""
+    restarts: int = 0
+    """How often it was given another schedule, because it was asked for more epochs."""
+    curve: list[tuple[float, float]] = field(default_factory=list)
+    """After each epoch the loss on held-back pictures and the figure that decides."""
+    said: list[str] = field(default_factory=list)
+    """What has been said of the curve; each is said once."""
 
     def is_better(self, figures: Mapping[str, float]) -> bool:
         """Return whether figures beat those of the best so far; of equals the lower loss does."""

@@ -7,26 +7,33 @@ no task.
 import logging
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from netgraft.errors import TrainingFailed
 from netgraft.language import Message
 from netgraft.settings import settings
 from netgraft.store.store import Store
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs import events
+from netgraft.tuning.jobs.ceilings import deadline, seconds
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.train import checkpoint
+from netgraft.tuning.train.diagnosis import Unsound
+from netgraft.tuning.train.objective import Batch
 from netgraft.tuning.train.step import Diverged, Learner
+from netgraft.tuning.workers import remarks
+from netgraft.tuning.workers.ceiling import WARM, Ceiling, Costs, steps_that_fit
 from netgraft.tuning.workers.choosing import HELD_BACK, Decisions
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.measuring import kept_tensors, measured
-from netgraft.tuning.workers.prepare import Batches
+from netgraft.tuning.workers.prepare import SETTLED_BY, Batches, schedule
 from netgraft.tuning.workers.progress import ProgressWriter
 from netgraft.tuning.workers.saving import Checkpoints
 from netgraft.tuning.workers.throughput import Throughput
@@ -35,6 +42,10 @@ logger = logging.getLogger(__name__)
 
 GO_ON, SAVE, STOP, LEAVE = range(4)
 """Rank 0's command to all: go on; save and go on; save and stop; leave at once."""
+FORWARD = 0.5
+"""A picture's part of a step without the backward pass, at most."""
+STORING_SECONDS = 1.0
+"""Until a measurement has shown more."""
 
 
 class Interrupted(Exception):
@@ -58,46 +69,93 @@ class Epochs:
 
     def __post_init__(self) -> None:
         self.checkpoints = Checkpoints(self.store, self.job.id, self.learner, self.group)
-        self.total = self.batches.per_epoch * self.spec.epochs
-        self.throughput = Throughput(self.total, self.spec.batch_size)
-        self.saved = time.monotonic()
+        self.planned = self.batches.per_epoch * self.spec.epochs
+        self.total = self.planned
+        self.throughput = Throughput(self.spec.batch_size)
+        self.measuring = 0.0
+        """Seconds that the last measurement took."""
+        ends, span = deadline(self.job, self.spec), seconds(self.spec)
+        self.ceiling = Ceiling(ends, span) if ends and span else None
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises TrainingFailed."""
+        self.checkpoints.restore(state)
+        self._lay_out(self.decisions.total_steps or self.planned)
 
     def carry_out(self) -> Decisions:
         """All epochs that are left, each measured at its end. Raises Interrupted."""
         self.saved = time.monotonic()
         self.throughput.start()
         try:
+            self._keep_to_ceiling()
             while self.learner.steps < self.total and not self._has_waited():
                 self._epoch()
                 self._measure()
+                self._keep_to_ceiling()
             if not self.decisions.best:
-                self._measure()
+                self._measure_what_is_there()
         except Diverged as met:
             raise self._diverged(met.value) from met
         return self.decisions
+
+    @property
+    def left(self) -> int:
+        """Epochs that a ceiling leaves undone."""
+        missing = self.planned - self.learner.steps
+        cut = self.total < self.planned and not self._has_waited()
+        return -(-missing // self.batches.per_epoch) if cut else 0
+
+    def _measure_what_is_there(self) -> None:
+        """Measure a run that has taken no step, unless the probe can stand for it."""
+        if self.learner.steps == 0 and self.total == 0:
+            if self.decisions.probe:
+                return
+            raise remarks.no_time()
+        self._measure()
 
     def _has_waited(self) -> bool:
         """Return whether the run has gone on for long enough without becoming better."""
         return 0 < self.spec.patience <= self.decisions.waited
 
+    @part("steps")
     def _epoch(self) -> None:
         """The steps that are left of the present epoch."""
         epoch, taken = divmod(self.learner.steps, self.batches.per_epoch)
         throughput = self.throughput
-        for batch in self.batches.to_train(epoch, taken):
+        batches = iter(self.batches.to_train(epoch, taken))
+        while self.learner.steps < self.total:
+            begun = time.monotonic()
+            if (batch := next(batches, None)) is None:
+                return
+            waited_for_data = time.monotonic() - begun
             if self.learner.steps == 0:
                 waited = time.time() - self.job.created
                 logger.info("the first batch is there %.2f s after the job was asked for", waited)
             rate = self.learner.rate
-            loss = self.learner.step(batch, self.group.rank)
-            throughput.stepped()
+            loss = self._step(batch)
+            throughput.stepped(waited_for_data)
             if self.writer and throughput.report_is_due():
                 self.writer.write(self._progress(loss, rate))
             if self.learner.steps % self.batches.per_epoch and throughput.check_is_due():
                 self._obey()
 
+    def _step(self, batch: Batch) -> Tensor:
+        try:
+            return self.learner.step(batch, self.group.rank)
+        except Diverged as met:
+            mine = remarks.where_unsound(self.learner, batch, self.group.rank)
+            found = next(filter(None, self.group.gather(mine)), None)
+            raise self._diverged(met.value, found) from met
+
+    @part("measure")
     def _measure(self) -> None:
         """Measure on held-back pictures what would be kept now; write figures and a checkpoint."""
+        begun = time.monotonic()
+        with self.throughput.paused():
+            self._measured()
+        self.measuring = time.monotonic() - begun
+
+    def _measured(self) -> None:
         self.learner.must_be_sound()
         with self.learner.measurable(self.batches.to_settle(), self.group.average):
             figures, right = measured(self.learner, self.batches.to_choose(), self.group)
@@ -111,7 +169,18 @@ class Epochs:
             names = few if "accuracy" in figures else figures  # others are a task's own
             shown = {f"{HELD_BACK}{name}": figures[name] for name in names}
             self.writer.write(self._event(Kind.EPOCH, loss=figures["loss"], metrics=shown))
+        self._remark(figures)
         self._save()
+
+    def _remark(self, figures: dict[str, float]) -> None:
+        """Say once what the curve so far shows, on all ranks alike."""
+        decisions = self.decisions
+        curve = [*decisions.curve, (figures["loss"], figures.get(decisions.by, 0.0))]
+        remark = remarks.of_curve(curve, decisions.said)
+        said = [*decisions.said, *([remark[0]] if remark else [])]
+        self.decisions = replace(decisions, curve=curve, said=said)
+        if remark:
+            self._note(remark[1])
 
     def _choose(self, figures: dict[str, float], right: list[bool]) -> None:
         if not self.decisions.is_better(figures):
@@ -120,15 +189,60 @@ class Epochs:
         steps = self.learner.steps
         tensors = kept_tensors(self.learner.module)
         name = checkpoint.save_best(self.store, self.job.id, steps, tensors)
-        epoch = steps // self.batches.per_epoch
+        epoch = -(-steps // self.batches.per_epoch)
         self.decisions = self.decisions.with_best(name, epoch, figures, right)
+
+    # The ceiling
+
+    def _keep_to_ceiling(self) -> None:
+        """Between epochs: go by the steps for which there is time, on all ranks."""
+        if self.ceiling:
+            (total,) = self.group.agree([self._plan(between=True)])
+            if int(total) != self.total:
+                self._shorten(int(total))
+
+    def _plan(self, *, between: bool = False) -> int:
+        """The step at which the run shall end, by what was measured so far."""
+        if self.ceiling is None or not self.group.leads:
+            return self.total
+        now, left = self.learner.steps, self.ceiling.seconds_left
+        if self.throughput.timed < (1 if self.total - now < WARM else WARM):
+            return now if left <= self.measuring else self.total
+        per_epoch = self.batches.per_epoch
+        fits = steps_that_fit(left, self._costs(), per_epoch, now % per_epoch)
+        again = bool(self.decisions.total_steps)
+        return self.ceiling.plan(now, self.total, self.planned, fits, again=again, between=between)
+
+    def _costs(self) -> Costs:
+        """Return what the parts take, as measured; at first, as the time of a step has it."""
+        step, roles = self.throughput.steady_seconds, self.batches.roles
+        measured = len(roles.held_back) + min(SETTLED_BY, len(roles.fit))
+        of_picture = step / self.spec.batch_size * FORWARD
+        measuring = self.measuring or measured * of_picture + STORING_SECONDS
+        held_out = len(roles.held_out) * max(of_picture, measuring / max(1, measured))
+        return Costs(step, measuring, held_out + STORING_SECONDS)
+
+    def _shorten(self, total: int) -> None:
+        """Take another plan on, on all ranks, and record it: it hangs on the clock."""
+        if total > self.learner.steps:
+            seconds_each = self.throughput.steady_seconds if self.throughput.timed > 0 else 0.0
+            self._note(remarks.laid_out(total, self.planned, seconds_each))
+        self._lay_out(total)
+        self.decisions = replace(self.decisions, total_steps=total)
+        if self.learner.steps:
+            self._save()
+
+    def _lay_out(self, total: int) -> None:
+        self.total = total
+        rates = schedule(self.spec, total, self.decisions.first_step)
+        self.learner.config = replace(self.learner.config, schedule=rates)
 
     # Commands of rank 0
 
     def _obey(self) -> None:
         """Do as rank 0 commands, on all ranks after the same step. Raises Interrupted."""
-        mine = [self._command(), self.throughput.steps_to_next_check()]
-        command, steps = self.group.agree(mine)
+        mine = [self._command(), self.throughput.steps_to_next_check(), self._plan()]
+        command, steps, total = self.group.agree(mine)
         self.throughput.check_after(int(steps))
         if self.writer and self.writer.signals.error:
             raise self.writer.signals.error
@@ -136,6 +250,8 @@ class Epochs:
             self._save()
         if command in (STOP, LEAVE):
             raise Interrupted
+        if int(total) != self.total:
+            self._shorten(int(total))
 
     def _command(self) -> int:
         if self.writer is None:
@@ -157,8 +273,20 @@ class Epochs:
             loss=float(loss),
             lr=rate,
             images_per_second=self.throughput.images_per_second,
-            eta_seconds=self.throughput.seconds_left(self.learner.steps),
+            eta_seconds=self._seconds_left(),
+            data_wait=self.throughput.data_wait,
+            gpu_memory_bytes=self._gpu_memory(),
         )
+
+    def _seconds_left(self) -> float:
+        """The time that steps and measurements to come will take."""
+        steps = self.total - self.learner.steps
+        epochs = -(-steps // self.batches.per_epoch)
+        return self.throughput.seconds_for(steps) + epochs * self.measuring
+
+    def _gpu_memory(self) -> int:
+        device = self.learner.device
+        return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else 0
 
     def _event(self, kind: Kind, **facts: Any) -> events.Event:
         steps = self.learner.steps
@@ -167,20 +295,16 @@ class Epochs:
             step=steps,
             total_steps=self.total,
             epoch=(steps - 1) // self.batches.per_epoch + 1 if steps else 1,
-            total_epochs=self.spec.epochs,
+            total_epochs=-(-self.total // self.batches.per_epoch),
             **facts,
         )
 
-    def _diverged(self, loss: float) -> TrainingFailed:
-        problem = Message(
-            "the loss became {loss} by step {step} of {total}. Lower the learning rate (it was "
-            "{rate:g}); the last checkpoint is kept.",
-            loss=loss,
-            step=self.learner.steps,
-            total=self.total,
-            rate=self.spec.lr,
-        )
-        return TrainingFailed(problem=problem)
+    def _diverged(self, loss: float, found: Unsound | None = None) -> TrainingFailed:
+        return remarks.diverged(loss, self.learner.steps, self.total, self.spec, found)
+
+    def _note(self, message: Message) -> None:
+        if self.writer:
+            self.writer.write(events.Event(Kind.NOTE, message=message))
 
     def _save(self) -> None:
         """Write a checkpoint of all ranks; it changes nothing. Raises DiskFull."""

@@ -31,7 +31,7 @@ SIGN_SECONDS = 1.0
 
 
 class LeaderFailed(Exception):
-    """Rank 0 met an error, which it reports itself."""
+    """Rank 0, or another, met an error, which it reports itself."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,25 @@ class Group:
                 pass
             if state == FAILED:
                 raise LeaderFailed
+
+    def together(self, work: Callable[[], object]) -> None:
+        """Let each rank do its own work, however much longer one takes than another.
+
+        An error is raised on the rank that met it; on the others LeaderFailed.
+        """
+        if self.workers == 1:
+            work()
+            return
+        with ThreadPoolExecutor(1, "share") as pool:
+            future = pool.submit(work)
+            working = 1.0
+            while working:
+                ended = bool(wait([future], timeout=SIGN_SECONDS).done)
+                failed = ended and future.exception() is not None
+                working, failures = self.total([not ended, failed])
+        future.result()
+        if failures:
+            raise LeaderFailed
 
     def total(self, values: Sequence[float]) -> list[float]:
         """Sums over the ranks. Those that have fewer values count as if the rest were 0."""

@@ -8,7 +8,7 @@ from netgraft.tuning.workers.choosing import is_beyond_chance
 
 def first(metrics: dict[str, float], model: str) -> Message:
     """The probe's figures on what is held out, and its id."""
-    return Message(
+    sentence = Message(
         "A first model is ready, the probe {model}: accuracy {accuracy:.1%} on held-out pictures "
         "(95 %: {low:.1%} to {high:.1%}; always naming the largest class: {majority:.1%}).",
         model=model[:12],
@@ -17,13 +17,29 @@ def first(metrics: dict[str, float], model: str) -> Message:
         high=metrics["accuracy_high"],
         majority=metrics["majority"],
     )
+    return _beside_leaks(sentence, metrics)
+
+
+def _beside_leaks(sentence: Message, metrics: dict[str, float]) -> Message:
+    """A sentence about figures, and what they are without the pictures that leaked."""
+    if not metrics.get("leaked"):
+        return sentence
+    return Message(
+        "{sentence} Copies of {leaked:.1%} of these pictures are trained on; on the others it is "
+        "{accuracy:.1%} (95 %: {low:.1%} to {high:.1%}).",
+        sentence=sentence,
+        leaked=metrics["leaked"],
+        accuracy=metrics["accuracy_without_leaks"],
+        low=metrics["accuracy_without_leaks_low"],
+        high=metrics["accuracy_without_leaks_high"],
+    )
 
 
 def nothing_to_show(right: Sequence[bool]) -> Message:
     """Why nothing is trained after the probe."""
     return Message(
         "The result is the probe. It errs on {wrong} of {total} training pictures that were held "
-        "back, so that no other model could be shown to be better. `--strategy full` trains one "
+        "back, so that no other model could be shown to be better. The strategy `full` trains one "
         "all the same.",
         wrong=right.count(False),
         total=len(right),

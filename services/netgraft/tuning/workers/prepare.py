@@ -21,6 +21,7 @@ from netgraft.tuning.data.loading import (
     steps_per_epoch,
 )
 from netgraft.tuning.data.pixels import PictureExamples, Pixels
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.tasks.registry import task_for
@@ -29,7 +30,9 @@ from netgraft.tuning.train.objective import Batch
 from netgraft.tuning.train.rates import Rates
 from netgraft.tuning.train.schedule import Schedule
 from netgraft.tuning.train.step import Learner, StepConfig, train_only
+from netgraft.tuning.workers.findings import Findings
 from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.known import KnownFeatures
 
 LONGEST_WARMUP = 500
 """Steps."""
@@ -49,7 +52,11 @@ class Data:
     pixels: Pixels | None = None
     """What a pass over the pictures has kept."""
     data_hash: str = ""
-    """SHA-256 over the contents; "" on the ranks that have not read them."""
+    """SHA-256 over the contents."""
+    findings: Findings | None = None
+    """What is wrong with them; on rank 0."""
+    known: KnownFeatures | None = None
+    """Features of these pictures that are kept; on rank 0."""
 
 
 class Batches:
@@ -121,6 +128,7 @@ def task_of(recipe: Recipe) -> Task:
     return task_for(bases.task(recipe.base), recipe.base.name)
 
 
+@part("build")
 def module_for(spec: Spec, recipe: Recipe, store: Store) -> tuple[nn.Module, tuple[str, ...]]:
     """The module with its weights and what the spec freezes, and the paths of its heads."""
     module: nn.Module = build(recipe, store)
@@ -150,11 +158,16 @@ def learner_for(
     )
 
 
+def schedule(spec: Spec, total_steps: int, first_step: int = 0) -> Schedule:
+    """The rates from a step on; a tenth of the steps, at most `LONGEST_WARMUP`, warm up."""
+    warmup = min(LONGEST_WARMUP, max(1, (total_steps - first_step) // 10))
+    return Schedule(spec.lr, warmup, total_steps, first_step)
+
+
 def step_config(spec: Spec, total_steps: int) -> StepConfig:
-    """The settings of a spec's steps; a tenth of them, at most `LONGEST_WARMUP`, warm up."""
-    warmup = min(LONGEST_WARMUP, max(1, total_steps // 10))
+    """The settings of a spec's steps."""
     return StepConfig(
-        schedule=Schedule(spec.lr, warmup, total_steps),
+        schedule=schedule(spec, total_steps),
         optimizer=spec.optimizer,
         precision=spec.precision,
         layout=spec.layout,

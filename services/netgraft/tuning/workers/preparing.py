@@ -13,11 +13,11 @@ from netgraft.language import Message
 from netgraft.models import bases
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
-from netgraft.tuning.data.checks import check_all
-from netgraft.tuning.data.checks.finding import Severity
+from netgraft.tuning.data.held_back import share
 from netgraft.tuning.data.kept import kept_or_read
 from netgraft.tuning.data.reading import Reading
 from netgraft.tuning.data.remembered import known_facts, remember
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.fitting import in_order_of
 from netgraft.tuning.jobs.job import Job
@@ -25,7 +25,9 @@ from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train import pilot
 from netgraft.tuning.train.pilot import Form
+from netgraft.tuning.workers.findings import Findings
 from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.known import KnownFeatures
 from netgraft.tuning.workers.prepare import Batches, Data
 from netgraft.tuning.workers.progress import ProgressWriter
 
@@ -47,22 +49,27 @@ class Preparing:
         data = kept_or_read(spec.fingerprint, spec.data, spec.options, self.store)
         self.data = Data(in_order_of(self.recipe, data, self.task))
 
+    @part("read")
     def read(self) -> tuple[Spec, Batches]:
         """Fetch the weights and read the data; return the spec so far and this rank's data.
 
         Raises WeightsUnavailable, DataNotFound, OutsideDataRoots and InvalidData, and LeaderFailed
         on the ranks that only waited.
         """
-        self.group.lead(self._first)
+        self.group.lead(self._fetch)
         bases.fetch(self.recipe.base)  # on another node; on this one it is there
-        without = self.group.share(self.data.without)
-        data = replace(self.data, without=without)
+        reading = self._read()
+        self.group.lead(lambda: self._judge(reading))
+        without, data_hash = self.group.share((self.data.without, reading.data_hash))
+        self.data = replace(self.data, without=without, pixels=reading.pixels, data_hash=data_hash)
         spec = self.job.spec
         if spec.threads:
             torch.set_num_threads(spec.threads)
         spec = replace(spec, threads=spec.threads or torch.get_num_threads())
-        return self.group.share(spec), Batches(spec, self.recipe, self.task, self.group, data)
+        batches = Batches(spec, self.recipe, self.task, self.group, self.data)
+        return self.group.share(spec), batches
 
+    @part("pilot")
     def formed(self, spec: Spec, batches: Batches, module: nn.Module) -> Spec:
         """The complete spec: number format and layout by what trains fastest here.
 
@@ -74,39 +81,46 @@ class Preparing:
 
     def resolved(self, spec: Spec) -> ResolvedSpec:
         """The complete spec with what was assumed for it."""
-        return ResolvedSpec(spec, (*self.job.resolved.assumptions, *self.because))
+        known = self.job.resolved
+        return replace(known, spec=spec, assumptions=(*known.assumptions, *self.because))
 
-    def _first(self) -> None:
-        """Do what rank 0 does for all."""
+    def _fetch(self) -> None:
+        """Fetch the weights, on rank 0 for all."""
         if not bases.on_disk(self.recipe.base):
             self._note(Message("Fetching the weights of {model}.", model=self.recipe.base.name))
         bases.fetch(self.recipe.base)
-        reading = self._read()
-        bad = {index for index in reading.indices if reading.facts[index].fault}
-        if len(bad) > self.job.spec.skip_bad * len(reading.indices):
-            reading.must_be_sound()
-        self.data = replace(
-            self.data,
-            without=frozenset(bad),
-            pixels=reading.pixels,
-            data_hash=reading.data_hash,
-        )
-        for finding in check_all(reading.seen):
-            if finding.severity is Severity.WARNING and not self._is_again:
-                self._note(finding.sentence)
-        if bad:
-            self._note(Message("{count} pictures are left out.", count=len(bad)))
 
     def _read(self) -> Reading:
-        """Read every picture once; what was found is kept for the next time."""
-        manifest = self.data.manifest
-        known = known_facts(manifest, self.store)
-        reading = Reading(manifest, self.job.spec.image_size, known=known)
-        if not known:
-            self._note(Message("Reading {count:,} pictures.", count=len(manifest.names)))
-        reading.finish()
-        remember(reading, self.store)
+        """Read every picture once, each rank its share; rank 0 gets all facts."""
+        manifest, group = self.data.manifest, self.group
+        known = known_facts(manifest, self.store) if group.leads else ()
+        side = self.job.spec.image_size
+        if group.share(bool(known)):
+            return Reading(manifest, side, known=known)
+        self._note(Message("Reading {count:,} pictures.", count=len(manifest.names)))
+        mine = share(manifest, group.rank, group.workers)
+        reading = Reading(manifest, side, indices=mine)
+        group.together(reading.finish)
+        parts = group.gather([reading.facts[index] for index in mine])
+        reading.indices = range(len(manifest.names))
+        for rank, facts in enumerate(parts):
+            places = share(manifest, rank, group.workers)
+            for index, each in zip(places, facts, strict=True):
+                reading.facts[index] = each
         return reading
+
+    def _judge(self, reading: Reading) -> None:
+        """On rank 0: keep what was found, refuse what cannot be trained on, start the checks."""
+        if not reading.is_known:
+            remember(reading, self.store)
+        bad = frozenset(index for index in reading.indices if reading.facts[index].fault)
+        if len(bad) > self.job.spec.skip_bad * len(reading.indices):
+            reading.must_be_sound()
+        findings = Findings(reading.seen, self.job, self.store, self.writer)
+        known = KnownFeatures(self.store, self.recipe.id, reading.data_hash)
+        self.data = replace(self.data, without=bad, findings=findings, known=known)
+        if bad:
+            self._note(Message("{count} pictures are left out.", count=len(bad)))
 
     @property
     def _is_again(self) -> bool:
@@ -128,7 +142,10 @@ class Preparing:
             return pilot.step_seconds(module, self.task, criterion, batch, device, form)
 
         forms = pilot.forms(device, bf16=not outsized)
-        times = pilot.measure(forms, seconds, self.group.total) if len(forms) > 1 else {}
+        steps = batches.per_epoch * spec.epochs
+        times = (
+            pilot.measure(forms, seconds, self.group.total, steps=steps) if len(forms) > 1 else {}
+        )
         best = pilot.fastest(times) if times else forms[0]
         if times:
             shown = ", ".join(f"{form} {times[form] / times[best]:.2g}" for form in times)

@@ -18,9 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from netgraft.language import Message
+from netgraft.tuning.data.checks.finding import OutOfFold
 from netgraft.tuning.data.loading import load
+from netgraft.tuning.forecast.timings import part
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train.features import (
+    CHECKED,
     Extractor,
     FrozenForm,
     NotLinear,
@@ -31,6 +34,7 @@ from netgraft.tuning.train.features import (
 from netgraft.tuning.train.folds import stratified
 from netgraft.tuning.train.probe import Criterion, Probed, probe
 from netgraft.tuning.workers.group import Group
+from netgraft.tuning.workers.known import Known
 from netgraft.tuning.workers.prepare import Batches
 
 
@@ -62,6 +66,9 @@ class Probe:
     """Of a head that has not seen the held-back pictures, on these."""
     right: list[bool]
     """Whether it answers each of them rightly."""
+    out_of_fold: tuple[int, int]
+    """Training pictures answered rightly by heads that had not seen them, and how many there are.
+    """
 
 
 @dataclass
@@ -78,14 +85,36 @@ class Probing:
         """The probe, or why there can be none. `form`: that of an earlier attempt, or ""."""
         if len(heads) != 1:
             return NotLinear(Message("{count} layers answer, and not one.", count=len(heads)))
-        extract = self._extractor(module, heads[0], form)
-        if isinstance(extract, NotLinear):
-            return extract
-        features_NF, labels_N = self._features(extract)
-        made = self._fitted(extract, features_NF, labels_N) if self.group.leads else None
+        known = self._known(module, heads[0], form)
+        if isinstance(known, NotLinear):
+            return known
+        made = self._fitted(known) if self.group.leads else None
         shared = self.group.share(made)
         assert shared is not None
         return shared
+
+    def _known(self, module: nn.Module, path: str, form: str) -> Known | NotLinear:
+        """The features of all training pictures, on rank 0: kept from before, or computed."""
+        kept, where = self.batches.data.known, self._where()
+        found = kept.find(path, form, *where) if kept else None
+        if self.group.share(found is not None):
+            return found or Known(path, form, torch.empty(0))
+        extract = self._extractor(module, path, form)
+        if isinstance(extract, NotLinear):
+            return extract
+        features_NF, _ = self._features(extract)
+        known = Known(extract.head.path, str(extract.form), features_NF)
+        if kept:
+            kept.keep(known, form, *where)
+        return known
+
+    def _where(self) -> tuple[Any, ...]:
+        """Return what features depend on beside the network, the data and the form."""
+        batches, group = self.batches, self.group
+        train = batches.roles.train
+        transform = (self.side, batches.examples.pixels.short, batches.manifest.task)
+        running = (torch.get_num_threads(), group.workers, group.device.type)
+        return (*transform, *running, batch_size(self.side), train, len(batches.manifest.names))
 
     def start(self, module: nn.Module, path: str, form: str) -> Head:
         """The head from which full tuning starts, without the pictures that are held back."""
@@ -106,26 +135,32 @@ class Probing:
         places = {index: place for place, index in enumerate(self.batches.roles.train)}
         return torch.tensor([places[index] for index in pictures], dtype=torch.long)
 
+    @part("form")
     def _extractor(self, module: nn.Module, path: str, form: str) -> Extractor | NotLinear:
         """Rank 0 chooses the form for all."""
         known = FrozenForm.parse(form) if form else None
-        sample = next(self._loaded(self.batches.roles.fit[: batch_size(self.side)]))[0]
         device = self.group.device
+        fit = frozenset(self.batches.roles.fit)
+        own = [index for index in self._mine if index in fit] or self.batches.roles.fit
         if self.group.leads:
+            sample = next(self._loaded(own[: batch_size(self.side)]))[0]
+            self.group.share(sample[:CHECKED].clone())
             made = extractor(
                 module, path, sample, device=device, form=known, answer=self.task.answer
             )
             self.group.share("" if isinstance(made, NotLinear) else str(made.form))
             return made
+        sample = self.group.share(torch.empty(0))
         chosen = self.group.share("")
         given = FrozenForm.parse(chosen) if chosen else FrozenForm()
         return extractor(module, path, sample, device=device, form=given, answer=self.task.answer)
 
+    @part("features")
     def _features(self, extract: Extractor) -> tuple[Tensor, Tensor]:
         """Features and labels of all training pictures in order, on rank 0; each rank does some."""
         group, everything = self.group, self.batches.roles.train
-        mine = everything[group.rank :: group.workers]
-        found = [(extract(x_NCHW).cpu(), labels_N) for x_NCHW, labels_N in self._loaded(mine)]
+        loaded = self._loaded(self._mine)
+        found = [(extract(x_NCHW).cpu(), labels_N) for x_NCHW, labels_N in loaded]
         features = torch.cat([part for part, _ in found]) if found else torch.empty(0, 0)
         labels = torch.cat([part for _, part in found]) if found else torch.empty(0)
         parts = group.gather((features, labels))
@@ -140,6 +175,11 @@ class Probing:
                 labels_N[rank :: group.workers] = classes
         return features_NF, labels_N
 
+    @property
+    def _mine(self) -> list[int]:
+        """This rank's share of the training pictures, which it has read."""
+        return self.batches.roles.train[self.group.rank :: self.group.workers]
+
     def _loaded(self, pictures: Sequence[int]) -> Iterator[Any]:
         size = batch_size(self.side)
         order = [list(pictures[at : at + size]) for at in range(0, len(pictures), size)]
@@ -147,11 +187,17 @@ class Probing:
         made = load(batches.examples, order, self.task.collate, seed=None, threads=batches.threads)
         return batches.normalise(made)
 
-    def _fitted(self, extract: Extractor, features_NF: Tensor, labels_N: Tensor) -> Probe:
+    def _fitted(self, known: Known) -> Probe:
+        features_NF = known.features
+        train = self.batches.roles.train
+        labels_N = torch.tensor([self.batches.manifest.labels[index] for index in train])
         fit = self._places(self.batches.roles.fit)
         held_back = self._places(self.batches.roles.held_back)
         whole = self._probed(features_NF, labels_N, range(len(labels_N)))
         fair = self._probed(features_NF[fit], labels_N[fit], fit.tolist())
+        if findings := self.batches.data.findings:
+            shares_NK = (whole.logits / whole.temperature).softmax(1)
+            findings.probed(OutOfFold(shares_NK.numpy(), self.batches.roles.train))
         logits_NK = features_NF[held_back] @ fair.weight.float().T + fair.bias.float()
         tally: Any = self.task.tally()
         if len(held_back):
@@ -159,14 +205,16 @@ class Probing:
                 nn.CrossEntropyLoss(), lambda given: given, (logits_NK, labels_N[held_back]), tally
             )
         return Probe(
-            path=extract.head.path,
-            form=str(extract.form),
+            path=known.path,
+            form=known.form,
             whole=Head(whole.weight.float(), whole.bias.float()),
             temperature=whole.temperature,
             figures=tally.metrics,
             right=list(tally.right),
+            out_of_fold=(round(whole.accuracy.value * len(labels_N)), len(labels_N)),
         )
 
+    @part("head")
     def _probed(self, features_NF: Tensor, labels_N: Tensor, places: Sequence[int]) -> Probed:
         manifest = self.batches.manifest
         train = self.batches.roles.train

@@ -7,7 +7,8 @@ can be written is thinned out, the newest kept; nothing else is ever dropped.
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,11 +16,14 @@ from netgraft.errors import NetgraftError
 from netgraft.tuning.jobs.events import Event, Kind
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
 from netgraft.tuning.results.tensorboard import Board, is_figure
+from netgraft.tuning.workers.memory import used
 
 logger = logging.getLogger(__name__)
 
-WRITE_SECONDS = 0.2
-"""Least seconds between two writes of progress: at most five a second."""
+WRITE_SECONDS = 0.03
+"""Least seconds between two writes. Steps are reported at most five times a second."""
+MEMORY_SECONDS = 5.0
+"""Between two looks at the memory of the run: it takes the system some milliseconds."""
 CHECK_SECONDS = 0.4
 """Seconds between queries whether to stop, while there is nothing to write."""
 
@@ -40,6 +44,8 @@ class ProgressWriter:
     jobs: Jobs
     job_id: str
     attempt: int
+    processes: Sequence[int] = ()
+    """Those of the run on this machine, whose memory is reported."""
     first_step: int = 0
     """Before the first figure is written: the step from which on curves are written again."""
     signals: Signals = field(default_factory=Signals)
@@ -49,6 +55,7 @@ class ProgressWriter:
         self._progress: Event | None = None
         self._writing = False
         self._closing = False
+        self._memory, self._looked = 0, -MEMORY_SECONDS
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._work, name="progress", daemon=True)
 
@@ -78,6 +85,14 @@ class ProgressWriter:
         with self._changed:
             self._changed.wait_for(lambda: not self._pending() or self._over(), timeout)
 
+    def must_be_stored(self) -> None:
+        """Wait until all is stored. Raises what kept it from that: DiskFull, Superseded."""
+        self.flush()
+        if self.signals.error:
+            raise self.signals.error
+        if self.signals.superseded:
+            raise Superseded
+
     def _pending(self) -> bool:
         return bool(self._waiting) or self._progress is not None or self._writing
 
@@ -87,7 +102,8 @@ class ProgressWriter:
     def _work(self) -> None:
         board: Board | None = None
         try:
-            while (events := self._next()) is not None:
+            while (taken := self._next()) is not None:
+                events = [self._with_memory(event) for event in taken]
                 self.signals.cancel |= self.jobs.record(self.job_id, self.attempt, events)
                 self._written()
                 for event in filter(is_figure, events):
@@ -113,6 +129,13 @@ class ProgressWriter:
                 return None
             self._waiting, self._progress, self._writing = [], None, bool(taken)
             return taken
+
+    def _with_memory(self, event: Event) -> Event:
+        if event.kind is not Kind.STEP:
+            return event
+        if time.monotonic() - self._looked >= MEMORY_SECONDS:
+            self._memory, self._looked = used(self.processes), time.monotonic()
+        return replace(event, memory_bytes=self._memory)
 
     def _written(self) -> None:
         with self._changed:

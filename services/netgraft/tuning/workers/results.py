@@ -1,5 +1,7 @@
 """The models that a run hands out: measured on what is held out, and stored."""
 
+from functools import cached_property
+
 from torch import nn
 
 from netgraft.models.answering import Answering
@@ -8,7 +10,7 @@ from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.results.asking import Asker
-from netgraft.tuning.results.evaluate import measure
+from netgraft.tuning.results.evaluate import Counted, measure
 from netgraft.tuning.results.shown import heldout
 from netgraft.tuning.results.tuned import answering_for, store_tuned
 from netgraft.tuning.train.step import Learner
@@ -46,7 +48,15 @@ class Results:
 
     def answering(self, spec: Spec) -> Answering:
         """Return how a model that is tuned as `spec` says is asked. Raises DiskFull."""
-        return answering_for(spec, self.recipe, self.batches.data, self.store)
+        return answering_for(spec, self.recipe, self.batches.data, self.store, self.leaked)
+
+    @cached_property
+    def leaked(self) -> frozenset[int]:
+        """The pictures that measure and of which copies are trained on; all ranks ask alike."""
+        found: list[frozenset[int]] = []
+        findings = self.batches.data.findings
+        self.group.lead(lambda: found.append(findings.leaked() if findings else frozenset()))
+        return self.group.share(found[0] if found else frozenset())
 
     def held_out(
         self, module: nn.Module, answering: Answering, learner: Learner | None = None
@@ -60,18 +70,20 @@ class Results:
         if learner and EVALUATED not in self.batches.task.models:
             module.eval()
             return measured(learner, self.batches.to_measure(), group)[0]
-        counts = measure(
+        examples = self.batches.held_out
+        leaked = [at for at, index in enumerate(examples.indices) if index in self.leaked]
+        found = measure(
             Asker(module, answering, group.device),
-            self.batches.held_out,
-            len(self.batches.class_names),
+            examples,
+            Counted(len(self.batches.class_names), leaked),
             rank=group.rank,
             ranks=group.workers,
             total=group.total,
             each=self._note,
         )
-        for found in group.gather(self._answers):
-            self._answers |= found
-        return counts.metrics
+        for answers in group.gather(self._answers):
+            self._answers |= answers
+        return found.metrics
 
     def _note(self, pictures: list[int], said: list[int], sure: list[float]) -> None:
         """Keep what the model says of some held-out pictures."""

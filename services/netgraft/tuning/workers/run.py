@@ -4,16 +4,20 @@ All ranks do the same; rank 0 also writes the progress, the checkpoints and the
 result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from threading import Event
+from typing import Any
 
 from torch import nn
 
 from netgraft.language import Message
 from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
+from netgraft.tuning.forecast.timings import part, timed
 from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
@@ -22,18 +26,20 @@ from netgraft.tuning.jobs.spec import CONVERGED
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Learner
-from netgraft.tuning.workers import outcome
+from netgraft.tuning.workers import outcome, remarks
 from netgraft.tuning.workers.choosing import (
+    HELD_BACK,
     Decisions,
     could_be_beyond_chance,
     criterion,
     is_beyond_chance,
 )
 from netgraft.tuning.workers.epochs import Epochs, Interrupted
+from netgraft.tuning.workers.expecting import Expecting
 from netgraft.tuning.workers.group import Group, LeaderFailed
 from netgraft.tuning.workers.prepare import learner_for, module_for, task_of
 from netgraft.tuning.workers.preparing import Preparing
-from netgraft.tuning.workers.probing import Probing
+from netgraft.tuning.workers.probing import Probe, Probing
 from netgraft.tuning.workers.progress import ProgressWriter
 from netgraft.tuning.workers.results import Results
 
@@ -74,8 +80,9 @@ class Run:
 
     def carry_out(self) -> None:
         """Prepare, train what is left, and on rank 0 store the result."""
-        with self._reporting() as writer:
+        with self._reporting() as writer, timed() as watch:
             self.writer = writer
+            self.expecting = Expecting(self.job, self.attempt, self.store, watch)
             try:
                 training = self._prepare()
                 if training:
@@ -92,10 +99,13 @@ class Run:
 
     @contextmanager
     def _reporting(self) -> Iterator[ProgressWriter | None]:
+        here = socket.gethostname(), os.getpid()
+        ranks = self.group.gather(here)
         if not self.group.leads:
             yield None
             return
-        with ProgressWriter(Jobs(self.store), self.job.id, self.attempt) as writer:
+        near = [process for host, process in ranks if host == here[0]]
+        with ProgressWriter(Jobs(self.store), self.job.id, self.attempt, near) as writer:
             yield writer
 
     # Preparing
@@ -110,25 +120,41 @@ class Run:
         self.decisions = Decisions(by=criterion(self.batches.counts))
         module, heads = module_for(self.spec, recipe, self.store)
         self.results = Results(self.job.id, recipe, self.batches, self.group, self.store, module)
-        state = checkpoint.newest(self.store, self.job.id)
-        if state is not None and "decisions" in state:
+        state = checkpoint.newest(self.store, self.job.id) or {}
+        if "decisions" in state:
             self.decisions = Decisions.from_plain(state["decisions"])
-        elif self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED:
+            known = self.spec.features or state.get("features", "")
+            self.spec = replace(self.spec, features=known)
+        self._take_on(state)
+        probes = self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED
+        if probes and "decisions" not in state:
             self._probe(module, heads)
         training = None
         if self._trains:
             self.spec = ready.formed(self.spec, self.batches, module)
             training = self._training(module, heads)
-            if state is not None:
-                training.checkpoints.restore(state)
+            if "learner" in state:
+                training.restore(state)
             elif self.decisions.probe:
                 self._start_from_probe(training.learner, heads[0])
         if self.writer:
             self.writer.first_step = training.learner.steps if training else 0
-            self.writer.flush()
+            self.writer.must_be_stored()
             resolved = ready.resolved(self.spec)
             Jobs(self.store).trains(self.job.id, self.attempt, resolved)
         return training
+
+    def _take_on(self, state: dict[str, Any]) -> None:
+        """Take on what the job was asked for since its checkpoint: more epochs, other ceilings."""
+        asked = self.job.resolved.resumed
+        if asked.since != self.decisions.since:
+            self.decisions = replace(self.decisions, since=asked.since, total_steps=0)
+        if asked.times == self.decisions.restarts:
+            return
+        step = state["learner"]["steps"] if "learner" in state else 0
+        self.decisions = replace(self.decisions, restarts=asked.times, first_step=step, waited=0)
+        self.spec = replace(self.spec, epochs=step // self.batches.per_epoch + asked.epochs)
+        self._note(remarks.goes_on(step, asked.epochs))
 
     def _training(self, module: nn.Module, heads: Sequence[str]) -> Epochs:
         total = self.batches.per_epoch * self.spec.epochs
@@ -151,6 +177,7 @@ class Run:
         if isinstance(made, NotLinear):
             self._note(Message("There is no probe of this model: {because}", because=made.because))
             return
+        self._expect(made)
         form = FrozenForm.parse(made.form)
         made.whole.write(module, made.path)
         answering = replace(
@@ -160,13 +187,14 @@ class Run:
             precision=form.precision,
             channels_last=form.channels_last,
         )
-        metrics = self.results.held_out(module, answering)
-        model = self.results.stored(module, answering, metrics) if self.writer else ""
+        with part("answers"):
+            metrics = self.results.held_out(module, answering)
+            model = self.results.stored(module, answering, metrics) if self.writer else ""
         if self.writer:
+            chosen_by = {HELD_BACK + name: value for name, value in made.figures.items()}
+            said = outcome.first(metrics, model)
             self.writer.write(
-                events.Event(
-                    Kind.MODEL, model=model, metrics=metrics, message=outcome.first(metrics, model)
-                )
+                events.Event(Kind.MODEL, model=model, metrics=metrics | chosen_by, message=said)
             )
         self.spec = replace(spec, features=made.form)
         self.decisions = replace(
@@ -176,9 +204,21 @@ class Run:
             probe_figures=made.figures,
             probe_right=made.right,
         )
+        if self.writer:  # an attempt that goes on from here makes no second one
+            self.writer.must_be_stored()
+            plain = {"decisions": self.decisions.plain(), "best": "", "features": made.form}
+            checkpoint.save(self.store, self.job.id, 0, plain)
         if not self._trains and spec.strategy == "auto":
             self._note(outcome.nothing_to_show(made.right))
 
+    def _expect(self, made: Probe) -> None:
+        """Say what is to be expected now that the probe is there, and keep it."""
+        if self.writer:
+            trains = self._trains_after(made.right)
+            if said := self.expecting.after_probe(self.spec, made.out_of_fold, trains=trains):
+                self._note(said)
+
+    @part("settle")
     def _start_from_probe(self, learner: Learner, head: str) -> None:
         """Give the learner settled norms, and the head that fits them."""
         learner.settle(self.batches.to_settle(), self.group.average)
@@ -193,12 +233,14 @@ class Run:
     @property
     def _trains(self) -> bool:
         """Return whether anything is left to do after the probe."""
-        if not self.decisions.probe:
-            return True
+        return not self.decisions.probe or self._trains_after(self.decisions.probe_right)
+
+    def _trains_after(self, right: Sequence[bool]) -> bool:
+        """Return whether anything is trained after a probe that answers these rightly."""
         if self.spec.optimizer == CONVERGED:
             return False
         # Epochs that somebody asked for are done, whatever they may show.
-        return not self.spec.patience or could_be_beyond_chance(self.decisions.probe_right)
+        return not self.spec.patience or could_be_beyond_chance(right)
 
     def _note(self, message: Message) -> None:
         if self.writer:
@@ -210,17 +252,23 @@ class Run:
         """Hand back the better of the probe and the best weights, measured on what is held out."""
         decisions = self.decisions
         model, metrics = decisions.probe, decisions.probe_metrics
-        if training:
+        left = training.left if training else 0
+        if training and left:
+            done = training.learner.steps / self.batches.per_epoch
+            self._note(remarks.at_ceiling(self.spec, done, self.spec.epochs))
+        if training and decisions.best:
             better = not model or is_beyond_chance(decisions.right, decisions.probe_right)
             if model:
                 self._note(outcome.compared(decisions.right, decisions.probe_right))
             if better:
                 model, metrics = self._best(training.learner)
         if self.writer:
-            self.writer.flush()  # nothing can be written any more once the job has ended
-            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics)
-            checkpoint.clear(self.store, self.job.id)
+            self.writer.must_be_stored()  # once the job has ended nothing can be written
+            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, left)
+            checkpoint.keep_last(self.store, self.job.id)
+            self.expecting.over(metrics)
 
+    @part("result")
     def _best(self, learner: Learner) -> tuple[str, dict[str, float]]:
         """The best weights as a stored model, and its figures on what is held out."""
         best = checkpoint.best(self.store, self.job.id, self.decisions.best)

@@ -3,6 +3,7 @@
 Imports torch only when called: what Ray Train is given names `carry_out` without needing it.
 """
 
+import time
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ from netgraft.tuning.jobs.jobs import Jobs
 if TYPE_CHECKING:
     from netgraft.tuning.workers.group import Group
 
+FULL_SECONDS = 20.0
+"""How long a run that ends by a full disk tries to record that; then it is lost, and resumed."""
+
 
 def carry_out(job_id: str, group: "Group", ending: Event | None = None) -> None:
     """Run a job as one rank of the group; see `run`.
@@ -30,9 +34,21 @@ def carry_out(job_id: str, group: "Group", ending: Event | None = None) -> None:
         run(job_id, group, store, ending)
     except (NetgraftError, OSError, MemoryError, RuntimeError) as failure:
         if (final := as_final(failure)) is not None:
-            jobs = Jobs(store)
-            jobs.fail(job_id, jobs.get(job_id).attempt, final)
+            _end(Jobs(store), job_id, final)
         raise
+
+
+def _end(jobs: Jobs, job_id: str, final: NetgraftError) -> None:
+    """Record why a job ends. Where the disk is full, there may be no room for that at first."""
+    attempt = jobs.get(job_id).attempt
+    deadline = time.monotonic() + FULL_SECONDS
+    while True:
+        try:
+            return jobs.fail(job_id, attempt, final)
+        except DiskFull:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def as_final(failure: Exception) -> NetgraftError | None:

@@ -29,7 +29,7 @@ MOST_MISTAKES = 50
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said of one picture; those of which it was surer are greater."""
+    """A model's answer to one picture; those of which it was surer are greater."""
 
     probability: float
     """Of what it said."""
