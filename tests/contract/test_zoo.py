@@ -200,6 +200,7 @@ class Operators(TorchDispatchMode):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_those_that_cover_the_others_meet_every_operator_and_kind_of_head(store: Store) -> None:
     met: dict[bool, set[str]] = {True: set(), False: set()}
     for name in EVERY_NAME:
