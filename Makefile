@@ -50,7 +50,7 @@ check: install   ## check lint, types, and that generated files are fresh
 	$(BIN)/python proto/generate.py --check
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python services/netgraft/language/catalogue.py --check
-	$(BIN)/mypy
+	nice -n 19 $(BIN)/mypy
 
 format: install  ## format the code and fix what lint can fix
 	$(BIN)/ruff check --fix .
@@ -61,7 +61,7 @@ test: install    ## run everything that CI runs
 
 # Three lanes at once. Two of them wait half of the time for what they have started, one test after the other:
 # what shares a Chromium or a netgraft, and what says how soon a netgraft must answer. The unit tests, a thread on
-# each core, stand back and fill the rest of the time: to the others the machine looks quiet.
+# each core, stand back and fill the rest of the time, as mypy does: to the others the machine looks quiet.
 suite: ready     ## run the tests alone
 	@failed=0; \
 	$(call lane,beside) $(BESIDE) -m "serial and not timed and $(FAST)" >.beside.txt 2>&1 & beside=$$!; \
