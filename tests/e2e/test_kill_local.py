@@ -36,7 +36,7 @@ BACK_SECONDS = {"front": 10.0, "page": 15.0, "worker": 8.0, "fork server": 5.0, 
 """Within which an answer comes when a process was killed: five on a machine that does nothing else
 (tests/bench/bench_kills.py), and what others add that compute beside it: a front takes 1 CPU second
 until it answers, the page 3, nearly all of it the import of Gradio."""
-GONE_SECONDS, END_SECONDS = 5.0, 11.0
+GONE_SECONDS, END_SECONDS, CANCEL_SECONDS = 5.0, 11.0, 2.5
 MODEL = "timm/test_resnet@none"
 LOST = tuple(BACK_SECONDS)
 
@@ -264,6 +264,31 @@ def test_who_watches_misses_nothing_and_sees_nothing_twice(story: Story) -> None
     assert story.command.numbers() == list(range(1, newest + 1))
     steps = {e.step for e in story.program.events if e.kind == JobEvent.KIND_STEP}
     assert (story.page.view.seq, set(story.page.view.training)) == (newest, steps)
+
+
+def test_a_run_is_cancelled_in_the_middle_of_a_long_step(story: Story) -> None:
+    """Both of its ranks end, and the job goes on when somebody says so."""
+    with story.system.client() as client:
+        client.tuning.CancelJob(tuning_pb2.CancelJobRequest(id=story.waiting))
+        edit = surgery_pb2.RetargetModelRequest(model="resnet18@none", classes=10)
+        model = client.surgery.RetargetModel(edit).model.id
+        spec = digits_spec(model, epochs=1, workers=2, strategy="full")
+        # A step of half a minute or more, in parts that need little memory.
+        spec.batch_size, spec.accumulate, spec.image_size = 1200, 100, 128
+        slow = client.tuning.StartTuning(tuning_pb2.StartTuningRequest(spec=spec)).id
+        wait_for("its first step", lambda: story.job(slow).state == tuning_pb2.JOB_STATE_RUNNING)
+        ranks = story.up.find("rank")
+        time.sleep(1)
+        began = time.monotonic()
+        cancelled = client.tuning.CancelJob(tuning_pb2.CancelJobRequest(id=slow))
+        seconds = time.monotonic() - began
+        wait_for("the end of its ranks", lambda: not any(map(psutil.pid_exists, ranks)), 2.0)
+        client.tuning.ResumeJob(tuning_pb2.ResumeJobRequest(id=story.waiting))
+    assert (cancelled.state, cancelled.last_event.step) == (tuning_pb2.JOB_STATE_CANCELLED, 0)
+    assert len(ranks) == 2
+    assert seconds < CANCEL_SECONDS
+    before = story.job(story.waiting).last_event.seq
+    wait_for("more steps", lambda: story.job(story.waiting).last_event.seq > before + 5)
 
 
 def test_asked_to_end_it_saves_what_runs_and_leaves_no_process(story: Story) -> None:

@@ -49,6 +49,20 @@ def test_the_order_differs_by_epoch_and_seed_and_repeats() -> None:
     assert order(0, 0) != order(0, 1)
 
 
+def test_rare_classes_can_come_as_often_as_others_on_every_worker_alike() -> None:
+    labels = [0] * 80 + [1] * 15 + [2] * 5
+    ranks = [
+        epoch_order(100, 20, epoch=1, seed=0, rank=rank, workers=2, labels=labels)
+        for rank in range(2)
+    ]
+    seen = [index for order in ranks for part in order for index in part]
+    assert len(seen) == 100
+    counts = [sum(labels[index] == label for index in seen) for label in range(3)]
+    assert all(32 <= count <= 34 for count in counts)
+    assert len({index for index in seen if labels[index] == 2}) == 5
+    assert len({index for index in seen if labels[index] == 0}) == counts[0], "no repeats there"
+
+
 def test_what_does_not_fill_a_batch_waits_for_another_epoch() -> None:
     order = epoch_order(103, 10, epoch=0, seed=0)
     assert [len(batch) for batch in order] == [10] * 10

@@ -65,7 +65,8 @@ class Ranks:
     def job(self, ranks: int, strategy: str = "full", **said: Any) -> str:
         """A job; "auto" is carried out though the network has random weights."""
         usual = {"image_size": 32, "batch_size": 8, "precision": "fp32", "lr": 0.01}
-        usual |= {"epochs": EPOCHS, "workers": ranks}
+        usual |= {"epochs": EPOCHS, "workers": ranks, "augment": "strong", "mixup": 0.3}
+        usual |= {"label_smoothing": 0.1, "balance": "sampling"}
         request = Request(self.model, "pets", **(usual | said))
         resolved = planning.plan(request, Capacity(3, 0), default_store())
         resolved = replace(resolved, spec=replace(resolved.spec, strategy=strategy))

@@ -88,8 +88,8 @@ def test_a_job_is_queued_with_every_default_filled_in_and_stated(
     assert cluster.submitted == [(job.id, job.id)]
     said = {field.name for field, _ in job.spec.ListFields()}
     chosen_by_the_run = {"precision", "layout", "threads"}
-    unset = {"options", "skip_bad", "augment", "accumulate", "patience", "features"}
-    unset |= {"max_minutes", "max_cost"}
+    unset = {"options", "skip_bad", "accumulate", "patience", "features"}
+    unset |= {"label_smoothing", "mixup", "max_minutes", "max_cost"}
     assert said == set(job.spec.DESCRIPTOR.fields_by_name) - chosen_by_the_run - unset
     assert (job.spec.model, job.spec.data, job.spec.epochs) == (ten, "digits", 2)
     names = {line.partition(" ")[0] for line in job.assumptions}
@@ -111,6 +111,11 @@ def test_what_was_said_is_kept_to_the_letter(service: TuningServicer, ten: str) 
         "strategy": "probe",
         "image_size": 56,
         "seed": 0,
+        "augment": "light",
+        "mirror": True,
+        "balance": "sampling",
+        "label_smoothing": 0.05,
+        "mixup": 0.5,
     }
     job = start(service, ten, **said)
     assert {name: getattr(job.spec, name) for name in said} == said
@@ -260,7 +265,7 @@ def test_damaged_pictures_end_a_run_before_its_first_step_unless_it_may_leave_th
     assert any("left out" in note for note in notes)
     job = start(service, two, data="./pets")
     assert job.spec.data == str(tmp_path / "pets")
-    assert job.spec.image_size == 160
+    assert job.spec.image_size == 80, "twice the side of its pictures"
     settings.cache_clear()
 
 

@@ -6,11 +6,14 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot
 
 from netgraft.models.losses.catalogue import fitting
 from netgraft.tuning.tasks.classification import TASK, every_logits
+from netgraft.tuning.train.mixing import mixed
 from netgraft.tuning.train.rates import Rates
-from netgraft.tuning.train.schedule import Schedule
+from netgraft.tuning.train.schedule import Schedule, restarts, rounds
+from netgraft.tuning.train.soup import Tensors, greedy
 from netgraft.tuning.train.step import Diverged, Learner, StepConfig, train_only
 
 STEPS = 30
@@ -279,6 +282,96 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole() -> None:
     for batch in batches(3):
         assert float(whole.step(batch)) == pytest.approx(float(parted.step(batch)), abs=1e-5)
     assert torch.allclose(whole.module.head.weight, parted.module.head.weight, atol=1e-4)
+
+
+def test_too_little_memory_halves_the_parts_until_they_fit_and_stays_so() -> None:
+    """An allocation that no machine can make stands for a batch of more than 3 pictures."""
+
+    class Hungry(Tiny):
+        def forward(self, x_NCHW: Tensor) -> Tensor:
+            if len(x_NCHW) > 3:
+                torch.empty(2**62, dtype=torch.uint8)
+            return super().forward(x_NCHW)
+
+    torch.manual_seed(0)
+    hungry = Hungry()
+    hungry.body[1], hungry.drop.p = nn.Identity(), 0.0
+    fed = copy.deepcopy(hungry)
+    fed.__class__ = Tiny
+    taught, peer = learner(hungry), learner(fed, accumulate=4)
+    train(taught, batches(3))
+    train(peer, batches(3))
+    assert taught.parts == 4
+    assert all(
+        torch.equal(a, b) for a, b in zip(hungry.parameters(), fed.parameters(), strict=True)
+    )
+    resumed = learner(copy.deepcopy(fed))
+    resumed.restore(taught.state())
+    assert resumed.parts == 4
+    small = [(x_NCHW[:4], labels_N[:4]) for x_NCHW, labels_N in batches(1)]
+    train(learner(copy.deepcopy(hungry)), small)
+    hungry.head = nn.Linear(2, 3)
+    with pytest.raises(RuntimeError, match="shapes"):
+        learner(hungry).step(batches(1)[0])
+
+
+def test_mixed_pictures_teach_and_draw_by_the_step_alone() -> None:
+    first, second = learner(tiny(), mixup=0.4), learner(tiny(), mixup=0.4)
+    losses = train(first)
+    assert losses == train(second)
+    assert losses != train(learner(tiny()))
+    assert first.measure(batches(3)).metrics["accuracy"] > 0.9
+
+
+def test_a_blend_has_the_blend_of_both_losses() -> None:
+    x_NCHW, labels_N = batches(1)[0]
+    torch.manual_seed(5)
+    blend = mixed((x_NCHW, labels_N), 0.4)
+    torch.manual_seed(5)
+    soft = mixed((x_NCHW, one_hot(labels_N, 3).float()), 0.4)
+    logits_NK = torch.randn(len(labels_N), 3)
+    target_NK = torch.lerp(soft.other, soft.batch[1], soft.share)
+    expected = nn.functional.cross_entropy(logits_NK, target_NK)
+    found = blend.criterion(TASK.criterion("cross_entropy"))(logits_NK, labels_N)
+    assert float(found) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_soup_takes_what_makes_it_no_worse() -> None:
+    """The figure is how near the only weight is to 2, and settling adds nothing here."""
+
+    def measure(tensors: Tensors) -> tuple[Tensors, float]:
+        return tensors, -abs(float(tensors["w"]) - 2)
+
+    cups = [{"w": torch.tensor(value), "n": torch.tensor(3)} for value in (1.0, 2.6, 9.0, 2.4)]
+    soup = greedy(cups, -1.0, measure, lambda new, old: new >= old)
+    assert soup.ingredients == 3
+    assert float(soup.tensors["w"]) == pytest.approx(2.0)
+    assert soup.tensors["n"].dtype == torch.int64
+    alone = greedy(cups[:1], -1.0, measure, lambda new, old: new >= old)
+    assert (alone.ingredients, alone.tensors) == (1, cups[0])
+
+
+def test_other_weights_can_be_held_and_leave_no_trace() -> None:
+    taught, other = learner(tiny()), tiny(7)
+    train(taught, batches(2))
+    before = weights(taught.module)
+    with taught.holding(other.state_dict(), batches(2)):
+        assert torch.equal(taught.module.head.weight, other.head.weight)
+        assert not torch.equal(taught.module.body[1].running_mean, other.body[1].running_mean), (
+            "settled"
+        )
+    assert digest_of(weights(taught.module)) == digest_of(before)
+
+
+def digest_of(values: dict[str, Tensor]) -> list[bytes]:
+    return [value.numpy().tobytes() for value in values.values()]
+
+
+def test_rounds_begin_at_the_peak_and_end_low() -> None:
+    assert [rounds(epochs) for epochs in (1, 3, 4, 12)] == [[1], [3], [2, 4], [2, 6, 12]]
+    schedule = Schedule(1.0, 2, 120, restarts([2, 6, 12], per_epoch=10))
+    assert [schedule.rate(step) for step in (2, 20, 60)] == [1.0, 1.0, 1.0]
+    assert max(schedule.rate(step) for step in (19, 59, 119)) < 0.02
 
 
 def test_a_step_that_meets_no_number_is_not_taken() -> None:

@@ -105,6 +105,10 @@ class TuningSpec(_message.Message):
     FEATURES_FIELD_NUMBER: _builtins.int
     MAX_MINUTES_FIELD_NUMBER: _builtins.int
     MAX_COST_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
+    LABEL_SMOOTHING_FIELD_NUMBER: _builtins.int
+    MIXUP_FIELD_NUMBER: _builtins.int
+    MIRROR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Any model reference that ResolveModel takes."""
     data: _builtins.str
@@ -170,6 +174,20 @@ class TuningSpec(_message.Message):
     """Most money, in the server's currency: as max_minutes, by the server's price of an hour
     of a CPU or GPU times those that the job holds. Above 0. Without a price the call fails.
     """
+    balance: _builtins.str
+    """What makes up for classes of different sizes: "none", "weights" (of the loss) or
+    "sampling" (rare classes are drawn more often).
+    """
+    label_smoothing: _builtins.float
+    """Share of the target that is spread over all classes, 0 to 0.5; with cross-entropy."""
+    mixup: _builtins.float
+    """Parameter α of the Beta distribution by which pairs of pictures are mixed, 0 to 10;
+    0: none are.
+    """
+    mirror: _builtins.bool
+    """Whether training pictures are mirrored half of the time. Unset: unless the classes'
+    names or the probe speak against it.
+    """
     @_builtins.property
     def options(self) -> Global___DataOptions:
         """How `data` is read."""
@@ -201,15 +219,21 @@ class TuningSpec(_message.Message):
         features: _builtins.str | None = ...,
         max_minutes: _builtins.float | None = ...,
         max_cost: _builtins.float | None = ...,
+        balance: _builtins.str | None = ...,
+        label_smoothing: _builtins.float | None = ...,
+        mixup: _builtins.float | None = ...,
+        mirror: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_balance", b"_balance", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_label_smoothing", b"_label_smoothing", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_mirror", b"_mirror", "_mixup", b"_mixup", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "balance", b"balance", "batch_size", b"batch_size", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "label_smoothing", b"label_smoothing", "layout", b"layout", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "mirror", b"mirror", "mixup", b"mixup", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "layout", b"layout", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate", "_augment", b"_augment", "_balance", b"_balance", "_batch_size", b"_batch_size", "_device", b"_device", "_epochs", b"_epochs", "_features", b"_features", "_fingerprint", b"_fingerprint", "_image_size", b"_image_size", "_label_smoothing", b"_label_smoothing", "_layout", b"_layout", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_mirror", b"_mirror", "_mixup", b"_mixup", "_optimizer", b"_optimizer", "_patience", b"_patience", "_precision", b"_precision", "_seed", b"_seed", "_skip_bad", b"_skip_bad", "_strategy", b"_strategy", "_threads", b"_threads", "_workers", b"_workers", "accumulate", b"accumulate", "augment", b"augment", "balance", b"balance", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "features", b"features", "fingerprint", b"fingerprint", "image_size", b"image_size", "label_smoothing", b"label_smoothing", "layout", b"layout", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "mirror", b"mirror", "mixup", b"mixup", "model", b"model", "optimizer", b"optimizer", "options", b"options", "patience", b"patience", "precision", b"precision", "seed", b"seed", "skip_bad", b"skip_bad", "strategy", b"strategy", "threads", b"threads", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accumulate: _TypeAlias = _typing.Literal["accumulate"]  # noqa: Y015
     _WhichOneofArgType__accumulate: _TypeAlias = _typing.Literal["_accumulate", b"_accumulate"]  # noqa: Y015
     _WhichOneofReturnType__augment: _TypeAlias = _typing.Literal["augment"]  # noqa: Y015
     _WhichOneofArgType__augment: _TypeAlias = _typing.Literal["_augment", b"_augment"]  # noqa: Y015
+    _WhichOneofReturnType__balance: _TypeAlias = _typing.Literal["balance"]  # noqa: Y015
+    _WhichOneofArgType__balance: _TypeAlias = _typing.Literal["_balance", b"_balance"]  # noqa: Y015
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
     _WhichOneofReturnType__device: _TypeAlias = _typing.Literal["device"]  # noqa: Y015
@@ -222,6 +246,8 @@ class TuningSpec(_message.Message):
     _WhichOneofArgType__fingerprint: _TypeAlias = _typing.Literal["_fingerprint", b"_fingerprint"]  # noqa: Y015
     _WhichOneofReturnType__image_size: _TypeAlias = _typing.Literal["image_size"]  # noqa: Y015
     _WhichOneofArgType__image_size: _TypeAlias = _typing.Literal["_image_size", b"_image_size"]  # noqa: Y015
+    _WhichOneofReturnType__label_smoothing: _TypeAlias = _typing.Literal["label_smoothing"]  # noqa: Y015
+    _WhichOneofArgType__label_smoothing: _TypeAlias = _typing.Literal["_label_smoothing", b"_label_smoothing"]  # noqa: Y015
     _WhichOneofReturnType__layout: _TypeAlias = _typing.Literal["layout"]  # noqa: Y015
     _WhichOneofArgType__layout: _TypeAlias = _typing.Literal["_layout", b"_layout"]  # noqa: Y015
     _WhichOneofReturnType__loss: _TypeAlias = _typing.Literal["loss"]  # noqa: Y015
@@ -232,6 +258,10 @@ class TuningSpec(_message.Message):
     _WhichOneofArgType__max_cost: _TypeAlias = _typing.Literal["_max_cost", b"_max_cost"]  # noqa: Y015
     _WhichOneofReturnType__max_minutes: _TypeAlias = _typing.Literal["max_minutes"]  # noqa: Y015
     _WhichOneofArgType__max_minutes: _TypeAlias = _typing.Literal["_max_minutes", b"_max_minutes"]  # noqa: Y015
+    _WhichOneofReturnType__mirror: _TypeAlias = _typing.Literal["mirror"]  # noqa: Y015
+    _WhichOneofArgType__mirror: _TypeAlias = _typing.Literal["_mirror", b"_mirror"]  # noqa: Y015
+    _WhichOneofReturnType__mixup: _TypeAlias = _typing.Literal["mixup"]  # noqa: Y015
+    _WhichOneofArgType__mixup: _TypeAlias = _typing.Literal["_mixup", b"_mixup"]  # noqa: Y015
     _WhichOneofReturnType__optimizer: _TypeAlias = _typing.Literal["optimizer"]  # noqa: Y015
     _WhichOneofArgType__optimizer: _TypeAlias = _typing.Literal["_optimizer", b"_optimizer"]  # noqa: Y015
     _WhichOneofReturnType__patience: _TypeAlias = _typing.Literal["patience"]  # noqa: Y015
@@ -253,6 +283,8 @@ class TuningSpec(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__augment) -> _WhichOneofReturnType__augment | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__balance) -> _WhichOneofReturnType__balance | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_size) -> _WhichOneofReturnType__batch_size | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__device) -> _WhichOneofReturnType__device | None: ...
@@ -265,6 +297,8 @@ class TuningSpec(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__image_size) -> _WhichOneofReturnType__image_size | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__label_smoothing) -> _WhichOneofReturnType__label_smoothing | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__layout) -> _WhichOneofReturnType__layout | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__loss) -> _WhichOneofReturnType__loss | None: ...
@@ -274,6 +308,10 @@ class TuningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_cost) -> _WhichOneofReturnType__max_cost | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes) -> _WhichOneofReturnType__max_minutes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror) -> _WhichOneofReturnType__mirror | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mixup) -> _WhichOneofReturnType__mixup | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__optimizer) -> _WhichOneofReturnType__optimizer | None: ...
     @_typing.overload

@@ -64,6 +64,10 @@ def ceiling_options(command: F) -> F:
     help="The same seed gives the same numbers.",
 )
 @click.option("--augment", metavar="NAME", help="none, light or strong: how pictures are varied.")
+@click.option("--mirror/--no-mirror", default=None, help="Mirror half of the training pictures.")
+@click.option("--mixup", type=float, metavar="X", help="Blend pairs of pictures, by Beta(X, X).")
+@click.option("--label-smoothing", type=float, metavar="X", help="Spread X of each target.")
+@click.option("--balance", metavar="NAME", help="none, weights or sampling, for rare classes.")
 @click.option(
     "--skip-bad", type=float, metavar="X", help="Leave out pictures that cannot be read, up to X."
 )

@@ -25,18 +25,39 @@ AHEAD = 3
 
 
 def epoch_order(
-    examples: int, batch_size: int, *, epoch: int, seed: int, rank: int = 0, workers: int = 1
+    examples: int,
+    batch_size: int,
+    *,
+    epoch: int,
+    seed: int,
+    rank: int = 0,
+    workers: int = 1,
+    labels: Sequence[int] = (),
 ) -> list[list[int]]:
     """This worker's batches of an epoch, as lists of indices.
 
     Every worker shuffles alike and takes its own equal share of each batch. Examples that do
-    not fill a batch are left out of this epoch, so that all steps weigh the same.
+    not fill a batch are left out of this epoch, so that all steps weigh the same. With `labels`,
+    one of each example, all classes come equally often, and examples of rare ones again and again.
     """
     generator = torch.Generator().manual_seed(hash((seed, epoch)) % 2**63)
     order = torch.randperm(examples, generator=generator).tolist()
+    if labels:
+        order = _evenly(order, labels, generator)
     share = batch_size // workers
     starts = range(0, steps_per_epoch(examples, batch_size) * batch_size, batch_size)
     return [order[start + rank * share : start + (rank + 1) * share] for start in starts]
+
+
+def _evenly(order: list[int], labels: Sequence[int], generator: torch.Generator) -> list[int]:
+    """As many examples as `order` has, each class as often as the others; rare ones repeat."""
+    of_class: dict[int, list[int]] = {}
+    for index in order:
+        of_class.setdefault(labels[index], []).append(index)
+    each = -(-len(order) // len(of_class))
+    drawn = [own[place % len(own)] for own in of_class.values() for place in range(each)]
+    shuffled = torch.randperm(len(drawn), generator=generator).tolist()
+    return [drawn[place] for place in shuffled][: len(order)]
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:

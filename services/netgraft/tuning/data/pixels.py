@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from netgraft.errors import InvalidData, PictureTooLarge
 from netgraft.language import quoted
 from netgraft.models.answering import resized
+from netgraft.tuning.data.augment import Augment
 from netgraft.tuning.data.decode import Decoded, bounds, decode, error_for
 from netgraft.tuning.data.facts import PictureFacts
 from netgraft.tuning.data.manifest import Container, Manifest, Part
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 2**30
 """Decoded pictures kept in memory by one process, at most."""
-SMALLEST_CUT = 0.5
-"""Least share of a picture's area that a training crop keeps."""
 
 
 class Pixels:
@@ -86,6 +85,7 @@ class PictureExamples:
         self.indices = manifest.indices(part) if isinstance(part, str) else list(part)
         self.side = side
         self.pixels = pixels or Pixels(manifest, side)
+        self.augment = Augment("none" if manifest.kept_whole else "light")
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -93,10 +93,10 @@ class PictureExamples:
     def get(self, index: int, seed: int | None = None) -> "tuple[Tensor, int]":
         at = self.indices[index]
         picture = self.pixels.get(at)
-        if seed is None or self.manifest.kept_whole:
+        if seed is None or not self.augment.varies:
             square = middle(picture, self.side, self.pixels.short)
         else:
-            square = varied(picture, self.side, seed)
+            square = self.augment.varied(picture, self.side, seed)
         return tensor_of(square), self.manifest.labels[at]
 
 
@@ -134,22 +134,6 @@ def middle(picture: Image.Image, side: int, short: int) -> Image.Image:
         return picture.crop((left, top, left + side, top + side))
     bleed = (1 - side / short) / 2
     return ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR, bleed=bleed)
-
-
-def varied(picture: Image.Image, side: int, seed: int) -> Image.Image:
-    """A random crop, mirrored half of the time (as in the Inception paper, arXiv:1409.4842)."""
-    import random
-
-    choose = random.Random(seed)  # noqa: S311  # nothing secret
-    area = picture.width * picture.height * choose.uniform(SMALLEST_CUT, 1)
-    ratio = choose.uniform(3 / 4, 4 / 3)
-    width = min(picture.width, max(1, round((area * ratio) ** 0.5)))
-    height = min(picture.height, max(1, round((area / ratio) ** 0.5)))
-    left = choose.randint(0, picture.width - width)
-    top = choose.randint(0, picture.height - height)
-    box = (left, top, left + width, top + height)
-    cut = picture.resize((side, side), Image.Resampling.BILINEAR, box)
-    return ImageOps.mirror(cut) if choose.random() < 0.5 else cut
 
 
 def _bytes(container: Container, name: str) -> tuple[bytes, PictureFacts | None]:

@@ -3,6 +3,7 @@
 The model is built without its weights (on meta), so a check costs seconds at most.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import torch
@@ -34,11 +35,13 @@ from netgraft.tuning.jobs.classes import REFUSALS, outputs, shortest
 from netgraft.tuning.jobs.fitting import Graft, in_order_of, with_head
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.launcher import Capacity
+from netgraft.tuning.jobs.sides import small
 from netgraft.tuning.jobs.spec import CONVERGED, Request, ResolvedSpec, Spec
+from netgraft.tuning.jobs.varying import varying
 from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train.step import train_only
-from netgraft.tuning.train.strategies import Defaults, Facts
+from netgraft.tuning.train.strategies import Defaults, Facts, is_imbalanced
 
 PROBED = "classification"
 """The catalogue's task of which probes are made."""
@@ -78,12 +81,16 @@ def plan(
     )
     batch_size = request.batch_size or defaults.batch_size
     _check_batch(batch_size, workers, facts, subject.data.reference)
-    side, why_side = _side(subject, request.image_size, per_worker=batch_size // workers)
+    side, why_side = _side(
+        subject, request.image_size, batch_size // workers, probes=defaults.strategy != "full"
+    )
     _check_classes(subject, side)
     loss = request.loss or subject.recipe.loss or subject.task.losses[0]
     _check_loss(subject, loss, side)
     _check_trains(subject, defaults.strategy)
     _check_precision(request, device)
+    classifies = PROBED in subject.task.models
+    vary = varying(request, subject.data, loss, defaults, classifies=classifies)
     check_price(request.max_cost, device)
     spec = Spec(
         model=subject.recipe.id,
@@ -99,7 +106,11 @@ def plan(
         strategy=defaults.strategy,
         image_size=side,
         seed=0 if request.seed is None else request.seed,
-        augment=request.augment or "",
+        augment=vary.augment,
+        mirror=vary.mirror,
+        balance=vary.balance,
+        label_smoothing=vary.label_smoothing,
+        mixup=vary.mixup,
         skip_bad=request.skip_bad or 0.0,
         layout=request.layout or "",
         threads=request.threads or 0,
@@ -123,7 +134,8 @@ def plan(
         because["batch_size"] = f"{request.batch_size} cannot be shared evenly by {workers} workers"
     guesses = tuple(guess.said for guess in subject.data.guesses)
     grafted = (subject.grafted,) if subject.grafted else ()
-    return ResolvedSpec(spec, (*grafted, *guesses, *_assumptions(request, spec, because)))
+    lines = (*_assumptions(request, spec, because), *vary.because)
+    return ResolvedSpec(spec, (*grafted, *guesses, *lines))
 
 
 def subject_of(request: Request, store: Store, graft: Graft | None = None) -> Subject:
@@ -153,10 +165,13 @@ def _kept(request: Request, data: Manifest, store: Store) -> str:
 
 
 def _facts(subject: Subject, request: Request, workers: int, device: str) -> Facts:
-    base = subject.recipe.base
+    base, data = subject.recipe.base, subject.data
+    fit = roles(data).fit
+    counts = Counter(data.labels[index] for index in fit)
     return Facts(
-        examples=len(roles(subject.data).fit),
-        classes=len(subject.data.class_names),
+        examples=len(fit),
+        classes=len(data.class_names),
+        imbalanced=is_imbalanced([counts[label] for label in range(len(data.class_names))]),
         pretrained=base.weights is not None or base.file is not None,
         batch_norm=any(isinstance(module, _BatchNorm) for module in subject.module.modules()),
         gpu=device == "gpu",
@@ -236,7 +251,7 @@ def _least_batch(least: int, workers: int, facts: Facts) -> Message:
     return normed if facts.batch_norm else shared
 
 
-def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, str]:
+def _side(subject: Subject, asked: int | None, per_worker: int, *, probes: bool) -> tuple[int, str]:
     native = bases.preprocessing(subject.recipe.base).size
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
@@ -244,8 +259,8 @@ def _side(subject: Subject, asked: int | None, per_worker: int) -> tuple[int, st
         name = subject.recipe.base.name
         expected = Message("a side that {model} takes, such as {side}", model=name, side=native)
         raise InvalidValue(name="image_size", value=asked, expected=expected)
-    own = subject.data.side
-    if own is None:
+    own = subject.data.side or small(subject.data, probes=probes)
+    if own is None or own >= native:
         return native, "what the model was made for"
     for side in sorted({own, *(s for s in SIDES if s > own), native}):
         if _takes(subject.module, side, per_worker):

@@ -17,6 +17,7 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 STRATEGIES = ("full", "probe", "auto")
 AUGMENTS = ("none", "light", "strong")
 LAYOUTS = ("channels_last", "contiguous")
+BALANCES = ("none", "weights", "sampling")
 
 WHOLE_NUMBERS = {
     "epochs": (1, 10_000),
@@ -36,7 +37,10 @@ CHOICES = {
     "strategy": STRATEGIES,
     "augment": AUGMENTS,
     "layout": LAYOUTS,
+    "balance": BALANCES,
 }
+SHARES = {"label_smoothing": 0.5, "mixup": 10.0}
+"""The greatest value of each; the least is 0."""
 HIGHEST_RATE = 10.0
 CEILINGS = {"max_minutes": 365 * 24 * 60.0, "max_cost": 1e9}
 """Greatest value of each."""
@@ -67,6 +71,10 @@ class Request:
     accumulate: int | None = None
     features: str | None = None
     patience: int | None = None
+    balance: str | None = None
+    label_smoothing: float | None = None
+    mixup: float | None = None
+    mirror: bool | None = None
     max_minutes: float | None = None
     max_cost: float | None = None
     options: Options = AS_THE_DATA_SAY
@@ -89,6 +97,11 @@ class Request:
                 "a number above 0 and at most {most:g}, such as 0.001", most=HIGHEST_RATE
             )
             raise InvalidValue(name="lr", value=self.lr, expected=expected)
+        for name, most in SHARES.items():
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= most:
+                expected = Message("a number from 0 to {most:g}", most=most)
+                raise InvalidValue(name=name, value=value, expected=expected)
         check_skip_bad(self.skip_bad)
         if not self.data.strip():
             expected = Message("`digits` or a folder")
@@ -153,6 +166,14 @@ class Spec:
     """How the probe runs the frozen network: a number format and a layout, and so on."""
     patience: int = 0
     """Epochs without a better figure after which it stops; 0: it does all epochs."""
+    balance: str = ""
+    """ "none", "weights" of the loss, or "sampling"; "": none."""
+    label_smoothing: float = 0.0
+    """Share of the target that is spread over all classes."""
+    mixup: float = 0.0
+    """α of the Beta distribution by which pairs of pictures are mixed; 0: none are."""
+    mirror: bool | None = None
+    """Whether training pictures are mirrored half of the time; None: the run finds it out."""
     max_minutes: float = 0.0
     """From when it was asked for until its result is stored; 0: no ceiling."""
     max_cost: float = 0.0

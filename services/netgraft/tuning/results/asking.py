@@ -19,7 +19,10 @@ from netgraft.tuning.tasks.classification import every_logits
 from netgraft.tuning.train.precision import autocast
 
 TOGETHER = {"cpu": 8, "cuda": 64}
-"""Pictures of every batch, by type of device: few where a single one may be all that is asked."""
+"""Pictures of 224 pixels in every batch, by type of device: few where a single one may be all that
+is asked."""
+MOST_TOGETHER = 64
+"""Pictures of every batch, at most: of smaller ones so many that a batch has as many pixels."""
 
 
 class Asker:
@@ -31,7 +34,9 @@ class Asker:
         """The module is moved to the device, and put into its memory layout."""
         self.device = device or torch.device("cpu")
         self.answering = answering
-        self.together = TOGETHER.get(self.device.type, 8)
+        usual = TOGETHER.get(self.device.type, TOGETHER["cpu"])
+        smaller = usual * 224**2 // answering.side**2
+        self.together = max(usual, min(MOST_TOGETHER, smaller))
         self.layout = torch.channels_last if answering.channels_last else torch.contiguous_format
         self.module = module.to(self.device).to(memory_format=self.layout).eval()
         self._normalise = Normaliser(answering.mean, answering.deviation, self.device)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netgraft.models.losses.catalogue import fitting, make_loss
+from netgraft.models.losses.catalogue import SMOOTHING, fitting, make_loss
 from netgraft.tuning.train import strategies
 from netgraft.tuning.train.calibration import wilson
 from netgraft.tuning.train.objective import Batch, Forward
@@ -90,8 +90,17 @@ class Classification:
     models = ("classification", "unknown")
     losses = fitting("classification")
 
-    def criterion(self, loss: str) -> nn.Module:
-        return make_loss(loss, ignore_index=NOTHING_IGNORED)
+    def criterion(
+        self, loss: str, smoothing: float = 0.0, class_weights_K: Tensor | None = None
+    ) -> nn.Module:
+        if smoothing and loss == "cross_entropy":
+            loss = "label_smoothing"
+        return make_loss(
+            loss,
+            class_weights=class_weights_K,
+            smoothing=smoothing or SMOOTHING,
+            ignore_index=NOTHING_IGNORED,
+        )
 
     def collate(self, examples: Sequence[tuple[Tensor, int]]) -> Batch:
         x_NCHW = torch.stack([x_CHW for x_CHW, _ in examples])

@@ -21,8 +21,10 @@ class Task(Objective, Protocol):
     losses: tuple[str, ...]
     """Names of the losses that fit it, the usual one first."""
 
-    def criterion(self, loss: str) -> nn.Module:
-        """The module of one of the losses."""
+    def criterion(
+        self, loss: str, smoothing: float = 0.0, class_weights_K: Tensor | None = None
+    ) -> nn.Module:
+        """The module of one of the losses. Smoothing and weights are for tasks with classes."""
 
     def collate(self, examples: Sequence[tuple[Tensor, Any]]) -> Batch:
         """Pairs of x_CHW (uint8) and label as a batch: labels become the target here."""

@@ -17,14 +17,15 @@ from netgraft.store.store import Store
 
 KEPT = 2
 """The newest, and one more in case the newest is damaged."""
-BESTS_KEPT = KEPT + 1
-"""Each of the kept checkpoints may name one, and the next is written before its checkpoint."""
+BESTS_KEPT = KEPT + 3
+"""Each of the kept checkpoints may name the three of a soup, and the next is written before its
+checkpoint."""
 DIGITS = 16
 STATE, BEST = ".ckpt", ".best"
 
 
 def save(store: Store, job_id: str, step: int, state: dict[str, Any]) -> None:
-    """Write the state of a step and drop older ones. Raises DiskFull."""
+    """Write the state of a step and drop older ones, of the same step too. Raises DiskFull."""
     _write(store, job_id, step, state, STATE, KEPT)
 
 
@@ -40,7 +41,7 @@ def keep_last(store: Store, job_id: str) -> None:
     kept = {last["best"] if last else None}
     bests = [name for name in _newest_first(store, job_id, BEST) if name not in kept]
     for name in [*states[1:], *bests]:
-        store.files.rm(f"{store.root}/{_folder(job_id)}/{name}")
+        _drop(store, job_id, name)
 
 
 def newest(store: Store, job_id: str) -> dict[str, Any] | None:
@@ -76,9 +77,18 @@ def _write(
     digest = hashlib.sha256(data).hexdigest()[:DIGITS]
     written = f"{step:09d}-{digest}{suffix}"
     store.put_file(_folder(job_id), written, data)
-    for name in list(_newest_first(store, job_id, suffix))[kept:]:
-        store.files.rm(f"{store.root}/{_folder(job_id)}/{name}")
+    names = list(_newest_first(store, job_id, suffix))
+    if suffix == STATE:  # of two states of one step, names do not tell the newer
+        for name in [name for name in names if name.startswith(f"{step:09d}-") and name != written]:
+            names.remove(name)
+            _drop(store, job_id, name)
+    for name in names[kept:]:
+        _drop(store, job_id, name)
     return written
+
+
+def _drop(store: Store, job_id: str, name: str) -> None:
+    store.files.rm(f"{store.root}/{_folder(job_id)}/{name}")
 
 
 def _read(store: Store, job_id: str, name: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ Shapes: N batch, C channels, H and W pixels.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from netgraft.models.layers.norms import frozen_norms
 from netgraft.tuning.train.averages import Averages
+from netgraft.tuning.train.memory import is_out_of_memory, more_parts
+from netgraft.tuning.train.mixing import mixed
 from netgraft.tuning.train.objective import Batch, Objective, Tally
 from netgraft.tuning.train.precision import autocast, is_channels_last
 from netgraft.tuning.train.rates import Rates, below
@@ -27,6 +29,9 @@ from netgraft.tuning.train.settling import settle, settled
 
 IMAGES = 4
 """Dimensions of x_NCHW, for which torch has a memory layout of its own (channels_last)."""
+
+LEAST_PART = 2
+"""Pictures of a part of a batch: batch norm cannot do with one."""
 
 DECAYED_FROM = 2
 """Weight decay is for matrices and kernels; biases and norms have one dimension."""
@@ -59,6 +64,8 @@ class StepConfig:
     momentum: float = 0.9
     clip: float = 5.0
     """Largest norm of the gradient; 0: no clipping."""
+    mixup: float = 0.0
+    """α of `mixing.mixed`; 0: pictures are not mixed."""
     seed: int = 0
 
 
@@ -87,9 +94,13 @@ class Learner:
         self.module.to(memory_format=self.layout)
         self.objective = objective
         self.criterion = criterion.to(device)
+        self.judge = self.criterion
+        """The loss of measurements, which may be another one."""
         self.config = config
         self.device = device
         self.steps = 0
+        self.parts = config.accumulate
+        """Parts of a batch: more than were asked for, once there was not enough memory."""
         self.optimizer = _optimizer(self.module, config, head, device)
         self.forward = wrap(self.module)
         self.averages = Averages(self.module)
@@ -110,12 +121,11 @@ class Learner:
         and the rank alone, so a resumed run draws what an undisturbed one would have drawn.
         Raises Diverged: at once on a CPU, else with the next `must_be_sound`.
         """
-        torch.manual_seed(hash((self.config.seed, self.steps, rank)) % 2**63)
+        seed = hash((self.config.seed, self.steps, rank)) % 2**63
         self._train_mode()
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group["times"]
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self._backward(batch)
+        loss = self._fitting(batch, seed)
         self._check(loss)
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -123,9 +133,25 @@ class Learner:
         self.averages.update(self.steps)
         return loss
 
+    def _fitting(self, batch: Batch, seed: int) -> Tensor:
+        """Go through a batch in so many parts that memory suffices, from now on as well."""
+        while True:
+            torch.manual_seed(seed)
+            self.optimizer.zero_grad(set_to_none=True)
+            try:
+                return self._backward(batch)
+            except (MemoryError, RuntimeError) as error:
+                more = more_parts(self.parts, _examples(batch), LEAST_PART)
+                alone = self.forward is self.module  # other ranks wait for this one's gradients
+                if more is None or not alone or not is_out_of_memory(error):
+                    raise
+                self.parts = more
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
     def _backward(self, batch: Batch) -> Tensor:
         """Add up the gradients of a batch's parts; returns the mean loss."""
-        parts = _parts(batch, self.config.accumulate)
+        parts = _parts(batch, self.parts)
         total = sum(share for _, share in parts)
         losses = []
         for index, (part, share) in enumerate(parts):
@@ -133,12 +159,18 @@ class Learner:
             apart = getattr(self.forward, "no_sync", nullcontext)
             with apart() if index < len(parts) - 1 else nullcontext():
                 with autocast(self.device, self.config.precision):
-                    loss = self.objective.loss(self.criterion, self.forward, self._placed(part))
+                    loss = self._loss(self._placed(part))
                 if len(parts) > 1:
                     loss = loss * (share / total)
                 torch.autograd.backward(self.scaler.scale(loss))
             losses.append(loss.detach())
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _loss(self, batch: Batch) -> Tensor:
+        if not self.config.mixup:
+            return self.objective.loss(self.criterion, self.forward, batch)
+        blend = mixed(batch, self.config.mixup)
+        return self.objective.loss(blend.criterion(self.criterion), self.forward, blend.batch)
 
     def _check(self, loss: Tensor) -> None:
         """Clip the gradient, and notice what is no number before it gets into the weights."""
@@ -176,7 +208,7 @@ class Learner:
         for batch in batches:
             placed = self._placed(batch)
             with autocast(self.device, self.config.precision):
-                self.objective.measure(self.criterion, self.module, placed, tally)
+                self.objective.measure(self.judge, self.module, placed, tally)
         return tally
 
     @contextmanager
@@ -193,6 +225,23 @@ class Learner:
         with self.averages.applied(), settled(self.module, passes, over_ranks):
             yield
 
+    @contextmanager
+    def holding(
+        self,
+        tensors: Mapping[str, Tensor],
+        batches: Iterable[Batch],
+        over_ranks: Callable[[list[Tensor]], None] = lambda _: None,
+    ) -> Iterator[None]:
+        """Within the block the module has other weights, its norms settled on `batches`."""
+        live = {name: value.clone() for name, value in self.module.state_dict().items()}
+        passes = (partial(self._run, batch) for batch in batches)
+        try:
+            self.module.load_state_dict(tensors, strict=False)
+            with settled(self.module, passes, over_ranks):
+                yield
+        finally:
+            self.module.load_state_dict(live)
+
     def settle(
         self,
         batches: Iterable[Batch],
@@ -204,7 +253,7 @@ class Learner:
     def _run(self, batch: Batch) -> None:
         placed = self._placed(batch)
         with autocast(self.device, self.config.precision):
-            self.objective.measure(self.criterion, self.module, placed, self.objective.tally())
+            self.objective.measure(self.judge, self.module, placed, self.objective.tally())
 
     def gradients(self) -> dict[str, float]:
         """‖∂loss/∂W‖² of each parameter in the last step, as it was applied; {} before any."""
@@ -223,6 +272,7 @@ class Learner:
             "scaler": self.scaler.state_dict(),
             "averages": self.averages.state(),
             "steps": self.steps,
+            "parts": self.parts,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -232,6 +282,7 @@ class Learner:
         self.scaler.load_state_dict(state["scaler"])
         self.averages.restore(state.get("averages"))  # netgraft 0.2 kept none
         self.steps = state["steps"]
+        self.parts = state.get("parts", self.parts)
 
     def own_buffers(self) -> list[Tensor]:
         """The tensors that each rank has of its own; `state` has those of one rank only."""
@@ -280,6 +331,12 @@ def train_only(module: nn.Module, paths: Collection[str]) -> None:
 def _layout(config: StepConfig) -> torch.memory_format:
     last = is_channels_last(config.layout, config.precision)
     return torch.channels_last if last else torch.contiguous_format
+
+
+def _examples(batch: Batch) -> int:
+    given, target = batch
+    both = isinstance(given, Tensor) and isinstance(target, Tensor)
+    return len(given) if both else 1
 
 
 def _parts(batch: Batch, count: int) -> list[tuple[Batch, int]]:

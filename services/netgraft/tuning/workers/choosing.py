@@ -10,19 +10,19 @@ from typing import Any, Self
 
 from netgraft.tuning.train.calibration import sign_test
 from netgraft.tuning.train.probe import Criterion
+from netgraft.tuning.train.strategies import is_imbalanced
 
 CHANCE = 0.05
 """A difference that chance alone makes this often is not called one."""
-IMBALANCED = 3.0
-"""From this ratio of the largest class to the mean on, the classes' mean recall decides."""
+INGREDIENTS = 3
+"""Best weights of which a soup is made, at most."""
 HELD_BACK = "held_back_"
 """Before the names of figures on held-back pictures."""
 
 
 def criterion(counts: Sequence[int]) -> Criterion:
     """The figure that decides, by the number of training pictures in each class."""
-    mean = sum(counts) / max(1, len(counts))
-    return "balanced_accuracy" if max(counts, default=0) >= IMBALANCED * mean else "accuracy"
+    return "balanced_accuracy" if is_imbalanced(counts) else "accuracy"
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,12 @@ class Decisions:
     best_figures: dict[str, float] = field(default_factory=dict)
     right: list[bool] = field(default_factory=list)
     """For each held-back picture, whether the best weights answer it rightly."""
+    bests: list[str] = field(default_factory=list)
+    """Files of the best weights of several times, the newest last."""
+    souped: int = 0
+    """Of how many the best weights are the mean, once that was tried; 0 before."""
     waited: int = 0
-    """Epochs since the best."""
+    """Epochs since one was better than all before it, and than the probe."""
     probe: str = ""
     """Id of the probe's model, where there is one."""
     probe_metrics: dict[str, float] = field(default_factory=dict)
@@ -46,6 +50,13 @@ class Decisions:
     probe_figures: dict[str, float] = field(default_factory=dict)
     """Its figures on held-back pictures, from a head that had not seen them."""
     probe_right: list[bool] = field(default_factory=list)
+    shown: str = ""
+    """Id of the last model of these epochs that was handed out before the end."""
+    shown_best: str = ""
+    """File of its weights."""
+    shown_metrics: dict[str, float] = field(default_factory=dict)
+    """Its figures on what is held out."""
+    shown_right: list[bool] = field(default_factory=list)
     first_step: int = 0
     """The step from which the schedule counts: where the run was last asked for more epochs."""
     total_steps: int = 0
@@ -70,11 +81,31 @@ class Decisions:
         return replace(
             self,
             best=name,
+            bests=[*self.bests, name][-INGREDIENTS:],
             best_epoch=epoch,
             best_figures=dict(figures),
             right=list(right),
-            waited=0,
+            waited=0 if self._beats_probe(figures) else self.waited + 1,
         )
+
+    def with_shown(self, model: str, metrics: Mapping[str, float]) -> "Decisions":
+        """The decisions once the best weights are handed out as a model."""
+        return replace(
+            self,
+            shown=model,
+            shown_best=self.best,
+            shown_metrics=dict(metrics),
+            shown_right=list(self.right),
+        )
+
+    @property
+    def is_worth_showing(self) -> bool:
+        """Return whether the best is better beyond chance than what was handed out before it."""
+        before = self.shown_right or self.probe_right
+        return bool(before and self.right) and is_beyond_chance(self.right, before)
+
+    def _beats_probe(self, figures: Mapping[str, float]) -> bool:
+        return not self.probe_figures or self._key(figures) > self._key(self.probe_figures)
 
     def with_worse(self) -> "Decisions":
         """The decisions after an epoch that was no better."""

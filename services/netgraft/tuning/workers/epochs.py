@@ -7,6 +7,7 @@ no task.
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any
@@ -26,16 +27,18 @@ from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.spec import Spec
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.train.diagnosis import Unsound
+from netgraft.tuning.train.memory import is_out_of_memory
 from netgraft.tuning.train.objective import Batch
 from netgraft.tuning.train.step import Diverged, Learner
-from netgraft.tuning.workers import remarks
+from netgraft.tuning.workers import outcome, remarks
 from netgraft.tuning.workers.ceiling import WARM, Ceiling, Costs, steps_that_fit
 from netgraft.tuning.workers.choosing import HELD_BACK, Decisions
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.measuring import kept_tensors, measured
-from netgraft.tuning.workers.prepare import SETTLED_BY, Batches, schedule
+from netgraft.tuning.workers.prepare import SETTLED_BY, Batches, rounds_of, schedule
 from netgraft.tuning.workers.progress import ProgressWriter
 from netgraft.tuning.workers.saving import Checkpoints
+from netgraft.tuning.workers.souping import souped
 from netgraft.tuning.workers.throughput import Throughput
 
 logger = logging.getLogger(__name__)
@@ -66,6 +69,8 @@ class Epochs:
     writer: ProgressWriter | None
     ending: Event
     """Set by what ends this process: it then saves its state."""
+    show: Callable[[Decisions], Decisions] = lambda decisions: decisions
+    """Hands out the best weights as a model before the end."""
 
     def __post_init__(self) -> None:
         self.checkpoints = Checkpoints(self.store, self.job.id, self.learner, self.group)
@@ -89,11 +94,14 @@ class Epochs:
         try:
             self._keep_to_ceiling()
             while self.learner.steps < self.total and not self._has_waited():
+                self._show_better()
                 self._epoch()
                 self._measure()
                 self._keep_to_ceiling()
             if not self.decisions.best:
                 self._measure_what_is_there()
+            if not self.decisions.souped and self.ceiling is None:
+                self._soup()
         except Diverged as met:
             raise self._diverged(met.value) from met
         return self.decisions
@@ -114,8 +122,35 @@ class Epochs:
         self._measure()
 
     def _has_waited(self) -> bool:
-        """Return whether the run has gone on for long enough without becoming better."""
-        return 0 < self.spec.patience <= self.decisions.waited
+        """Return whether the run has gone on for long enough without becoming better.
+
+        Where the rate goes down in rounds, only the end of a round shows that.
+        """
+        return self._ends_round and 0 < self.spec.patience <= self.decisions.waited
+
+    @property
+    def _ends_round(self) -> bool:
+        ends = rounds_of(self.spec, self.decisions.first_step)
+        epoch, taken = divmod(self.learner.steps, self.batches.per_epoch)
+        return len(ends) == 1 or (not taken and epoch in ends)
+
+    def _show_better(self) -> None:
+        """Between rounds: hand out a model that is better than those before it."""
+        going_on = self.learner.steps and self._ends_round and self.ceiling is None
+        if going_on and self.decisions.is_worth_showing:
+            self.decisions = self.show(self.decisions)
+            self._save()
+
+    def _soup(self) -> None:
+        """Try the mean of the last few best weights in place of the best."""
+        decisions = souped(
+            self.decisions, self.learner, self.batches, self.group, self.store, self.job.id
+        )
+        if decisions.best != self.decisions.best:
+            self._note(outcome.souped(decisions.souped))
+        self.decisions = decisions
+        if decisions.souped > 1:
+            self._save()
 
     @part("steps")
     def _epoch(self) -> None:
@@ -140,12 +175,21 @@ class Epochs:
                 self._obey()
 
     def _step(self, batch: Batch) -> Tensor:
+        """A step, in more parts where memory does not suffice. Raises TrainingFailed."""
+        parts = self.learner.parts
         try:
-            return self.learner.step(batch, self.group.rank)
+            loss = self.learner.step(batch, self.group.rank)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise TrainingFailed(problem=outcome.no_memory(self.spec.batch_size)) from error
         except Diverged as met:
             mine = remarks.where_unsound(self.learner, batch, self.group.rank)
             found = next(filter(None, self.group.gather(mine)), None)
             raise self._diverged(met.value, found) from met
+        if self.learner.parts != parts:
+            self._note(outcome.in_parts(self.spec.batch_size, self.learner.parts))
+        return loss
 
     @part("measure")
     def _measure(self) -> None:
@@ -234,7 +278,8 @@ class Epochs:
 
     def _lay_out(self, total: int) -> None:
         self.total = total
-        rates = schedule(self.spec, total, self.decisions.first_step)
+        first, per_epoch = self.decisions.first_step, self.batches.per_epoch
+        rates = schedule(self.spec, total, per_epoch, first)
         self.learner.config = replace(self.learner.config, schedule=rates)
 
     # Commands of rank 0

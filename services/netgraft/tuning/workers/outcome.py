@@ -5,6 +5,50 @@ from collections.abc import Sequence
 from netgraft.language import Message
 from netgraft.tuning.workers.choosing import is_beyond_chance
 
+MIRROR_HURTS = Message(
+    "Pictures are not mirrored in training: the probe errs more often on mirrored ones."
+)
+
+
+def in_parts(batch_size: int, parts: int) -> Message:
+    """Memory did not suffice for whole batches."""
+    return Message(
+        "There is not enough memory for {batch_size} pictures at once: each batch goes through "
+        "the model in {parts} parts, one after the other, and is learned from as a whole.",
+        batch_size=batch_size,
+        parts=parts,
+    )
+
+
+def no_memory(batch_size: int) -> Message:
+    """Memory does not suffice, whatever the parts."""
+    return Message(
+        "there is not enough memory for a step of {batch_size} pictures. Ask for a smaller batch "
+        "size or a smaller image size.",
+        batch_size=batch_size,
+    )
+
+
+def souped(ingredients: int) -> Message:
+    """Of what the best weights are the mean."""
+    return Message(
+        "The mean of the best weights of {count} epochs is as good on held-back pictures as the "
+        "best of them, and is taken.",
+        count=ingredients,
+    )
+
+
+def better(metrics: dict[str, float], model: str) -> Message:
+    """The figures of a model that beats those before it, and its id."""
+    return Message(
+        "A better model is ready, {model}: accuracy {accuracy:.1%} on held-out pictures "
+        "(95 %: {low:.1%} to {high:.1%}). Training goes on while that pays.",
+        model=model[:12],
+        accuracy=metrics["accuracy"],
+        low=metrics["accuracy_low"],
+        high=metrics["accuracy_high"],
+    )
+
 
 def first(metrics: dict[str, float], model: str) -> Message:
     """The probe's figures on what is held out, and its id."""

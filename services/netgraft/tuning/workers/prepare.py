@@ -2,9 +2,10 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from netgraft.models import bases
@@ -12,6 +13,7 @@ from netgraft.models.build import build
 from netgraft.models.recipe import Recipe
 from netgraft.store.store import Store
 from netgraft.tuning.data import Manifest
+from netgraft.tuning.data.augment import Augment
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.loading import (
     Normaliser,
@@ -28,7 +30,7 @@ from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train.objective import Batch
 from netgraft.tuning.train.rates import Rates
-from netgraft.tuning.train.schedule import Schedule
+from netgraft.tuning.train.schedule import Schedule, restarts, rounds
 from netgraft.tuning.train.step import Learner, StepConfig, train_only
 from netgraft.tuning.workers.findings import Findings
 from netgraft.tuning.workers.group import Group
@@ -71,6 +73,7 @@ class Batches:
         self.class_names = manifest.class_names
         everything = range(len(manifest.names))
         self.examples = PictureExamples(manifest, everything, spec.image_size, data.pixels)
+        self.vary(spec)
         self.roles = roles(manifest, data.without)
         held_out = self.roles.held_out
         self.held_out = PictureExamples(manifest, held_out, spec.image_size, data.pixels)
@@ -78,20 +81,30 @@ class Batches:
         self.counts = [counts[label] for label in range(len(manifest.class_names))]
         self.share = spec.batch_size // group.workers
         self.whole = self.share * group.workers
+        self.labels = [manifest.labels[index] for index in self.roles.fit]
+        self.evenly = spec.balance == "sampling"
         self.per_epoch = steps_per_epoch(len(self.roles.fit), self.whole)
         # At least two: one reads a file while the other decodes.
         self.threads = max(2, (os.cpu_count() or 1) // group.workers)
         preprocessing = bases.preprocessing(recipe.base)
         self.normalise = Normaliser(preprocessing.mean, preprocessing.std, group.device)
 
+    def vary(self, spec: Spec) -> None:
+        """Vary training pictures as a spec says."""
+        whole = self.manifest.kept_whole
+        name = spec.augment or ("none" if whole else "light")  # netgraft 0.2 chose none
+        self.examples.augment = Augment(name, spec.mirror is not False, whole)
+
     def to_train(self, epoch: int, taken: int) -> Iterator[Batch]:
         """Training batches of an epoch after those already taken. Raises InvalidData."""
-        return self._loaded(self._fit_order(epoch)[taken:], hash((self.seed, epoch)))
+        return self._loaded(
+            self._fit_order(epoch, evenly=self.evenly)[taken:], hash((self.seed, epoch))
+        )
 
     def to_settle(self) -> Iterator[Batch]:
         """Training pictures as they are, by which batch norms settle. Raises InvalidData."""
         batches = -(-min(len(self.roles.fit), SETTLED_BY) // self.whole)
-        return self._loaded(self._fit_order(0)[:batches], None)
+        return self._loaded(self._fit_order(0, evenly=False)[:batches], None)
 
     def to_choose(self) -> Iterator[Batch]:
         """This rank's part of the held-back training pictures. Raises InvalidData."""
@@ -101,7 +114,7 @@ class Batches:
         """This rank's part of the held-out pictures, in batches. Raises InvalidData."""
         return self._loaded(self._measured(self.roles.held_out), None)
 
-    def _fit_order(self, epoch: int) -> list[list[int]]:
+    def _fit_order(self, epoch: int, *, evenly: bool) -> list[list[int]]:
         fit = self.roles.fit
         order = epoch_order(
             len(fit),
@@ -110,6 +123,7 @@ class Batches:
             seed=self.seed,
             rank=self.group.rank,
             workers=self.group.workers,
+            labels=self.labels if evenly else (),
         )
         return [[fit[index] for index in batch] for batch in order]
 
@@ -145,34 +159,62 @@ def learner_for(
     task: Task,
     total_steps: int,
     group: Group,
+    counts: Sequence[int] = (),
 ) -> Learner:
     """The model, ready for its first step."""
-    return Learner(
+    judge = task.criterion(spec.loss)
+    learner = Learner(
         module,
         task,
-        task.criterion(spec.loss),
+        criterion_for(spec, task, counts) or judge,
         step_config(spec, total_steps),
         device=group.device,
         head=heads,
         wrap=group.wrap,
     )
+    learner.judge = judge.to(group.device)
+    return learner
 
 
-def schedule(spec: Spec, total_steps: int, first_step: int = 0) -> Schedule:
-    """The rates from a step on; a tenth of the steps, at most `LONGEST_WARMUP`, warm up."""
-    warmup = min(LONGEST_WARMUP, max(1, (total_steps - first_step) // 10))
-    return Schedule(spec.lr, warmup, total_steps, first_step)
+def criterion_for(spec: Spec, task: Task, counts: Sequence[int]) -> nn.Module | None:
+    """The loss of training where it is another than that of measuring; else None.
+
+    `counts`: the training pictures of each class. A class weighs in inverse proportion to them.
+    """
+    if spec.balance != "weights":
+        return task.criterion(spec.loss, spec.label_smoothing) if spec.label_smoothing else None
+    counts_K = torch.tensor(counts, dtype=torch.float32)
+    weights_K = counts_K.sum() / (len(counts) * counts_K.clamp(min=1))
+    return task.criterion(spec.loss, spec.label_smoothing, weights_K)
+
+
+def schedule(spec: Spec, total_steps: int, per_epoch: int, first_step: int = 0) -> Schedule:
+    """The rates from a step on; a tenth of the first round, at most `LONGEST_WARMUP`, warms up."""
+    ends = rounds_of(spec, first_step)
+    first = min(total_steps - first_step, ends[0] * per_epoch)
+    warmup = min(LONGEST_WARMUP, max(1, first // 10))
+    return Schedule(spec.lr, warmup, total_steps, first_step, restarts(ends, per_epoch))
 
 
 def step_config(spec: Spec, total_steps: int) -> StepConfig:
     """The settings of a spec's steps."""
     return StepConfig(
-        schedule=schedule(spec, total_steps),
+        schedule=schedule(spec, total_steps, total_steps // spec.epochs),
         optimizer=spec.optimizer,
         precision=spec.precision,
         layout=spec.layout,
         accumulate=spec.accumulate,
         rates=FROM_THE_PROBE if spec.strategy == "auto" else Rates(),
         weight_decay=1e-4 if spec.optimizer == "sgd" else 0.01,
+        mixup=spec.mixup,
         seed=spec.seed,
     )
+
+
+def rounds_of(spec: Spec, first_step: int = 0) -> list[int]:
+    """The epochs at whose ends the rate is low.
+
+    Only `auto` goes on for as long as it pays. More epochs, asked for later, are one round.
+    """
+    goes_on = spec.strategy == "auto" and spec.patience and not first_step
+    return rounds(spec.epochs) if goes_on else [spec.epochs]

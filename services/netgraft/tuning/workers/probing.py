@@ -32,10 +32,13 @@ from netgraft.tuning.train.features import (
     write_head,
 )
 from netgraft.tuning.train.folds import stratified
-from netgraft.tuning.train.probe import Criterion, Probed, probe
+from netgraft.tuning.train.probe import Criterion, Probed, mirror_hurts, probe
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.known import Known
 from netgraft.tuning.workers.prepare import Batches
+
+MIRRORED = 256
+"""Pictures that are mirrored, at most, to find out whether that hurts."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,15 @@ class Probe:
     out_of_fold: tuple[int, int]
     """Training pictures answered rightly by heads that had not seen them, and how many there are.
     """
+
+
+@dataclass(frozen=True)
+class Start:
+    """What full tuning starts from. All ranks have the same."""
+
+    head: Head
+    mirror: bool
+    """Whether training pictures are mirrored."""
 
 
 @dataclass
@@ -116,19 +128,37 @@ class Probing:
         running = (torch.get_num_threads(), group.workers, group.device.type)
         return (*transform, *running, batch_size(self.side), train, len(batches.manifest.names))
 
-    def start(self, module: nn.Module, path: str, form: str) -> Head:
-        """The head from which full tuning starts, without the pictures that are held back."""
+    def start(self, module: nn.Module, path: str, form: str, mirror: bool | None) -> "Start":
+        """The head from which full tuning starts, without the pictures that are held back.
+
+        `mirror`: whether pictures are mirrored, where that is known.
+        """
         extract = self._extractor(module, path, form)
         assert isinstance(extract, Extractor)
         features_NF, labels_N = self._features(extract)
         made = None
         if self.group.leads:
             fit = self._places(self.batches.roles.fit)
-            fitted = self._probed(features_NF[fit], labels_N[fit], fit.tolist())
-            made = Head(fitted.weight.float(), fitted.bias.float())
+            features_NF, labels_N = features_NF[fit], labels_N[fit]
+            fitted = self._probed(features_NF, labels_N, fit.tolist())
+            if mirror is None:
+                mirror = not self._mirror_hurts(extract, features_NF, labels_N, fitted)
+            made = Start(Head(fitted.weight.float(), fitted.bias.float()), mirror)
         shared = self.group.share(made)
         assert shared is not None
         return shared
+
+    def _mirror_hurts(
+        self, extract: Extractor, features_NF: Tensor, labels_N: Tensor, fitted: Probed
+    ) -> bool:
+        """Judge by a sample of mirrored pictures, each by a head that has not seen it."""
+        fit = self.batches.roles.fit
+        chosen_M = torch.randperm(len(fit), generator=torch.Generator().manual_seed(0))
+        chosen_M = chosen_M[:MIRRORED].sort().values
+        loaded = self._loaded([fit[place] for place in chosen_M.tolist()])
+        mirrored_MF = torch.cat([extract(x_NCHW.flip(3)).cpu() for x_NCHW, _ in loaded])
+        folds_N = self._folds(labels_N, self._places(fit).tolist())[:, 0]
+        return mirror_hurts(features_NF, mirrored_MF, chosen_M, labels_N, folds_N, fitted)
 
     def _places(self, pictures: Sequence[int]) -> Tensor:
         """The places of pictures among all training pictures."""
@@ -216,9 +246,11 @@ class Probing:
 
     @part("head")
     def _probed(self, features_NF: Tensor, labels_N: Tensor, places: Sequence[int]) -> Probed:
-        manifest = self.batches.manifest
-        train = self.batches.roles.train
-        groups = [manifest.groups[train[place]] for place in places] if manifest.groups else ()
-        folds_NS = stratified(labels_N.tolist(), groups)
-        classes = len(manifest.class_names)
-        return probe(features_NF, labels_N, classes, folds_NS, self.by)
+        classes = len(self.batches.class_names)
+        return probe(features_NF, labels_N, classes, self._folds(labels_N, places), self.by)
+
+    def _folds(self, labels_N: Tensor, places: Sequence[int]) -> Tensor:
+        """folds_NS of pictures by their places among the training pictures."""
+        groups, train = self.batches.manifest.groups, self.batches.roles.train
+        own = [groups[train[place]] for place in places] if groups else ()
+        return stratified(labels_N.tolist(), own)

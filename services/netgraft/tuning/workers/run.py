@@ -4,8 +4,11 @@ All ranks do the same; rank 0 also writes the progress, the checkpoints and the
 result. Knows no Ray, no data set and no task: one rank can run it in-process.
 """
 
+import copy
+import math
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,10 +22,12 @@ from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
 from netgraft.tuning.forecast.timings import part, timed
 from netgraft.tuning.jobs import events
+from netgraft.tuning.jobs.ceilings import deadline
 from netgraft.tuning.jobs.events import Kind
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs, Superseded
 from netgraft.tuning.jobs.spec import CONVERGED
+from netgraft.tuning.results.varied import keep_sheet
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.train.features import FrozenForm, NotLinear
 from netgraft.tuning.train.step import Learner
@@ -77,6 +82,8 @@ class Run:
     group: Group
     store: Store
     ending: Event = field(default_factory=Event)
+    left: int = 0
+    """Epochs that a ceiling leaves undone."""
 
     def carry_out(self) -> None:
         """Prepare, train what is left, and on rank 0 store the result."""
@@ -126,23 +133,41 @@ class Run:
             known = self.spec.features or state.get("features", "")
             self.spec = replace(self.spec, features=known)
         self._take_on(state)
+        begun = time.monotonic()
         probes = self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED
         if probes and "decisions" not in state:
             self._probe(module, heads)
         training = None
-        if self._trains:
+        needed = time.monotonic() - begun
+        if self._trains and ("learner" in state or self._has_time(needed)):
             self.spec = ready.formed(self.spec, self.batches, module)
             training = self._training(module, heads)
             if "learner" in state:
                 training.restore(state)
             elif self.decisions.probe:
                 self._start_from_probe(training.learner, heads[0])
+        if self.writer and training and "learner" not in state:
+            fit, examples = self.batches.roles.fit, self.batches.examples
+            keep_sheet(self.store, self.job.id, examples, fit, self.spec.seed)
         if self.writer:
             self.writer.first_step = training.learner.steps if training else 0
             self.writer.must_be_stored()
             resolved = ready.resolved(self.spec)
             Jobs(self.store).trains(self.job.id, self.attempt, resolved)
         return training
+
+    def _has_time(self, needed: float) -> bool:
+        """Return whether the ceiling leaves so many seconds, or there is no model yet.
+
+        Training begins with a pass like that of the probe.
+        """
+        ends = deadline(self.job, self.spec)
+        (left,) = self.group.agree([math.inf if ends is None else ends - time.time() - needed])
+        if left > 0 or not self.decisions.probe:
+            return True
+        self.left = self.spec.epochs
+        self._note(remarks.at_ceiling(self.spec, 0, self.spec.epochs))
+        return False
 
     def _take_on(self, state: dict[str, Any]) -> None:
         """Take on what the job was asked for since its checkpoint: more epochs, other ceilings."""
@@ -152,22 +177,27 @@ class Run:
         if asked.times == self.decisions.restarts:
             return
         step = state["learner"]["steps"] if "learner" in state else 0
-        self.decisions = replace(self.decisions, restarts=asked.times, first_step=step, waited=0)
+        self.decisions = replace(
+            self.decisions, restarts=asked.times, first_step=step, waited=0, souped=0
+        )
         self.spec = replace(self.spec, epochs=step // self.batches.per_epoch + asked.epochs)
         self._note(remarks.goes_on(step, asked.epochs))
 
     def _training(self, module: nn.Module, heads: Sequence[str]) -> Epochs:
-        total = self.batches.per_epoch * self.spec.epochs
+        batches, spec = self.batches, self.spec
+        total = batches.per_epoch * spec.epochs
+        learner = learner_for(spec, module, heads, self.task, total, self.group, batches.counts)
         return Epochs(
             job=self.job,
-            spec=self.spec,
-            batches=self.batches,
-            learner=learner_for(self.spec, module, heads, self.task, total, self.group),
+            spec=spec,
+            batches=batches,
+            learner=learner,
             decisions=self.decisions,
             group=self.group,
             store=self.store,
             writer=self.writer,
             ending=self.ending,
+            show=lambda decisions: self._show(decisions, learner),
         )
 
     def _probe(self, module: nn.Module, heads: Sequence[str]) -> None:
@@ -222,9 +252,13 @@ class Run:
     def _start_from_probe(self, learner: Learner, head: str) -> None:
         """Give the learner settled norms, and the head that fits them."""
         learner.settle(self.batches.to_settle(), self.group.average)
-        start = self._probing().start(learner.module, head, self.spec.features)
-        start.write(learner.module, head)
+        start = self._probing().start(learner.module, head, self.spec.features, self.spec.mirror)
+        start.head.write(learner.module, head)
         learner.averages.restore()
+        if self.spec.mirror is None and not start.mirror:
+            self._note(outcome.MIRROR_HURTS)
+        self.spec = replace(self.spec, mirror=start.mirror)
+        self.batches.vary(self.spec)
 
     def _probing(self) -> Probing:
         side = self.spec.image_size
@@ -252,29 +286,40 @@ class Run:
         """Hand back the better of the probe and the best weights, measured on what is held out."""
         decisions = self.decisions
         model, metrics = decisions.probe, decisions.probe_metrics
-        left = training.left if training else 0
-        if training and left:
+        if training and training.left:
+            self.left = training.left
             done = training.learner.steps / self.batches.per_epoch
             self._note(remarks.at_ceiling(self.spec, done, self.spec.epochs))
         if training and decisions.best:
             better = not model or is_beyond_chance(decisions.right, decisions.probe_right)
             if model:
                 self._note(outcome.compared(decisions.right, decisions.probe_right))
-            if better:
-                model, metrics = self._best(training.learner)
+            if better and decisions.shown and decisions.shown_best == decisions.best:
+                model, metrics = decisions.shown, decisions.shown_metrics
+            elif better:
+                model, metrics = self._best(decisions, training.learner)
         if self.writer:
             self.writer.must_be_stored()  # once the job has ended nothing can be written
-            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, left)
+            Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, self.left)
             checkpoint.keep_last(self.store, self.job.id)
             self.expecting.over(metrics)
 
+    def _show(self, decisions: Decisions, learner: Learner) -> Decisions:
+        """Hand out the best weights so far as a model; the learner stays as it is."""
+        model, metrics = self._best(decisions, learner)
+        model = self.group.share(model)
+        if self.writer:
+            said = outcome.better(metrics, model)
+            self.writer.write(events.Event(Kind.MODEL, model=model, metrics=metrics, message=said))
+        return decisions.with_shown(model, metrics)
+
     @part("result")
-    def _best(self, learner: Learner) -> tuple[str, dict[str, float]]:
+    def _best(self, decisions: Decisions, learner: Learner) -> tuple[str, dict[str, float]]:
         """The best weights as a stored model, and its figures on what is held out."""
-        best = checkpoint.best(self.store, self.job.id, self.decisions.best)
+        best = checkpoint.best(self.store, self.job.id, decisions.best)
         if best is None:
             raise RuntimeError("the best weights were damaged after they had been written")
-        module = learner.module
+        module = copy.deepcopy(learner.module)
         module.load_state_dict(best, strict=False)
         answering = self.results.answering(self.spec)
         metrics = self.results.held_out(module, answering, learner)
