@@ -204,11 +204,11 @@ class Operators(TorchDispatchMode):
 def test_those_that_cover_the_others_meet_every_operator_and_kind_of_head(store: Store) -> None:
     met: dict[bool, set[str]] = {True: set(), False: set()}
     for name in EVERY_NAME:
-        model = Model(name, store)
+        edited, module = (model := Model(name, store)).edited, model.module
         with Operators() as operators:
-            traced(model.edited, model.module)
-        heads = edit_of(model.edited).heads
-        kinds = {type(model.module.get_submodule(h.path)).__name__ for h in heads if not h.append}
+            traced(edited, module)
+        heads = edit_of(edited).heads
+        kinds = {type(module.get_submodule(h.path)).__name__ for h in heads if not h.append}
         met[name in COVERING] |= operators.seen | kinds | {"appended" for h in heads if h.append}
     assert met[False] <= met[True]
 
