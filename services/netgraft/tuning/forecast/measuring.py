@@ -35,6 +35,7 @@ from netgraft.tuning.forecast.speeds import Measured
 from netgraft.tuning.forecast.work import Work
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
+from netgraft.tuning.results.asking import together
 from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train import pilot
@@ -50,8 +51,8 @@ READ_SECONDS, FORWARD_SECONDS, STEP_SECONDS = 1.5, 2.0, 2.0
 """Seconds after which no more is read, run or learned from."""
 PIXELS = 8 * 224 * 224
 """Pixels of a batch in which number formats are compared."""
-TOGETHER = 8
-"""Pictures of a batch when a model is measured on a CPU."""
+FEWEST = 8
+"""Pictures of such a batch, at least."""
 REPEATED = 7
 """Batches that a model is asked about; the median counts."""
 COMPARED = 4
@@ -201,7 +202,7 @@ class _Pilot:
         """The form of a step that is fastest, and the seconds of it for each picture."""
         spec = self.spec
         share = max(2, spec.batch_size // spec.accumulate)
-        few = min(share, max(TOGETHER, PIXELS // spec.image_size**2))
+        few = min(share, max(FEWEST, PIXELS // spec.image_size**2))
         forms = [Form(spec.precision, spec.layout or "channels_last")] if spec.precision else [
             form for form in pilot.forms(self.device) if form.layout == "channels_last"
         ]  # fmt: skip
@@ -225,9 +226,9 @@ class _Pilot:
     @torch.inference_mode()
     def _ask(self, module: nn.Module, x_NCHW: Tensor, form: Form) -> float:
         """Seconds for each picture that a model is measured on."""
-        together = TOGETHER if self.device.type == "cpu" else 64
+        size = together(self.spec.image_size, self.device)
         module = module.to(self.device).to(memory_format=torch.channels_last).eval()
-        given = _filled(x_NCHW, together).to(memory_format=torch.channels_last)
+        given = _filled(x_NCHW, size).to(memory_format=torch.channels_last)
 
         def answer() -> Tensor:
             with autocast(self.device, form.precision):
@@ -236,7 +237,7 @@ class _Pilot:
 
         answer()
         taken = [_timed(answer, self.device)[0] for _ in range(REPEATED)]
-        return statistics.median(taken) / together
+        return statistics.median(taken) / size
 
 
 def sample(data: Manifest, most: int) -> list[int]:

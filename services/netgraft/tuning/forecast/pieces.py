@@ -69,14 +69,14 @@ def _form(work: Work, one: Seconds) -> float:
 
 def _head(work: Work, one: Seconds) -> float:
     columns = 1 if work.classes == 2 else work.classes
-    return 0.05 + (_solving(work.train * columns) + _solving(work.fit * columns)) / 2
+    return 0.02 + (_solving(work.train * columns) + _solving(work.fit * columns)) / 2
 
 
 def _solving(logits: int) -> float:
     """Seconds of 25 strengths and all folds, which are solved together; of few logits in several
     rounds, and more exactly (train/probe.py).
     """
-    return 0.005 * logits**0.7 if logits <= SMALL else 0.01 * math.sqrt(logits)
+    return 0.0011 * logits**0.9 if logits <= SMALL else 0.01 * math.sqrt(logits)
 
 
 def _answers(work: Work, one: Seconds) -> float:
