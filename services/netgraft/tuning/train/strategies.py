@@ -79,7 +79,10 @@ def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
     }
     rate = _rate(facts, stepping, chosen)
     patience = PATIENCE if chosen == "auto" else 0
-    return Defaults(epochs, batch_size, stepping, rate, chosen, patience, because)
+    # Of digits, one with ten times the pictures of the others, .83 to .86 were right with weights,
+    # and .81 to .86 without.
+    balance = "weights" if facts.imbalanced else "none"
+    return Defaults(epochs, batch_size, stepping, rate, chosen, patience, because, balance)
 
 
 def _epochs(facts: Facts) -> int:
