@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from netgraft.errors import InvalidData, TrainingFailed
 from netgraft.models.build import build
@@ -30,7 +31,7 @@ from netgraft.tuning.results import tensorboard
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.run import run
-from netgraft.tuning.workers.worker import as_final, carry_out
+from netgraft.tuning.workers.worker import as_final, carry_out, room_for_the_end
 from netgraft.v1 import surgery_pb2
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -72,8 +73,12 @@ def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
     assert (edit.job, edit.class_names) == (job.id, tuple("0123456789"))
     assert (tuned.parent, tuned.metrics) == (model, done.metrics)
     assert measured(store, tuned, 32) == pytest.approx(done.metrics["accuracy"])
-    files = [path.name for path in tensorboard.folder(job.id).iterdir()]
-    assert any("tfevents" in name for name in files)
+    shown = EventAccumulator(str(tensorboard.folder(job.id))).Reload().Tags()
+    assert {"train/loss", "held_back/accuracy", "held_out/accuracy"} <= set(shown["scalars"])
+    assert {tag.partition("/")[0] for tag in shown["images"]} >= {"held_out", "mistakes"}
+    assert shown["graph"]
+    assert "card/text_summary" in shown["tensors"]
+    assert not [path for path in tensorboard.folder(job.id).iterdir() if path.stat().st_mode & 0o77]
     norms = gradients.read(store, tuned.id)
     assert norms.keys() == {name for name, _ in build(tuned, store).named_parameters()}
     assert sum(norms.values()) > 0
@@ -283,6 +288,13 @@ def test_errors_that_would_come_again_end_a_job_in_words(failure: Exception, rea
     final = as_final(failure)
     assert final is not None
     assert final.reason == reason
+
+
+def test_a_run_holds_room_on_the_disk_for_its_last_words(state: Path) -> None:
+    reserve = state / "runs" / "tune-x" / "reserve"
+    with room_for_the_end("tune-x", ALONE):
+        assert reserve.stat().st_blocks * 512 >= 2**20
+    assert not reserve.exists()
 
 
 def test_memory_that_a_cpu_cannot_have_ends_a_job_in_words() -> None:
