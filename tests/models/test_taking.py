@@ -272,8 +272,15 @@ def test_a_card_says_what_the_model_is_and_how_to_load_it(services: Services) ->
         "N × 3 × 16 × 16, RGB",
         "None apply: it began from random weights.",
         f"netgraft export {recipe.id[:12]} --format python -o rebuild.py",
+        "on held-out pictures, measured once (95 % interval",
+        "| pictures held out, to measure with | ",
+        "SHA\\-256 of the contents",
+        "| torch | ",
+        "cores",
+        "softmax(logits / ",
+        "from rebuild import predict",
     ):
-        assert line in text
+        assert line in text, line
     metrics = dict(recipe.metrics)
     assert f"| accuracy | {metrics['accuracy']:.6g} |" in text
     parameters = sum(p.numel() for p in build(recipe, services.store, device="meta").parameters())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from netgraft.errors import InvalidData, TrainingFailed
 from netgraft.models.build import build
@@ -72,8 +73,12 @@ def test_a_run_ends_with_a_tuned_model_and_its_measured_accuracy(
     assert (edit.job, edit.class_names) == (job.id, tuple("0123456789"))
     assert (tuned.parent, tuned.metrics) == (model, done.metrics)
     assert measured(store, tuned, 32) == pytest.approx(done.metrics["accuracy"])
-    files = [path.name for path in tensorboard.folder(job.id).iterdir()]
-    assert any("tfevents" in name for name in files)
+    shown = EventAccumulator(str(tensorboard.folder(job.id))).Reload().Tags()
+    assert {"train/loss", "held_back/accuracy", "held_out/accuracy"} <= set(shown["scalars"])
+    assert {tag.partition("/")[0] for tag in shown["images"]} >= {"held_out", "mistakes"}
+    assert shown["graph"]
+    assert "card/text_summary" in shown["tensors"]
+    assert not [path for path in tensorboard.folder(job.id).iterdir() if path.stat().st_mode & 0o77]
     norms = gradients.read(store, tuned.id)
     assert norms.keys() == {name for name, _ in build(tuned, store).named_parameters()}
     assert sum(norms.values()) > 0

@@ -190,7 +190,7 @@ def test_more_workers_than_cores_are_refused_with_how_many_there_are(
 def test_a_head_that_does_not_fit_is_reported_with_the_retarget_to_make(
     service: TuningServicer, store: Store
 ) -> None:
-    with pytest.raises(HeadMismatch, match="netgraft retarget test_resnet --classes 10"):
+    with pytest.raises(HeadMismatch, match="netgraft retarget timm/test_resnet --classes 10"):
         start(service, TINY)
     seven = retargeted(store, TINY, 7)
     with pytest.raises(HeadMismatch, match="7 classes") as caught:

@@ -11,8 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from netgraft import codes
 from netgraft.models.recipes import get_recipe
+from netgraft.v1 import tuning_pb2
 
 from .conftest import NAME, Server
+from .test_results import keep_answers
 
 RETARGET = f"retarget {NAME} to 10 classes"
 OUTPUT = Path(__file__).parents[1] / "output"
@@ -134,8 +136,37 @@ def test_a_sentence_becomes_a_picture_then_a_job_that_outlives_a_reload(
         page.locator("#download-model [data-format=safetensors]").click()
     name = waiting.value.suggested_filename
     assert name == f"squeezenet1_1-{tuned[:12]}.safetensors"
+    keep_answers(server, tuning_pb2.Job(id=job.id, result_model=tuned))
+    look_at_results(page)
+    page.goto(f"{site}/tensorboard/")
+    expect(page.locator("tb-webapp")).to_contain_text("TensorBoard")
     assert {origin for origin in origins if origin.startswith("http")} == {site}
     context.close()
+
+
+def look_at_results(page: Page) -> None:
+    """From the chat to the job's results, and there what needs the page's script."""
+    page.locator("#results-page").click()
+    expect(page.locator("h1")).to_contain_text("squeezenet1_1")
+    assert page.locator(".chart polyline.training").count() == 2
+    dialog = page.locator("dialog")
+    page.locator(".confusion .wrong a").first.press("Enter")  # by the keyboard
+    picture = dialog.locator("img").first
+    expect(picture).to_be_visible()
+    page.wait_for_function("(image) => image.naturalWidth > 0", arg=picture.element_handle())
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    recall = page.locator(".sortable thead th").nth(2)
+    recall.get_by_role("button").click()
+    expect(recall).to_have_attribute("aria-sort", "ascending")
+    shares = page.locator(".sortable tbody td:nth-child(3)").evaluate_all(
+        "(cells) => cells.map((cell) => Number(cell.dataset.value))"
+    )
+    assert shares == sorted(shares)
+    page.locator("#card summary").click()
+    expect(page.locator("#card pre")).to_contain_text("Made with netgraft")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,32 @@ def test_the_page_is_chinese_as_a_whole() -> None:
     assert set(re.findall(r"[A-Za-z]{3,}", words)) <= {"net", "SHA", "png"}
 
 
+def test_a_forecast_stands_beside_what_came_of_it() -> None:
+    seen = gathered(["a", "b"])
+    assert "Forecast" not in sections(seen, ENGLISH)
+    ranges = {
+        "seconds": tuning_pb2.Range(low=50, high=130),
+        "accuracy": tuning_pb2.Range(low=0.4, high=0.7),
+    }
+    seen.job.forecast.MergeFrom(tuning_pb2.Forecast(because=["9 earlier runs"], **ranges))
+    seen.job.create_time.FromSeconds(1000)
+    seen.job.end_time.FromSeconds(1070)
+    page = sections(seen, ENGLISH)
+    for text in ("50 s to 2 min 10 s", "40.0 % to 70.0 %", "1 min 10 s", "9 earlier runs"):
+        assert text in page, text
+
+
+def test_findings_about_the_data_name_their_files() -> None:
+    found = tuning_pb2.Finding(kind="duplicate", severity="warning", files=[HOSTILE])
+    history = History()
+    history.add([JobEvent(seq=1, kind=JobEvent.KIND_NOTE, message="Copies.", finding=found)])
+    page = sections(gathered(["a", "b"], history=history), ENGLISH)
+    assert page.count("Copies.") == 1
+    assert '<span class="warning">Copies.</span>' in page
+    assert "/picture?file=%22%3E%3Cimg" in page
+    assert "<img src=x" not in page
+
+
 # With the services
 
 

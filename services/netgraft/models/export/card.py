@@ -7,19 +7,17 @@ or a file named (class names, module paths, data) is escaped: it stays text.
 import json
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import PurePath
-from typing import Any
 
 from netgraft.language import Message
 from netgraft.models import bases
 from netgraft.models.build import build
 from netgraft.models.edits.edit import Names
+from netgraft.models.export import card_training
 from netgraft.models.export.markdown import code, escaped, fenced
 from netgraft.models.naming import short_id
 from netgraft.models.recipe import Base, Recipe
 from netgraft.models.source import source_of
 from netgraft.store.store import Store
-from netgraft.store.tables import JobRow
 
 NOT_STATED = "not stated"
 
@@ -42,8 +40,8 @@ def markdown(recipe: Recipe, store: Store) -> str:
         (f"# {escaped(recipe.title)}", f"Made with netgraft. Model {code(recipe.id)}."),
         ("## How it was made", *_made(recipe)),
         ("## Task", _task(recipe), *_classes(recipe)),
-        ("## Training", *_training(recipe, store)),
-        ("## Input", _input(recipe, store)),
+        ("## Training", *card_training.training(recipe, store)),
+        ("## Input and answer", _input(recipe, store), *card_training.asking(recipe)),
         ("## Size", _size(recipe, store)),
         ("## Licence of the weights", _licence(recipe.base)),
         ("## How to load it", *_loading(recipe)),
@@ -127,51 +125,12 @@ def _classes(recipe: Recipe) -> Iterator[str]:
         yield "The classes have no names."
 
 
-# Training
-
-
-def _training(recipe: Recipe, store: Store) -> Iterator[str]:
-    training = recipe.training
-    if training is None:
-        yield "It was not tuned."
-        return
-    if not recipe.is_tuned:
-        yield "It was edited after this training, so the figures are not its own."
-    facts = {"job": training.job, **_settings(training.job, store)}
-    rows = [f"| {escaped(name)} | {escaped(_shown(value))} |" for name, value in facts.items()]
-    yield "\n".join(("| setting | value |", "|---|---|", *rows))
-    figures = [f"| {escaped(name)} | {value:.6g} |" for name, value in training.metrics]
-    if figures:
-        yield "\n".join(("| figure | value |", "|---|---:|", *figures))
-
-
-def _settings(job: str, store: Store) -> dict[str, Any]:
-    """The settings of a job, except those that the card has elsewhere; {} when the job is gone."""
-    with store.session() as session:
-        row = session.get(JobRow, job)
-        spec: dict[str, Any] = json.loads(row.spec)["spec"] if row else {}
-    spec.pop("model", None)
-    if "data" in spec:
-        spec["data"] = _public(spec["data"])
-    return spec
-
-
-def _public(data: str) -> str:
-    """A data set's name; of a folder its last part, because the rest is this machine's."""
-    return PurePath(data).name if "://" not in data else data
-
-
-def _shown(value: object) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
 # What goes in, what it costs
 
 
 def _input(recipe: Recipe, store: Store) -> str:
     shape = bases.input_shape(recipe.base)
-    training = recipe.training
-    side = _settings(training.job, store).get("image_size") if training else None
+    side = card_training.side(recipe, store)
     if side and len(shape) > 1:
         shape = (*shape[:-2], side, side)
     sizes = " × ".join(map(str, shape))
@@ -197,7 +156,7 @@ def _size(recipe: Recipe, store: Store) -> str:
     trains = sum(p.numel() for p in parameters if p.requires_grad)
     base = recipe.base
     known = source_of(base).flops(base)
-    cost = f" {_shown(known / 1e9)} GFLOPs a picture before it was edited." if known else ""
+    cost = f" {known / 1e9:.6g} GFLOPs a picture before it was edited." if known else ""
     return f"{total:,} parameters, of which {trains:,} train.{cost}"
 
 
@@ -214,4 +173,11 @@ def _loading(recipe: Recipe) -> Iterator[str]:
     )
     yield fenced(script, "console")
     yield fenced("from rebuild import model  # in evaluation mode", "python")
-    yield f"With netgraft: `netgraft show {short}`."
+    if recipe.training and recipe.training.answering:
+        ask = (
+            "from PIL import Image\nfrom rebuild import predict\n\n"
+            'predict(Image.open("picture.jpg"))  # the probability of each class'
+        )
+        yield fenced(ask, "python")
+        yield f"With netgraft: `netgraft predict {short} picture.jpg`."
+    yield f"Its graph: `netgraft show {short}`."

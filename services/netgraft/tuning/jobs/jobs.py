@@ -217,7 +217,9 @@ class Jobs:
             )
             if not session.execute(statement).rowcount:  # type: ignore[attr-defined]
                 return False
-            note = "The run's process was lost; it is started again from its last checkpoint."
+            note = Message(
+                "The run's process was lost; it is started again from its last checkpoint."
+            )
             transition.append(session, job.id, Event(Kind.NOTE, message=note))
             transition.append(session, job.id, Event(Kind.STATE, state=State.QUEUED))
         return True

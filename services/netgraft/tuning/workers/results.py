@@ -2,8 +2,10 @@
 
 from functools import cached_property
 
+import torch
 from torch import nn
 
+from netgraft.models import trained
 from netgraft.models.answering import Answering
 from netgraft.models.edits.tuned import Tuned
 from netgraft.models.recipe import Recipe
@@ -105,22 +107,35 @@ class Results:
             answering=answering,
         )
         model = store_tuned(self.recipe, module, self.before, self.store, tuned, gradients)
+        self._keep_circumstances(model)
         if self._answers:
             heldout.keep(self.store, model, self._held_out(metrics))
         return model
+
+    def _keep_circumstances(self, model: str) -> None:
+        device = self.group.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+        found = trained.Trained(self._sizes(), trained.machine(name), trained.versions())
+        trained.keep(self.store, model, found)
+
+    def _sizes(self) -> dict[str, int]:
+        """The number of pictures by use."""
+        roles, uses = self.batches.roles, ("fit", "held_back", "held_out")
+        kept_apart = self.batches.manifest.size("test")
+        sizes = {use: len(getattr(roles, use)) for use in uses}
+        return sizes | ({"test": kept_apart} if kept_apart else {})
 
     def _held_out(self, metrics: dict[str, float]) -> heldout.HeldOut:
         """The answers of the model that was measured last."""
         data, manifest, roles = self.batches.data, self.batches.manifest, self.batches.roles
         pictures = [roles.held_out[place] for place in sorted(self._answers)]
         said, probabilities = zip(*(self._answers[at] for at in sorted(self._answers)), strict=True)
-        uses = ("fit", "held_back", "held_out")
         return heldout.HeldOut(
             job=self.job,
             data=manifest.reference,
             data_hash=data.data_hash,
             class_names=manifest.class_names,
-            sizes=heldout.sizes(manifest, {use: len(getattr(roles, use)) for use in uses}),
+            sizes=self._sizes(),
             metrics=metrics,
             names=[manifest.names[picture] for picture in pictures],
             truths=[manifest.labels[picture] for picture in pictures],

@@ -20,6 +20,7 @@ from torch import nn
 from netgraft.language import Message
 from netgraft.models.recipes import get_recipe
 from netgraft.store.store import Store
+from netgraft.tuning.board import closing
 from netgraft.tuning.forecast.timings import part, timed
 from netgraft.tuning.jobs import events
 from netgraft.tuning.jobs.ceilings import deadline
@@ -308,6 +309,7 @@ class Run:
             Jobs(self.store).succeed(self.job.id, self.attempt, model, metrics, self.left)
             checkpoint.keep_last(self.store, self.job.id)
             self.expecting.over(metrics)
+            closing.write(Jobs(self.store).get(self.job.id), self.store)
 
     def _show(self, decisions: Decisions, learner: Learner) -> Decisions:
         """Hand out the best weights so far as a model; the learner stays as it is."""

@@ -6,6 +6,7 @@
     ├── history.py     the job's events as curves
     ├── charts.py      lines as SVG
     ├── curves.py      the curves, with a table for those who do not see them
+    ├── forecast.py    what was forecast, beside the outcome
     ├── page.py        the page, section by section
     ├── figures.py     its tables: classes, confusion
     ├── pictures.py    its pictures: mistakes, and those of a cell

@@ -10,7 +10,7 @@ from html import escape
 
 from netgraft.ui.results.history import Point
 
-WIDTH, HEIGHT = 520, 240
+WIDTH, HEIGHT = 380, 220
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 30
 """Margins, with room for the ticks' numbers."""
 TICKS = 4
@@ -102,7 +102,7 @@ def _grid(x: Axis, y: Axis, *, percent: bool) -> str:
         rows.append(f'<text class="up" x="{LEFT - 6}" y="{down + 4:.1f}">{number}</text>')
     for tick in x.ticks:
         across, _ = _place((tick, y.low), x, y)
-        if across < WIDTH - RIGHT - 60:  # the axis's name stands at its end
+        if across < WIDTH - RIGHT - 36:  # the axis's name stands at its end
             rows.append(
                 f'<text class="along" x="{across:.1f}" y="{HEIGHT - BOTTOM + 18}">{tick:g}</text>'
             )

@@ -11,6 +11,8 @@ from netgraft.v1 import tuning_pb2
 MOST_CLASSES = 50
 """Classes of a confusion that is shown whole; of more, the pairs that were confused most."""
 MOST_PAIRS = 50
+SHORT = 3
+"""Letters of names that need not stand upright above their columns."""
 
 
 def table_of_classes(job: str, found: tuning_pb2.Evaluation, say: Translator) -> str:
@@ -50,10 +52,11 @@ def confusion(job: str, results: tuning_pb2.Results, say: Translator) -> str:
         f"{''.join(_cells(job, found, row, names, say))}</tr>"
         for row, name in enumerate(names)
     )
+    short = " short" if max(map(len, names)) <= SHORT else ""
     corner = escape(say("is ↓ taken for →"))
     return (
         '<div class="wide" tabindex="0" role="region" aria-labelledby="confusion">'
-        f'<table class="confusion"><thead><tr><td>{corner}</td>{head}</tr></thead>'
+        f'<table class="confusion{short}"><thead><tr><td>{corner}</td>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
 

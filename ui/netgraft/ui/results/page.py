@@ -8,15 +8,26 @@ from urllib.parse import urlencode
 
 from netgraft.language import Translator, mark
 from netgraft.ui.chat import FORMATS, state_word
-from netgraft.ui.figures import count, duration, share
+from netgraft.ui.figures import count, duration, share, size
 from netgraft.ui.panels import STATE_NAMES
 from netgraft.ui.results import figures
 from netgraft.ui.results.curves import curves
+from netgraft.ui.results.forecast import forecast_and_outcome
 from netgraft.ui.results.gather import Gathered
-from netgraft.ui.results.pictures import cell_address, gallery
+from netgraft.ui.results.pictures import cell_address, gallery, picture_address
 from netgraft.v1 import tuning_pb2
+from netgraft.v1.tuning_pb2 import JobEvent
 
 MOST_MISTAKES = 24
+MOST_FILES = 100
+"""Of a finding about the data."""
+PICTURED = frozenset(
+    {
+        "alike", "alpha", "blurred", "clashing_labels", "dark", "deep_pixels", "duplicate",
+        "duplicate_across", "wrong_ending", "wrong_labels",
+    }
+)  # fmt: skip
+"""Findings about pictures that can be seen."""
 SIZES = {
     "fit": mark("to learn from"),
     "held_back": mark("training pictures held back, to choose by"),
@@ -31,6 +42,7 @@ def sections(seen: Gathered, say: Translator) -> str:
         _head(seen, say),
         _figures(seen, say),
         _links(seen, say),
+        _section(say("Forecast and outcome"), forecast_and_outcome(seen.job, say), "forecast"),
         _section(say("Curves"), curves(seen.history, say, lives=seen.lives), "curves"),
         _classes(seen, say),
         _confusion(seen, say),
@@ -87,6 +99,10 @@ def _progress(seen: Gathered, say: Translator) -> list[str]:
         say("epoch {epoch} of {total}", epoch=event.epoch, total=event.total_epochs),
         say("step {step} of {total}", step=count(event.step), total=count(event.total_steps)),
     ]
+    if event.data_wait:
+        parts.append(say("waits for data {share} of the time", share=share(event.data_wait)))
+    if event.memory_bytes:
+        parts.append(say("{size} of memory", size=size(event.memory_bytes)))
     if event.eta_seconds:
         parts.append(say("{time} left", time=duration(event.eta_seconds, say)))
     return [escape(part) for part in parts]
@@ -110,6 +126,9 @@ def _under(metrics: Mapping[str, float], seen: Gathered, say: Translator) -> Ite
     if "accuracy_low" in metrics:
         low, high = share(metrics["accuracy_low"]), share(metrics["accuracy_high"])
         yield say("95 %: {low} to {high}", low=low, high=high)
+    if "accuracy_without_leaks" in metrics:
+        fair = share(metrics["accuracy_without_leaks"])
+        yield say("without pictures of which copies were trained on: {accuracy}", accuracy=fair)
     if "majority" in metrics:
         yield say("always naming the largest class: {share}", share=share(metrics["majority"]))
     if total := seen.results.evaluation.pictures:
@@ -191,7 +210,8 @@ def _varied(seen: Gathered, say: Translator) -> str:
 
 
 def _said(seen: Gathered, say: Translator) -> str:
-    events = sorted([*seen.history.models, *seen.history.notes], key=lambda event: event.seq)
+    notes = [event for event in seen.history.notes if not event.HasField("finding")]
+    events = sorted([*seen.history.models, *notes], key=lambda event: event.seq)
     body = _list(dict.fromkeys(event.message for event in events if event.message))
     return _section(say("What the run said"), body, "said")
 
@@ -210,7 +230,29 @@ def _data(seen: Gathered, say: Translator) -> str:
     if results.data_hash:
         rows.append((say("SHA-256 of the contents"), results.data_hash))
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return _section(say("The data"), f'<dl class="facts">{facts}</dl>' if facts else "", "data")
+    shown = f'<dl class="facts">{facts}</dl>' if facts else ""
+    notes = (each for each in seen.history.notes if each.HasField("finding"))
+    found = "".join(_finding(seen.job.id, each, say) for each in notes)
+    return _section(say("The data"), shown + (f"<ul>{found}</ul>" if found else ""), "data")
+
+
+def _finding(job: str, note: JobEvent, say: Translator) -> str:
+    """What is wrong with the data, with the files behind it."""
+    found = note.finding
+    sentence = f'<span class="{escape(found.severity)}">{escape(note.message)}</span>'
+    names = (f"<li>{_file(job, file, found.kind)}</li>" for file in found.files[:MOST_FILES])
+    if not found.files:
+        return f"<li>{sentence}</li>"
+    title = escape(say("Files: {count}", count=count(len(found.files))))
+    files = f"<details><summary>{title}</summary><ul>{''.join(names)}</ul></details>"
+    return f"<li>{sentence}{files}</li>"
+
+
+def _file(job: str, file: str, kind: str) -> str:
+    """A file's name, which leads to the picture where there is something to see."""
+    if kind not in PICTURED:
+        return escape(file)
+    return f'<a href="{escape(picture_address(job, file))}">{escape(file)}</a>'
 
 
 # Where to go from here

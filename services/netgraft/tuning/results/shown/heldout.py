@@ -10,13 +10,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from netgraft.store.recent import Recent
 from netgraft.store.store import Store
-
-if TYPE_CHECKING:
-    from netgraft.tuning.data.manifest import Manifest
 
 KIND = "heldout"
 FORMAT = "1"
@@ -135,12 +131,6 @@ class HeldOut:
     def _answer(self, at: int) -> Answer:
         truth, said = self.class_names[self.truths[at]], self.class_names[self.said[at]]
         return Answer(self.probabilities[at], self.names[at], truth, said)
-
-
-def sizes(manifest: "Manifest", uses: Mapping[str, int]) -> dict[str, int]:
-    """The number of pictures by use, with those of a part that is kept apart."""
-    kept_apart = {"test": manifest.size("test")} if manifest.size("test") else {}
-    return {**uses, **kept_apart}
 
 
 def keep(store: Store, model: str, found: HeldOut) -> None:

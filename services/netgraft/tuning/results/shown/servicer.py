@@ -26,6 +26,7 @@ class Shown:
 
     def GetResults(self, request: tuning_pb2.GetResultsRequest) -> tuning_pb2.Results:
         from netgraft.tuning.results.shown.pictures import newest_model
+        from netgraft.tuning.results.varied import varied_sheet
 
         job = self.jobs.get(request.job)
         model = newest_model(job, self.store)
@@ -37,6 +38,7 @@ class Shown:
             sizes=found.sizes if found else {},
             data_hash=found.data_hash if found else "",
             confused=_confused(found) if found else (),
+            varied=varied_sheet(self.store, job.id) or b"",
         )
 
     def ListAnswers(self, request: tuning_pb2.ListAnswersRequest) -> tuning_pb2.ListAnswersReply:
@@ -99,6 +101,10 @@ def figures_message(model: str, found: HeldOut) -> tuning_pb2.Evaluation:
             )
             for each in found.mistakes()
         ],
+        leaked=round(known.get("leaked", 0) * len(found.names)),
+        accuracy_without_leaks=known.get("accuracy_without_leaks", 0),
+        accuracy_without_leaks_low=known.get("accuracy_without_leaks_low", 0),
+        accuracy_without_leaks_high=known.get("accuracy_without_leaks_high", 0),
         confusion=found.confusion() if len(found.class_names) <= MOST_CLASSES else (),
     )
 
