@@ -6,16 +6,17 @@ STAY   ?= 1
 SHARD  ?= 1/1
 OUT    ?= coverage_graphs.jsonl
 FAST   := not slow and not gpu and not images
-COVER  := $(BIN)/python -m slipcover
 SHARE  := tests/e2e tests/graph tests/ui
 SERIAL  = $(sort $(shell grep -rl --include='test_*.py' 'mark\.serial' tests))
 BESIDE  = $(SHARE) $(filter-out $(addsuffix /%,$(SHARE)),$(SERIAL))
+LANES  := units beside timed
+lane    = $(BIN)/python $(if $(COVERAGE),-m slipcover --out .coverage.$(1)) -m pytest
 TIMED   = $(sort $(shell grep -rl --include='test_*.py' 'mark\.timed' tests))
 
 # Commands below write missing bytecode, even if this machine's default is not to.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo up test suite ready images-test check format proto layout messages catalogue coverage-zoo clean
+.PHONY: help install demo up test suite coverage ready images-test check format proto layout messages catalogue coverage-zoo clean
 
 help:            ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,7 +50,7 @@ check: install   ## check lint, types, and that generated files are fresh
 	$(BIN)/python proto/generate.py --check
 	$(BIN)/python docs/generate.py --check
 	$(BIN)/python services/netgraft/language/catalogue.py --check
-	$(BIN)/mypy
+	nice -n 19 $(BIN)/mypy
 
 format: install  ## format the code and fix what lint can fix
 	$(BIN)/ruff check --fix .
@@ -58,18 +59,20 @@ format: install  ## format the code and fix what lint can fix
 test: install    ## run everything that CI runs
 	$(MAKE) --no-print-directory -j2 check suite
 
-# Unit tests on all cores, a thread each, and beside them, one by one, those that share or start a Chromium or a
-# netgraft and wait for it half of the time. Ranks are as nice as the unit tests, or these would starve them. After
-# the unit tests those that say how soon a netgraft must answer.
+# Three lanes at once. Two of them wait half of the time for what they have started, one test after the other:
+# what shares a Chromium or a netgraft, and what says how soon a netgraft must answer. The unit tests, a thread on
+# each core, stand back and fill the rest of the time, as mypy does: to the others the machine looks quiet.
 suite: ready     ## run the tests alone
 	@failed=0; \
-	$(COVER) --out .coverage.beside -m pytest $(BESIDE) -m "serial and not timed and $(FAST)" \
-		>.beside.txt 2>&1 & beside=$$!; \
-	OMP_NUM_THREADS=1 nice -n 10 $(COVER) --out .coverage.units -m pytest -n auto --dist worksteal \
-		-m "not serial and $(FAST)" || failed=1; \
-	$(COVER) --out .coverage.timed -m pytest $(TIMED) -m "timed and $(FAST)" || failed=1; \
-	wait $$beside || failed=1; cat .beside.txt; \
-	$(COVER) --merge .coverage.units .coverage.beside .coverage.timed --out .coverage.all >/dev/null || failed=1; \
+	$(call lane,beside) $(BESIDE) -m "serial and not timed and $(FAST)" >.beside.txt 2>&1 & beside=$$!; \
+	$(call lane,timed) $(TIMED) -m "timed and $(FAST)" >.timed.txt 2>&1 & timed=$$!; \
+	OMP_NUM_THREADS=1 nice -n 19 $(call lane,units) -n auto --dist worksteal -m "not serial and $(FAST)" || failed=1; \
+	wait $$beside || failed=1; wait $$timed || failed=1; cat .beside.txt .timed.txt; \
+	exit $$failed
+
+coverage: ready  ## run the tests and count the lines that they reach, in these processes (a tenth slower)
+	@failed=0; $(MAKE) --no-print-directory suite COVERAGE=1 || failed=1; \
+	$(BIN)/python -m slipcover --merge $(LANES:%=.coverage.%) --out .coverage.all >/dev/null && \
 	$(BIN)/python -c 'import json; total = json.load(open(".coverage.all"))["summary"]; \
 		print("Coverage: %(percent_covered_display)s %% of the lines, in these processes" % total)'; \
 	exit $$failed

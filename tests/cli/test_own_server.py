@@ -31,10 +31,11 @@ class Alone:
         self.state = folder / "state"
         self.folder = folder
         self.variables = environment(self.state, folder)
+        self.started: list[subprocess.Popen[str]] = []
         write_pictures(folder / "colours", classes=2, each=8)
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [NETGRAFT, *words],
             env=self.variables,
             cwd=self.folder,
@@ -42,6 +43,8 @@ class Alone:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started.append(process)
+        return process
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*words)
@@ -71,6 +74,8 @@ class Alone:
 def alone(tmp_path: Path) -> Iterator[Alone]:
     alone = Alone(tmp_path)
     yield alone
+    for process in alone.started:  # those of a test that has failed
+        process.terminate()
     alone.has_ended()
 
 

@@ -150,3 +150,18 @@ TRAINED_HEADS = {
     "timm/deit_tiny_distilled_patch16_224": {"head", "head_dist"},
     "timm/crossvit_tiny_240": {"head.0", "head.1"},
 }
+
+COVERING = (
+    # Several heads, or a class count that the code itself looks at.
+    *SEVERAL_HEADS,
+    *MANY_COUNTS,
+    *TRAINED_HEADS,
+    # A part to freeze that is named by each kind of word: head, backbone, all, a parameter.
+    *("squeezenet1_1", "mobilenet_v2", "mobilenet_v3_small", "resnet50", "vit_b_16"),
+    # For an operator, a layer or a kind of weights that none of those has.
+    *("alexnet", "maxvit_t", "quantized_resnet18", "s3d", "swin3d_t"),
+    *("timm/aimv2_large_patch14_224", "timm/convnextv2_atto", "timm/resnest14d"),
+    *("timm/rexnet_100", "timm/seresnext26ts", "timm/tresnet_m"),
+)
+"""Models that show in every run what all show: the kinds and numbers of their heads, and every
+operator of torch that any of them meets (a slow test says so). The others repeat it."""

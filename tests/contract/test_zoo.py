@@ -13,6 +13,7 @@ from tests.contract.known import (
     CLASSES,
     COMPUTES_ITS_OWN_LOSS,
     COUNTS,
+    COVERING,
     FROZEN,
     HEADS,
     HEADS_DEPEND_ON_WEIGHTS,
@@ -23,6 +24,7 @@ from tests.contract.known import (
 )
 from tests.contract.sample import NAMES, TASKS, family, sample
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from netgraft.anatomy.anatomy import Anatomies, measure, traced
 from netgraft.anatomy.heads import tensors_in
@@ -44,6 +46,8 @@ from netgraft.v1 import graph_pb2, surgery_pb2
 
 SAMPLE = tuple(sample())
 EVERY_NAME = tuple(dict.fromkeys([*SAMPLE, *HEADS, *FROZEN, *MANY_COUNTS, *TRAINED_HEADS]))
+
+REPEATS = tuple(name for name in EVERY_NAME if name not in COVERING)
 
 
 class Model:
@@ -69,7 +73,9 @@ def edit_of(recipe: Recipe) -> Retarget:
     return edit
 
 
-@pytest.mark.parametrize("name", EVERY_NAME)
+@pytest.mark.parametrize(
+    "name", [*dict.fromkeys(COVERING), *(pytest.param(n, marks=pytest.mark.slow) for n in REPEATS)]
+)
 def test_every_promise_is_kept_for_one_model(name: str, store: Store) -> None:
     model = Model(name, store)
     if name in HEADS:
@@ -179,6 +185,34 @@ def path_in_a(item: graph_pb2.ModuleDifference) -> str:
     return item.path_before if item.HasField("path_before") else item.path
 
 
+class Operators(TorchDispatchMode):
+    """Takes down the operators that are called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(
+        self, operator: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        self.seen.add(str(operator))
+        return operator(*args, **(kwargs or {}))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_those_that_cover_the_others_meet_every_operator_and_kind_of_head(store: Store) -> None:
+    met: dict[bool, set[str]] = {True: set(), False: set()}
+    for name in EVERY_NAME:
+        edited, module = (model := Model(name, store)).edited, model.module
+        with Operators() as operators:
+            traced(edited, module)
+        heads = edit_of(edited).heads
+        kinds = {type(module.get_submodule(h.path)).__name__ for h in heads if not h.append}
+        met[name in COVERING] |= operators.seen | kinds | {"appended" for h in heads if h.append}
+    assert met[False] <= met[True]
+
+
 def test_the_sample_has_sixty_names_of_every_task_and_both_libraries() -> None:
     chosen = [entry for entry in entries() if entry.name in SAMPLE]
     assert len(chosen) == len(SAMPLE) == NAMES
@@ -189,7 +223,7 @@ def test_the_sample_has_sixty_names_of_every_task_and_both_libraries() -> None:
 
 def test_the_tables_name_models_of_the_zoo_and_the_sample_takes_from_them() -> None:
     names = {entry.name for entry in entries()}
-    for table in (HEADS, FROZEN, MANY_COUNTS, TRAINED_HEADS):
+    for table in (HEADS, FROZEN, MANY_COUNTS, TRAINED_HEADS, COVERING):
         assert not set(table) - names
     assert len(FROZEN) == 30
     assert len(set(SAMPLE) & set(HEADS)) >= 20

@@ -199,6 +199,7 @@ def train(call: Recorder) -> None:
     ).model.id
     means = tuning_pb2.MeanFeaturesRequest(model=model, data="./colours")
     call("tuning", "MeanFeatures", means)
+    look_forward(call, model)
     finished = start(call, model, epochs=2)
     events = call("tuning", "WatchJob", tuning_pb2.WatchJobRequest(id=finished), keep=False)
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -208,6 +209,11 @@ def train(call: Recorder) -> None:
     rest = call("tuning", "WatchJob", half, keep=False)
     assert rest == events[len(events) // 2 :]
     tuned = call("tuning", "GetJob", tuning_pb2.GetJobRequest(id=finished)).result_model
+    call.names[tuned] = "TUNED"
+    call("tuning", "GetResults", tuning_pb2.GetResultsRequest(job=finished))
+    call("tuning", "ListAnswers", tuning_pb2.ListAnswersRequest(job=finished))
+    picture = tuning_pb2.GetPictureRequest(job=finished, file="class0/0.png")
+    call("tuning", "GetPicture", picture)
     call.replies.append(("learned", weights_of(call, tuned)))
     use(call, tuned)
     cancelled = start(call, model, epochs=LONG)
@@ -221,9 +227,17 @@ def train(call: Recorder) -> None:
     call.replies.append(("jobs", [(call.jobs[job.id], job.state) for job in jobs]))
 
 
+def look_forward(call: Recorder, model: str) -> None:
+    """Forecasts differ by what a machine has measured; TensorBoard's page is the same."""
+    spec = tuning_pb2.TuningSpec(model=model, data="./colours", epochs=2)
+    request = tuning_pb2.ForecastRequest(spec=spec, quick=True)
+    assert isinstance(replies := call("tuning", "Forecast", request, keep=False), list), replies
+    page = tuning_pb2.AskTensorBoardRequest(method="GET", path="data/plugin_entry.html")
+    call("tuning", "AskTensorBoard", page)
+
+
 def use(call: Recorder, tuned: str) -> None:
     """Check, measure and predict; how often progress is reported depends on how fast it is."""
-    call.names[tuned] = "TUNED"
     data, pictures = "./colours", ["./colours/class0"]
     check = tuning_pb2.CheckDataRequest(data=data, model=tuned)
     evaluate = tuning_pb2.EvaluateRequest(model=tuned, data=data, part="all")

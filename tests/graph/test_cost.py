@@ -22,8 +22,9 @@ from netgraft.store.store import Store
 MODELS = (
     "resnet18", "mobilenet_v3_small", "vit_b_16", "swin_v2_t", "convnext_tiny", "regnet_y_400mf",
     "deeplabv3_mobilenet_v3_large", "r3d_18", "timm/test_vit", "timm/test_efficientnet",
-    "timm/mixer_s32_224", "timm/coat_tiny",
+    "timm/mixer_s32_224", pytest.param("timm/coat_tiny", marks=pytest.mark.slow),
 )  # fmt: skip
+"""coat_tiny multiplies matrices in batches as swin_v2_t does, and takes longer than all others."""
 
 
 def total(graph: Graph, batch: int = 1) -> Cost:

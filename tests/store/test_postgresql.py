@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, text
 
 from netgraft.errors import NewerDatabase
 from netgraft.models.edits.set_loss import SetLoss
+from netgraft.models.naming import short_id
 from netgraft.models.recipe import Base, Recipe
 from netgraft.models.recipes import get_recipe, put_recipe
 from netgraft.models.zoo import local
@@ -127,7 +128,7 @@ def test_a_database_of_0_2_is_migrated(old: str, tmp_path: Path) -> None:
     store = Store(str(tmp_path), old)
     assert differences(store) == []
     assert {m: get_recipe(store, m).title for m in EXPECTED["recipes"]} == EXPECTED["recipes"]
-    assert {e.name for e in local.entries(store)} == {m[: local.SHOWN] for m in EXPECTED["own"]}
+    assert {e.name for e in local.entries(store)} == {short_id(m) for m in EXPECTED["own"]}
     store.engine.dispose()
 
 

@@ -75,9 +75,11 @@ def edited(surgery: SurgeryServicer, recipe: Recipe, edit: tuple[str, dict[str, 
     return get_recipe(surgery.store, reply.model.id)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-@given(base=st.sampled_from(BASES), steps=st.lists(edits, min_size=1, max_size=6))
-def test_edits_undone_one_by_one_give_every_model_before(
+def examples(most: int) -> settings:
+    return settings(max_examples=most, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def every_model_before_is_given_back(
     base: str, steps: list[tuple[str, dict[str, object]]], surgery: SurgeryServicer
 ) -> None:
     store = surgery.store
@@ -100,7 +102,16 @@ def test_edits_undone_one_by_one_give_every_model_before(
         surgery.UndoEdit(surgery_pb2.UndoEditRequest(model=recipes[0].id))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+a_line = given(base=st.sampled_from(BASES), steps=st.lists(edits, min_size=1, max_size=6))
+test_edits_undone_one_by_one_give_every_model_before = examples(8)(
+    a_line(every_model_before_is_given_back)
+)
+test_many_edits_undone_one_by_one_give_every_model_before = pytest.mark.slow(
+    examples(100)(a_line(every_model_before_is_given_back))
+)
+
+
+@examples(5)
 @given(steps=st.lists(edits, min_size=1, max_size=4))
 def test_the_same_edits_in_another_store_give_the_same_model_to_the_bit(
     steps: list[tuple[str, dict[str, object]]],

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from netgraft.errors import InvalidData
 from netgraft.tuning.data.loading import Normaliser, epoch_order, load, measured_order
+from netgraft.tuning.tasks.classification import TASK
 
 
 class Numbers:
@@ -103,3 +104,15 @@ def test_pixels_become_numbers_around_zero() -> None:
     x_NCHW = torch.tensor([0, 255, 51], dtype=torch.uint8)[None, :, None, None]
     expected = torch.tensor([-1.0, 2.0, 0.2])
     torch.testing.assert_close(normalise.normalised(x_NCHW).flatten(), expected)
+
+
+def test_a_batch_lies_as_pictures_do_and_its_numbers_are_the_same_in_any_layout() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randint(0, 256, (4, 5, 7, 3), dtype=torch.uint8, generator=generator)
+    x_NCHW, labels_N = TASK.collate([(x_HWC.permute(2, 0, 1), 1) for x_HWC in pictures])
+    assert x_NCHW.is_contiguous(memory_format=torch.channels_last)
+    assert labels_N.tolist() == [1] * 4
+    normaliser = Normaliser((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), torch.device("cpu"))
+    last = normaliser.normalised(x_NCHW)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(last, normaliser.normalised(x_NCHW.contiguous()))

@@ -190,16 +190,24 @@ def states(store: Store, job: str) -> dict[str, str]:
     assert learner["steps"] == STEPS
     done = Jobs(store).get(job)
     assert done.state is State.SUCCEEDED
-    edit = get_recipe(store, done.result_model).edits[-1]
     own = [buffer for rank in last["ranks"] for buffer in rank]
+    # A model's id names its job: its weights must be the same.
+    models = {name: last["decisions"][name] for name in ("probe", "shown")}
+    same = {name: tensors_of(store, model) for name, model in models.items() if model}
     return {
         "parameters": digest(learner["module"]),
         "averages": digest(learner["averages"]),
         "optimizer": digest(learner["optimizer"]),
         "buffers of each rank": digest(own),
-        "decisions": digest(last["decisions"]),
-        "result": edit.tensors,  # type: ignore[attr-defined]
+        "decisions": digest(last["decisions"] | same),
+        "result": tensors_of(store, done.result_model),
     }
+
+
+def tensors_of(store: Store, model: str) -> str:
+    """The hash of a tuned model's tensors."""
+    edit: Any = get_recipe(store, model).edits[-1]
+    return str(edit.tensors)
 
 
 def killed(ranks: Ranks, workers: int, kills: list[Killed], **said: Any) -> dict[str, str]:

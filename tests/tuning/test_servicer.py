@@ -190,7 +190,7 @@ def test_more_workers_than_cores_are_refused_with_how_many_there_are(
 def test_a_head_that_does_not_fit_is_reported_with_the_retarget_to_make(
     service: TuningServicer, store: Store
 ) -> None:
-    with pytest.raises(HeadMismatch, match="netgraft retarget test_resnet --classes 10"):
+    with pytest.raises(HeadMismatch, match="netgraft retarget timm/test_resnet --classes 10"):
         start(service, TINY)
     seven = retargeted(store, TINY, 7)
     with pytest.raises(HeadMismatch, match="7 classes") as caught:
@@ -236,6 +236,32 @@ def test_an_entirely_frozen_model_is_refused(
         start(service, frozen)
 
 
+def pets(folder: Path, size: tuple[int, int] = (40, 40)) -> None:
+    """Write ten pictures of each of two classes."""
+    for name in ("cat", "dog"):
+        (folder / "pets" / name).mkdir(parents=True)
+        for index in range(10):
+            Image.new("RGB", size).save(folder / "pets" / name / f"{index}.png")
+
+
+def test_pictures_of_one_pixel_are_trained_on_and_changed_ones_are_noticed_later(
+    service: TuningServicer, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path))
+    settings.cache_clear()
+    pets(tmp_path, (1, 1))
+    alone = Group(0, 1, torch.device("cpu"))
+    two = retargeted(store, TINY, 2)
+    job = start(service, two, data="pets", epochs=1, image_size=32, precision="fp32")
+    run(job.id, alone, store)
+    assert service.GetJob(tuning_pb2.GetJobRequest(id=job.id)).metrics["accuracy"] == 0.5
+    Image.new("RGB", (2, 2)).save(tmp_path / "pets" / "dog" / "3.png")
+    service.ResumeJob(tuning_pb2.ResumeJobRequest(id=job.id, epochs=1))
+    with pytest.raises(InvalidData, match="changed since"):
+        run(job.id, alone, store)
+    settings.cache_clear()
+
+
 def test_damaged_pictures_end_a_run_before_its_first_step_unless_it_may_leave_them_out(
     service: TuningServicer,
     store: Store,
@@ -245,21 +271,22 @@ def test_damaged_pictures_end_a_run_before_its_first_step_unless_it_may_leave_th
 ) -> None:
     monkeypatch.setenv("NETGRAFT_DATA_ROOTS", str(tmp_path))
     settings.cache_clear()
-    for name in ("cat", "dog"):
-        (tmp_path / "pets" / name).mkdir(parents=True)
-        for index in range(10):
-            Image.new("RGB", (40, 40)).save(tmp_path / "pets" / name / f"{index}.png")
+    pets(tmp_path)
     (tmp_path / "pets" / "dog" / "7.png").write_bytes(b"\x89PNG no more")
     two = retargeted(store, TINY, 2)
     alone = Group(0, 1, torch.device("cpu"))
     refused = start(service, two, data="pets", epochs=1, image_size=32, precision="fp32")
-    with pytest.raises(InvalidData, match=r"dog/7\.png"):
+    jobs = Jobs(store)
+    with pytest.raises(InvalidData, match=r"dog/7\.png") as caught:
         run(refused.id, alone, store)
+    jobs.fail(refused.id, 1, caught.value)
+    service.ResumeJob(tuning_pb2.ResumeJobRequest(id=refused.id, skip_bad=0.05))
+    run(refused.id, alone, store)
+    assert jobs.get(refused.id).state is State.SUCCEEDED
     spared = start(
         service, two, data="pets", epochs=1, image_size=32, precision="fp32", skip_bad=0.05
     )
     run(spared.id, alone, store)
-    jobs = Jobs(store)
     assert jobs.get(spared.id).state is State.SUCCEEDED
     notes = [str(event.message) for event in jobs.events_after(spared.id, 0)[1]]
     assert any("left out" in note for note in notes)

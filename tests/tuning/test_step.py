@@ -1,6 +1,7 @@
 """The training step on tiny models: it learns, repeats, and leaves alone what is frozen."""
 
 import copy
+import math
 from collections.abc import Callable
 
 import pytest
@@ -11,9 +12,9 @@ from torch.nn.functional import one_hot
 from netgraft.models.losses.catalogue import fitting
 from netgraft.tuning.tasks.classification import TASK, every_logits
 from netgraft.tuning.train.mixing import mixed
+from netgraft.tuning.train.pilot import Form, measure, step_seconds
 from netgraft.tuning.train.rates import Rates
 from netgraft.tuning.train.schedule import Schedule, restarts, rounds
-from netgraft.tuning.train.soup import Tensors, greedy
 from netgraft.tuning.train.step import Diverged, Learner, StepConfig, train_only
 
 STEPS = 30
@@ -33,6 +34,15 @@ class Tiny(nn.Module):
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
         return self.head(self.drop(self.body(x_NCHW).flatten(1)))
+
+
+class Hungry(Tiny):
+    """Fails for more than 3 pictures, by an allocation that no machine can make."""
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        if len(x_NCHW) > 3:
+            torch.empty(2**62, dtype=torch.uint8)
+        return super().forward(x_NCHW)
 
 
 def tiny(seed: int = 0) -> Tiny:
@@ -285,14 +295,6 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole() -> None:
 
 
 def test_too_little_memory_halves_the_parts_until_they_fit_and_stays_so() -> None:
-    """An allocation that no machine can make stands for a batch of more than 3 pictures."""
-
-    class Hungry(Tiny):
-        def forward(self, x_NCHW: Tensor) -> Tensor:
-            if len(x_NCHW) > 3:
-                torch.empty(2**62, dtype=torch.uint8)
-            return super().forward(x_NCHW)
-
     torch.manual_seed(0)
     hungry = Hungry()
     hungry.body[1], hungry.drop.p = nn.Identity(), 0.0
@@ -313,6 +315,19 @@ def test_too_little_memory_halves_the_parts_until_they_fit_and_stays_so() -> Non
     hungry.head = nn.Linear(2, 3)
     with pytest.raises(RuntimeError, match="shapes"):
         learner(hungry).step(batches(1)[0])
+
+
+def test_a_pilot_takes_for_ever_where_memory_does_not_suffice() -> None:
+    form = Form("fp32", "contiguous")
+    whole = batches(1)[0]
+    criterion = nn.CrossEntropyLoss()
+
+    def seconds(given: tuple[Tensor, Tensor]) -> float:
+        return step_seconds(Hungry(), TASK, criterion, given, CPU, form)
+
+    assert seconds(whole) == math.inf
+    assert seconds((whole[0][:3], whole[1][:3])) < math.inf
+    assert measure([form, Form("fp32", "channels_last")], lambda _: math.inf)[form] == math.inf
 
 
 def test_mixed_pictures_teach_and_draw_by_the_step_alone() -> None:
@@ -336,21 +351,6 @@ def test_a_blend_has_the_blend_of_both_losses() -> None:
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
-def test_a_soup_takes_what_makes_it_no_worse() -> None:
-    """The figure is how near the only weight is to 2, and settling adds nothing here."""
-
-    def measure(tensors: Tensors) -> tuple[Tensors, float]:
-        return tensors, -abs(float(tensors["w"]) - 2)
-
-    cups = [{"w": torch.tensor(value), "n": torch.tensor(3)} for value in (1.0, 2.6, 9.0, 2.4)]
-    soup = greedy(cups, -1.0, measure, lambda new, old: new >= old)
-    assert soup.ingredients == 3
-    assert float(soup.tensors["w"]) == pytest.approx(2.0)
-    assert soup.tensors["n"].dtype == torch.int64
-    alone = greedy(cups[:1], -1.0, measure, lambda new, old: new >= old)
-    assert (alone.ingredients, alone.tensors) == (1, cups[0])
-
-
 def test_other_weights_can_be_held_and_leave_no_trace() -> None:
     taught, other = learner(tiny()), tiny(7)
     train(taught, batches(2))
@@ -369,7 +369,7 @@ def digest_of(values: dict[str, Tensor]) -> list[bytes]:
 
 def test_rounds_begin_at_the_peak_and_end_low() -> None:
     assert [rounds(epochs) for epochs in (1, 3, 4, 12)] == [[1], [3], [2, 4], [2, 6, 12]]
-    schedule = Schedule(1.0, 2, 120, restarts([2, 6, 12], per_epoch=10))
+    schedule = Schedule(1.0, 2, 120, restarts=restarts([2, 6, 12], per_epoch=10))
     assert [schedule.rate(step) for step in (2, 20, 60)] == [1.0, 1.0, 1.0]
     assert max(schedule.rate(step) for step in (19, 59, 119)) < 0.02
 

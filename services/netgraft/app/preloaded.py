@@ -5,6 +5,10 @@ RANKS = (
     "netgraft.anatomy.anatomy",
     "netgraft.tuning.jobs.planning",
     "netgraft.tuning.workers.rank",
+    "netgraft.tuning.workers.run",
+    "torchvision.models",
+    "torchvision.transforms.v2",
+    "torch.utils.tensorboard.writer",
 )
 """What trains, and what checks before."""
 WORKERS = (

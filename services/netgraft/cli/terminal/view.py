@@ -236,8 +236,13 @@ def settings_of(spec: "tuning_pb2.TuningSpec") -> "Iterator[str]":
     """Yield each value of a spec with its name."""
     for field, value in (*spec.ListFields(), *spec.options.ListFields()):
         if field.name not in ("model", "options"):
-            shown = value[:SHORT] if field.name == "fingerprint" else value
-            yield f"{field_name(field.name)} {shown}"
+            yield f"{field_name(field.name)} {_setting(field.name, value)}"
+
+
+def _setting(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return tr("yes") if value else tr("no")
+    return str(value)[:SHORT] if name == "fingerprint" else str(value)
 
 
 def _took(job: "tuning_pb2.Job") -> str:

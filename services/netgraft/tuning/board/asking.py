@@ -62,6 +62,9 @@ class TensorBoard:
         if not address.isascii() or not address.isprintable() or " " in address:
             expected = Message("a path as in an address")
             raise InvalidValue(name="path", value=repr(path), expected=expected)
+        if not content_type.isascii() or not content_type.isprintable():
+            expected = Message("a kind of content as in a header")
+            raise InvalidValue(name="content_type", value=repr(content_type), expected=expected)
         headers = {"content-type": content_type} if content_type else {}
         try:
             return self._asked(method, address, body, headers)

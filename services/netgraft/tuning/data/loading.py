@@ -116,6 +116,13 @@ class Normaliser:
             yield self.normalised(x_NCHW), target
 
     def normalised(self, x_NCHW: Tensor) -> Tensor:
-        """uint8 pixels → float32 on the device."""
-        x_NCHW = x_NCHW.to(self.device, non_blocking=True).float()
-        return x_NCHW.sub_(self.shift_C11).mul_(self.scale_C11)
+        """uint8 pixels → float32 on the device, in the memory layout that they have."""
+        x_NCHW = x_NCHW.to(self.device, non_blocking=True)
+        if not x_NCHW.is_contiguous(memory_format=torch.channels_last):
+            return x_NCHW.float().sub_(self.shift_C11).mul_(self.scale_C11)
+        # Row by row: three channels side by side are too few for a loop of their own, which took
+        # five times as long.
+        number, channels, height, width = x_NCHW.shape
+        shift, scale = (each.flatten().repeat(width) for each in (self.shift_C11, self.scale_C11))
+        rows = x_NCHW.permute(0, 2, 3, 1).flatten(2).float().sub_(shift).mul_(scale)
+        return rows.view(number, height, width, channels).permute(0, 3, 1, 2)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from netgraft.anatomy.standin import StandIn
 from netgraft.errors import HeadMismatch, NotPossible, OtherClasses
 from netgraft.language import Message
 from netgraft.models.answers import class_names
@@ -27,7 +28,7 @@ def outputs(
     """Return the number of classes in the output of a module on meta. Raises NotPossible."""
     x_NCHW = torch.zeros(2, 3, side, side, device="meta")
     try:
-        with torch.no_grad():
+        with torch.no_grad(), StandIn():
             return classes(module.eval()(x_NCHW))
     except REFUSALS as error:
         problem = Message("{model} takes no pictures of {side} × {side} pixels.", model=model,

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from netgraft.anatomy.standin import StandIn
 from netgraft.errors import (
     HeadMismatch,
     InvalidData,
@@ -271,7 +272,7 @@ def _takes(module: nn.Module, side: int, per_worker: int) -> bool:
     """True if the model trains on squares of that side; tried on meta, without numbers."""
     x_NCHW = torch.zeros(min(2, per_worker), 3, side, side, device="meta")
     try:
-        with torch.no_grad():
+        with torch.no_grad(), StandIn():
             module.train()(x_NCHW)
     except REFUSALS:
         return False
@@ -295,7 +296,8 @@ def _check_loss(subject: Subject, loss: str, side: int) -> None:
     # The picture requires a gradient because all layers may be frozen; the model gets a copy
     # because it may write over its input.
     x_NCHW = torch.zeros(2, 3, side, side, device="meta", requires_grad=True).clone()
-    answer = subject.task.answer(subject.module.train()(x_NCHW))
+    with StandIn():
+        answer = subject.task.answer(subject.module.train()(x_NCHW))
     must_fit(loss, answer, subject.task.models[0], shortest(subject.recipe))
 
 

@@ -146,7 +146,8 @@ class Counted:
         """The figures by name, as a job has them."""
         if not self.leaked:
             return self.all.metrics
-        fair, (low, high) = self.without_leaks, self.without_leaks.interval
+        fair = self.without_leaks.by_class
+        low, high = fair.interval
         return self.all.metrics | {
             "leaked": 1 - fair.examples / max(1, self.all.examples),
             "accuracy_without_leaks": fair.accuracy,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from netgraft.tuning.train.calibration import wilson
+from netgraft.tuning.train.byclass import ByClass
 
 BINS = 15
 """Of equal width, for the calibration error (Guo et al. 2017, arXiv:1706.04599)."""
@@ -68,26 +68,19 @@ class Counts:
         return found
 
     @property
+    def by_class(self) -> ByClass:
+        """The counts of each class, and the figures that follow from them alone."""
+        matrix_KK = self.confusion_KK
+        columns = (matrix_KK.sum(1), matrix_KK.diagonal(), matrix_KK.sum(0))
+        return ByClass(torch.stack(columns, 1).tolist())
+
+    @property
     def examples(self) -> int:
         return int(self.confusion_KK.sum())
 
     @property
     def correct(self) -> int:
         return int(self.confusion_KK.diagonal().sum())
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / max(1, self.examples)
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy."""
-        return wilson(self.correct, self.examples)
-
-    @property
-    def majority(self) -> float:
-        """The accuracy of always naming the largest class."""
-        return float(self.confusion_KK.sum(1).max()) / max(1, self.examples)
 
     def of_classes(self) -> list[OfClass]:
         """Figures of every class, in index order; 0 where nothing was there to count."""
@@ -99,20 +92,6 @@ class Counts:
         columns = (true_K, recall_K, precision_K, f1_K)
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return [OfClass(int(count), *shares) for count, *shares in rows]
-
-    @property
-    def balanced_accuracy(self) -> float:
-        """The mean recall of the classes that there are examples of."""
-        there = [each.recall for each in self.of_classes() if each.examples]
-        return sum(there) / max(1, len(there))
-
-    @property
-    def macro_f1(self) -> float:
-        """The mean F1 of the classes that there are examples of, or that were named."""
-        named_K = self.confusion_KK.sum(0).tolist()
-        pairs = zip(self.of_classes(), named_K, strict=True)
-        there = [each.f1 for each, named in pairs if each.examples or named]
-        return sum(there) / max(1, len(there))
 
     @property
     def calibration_error(self) -> float:
@@ -128,14 +107,7 @@ class Counts:
     @property
     def metrics(self) -> dict[str, float]:
         """The figures by name, as a job has them."""
-        low, high = self.interval
-        return {
-            "accuracy": self.accuracy,
-            "accuracy_low": low,
-            "accuracy_high": high,
-            "majority": self.majority,
-            "balanced_accuracy": self.balanced_accuracy,
-            "macro_f1": self.macro_f1,
+        return self.by_class.metrics | {
             "calibration_error": self.calibration_error,
             "loss": self.mean_loss,
         }

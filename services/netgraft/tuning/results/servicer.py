@@ -57,10 +57,10 @@ def evaluate_reply(found: "Measuring") -> tuning_pb2.EvaluateReply:
 def evaluation_message(found: "Evaluation") -> tuning_pb2.Evaluation:
     """Return an evaluation as a message."""
     counts = found.counts
-    low, high = counts.interval
-    fair = found.without_leaks
+    figures, fair = counts.by_class, found.without_leaks.by_class
+    low, high = figures.interval
     leaks: dict[str, Any] = {}
-    if leaked := counts.examples - fair.examples:
+    if leaked := counts.examples - int(fair.examples):
         fair_low, fair_high = fair.interval
         leaks = {
             "leaked": leaked,
@@ -74,12 +74,12 @@ def evaluation_message(found: "Evaluation") -> tuning_pb2.Evaluation:
         part=found.part,
         pictures=counts.examples,
         correct=counts.correct,
-        accuracy=counts.accuracy,
+        accuracy=figures.accuracy,
         accuracy_low=low,
         accuracy_high=high,
-        majority=counts.majority,
-        balanced_accuracy=counts.balanced_accuracy,
-        macro_f1=counts.macro_f1,
+        majority=figures.majority,
+        balanced_accuracy=figures.balanced_accuracy,
+        macro_f1=figures.macro_f1,
         loss=counts.mean_loss,
         calibration_error=counts.calibration_error,
         classes=[

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from netgraft.models.losses.catalogue import SMOOTHING, fitting, make_loss
 from netgraft.tuning.train import strategies
-from netgraft.tuning.train.calibration import wilson
+from netgraft.tuning.train.byclass import ByClass
 from netgraft.tuning.train.objective import Batch, Forward
 from netgraft.tuning.train.strategies import Defaults, Facts
 
@@ -33,10 +33,6 @@ class Tally:
     """For each class: its examples, those answered rightly, and the answers that name it."""
     right: list[bool] = field(default_factory=list)
     """Whether each example was answered rightly, in the order in which they came."""
-
-    @property
-    def correct(self) -> float:
-        return sum(hits for _, hits, _ in self.by_class)
 
     def add(self, answers_N: Tensor, labels_N: Tensor, classes: int, loss: float) -> None:
         """Count a batch; `loss` is its mean."""
@@ -66,22 +62,7 @@ class Tally:
         """Share of correct answers with its interval, what chance and each class make of it, and
         the mean loss.
         """
-        count = max(1.0, self.examples)
-        there = [row for row in self.by_class if row[0]]
-        low, high = wilson(self.correct, self.examples)
-        return {
-            "accuracy": self.correct / count,
-            "accuracy_low": low,
-            "accuracy_high": high,
-            "balanced_accuracy": _mean([hits / own for own, hits, _ in there]),
-            "loss": self.loss / count,
-            "macro_f1": _mean([2 * hits / (own + said) for own, hits, said in there]),
-            "majority": max((own for own, _, _ in there), default=0.0) / count,
-        }
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / max(1, len(values))
+        return ByClass(self.by_class).metrics | {"loss": self.loss / max(1.0, self.examples)}
 
 
 class Classification:
@@ -103,7 +84,8 @@ class Classification:
         )
 
     def collate(self, examples: Sequence[tuple[Tensor, int]]) -> Batch:
-        x_NCHW = torch.stack([x_CHW for x_CHW, _ in examples])
+        # As pictures lie in memory, channels last, so that no pixel has to be moved.
+        x_NCHW = torch.stack([x_CHW.movedim(0, -1) for x_CHW, _ in examples]).movedim(-1, 1)
         return x_NCHW, torch.tensor([label for _, label in examples])
 
     def answer(self, output: Any) -> Tensor:

@@ -101,7 +101,7 @@ class Extractor:
     def __call__(self, x_NCHW: Tensor) -> Tensor:
         """Normalised float32 pixels → features_NF (float32, on the extractor's device)."""
         form = self.form
-        layout = torch.channels_last if form.channels_last else torch.preserve_format
+        layout = torch.channels_last if form.channels_last else torch.contiguous_format
         x_NCHW = x_NCHW.to(self.device, non_blocking=True, memory_format=layout)
         casting = precision.autocast(self.device, form.precision if form.autocast else "fp32")
         with torch.inference_mode(), casting:

@@ -6,6 +6,7 @@ rule holds. A pilot's result is written into the job's spec and never measured a
 spec gives the same numbers.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from netgraft.tuning.train.memory import is_out_of_memory
 from netgraft.tuning.train.objective import Batch, Objective
 from netgraft.tuning.train.precision import autocast, worth_measuring
 from netgraft.tuning.train.step import placed
@@ -63,7 +65,8 @@ def measure(
     Forms are measured in turn, so that what else the machine does slows all of them. It ends when
     one form is left, when the order is clear, or with a share of the run, which has `steps`. All
     ranks measure at once, as they will train, and `over_ranks` sums their times: what is decided
-    follows from sums alone, so that all ranks measure as often.
+    follows from sums alone, so that all ranks measure as often. A form for which there is not
+    enough memory takes for ever.
     """
     times: dict[Form, float] = {}
     left, spent = list(forms), 0.0
@@ -77,7 +80,7 @@ def measure(
         best = min(times.values())
         most = (RULED_OUT if turn else RULED_OUT_COLD) * best
         left = [form for form in left if times[form] < most]
-        if len(left) == 1 or (turn >= ROUNDS and _is_clear([times[form] for form in left])):
+        if len(left) <= 1 or (turn >= ROUNDS and _is_clear([times[form] for form in left])):
             break
         if turn and spent > SHARE * steps * best:
             break
@@ -137,17 +140,24 @@ def step_seconds(
     device: torch.device,
     form: Form,
 ) -> float:
-    """The seconds that a forward and a backward pass take; the module stays as it is."""
+    """The seconds that a forward and a backward pass take; the module stays as it is.
+
+    Infinitely many where there is not enough memory.
+    """
     before = [buffer.clone() for buffer in module.buffers()]
     last = form.layout == "channels_last"
     layout = torch.channels_last if last else torch.contiguous_format
     module.to(memory_format=layout)
     batch = placed(batch, device, layout)
-    begun = _now(device)
-    with autocast(device, form.precision):
-        loss = objective.loss(criterion, module, batch)
-    torch.autograd.backward(loss)
-    taken = _now(device) - begun
+    begun, taken = _now(device), math.inf
+    try:
+        with autocast(device, form.precision):
+            loss = objective.loss(criterion, module, batch)
+        torch.autograd.backward(loss)
+        taken = _now(device) - begun
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
     module.zero_grad(set_to_none=True)
     module.to(memory_format=torch.contiguous_format)
     with torch.no_grad():

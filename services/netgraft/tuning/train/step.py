@@ -151,7 +151,7 @@ class Learner:
 
     def _backward(self, batch: Batch) -> Tensor:
         """Add up the gradients of a batch's parts; returns the mean loss."""
-        parts = _parts(batch, self.parts)
+        parts = parts_of(batch, self.parts)
         total = sum(share for _, share in parts)
         losses = []
         for index, (part, share) in enumerate(parts):
@@ -339,7 +339,7 @@ def _examples(batch: Batch) -> int:
     return len(given) if both else 1
 
 
-def _parts(batch: Batch, count: int) -> list[tuple[Batch, int]]:
+def parts_of(batch: Batch, count: int) -> list[tuple[Batch, int]]:
     """A batch in parts of nearly equal size, each with its number of examples."""
     given, target = batch
     if count == 1 or not isinstance(given, Tensor) or not isinstance(target, Tensor):

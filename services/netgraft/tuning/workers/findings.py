@@ -14,6 +14,8 @@ from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.workers.progress import ProgressWriter
 
+MOST_SUSPECTS = 0.05
+"""Share of pictures whose labels can look wrong; of more, it is the probe that errs."""
 MOST_FILES = 500
 """Files that an event of a job names."""
 
@@ -42,8 +44,11 @@ class Findings:
 
     def probed(self, found: OutOfFold | None) -> None:
         """Report the labels that look wrong by what a probe says of pictures it had not seen."""
-        if found is not None:
-            self._report(list(wrong_labels(replace(self._seen, out_of_fold=found))))
+        if found is None:
+            return
+        findings = list(wrong_labels(replace(self._seen, out_of_fold=found)))
+        most = MOST_SUSPECTS * len(found.indices)
+        self._report([each for each in findings if len(each.files) <= max(1, most)])
 
     def _look(self) -> frozenset[int]:
         self._report(check_all(self._seen))

@@ -3,6 +3,7 @@
 Rank 0 does what is done once, and says so; the others wait for it, however long it takes.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -24,7 +25,11 @@ from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.spec import ResolvedSpec, Spec
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train import pilot
+from netgraft.tuning.train.memory import more_parts
+from netgraft.tuning.train.objective import Batch
 from netgraft.tuning.train.pilot import Form
+from netgraft.tuning.train.step import LEAST_PART, parts_of
+from netgraft.tuning.workers import outcome
 from netgraft.tuning.workers.findings import Findings
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.known import KnownFeatures
@@ -136,21 +141,33 @@ class Preparing:
             if spec.precision == "bf16" and outsized:
                 raise TrainingFailed(problem=_no_bf16(spec, outsized[0]))
             return spec
-        criterion = self.task.criterion(spec.loss).to(device)
-
-        def seconds(form: Form) -> float:
-            return pilot.step_seconds(module, self.task, criterion, batch, device, form)
-
         forms = pilot.forms(device, bf16=not outsized)
-        steps = batches.per_epoch * spec.epochs
-        times = (
-            pilot.measure(forms, seconds, self.group.total, steps=steps) if len(forms) > 1 else {}
-        )
-        best = pilot.fastest(times) if times else forms[0]
-        if times:
+        spec, times = self._times(spec, batches, module, batch, forms)
+        best = pilot.fastest(times)
+        if len(times) > 1:
             shown = ", ".join(f"{form} {times[form] / times[best]:.2g}" for form in times)
             self.because = (f"precision {best}: time of a step here, relative: {shown}",)
         return replace(spec, precision=best.precision, layout=best.layout)
+
+    def _times(
+        self, spec: Spec, batches: Batches, module: nn.Module, batch: Batch, forms: list[Form]
+    ) -> tuple[Spec, dict[Form, float]]:
+        """The seconds of each form, in so many parts of a batch that memory suffices for one."""
+        device, steps = self.group.device, batches.per_epoch * spec.epochs
+        criterion = self.task.criterion(spec.loss).to(device)
+        given, _ = parts_of(batch, spec.accumulate)[0]
+
+        def seconds(form: Form) -> float:
+            return pilot.step_seconds(module, self.task, criterion, given, device, form)
+
+        times = pilot.measure(forms, seconds, self.group.total, steps=steps)
+        if math.isfinite(min(times.values())):
+            return spec, times
+        more = more_parts(spec.accumulate, batches.share, LEAST_PART)
+        if more is None:
+            raise TrainingFailed(problem=outcome.no_memory(spec.batch_size))
+        self._note(outcome.in_parts(spec.batch_size, more))
+        return self._times(replace(spec, accumulate=more), batches, module, batch, forms)
 
     def _note(self, message: Message) -> None:
         if self.writer:

@@ -12,6 +12,7 @@ import torch
 from torch import distributed
 
 from netgraft.settings import settings
+from netgraft.tuning.data.arrow import keep_pandas_out
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.worker import carry_out
 
@@ -25,6 +26,7 @@ def work(job: str, rank: int, ranks: int, threads: int, device: str, meeting: st
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor says when, by SIGTERM
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     logging.basicConfig(level=settings().log_level)
+    keep_pandas_out()
     if device == "gpu":  # before CUDA is touched
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
         names = visible.split(",") if visible else [str(each) for each in range(ranks)]

@@ -151,9 +151,7 @@ def no_time() -> TrainingFailed:
 def goes_on(step: int, epochs: int) -> Message:
     """Say that a run has another schedule from here."""
     if step == 0:
-        return Message(
-            "It begins again, for {epochs} epochs: no checkpoint is left.", epochs=epochs
-        )
+        return Message("It begins with the first step, for {epochs} epochs.", epochs=epochs)
     return Message(
         "It goes on from step {step:,} for {epochs} more epochs, with its weights and optimizer as "
         "they were; the learning rate rises and falls once more.",

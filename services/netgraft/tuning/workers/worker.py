@@ -3,14 +3,18 @@
 Imports torch only when called: what Ray Train is given names `carry_out` without needing it.
 """
 
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import TYPE_CHECKING
 
 from netgraft.errors import DiskFull, NetgraftError, TrainingFailed
-from netgraft.errors.disk import is_full
+from netgraft.errors.disk import full_disk_is_reported, is_full
 from netgraft.errors.memory import lacks_memory
 from netgraft.language import Message
+from netgraft.private import make_file, make_folder
 from netgraft.settings import settings
 from netgraft.store.store import default_store
 from netgraft.tuning.jobs.jobs import Jobs
@@ -18,6 +22,8 @@ from netgraft.tuning.jobs.jobs import Jobs
 if TYPE_CHECKING:
     from netgraft.tuning.workers.group import Group
 
+RESERVE, RESERVE_BYTES = "reserve", 2**20
+"""A file that holds room for the last words of a run."""
 FULL_SECONDS = 20.0
 """How long a run that ends by a full disk tries to record that; then it is lost, and resumed."""
 
@@ -31,15 +37,31 @@ def carry_out(job_id: str, group: "Group", ending: Event | None = None) -> None:
 
     store = default_store()
     try:
-        run(job_id, group, store, ending)
+        with room_for_the_end(job_id, group):
+            run(job_id, group, store, ending)
     except (NetgraftError, OSError, MemoryError, RuntimeError) as failure:
         if (final := as_final(failure)) is not None:
             _end(Jobs(store), job_id, final)
         raise
 
 
+@contextmanager
+def room_for_the_end(job_id: str, group: "Group") -> Iterator[None]:
+    """Within the block rank 0 holds some room on the disk, so that its end can be recorded."""
+    if not group.leads:
+        yield
+        return
+    folder = make_folder(settings().folder / "runs" / job_id)
+    with full_disk_is_reported(str(folder)):
+        make_file(folder / RESERVE).write_bytes(os.urandom(RESERVE_BYTES))  # not compressible
+    try:
+        yield
+    finally:
+        (folder / RESERVE).unlink(missing_ok=True)
+
+
 def _end(jobs: Jobs, job_id: str, final: NetgraftError) -> None:
-    """Record why a job ends. Where the disk is full, there may be no room for that at first."""
+    """Record why a job ends. Where the disk is full, others may have taken what was let go."""
     attempt = jobs.get(job_id).attempt
     deadline = time.monotonic() + FULL_SECONDS
     while True:
