@@ -158,6 +158,8 @@ class _Training(_OfModel):
     seed: int | None = None
     max_minutes: float | None = None
     max_cost: float | None = None
+    augment: str | None = None
+    balance: str | None = None
     needs: ClassVar = (("data",),)
 
 
