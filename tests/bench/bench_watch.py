@@ -60,7 +60,7 @@ def delays(client: Client, seconds: float) -> list[float]:
 
 
 def cost(folder: Path, seconds: float) -> tuple[float, float, int]:
-    """Seconds of the training thread in steps and in reports, and the number of steps."""
+    """CPU seconds of the training thread in steps and in reports, and the number of steps."""
     store = Store(str(folder / "store"), f"sqlite:///{folder / 'bench.db'}")
     edit = surgery_pb2.RetargetModelRequest(model=MODEL, classes=10)
     model = SurgeryServicer(store).RetargetModel(edit).model.id
@@ -74,16 +74,16 @@ def cost(folder: Path, seconds: float) -> tuple[float, float, int]:
 
 
 def _timed(owner: Any, name: str) -> list[float]:
-    """Have a method note the seconds that each call takes."""
+    """Have a method note the seconds of its thread that each call takes."""
     found: list[float] = []
     method: Callable[..., Any] = getattr(owner, name)
 
     def timed(*arguments: Any, **named: Any) -> Any:
-        begun = time.perf_counter()
+        begun = time.thread_time()
         try:
             return method(*arguments, **named)
         finally:
-            found.append(time.perf_counter() - begun)
+            found.append(time.thread_time() - begun)
 
     setattr(owner, name, timed)
     return found

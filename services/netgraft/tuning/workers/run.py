@@ -134,6 +134,8 @@ class Run:
             known = self.spec.features or state.get("features", "")
             self.spec = replace(self.spec, features=known)
         self._take_on(state)
+        if not state and self._left_over(0.0) <= 0:  # such as after a long wait for its turn
+            raise remarks.no_time()
         begun = time.monotonic()
         probes = self.spec.strategy == "auto" or self.spec.optimizer == CONVERGED
         if probes and "decisions" not in state:
@@ -162,13 +164,16 @@ class Run:
 
         Training begins with a pass like that of the probe.
         """
-        ends = deadline(self.job, self.spec)
-        (left,) = self.group.agree([math.inf if ends is None else ends - time.time() - needed])
-        if left > 0 or not self.decisions.probe:
+        if self._left_over(needed) > 0 or not self.decisions.probe:
             return True
         self.left = self.spec.epochs
         self._note(remarks.at_ceiling(self.spec, 0, self.spec.epochs))
         return False
+
+    def _left_over(self, needed: float) -> float:
+        """Seconds that the ceiling leaves after so many; the same on all ranks."""
+        ends = deadline(self.job, self.spec)
+        return self.group.agree([math.inf if ends is None else ends - time.time() - needed])[0]
 
     def _take_on(self, state: dict[str, Any]) -> None:
         """Take on what the job was asked for since its checkpoint: more epochs, other ceilings."""
