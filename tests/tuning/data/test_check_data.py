@@ -96,7 +96,7 @@ def test_the_options_reach_the_kind(root: Path) -> None:
 
 
 def stamps(folder: Path) -> dict[Path, tuple[int, int, int, int]]:
-    """What changes with a file, but not the time when it was read last."""
+    """Return what changes with a file, but not the time when it was read last."""
     stats = {file: file.stat() for file in folder.rglob("*")}
     return {f: (s.st_ino, s.st_mode, s.st_size, s.st_mtime_ns) for f, s in stats.items()}
 

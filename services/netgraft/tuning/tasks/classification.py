@@ -34,6 +34,10 @@ class Tally:
     right: list[bool] = field(default_factory=list)
     """Whether each example was answered rightly, in the order in which they came."""
 
+    @property
+    def correct(self) -> float:
+        return ByClass(self.by_class).correct
+
     def add(self, answers_N: Tensor, labels_N: Tensor, classes: int, loss: float) -> None:
         """Count a batch; `loss` is its mean."""
         hits_N = answers_N == labels_N
