@@ -228,11 +228,11 @@ def train(call: Recorder) -> None:
 
 
 def look_forward(call: Recorder, model: str) -> None:
-    """Forecasts differ by what a machine has measured; TensorBoard's page is the same."""
+    """Forecasts differ by what a machine has measured; TensorBoard answers the same."""
     spec = tuning_pb2.TuningSpec(model=model, data="./colours", epochs=2)
     request = tuning_pb2.ForecastRequest(spec=spec, quick=True)
     assert isinstance(replies := call("tuning", "Forecast", request, keep=False), list), replies
-    page = tuning_pb2.AskTensorBoardRequest(method="GET", path="data/plugin_entry.html")
+    page = tuning_pb2.AskTensorBoardRequest(method="GET", path="data/environment")
     call("tuning", "AskTensorBoard", page)
 
 

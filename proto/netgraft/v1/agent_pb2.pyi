@@ -426,6 +426,8 @@ class FinetuneStep(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     MAX_MINUTES_FIELD_NUMBER: _builtins.int
     MAX_COST_FIELD_NUMBER: _builtins.int
+    AUGMENT_FIELD_NUMBER: _builtins.int
+    BALANCE_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model to train."""
     data: _builtins.str
@@ -456,6 +458,10 @@ class FinetuneStep(_message.Message):
     """As TuningSpec.max_minutes."""
     max_cost: _builtins.float
     """As TuningSpec.max_cost."""
+    augment: _builtins.str
+    """As TuningSpec.augment."""
+    balance: _builtins.str
+    """As TuningSpec.balance."""
     def __init__(
         self,
         *,
@@ -474,11 +480,17 @@ class FinetuneStep(_message.Message):
         seed: _builtins.int | None = ...,
         max_minutes: _builtins.float | None = ...,
         max_cost: _builtins.float | None = ...,
+        augment: _builtins.str | None = ...,
+        balance: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_data", b"_data", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_model", b"_model", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_strategy", b"_strategy", "_workers", b"_workers", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "model", b"model", "optimizer", b"optimizer", "precision", b"precision", "seed", b"seed", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_augment", b"_augment", "_balance", b"_balance", "_batch_size", b"_batch_size", "_data", b"_data", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_model", b"_model", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_strategy", b"_strategy", "_workers", b"_workers", "augment", b"augment", "balance", b"balance", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "model", b"model", "optimizer", b"optimizer", "precision", b"precision", "seed", b"seed", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_data", b"_data", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_model", b"_model", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_strategy", b"_strategy", "_workers", b"_workers", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "model", b"model", "optimizer", b"optimizer", "precision", b"precision", "seed", b"seed", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_augment", b"_augment", "_balance", b"_balance", "_batch_size", b"_batch_size", "_data", b"_data", "_device", b"_device", "_epochs", b"_epochs", "_image_size", b"_image_size", "_loss", b"_loss", "_lr", b"_lr", "_max_cost", b"_max_cost", "_max_minutes", b"_max_minutes", "_model", b"_model", "_optimizer", b"_optimizer", "_precision", b"_precision", "_seed", b"_seed", "_strategy", b"_strategy", "_workers", b"_workers", "augment", b"augment", "balance", b"balance", "batch_size", b"batch_size", "data", b"data", "device", b"device", "epochs", b"epochs", "image_size", b"image_size", "loss", b"loss", "lr", b"lr", "max_cost", b"max_cost", "max_minutes", b"max_minutes", "model", b"model", "optimizer", b"optimizer", "precision", b"precision", "seed", b"seed", "strategy", b"strategy", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__augment: _TypeAlias = _typing.Literal["augment"]  # noqa: Y015
+    _WhichOneofArgType__augment: _TypeAlias = _typing.Literal["_augment", b"_augment"]  # noqa: Y015
+    _WhichOneofReturnType__balance: _TypeAlias = _typing.Literal["balance"]  # noqa: Y015
+    _WhichOneofArgType__balance: _TypeAlias = _typing.Literal["_balance", b"_balance"]  # noqa: Y015
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
     _WhichOneofReturnType__data: _TypeAlias = _typing.Literal["data"]  # noqa: Y015
@@ -509,6 +521,10 @@ class FinetuneStep(_message.Message):
     _WhichOneofArgType__strategy: _TypeAlias = _typing.Literal["_strategy", b"_strategy"]  # noqa: Y015
     _WhichOneofReturnType__workers: _TypeAlias = _typing.Literal["workers"]  # noqa: Y015
     _WhichOneofArgType__workers: _TypeAlias = _typing.Literal["_workers", b"_workers"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__augment) -> _WhichOneofReturnType__augment | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__balance) -> _WhichOneofReturnType__balance | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_size) -> _WhichOneofReturnType__batch_size | None: ...
     @_typing.overload

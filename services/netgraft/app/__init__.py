@@ -23,6 +23,13 @@ from netgraft.private import OTHERS
 from netgraft.running import announced, reachable
 from netgraft.settings import settings
 
+SPINS = "1000"
+"""How often a thread of a rank looks whether the others have done their part, before it sleeps.
+
+By default libgomp's look 300,000 times, for milliseconds. Where anything else computes, that takes
+the cores from the very threads that they wait for: a tiny run with two threads took 18 CPU seconds
+in 83 on a busy machine, and 2 in 7 with this.
+"""
 LEFTOVER_SECONDS = 8.0
 """How long processes of an `up` that died may hold its ports."""
 
@@ -150,6 +157,7 @@ def export_environment() -> None:
         os.environ["NETGRAFT_TOKEN_FILE"] = str(named)  # they run in other folders
     # Calls to this machine must not go through the proxy that $http_proxy may name.
     near = ",".join(filter(None, [os.environ.get("no_proxy"), "127.0.0.1", "localhost"]))
+    os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     os.environ.update(
         {
             "no_proxy": near,

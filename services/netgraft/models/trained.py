@@ -17,7 +17,7 @@ CPU_FACTS = Path("/proc/cpuinfo")
 
 @dataclass(frozen=True)
 class Trained:
-    """What a model's training had, as plain values."""
+    """The facts of a model's training, as plain values."""
 
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Number of pictures by use: "fit", "held_back", "held_out" and perhaps "test"."""
@@ -31,7 +31,7 @@ def keep(store: Store, model: str, found: Trained) -> None:
 
 
 def kept(store: Store, model: str) -> Trained | None:
-    """What was kept for a model; None where nothing was."""
+    """Return what was kept for a model; None where nothing was."""
     text = store.get_file(KIND, f"{model}.json")
     return Trained(**json.loads(text)) if text else None
 

@@ -55,6 +55,8 @@ FIELDS = {
     "seed": mark("seed"),
     "max_minutes": mark("minutes at most"),
     "max_cost": mark("cost at most"),
+    "augment": mark("augment"),
+    "balance": mark("balance"),
     "skip_bad": mark("share that may be left out"),
     "input": mark("input"),
     "format": mark("format"),

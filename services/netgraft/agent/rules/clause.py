@@ -36,7 +36,8 @@ REFERENCES = (
 
 TRAINING = (
     "DATA", "SAMEDATA", "EPOCHS", "LR", "BATCH_SIZE", "OPTIMIZER", "WORKERS", "DEVICE", "PRECISION",
-    "STRATEGY", "IMAGE_SIZE", "SEED", "MAX_MINUTES", "MAX_COST", "strategyname",
+    "STRATEGY", "IMAGE_SIZE", "SEED", "MAX_MINUTES", "MAX_COST", "AUGMENT", "BALANCE",
+    "strategyname",
 )  # fmt: skip
 SEARCH = ("task", "MAX_PARAMS", "MIN_ACCURACY", "LIMIT", "zoo")
 LAYERS = ("head", "backbone", "all", "MODULE", "anything", "rest")

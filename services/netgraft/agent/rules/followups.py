@@ -46,7 +46,7 @@ _FIELDS: dict[str, tuple[tuple[str, str], ...]] = {
 } | {
     name.upper(): (("finetune", name), ("forecast", name))
     for name in ("epochs", "lr", "batch_size", "optimizer", "workers", "device", "precision",
-                 "strategy", "image_size", "seed", "max_minutes", "max_cost")
+                 "strategy", "image_size", "seed", "max_minutes", "max_cost", "augment", "balance")
 }  # fmt: skip
 """Slot → the fields that it may correct, the likeliest first."""
 

@@ -257,6 +257,8 @@ SLOTS: tuple[Rule, ...] = (
     Rule("only of? head only?", _constant("STRATEGY", "probe")),
     Rule("head only", _constant("STRATEGY", "probe")),
     Rule("strategyname strategy", _named("STRATEGY", "strategyname")),
+    Rule("augmentname", _named("AUGMENT", "augmentname")),
+    Rule("balancename", _named("BALANCE", "balancename")),
     Rule("not freeze anything", _retag("UNFREEZE_ALL")),
     Rule("frozen nothing", _retag("UNFREEZE_ALL")),
     Rule(f"setloss {IS}? {IS}? lossname loss?", _set_loss),

@@ -129,7 +129,7 @@ def _found(job: str, store: Store) -> Iterator[str]:
 
 
 def _forecast(row: JobRow | None) -> Iterator[str]:
-    """What was expected, beside what came of it; the row keeps the forecasts as plain ranges."""
+    """Yield what was expected beside what came of it; the row keeps forecasts as plain ranges."""
     made = json.loads(row.forecast) if row and row.forecast else {}
     rows = [
         f"| {name} | {_span(made[key]['seconds'], '{:,.0f} s')} "
@@ -182,7 +182,7 @@ def _list(lines: list[str]) -> str:
 
 
 def asking(recipe: Recipe) -> Iterator[str]:
-    """How it answers, where that was measured."""
+    """Yield how it answers, where that was measured."""
     found = recipe.training.answering if recipe.training else None
     if found is None or not recipe.is_tuned:
         return

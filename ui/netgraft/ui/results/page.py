@@ -237,7 +237,7 @@ def _data(seen: Gathered, say: Translator) -> str:
 
 
 def _finding(job: str, note: JobEvent, say: Translator) -> str:
-    """What is wrong with the data, with the files behind it."""
+    """Return what is wrong with the data, with the files behind it."""
     found = note.finding
     sentence = f'<span class="{escape(found.severity)}">{escape(note.message)}</span>'
     names = (f"<li>{_file(job, file, found.kind)}</li>" for file in found.files[:MOST_FILES])
