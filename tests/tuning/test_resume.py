@@ -44,6 +44,7 @@ Killed = tuple[int, int | str]
 """The rank that dies, and when: in a step, or in one of `MOMENTS`."""
 MOMENTS = {
     "reading": "netgraft.tuning.data.reading:Reading.finish",
+    "read": "netgraft.tuning.workers.preparing:Preparing._read",
     "probe": "netgraft.tuning.workers.probing:Probing.carry_out",
     "start": "netgraft.tuning.workers.probing:Probing.start",
     "pilot": "netgraft.tuning.train.pilot:step_seconds",
@@ -235,7 +236,7 @@ def test_a_killed_run_goes_on_to_the_bits_of_an_undisturbed_one(ranks: Ranks, wo
 
 
 WHILE_IT_PREPARES: list[Killed] = [(1, "probe"), (0, "saving")]
-AND_ENDS: list[Killed] = [(0, "reading"), (1, "probe"), (0, "storing"), (0, "start"), (1, 2)]
+AND_ENDS: list[Killed] = [(0, "read"), (1, "probe"), (0, "storing"), (0, "start"), (1, 2)]
 AND_ENDS += [(0, "saving"), (0, "ending")]
 
 
@@ -257,6 +258,7 @@ def test_fewer_pictures_than_ranks_hang_nothing(ranks: Ranks) -> None:
         for path in sorted((ranks.folder / "pets" / name).iterdir())[5 + (name == "dog") :]:
             path.unlink()
     job = ranks.job(3, strategy="auto", epochs=1, batch_size=6, precision=None)
+    ranks.run(job, 3, (1, "reading"))
     ranks.run(job, 3, (2, "pilot"))
     ranks.run(job, 3)
     assert Jobs(default_store()).get(job).state is State.SUCCEEDED
