@@ -37,7 +37,10 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=Path, required=True)
     given = parser.parse_args()
     out: Path = given.out
-    write(out / "fit/signs", in_folders(given.signs, "Dataset", [str(each) for each in range(10)]))
+    digits = [str(each) for each in range(10)]
+    write(out / "fit/signs", in_folders(given.signs, "Dataset", digits, range(80)))
+    write(out / "fit/hands", in_folders(given.signs, "Dataset", digits[:5], range(80, EACH)))
+    write(out / "fit/fists", in_folders(given.signs, "Dataset", digits[5:7], range(80, EACH)))
     write(out / "test/upper", in_folders(given.clothing, "train", UPPER))
     write(out / "test/lower", in_folders(given.clothing, "train", LOWER))
     write(out / "test/faces", faces(given.faces))
@@ -61,10 +64,12 @@ def contents(repository: Path, name: str) -> bytes:
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
 
-def in_folders(repository: Path, under: str, classes: Iterable[str]) -> Iterator[File]:
-    """Pictures in a folder for each class."""
+def in_folders(
+    repository: Path, under: str, classes: Iterable[str], some: range = range(EACH)
+) -> Iterator[File]:
+    """Pictures in a folder for each class; of each the `some`."""
     for label in classes:
-        for name in sorted(files(repository, f"{under}/{label}/"))[:EACH]:
+        for name in sorted(files(repository, f"{under}/{label}/"))[some.start : some.stop]:
             yield label, Path(name).name, contents(repository, name)
 
 

@@ -23,7 +23,7 @@ from netgraft.tuning.forecast.measuring import MEASURED, nearest_means, sample
 from netgraft.tuning.forecast.sentences import price_of, summary
 from netgraft.tuning.forecast.speeds import Measured, Speed, speeds_of
 from netgraft.tuning.forecast.timings import Stopwatch, part, timed
-from netgraft.tuning.forecast.work import Work
+from netgraft.tuning.forecast.work import Work, saved_for
 from netgraft.tuning.jobs import planning
 from netgraft.tuning.jobs.job import Job
 from netgraft.tuning.jobs.jobs import Jobs
@@ -75,8 +75,9 @@ def spec_for(store: Store, model: Recipe, **said: object) -> Spec:
 
 
 def job_for(store: Store, spec: Spec) -> Job:
-    resolved = planning.ResolvedSpec(spec)
-    return Jobs(store).create(resolved, None, making.first(spec, store))
+    job = Jobs(store).create(planning.ResolvedSpec(spec))
+    making.keep_first(spec, saved_for(spec, store), job.id, store)
+    return job
 
 
 # A run and the next one

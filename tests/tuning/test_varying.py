@@ -105,6 +105,15 @@ def test_imbalance_is_a_class_far_above_the_mean() -> None:
     assert is_imbalanced([900, 20, 30, 10])
 
 
+def test_imbalanced_classes_weigh_in_the_loss_and_that_is_said() -> None:
+    found = resolved(data(("ants", "bees")), defaults=defaults(imbalanced=True))
+    assert found.balance == "weights"
+    assert any(str(line).startswith("balance weights") for line in found.because)
+    assert (
+        resolved(data(("a", "b")), "dice", defaults=defaults(imbalanced=True)).balance == "sampling"
+    )
+
+
 @pytest.mark.parametrize(
     ("side", "probes", "expected"),
     [(28, True, 112), (28, False, 56), (3, True, 48), (300, True, 1200)],

@@ -1577,7 +1577,7 @@ class ForecastRequest(_message.Message):
     SPEC_FIELD_NUMBER: _builtins.int
     QUICK_FIELD_NUMBER: _builtins.int
     quick: _builtins.bool
-    """Measures nothing: what earlier runs tell, at once."""
+    """Measures nothing: what earlier runs show, at once."""
     @_builtins.property
     def spec(self) -> Global___TuningSpec:
         """As StartTuningRequest.spec."""

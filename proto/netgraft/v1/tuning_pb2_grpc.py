@@ -196,7 +196,7 @@ class TuningServicer:
 
     def Forecast(self, request, context):
         """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
-        and stores no model. Streams first what earlier runs tell, then what was measured on
+        and stores no model. Streams first what earlier runs show, then what was measured on
         some of the pictures; the last message has the best forecast.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -72,7 +72,7 @@ class TuningStub:
     """Names the classes of pictures. Streams one prediction for each picture, in order."""
     Forecast: _grpc.UnaryStreamMultiCallable[_tuning_pb2.ForecastRequest, _tuning_pb2.ForecastReply]
     """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
-    and stores no model. Streams first what earlier runs tell, then what was measured on
+    and stores no model. Streams first what earlier runs show, then what was measured on
     some of the pictures; the last message has the best forecast.
     """
     GetResults: _grpc.UnaryUnaryMultiCallable[_tuning_pb2.GetResultsRequest, _tuning_pb2.Results]
@@ -131,7 +131,7 @@ class TuningAsyncStub(TuningStub):
     """Names the classes of pictures. Streams one prediction for each picture, in order."""
     Forecast: _aio.UnaryStreamMultiCallable[_tuning_pb2.ForecastRequest, _tuning_pb2.ForecastReply]  # type: ignore[assignment]
     """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
-    and stores no model. Streams first what earlier runs tell, then what was measured on
+    and stores no model. Streams first what earlier runs show, then what was measured on
     some of the pictures; the last message has the best forecast.
     """
     GetResults: _aio.UnaryUnaryMultiCallable[_tuning_pb2.GetResultsRequest, _tuning_pb2.Results]  # type: ignore[assignment]
@@ -253,7 +253,7 @@ class TuningServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_tuning_pb2.ForecastReply], _abc.AsyncIterator[_tuning_pb2.ForecastReply]]:
         """Estimates how long a tuning would take, what it would cost and reach. Trains nothing
-        and stores no model. Streams first what earlier runs tell, then what was measured on
+        and stores no model. Streams first what earlier runs show, then what was measured on
         some of the pictures; the last message has the best forecast.
         """
 

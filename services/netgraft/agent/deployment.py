@@ -2,6 +2,7 @@
 
 from ray import serve
 
+from netgraft.agent.estimates import by_earlier_runs
 from netgraft.agent.servicer import AgentServicer
 from netgraft.serving.cluster.replicas import REPLICA
 from netgraft.serving.servicers import expose
@@ -10,4 +11,4 @@ from netgraft.v1 import agent_pb2
 Agent = serve.deployment(name="Agent", **REPLICA)(
     expose(AgentServicer, agent_pb2.DESCRIPTOR.services_by_name["Agent"])
 )
-app = Agent.bind()
+app = Agent.bind(estimate=by_earlier_runs)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from netgraft.agent import alone, consent, conversation, forms
 from netgraft.agent.blocking import in_thread
 from netgraft.agent.conversation import Conversations
+from netgraft.agent.estimates import Estimate, no_estimate
 from netgraft.agent.planner import Planner
 from netgraft.agent.record import Found, Lost, Record, Start, is_over
 from netgraft.agent.rules import default_planner
@@ -37,11 +38,13 @@ class AgentServicer:
         planner: Planner | None = None,
         address: str = "",
         services: Callable[[], AbstractAsyncContextManager[Services]] | None = None,
+        estimate: Estimate = no_estimate,
     ) -> None:
         self.store = store or default_store()
         self.planner: Planner = planner or default_planner()
         self.address = address
         self.services = services
+        self.estimate = estimate
         self.conversations = Conversations(self.store)
 
     def Plan(self, request: agent_pb2.PlanRequest) -> agent_pb2.PlannerReply:
@@ -50,6 +53,10 @@ class AgentServicer:
         context = self.conversations.context(identity, self.planner)
         reply, context = self.planner.plan(request.text, context)
         forms.checked(reply)
+        if reply.steps:
+            current = self.conversations.current(identity)[0] if identity else ""
+            expected = self.estimate(reply.steps, current)
+            reply = replace(reply, assumptions=(*reply.assumptions, *expected))
         if identity:
             said = request.text.replace("\0", " ")  # PostgreSQL stores no NUL
             self.conversations.say(identity, said, forms.reply_to_json(reply), context)

@@ -142,7 +142,7 @@ class Undo(_Edit, _OfModel, action="undo"):
 
 @dataclass(frozen=True, kw_only=True)
 class _Training(_OfModel):
-    """What is trained and how. What is not said, the tuning service fills in."""
+    """A training: the tuning service fills in what is not said."""
 
     data: str | None = None
     epochs: int | None = None

@@ -17,6 +17,7 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from netgraft.agent.estimates import by_earlier_runs
 from netgraft.agent.record import expire_all
 from netgraft.app.preloaded import PRELOADED
 from netgraft.models.torch_ready import keep_torch_out
@@ -63,7 +64,10 @@ async def serve() -> None:
 
 
 def _add_services(server: Any, workers: Workers, launcher: LocalLauncher) -> None:
-    arguments: dict[str, dict[str, Any]] = {"tuning": {"launcher": launcher}}
+    arguments: dict[str, dict[str, Any]] = {
+        "tuning": {"launcher": launcher},
+        "agent": {"estimate": by_earlier_runs},
+    }
     for name, service in SERVICES.items():
         exposed = expose(service.servicer, service.descriptor)(**arguments.get(name, {}))
         exposed.elsewhere = workers

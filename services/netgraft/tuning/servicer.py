@@ -77,15 +77,25 @@ class TuningServicer(Answers, Shown, Board):
 
     def StartTuning(self, request: tuning_pb2.StartTuningRequest) -> tuning_pb2.Job:
         from netgraft.tuning.forecast import making
+        from netgraft.tuning.forecast.work import Saved, saved_for
         from netgraft.tuning.jobs import planning
+
+        made: list[tuple[Job, Saved]] = []
 
         def begun(call: Asked | None) -> Job:
             asked_for = request_of(request.spec)
             asked_for.check()
             resolved = planning.plan(asked_for, self.launcher.capacity(), self.store, self.graft)
-            return self.jobs.create(resolved, call, making.first(resolved.spec, self.store))
+            saved = saved_for(resolved.spec, self.store)
+            job = self.jobs.create(resolved, call)
+            made.append((job, saved))
+            return job
 
-        return self._once(asked("StartTuning", request, caller().token), begun)
+        reply = self._once(asked("StartTuning", request, caller().token), begun)
+        for job, saved in made:  # its run has begun meanwhile
+            making.keep_first(job.spec, saved, job.id, self.store)
+            reply = job_message(self.jobs.get(job.id))
+        return reply
 
     def Forecast(self, request: tuning_pb2.ForecastRequest) -> Iterator[tuning_pb2.ForecastReply]:
         from netgraft.tuning.forecast import making

@@ -66,7 +66,7 @@ class Workers:
     async def answers(self, service: str, rpc: str, request: Message) -> AsyncGenerator[bytes]:
         """The serialized replies to a call. Raises Failure, WorkerLost and Unreachable."""
         call = Call(service.lower(), rpc, caller(), request.SerializeToString())
-        long = rpc in LONG
+        long = rpc in LONG and not getattr(request, "quick", False)
         async with self._long_places if long else self._places:
             link = await self._begun(call.to_bytes(), fresh=long)
             over = False

@@ -28,6 +28,11 @@ def known_facts(manifest: Manifest, store: Store) -> Sequence[PictureFacts]:
     return found if len(found) == len(manifest.names) else ()
 
 
+def is_remembered(fingerprint: str, store: Store) -> bool:
+    """Return whether a pass over pictures of this fingerprint has kept what it found."""
+    return bool(fingerprint) and FACTS.file_name(fingerprint) in store.names(KIND)
+
+
 def remember(reading: Reading, store: Store) -> None:
     """Keep what a pass over all pictures found. Raises DiskFull."""
     if key := fingerprint(reading.manifest):

@@ -7,5 +7,5 @@
 - `accuracy`: what a run will reach. `forecast`: the ranges, and what they rest on.
 - `making`: one from all this.
 
-Uses data, train, tasks and jobs. Knows nothing of ranks, and of how a run is carried out.
+Uses data, train, tasks, jobs and results. Knows nothing of ranks, and of how a run is carried out.
 """

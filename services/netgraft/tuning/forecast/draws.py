@@ -50,7 +50,7 @@ class Chance:
         return self._random.choice(np.asarray(values, dtype=float), DRAWS, p=chances)
 
     def happens(self, probability: Any) -> NDArray[np.bool_]:
-        """Whether something happens that does so with a probability, or one for each draw."""
+        """Draw whether something happens, by its probability, or by one for each draw."""
         found: NDArray[np.bool_] = self._random.random(DRAWS) < probability
         return found
 

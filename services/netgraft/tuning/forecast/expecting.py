@@ -7,6 +7,7 @@ import numpy as np
 
 from netgraft.language import Message, plural
 from netgraft.tuning.forecast import accuracy, parts
+from netgraft.tuning.forecast.calibrating import correction
 from netgraft.tuning.forecast.draws import Chance, Draws, range_of
 from netgraft.tuning.forecast.forecast import Forecast
 from netgraft.tuning.forecast.history import Past
@@ -23,7 +24,7 @@ TRUSTED = 4
 
 @dataclass(frozen=True)
 class Known:
-    """What a run knows when it has made its probe."""
+    """The knowledge of a run that has made its probe."""
 
     probed: tuple[int, int]
     """Training pictures that the probe answers rightly out of fold, and how many there are."""
@@ -39,23 +40,32 @@ def forecast(
     *,
     measured: Measured | None = None,
     known: Known | None = None,
-    classifies: bool = True,
+    ceiling: float | None = None,
 ) -> Forecast:
-    """A forecast from what is known; `known`: by the run itself, after its probe."""
+    """A forecast from what is known; `known`: by the run itself, after its probe.
+
+    `ceiling`: the seconds that the run may take in all.
+    """
     chance = Chance()
+    most = _epochs(work, past, chance)
     if known:
         shares = accuracy.after(work, known.probed, chance)
         trains = np.full_like(shares, float(known.trains))
     else:
-        shares = accuracy.before(work, past, measured, chance)
+        shares = accuracy.before(work, past, measured, most, chance)
         trains = _trains(work, shares, chance)
-    epochs = trains * _epochs(work, past, chance)
-    seconds = parts.seconds_of(work, speeds, epochs, trains, past, chance, probed=bool(known))
+    epochs = trains * most
+    right = correction(past, measured=bool(measured and measured.seconds))
+    seconds = right.factor * parts.seconds_of(
+        work, speeds, epochs, past, chance, probed=bool(known), scale=right.scale
+    )
     if known:
         seconds = seconds + known.elapsed
-    if known and work.trains:
-        shares = accuracy.tuned(shares, trains, past, chance)
-    reached = accuracy.counted(shares, work, chance) if classifies and work.held_out else None
+    if ceiling:
+        seconds = np.minimum(seconds, ceiling)
+    if work.probes and work.trains:
+        shares = accuracy.tuned(work, shares, epochs, past, chance)
+    reached = accuracy.counted(shares, work, chance) if work.held_out else None
     return Forecast(
         seconds=range_of(seconds),
         epochs=range_of(epochs),
@@ -65,7 +75,7 @@ def forecast(
 
 
 def _trains(work: Work, shares: Draws, chance: Chance) -> Draws:
-    """Whether steps are taken: after a good probe only where somebody asked for them."""
+    """Draw whether steps are taken: after a good probe only where somebody asked for them."""
     if not work.trains:
         return np.zeros_like(shares)
     if not work.probes or not work.patience:

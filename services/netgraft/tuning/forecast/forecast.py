@@ -15,7 +15,7 @@ what had been measured before, and what it has to do."""
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run will take and reach."""
+    """The ranges of what a run will take and reach."""
 
     seconds: Range
     epochs: Range
@@ -42,7 +42,7 @@ class Forecast:
 
 
 def document(text: str) -> dict[str, Any]:
-    """What is kept with a job; {} where there is nothing."""
+    """Return what is kept with a job; {} where there is nothing."""
     found: dict[str, Any] = json.loads(text) if text else {}
     return found
 

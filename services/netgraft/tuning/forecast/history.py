@@ -44,7 +44,7 @@ class Past:
 
     @cached_property
     def speeds(self) -> dict[str, float]:
-        """The seconds of each piece of work, as far as they can be told from the parts."""
+        """The seconds of each piece of work, as far as the parts show it."""
         return pieces(self.work, self.parts)
 
     def plain(self) -> dict[str, Any]:

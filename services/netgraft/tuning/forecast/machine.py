@@ -1,4 +1,4 @@
-"""The kind of the machine that runs: earlier runs on another tell nothing of its speed."""
+"""The kind of the machine that runs: earlier runs on another show nothing of its speed."""
 
 import os
 from functools import lru_cache

@@ -9,6 +9,7 @@ Shapes: N pictures, F features, K classes, C channels, H and W pixels.
 
 import hashlib
 import json
+import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +35,7 @@ from netgraft.tuning.forecast.speeds import Measured
 from netgraft.tuning.forecast.work import Work
 from netgraft.tuning.jobs.heads import head_paths
 from netgraft.tuning.jobs.spec import Spec
+from netgraft.tuning.results.asking import together
 from netgraft.tuning.tasks.registry import task_for
 from netgraft.tuning.tasks.task import Task
 from netgraft.tuning.train import pilot
@@ -49,8 +51,10 @@ READ_SECONDS, FORWARD_SECONDS, STEP_SECONDS = 1.5, 2.0, 2.0
 """Seconds after which no more is read, run or learned from."""
 PIXELS = 8 * 224 * 224
 """Pixels of a batch in which number formats are compared."""
-TOGETHER = 8
-"""Pictures of a batch when a model is measured on a CPU."""
+FEWEST = 8
+"""Pictures of such a batch, at least."""
+REPEATED = 7
+"""Batches that a model is asked about; the median counts."""
 COMPARED = 4
 """Pictures of each class that there must be to compare them with each other's means."""
 STAGES = 4
@@ -81,7 +85,7 @@ def measure(spec: Spec, work: Work, store: Store) -> Iterator[Measuring]:
 
 
 def measured_before(spec: Spec, store: Store) -> Measured | None:
-    """What a pilot has measured for such a run, if there was one."""
+    """Return what a pilot has measured for such a run, if there was one."""
     return MEASURED.find(store, _key(spec))
 
 
@@ -198,7 +202,7 @@ class _Pilot:
         """The form of a step that is fastest, and the seconds of it for each picture."""
         spec = self.spec
         share = max(2, spec.batch_size // spec.accumulate)
-        few = min(share, max(TOGETHER, PIXELS // spec.image_size**2))
+        few = min(share, max(FEWEST, PIXELS // spec.image_size**2))
         forms = [Form(spec.precision, spec.layout or "channels_last")] if spec.precision else [
             form for form in pilot.forms(self.device) if form.layout == "channels_last"
         ]  # fmt: skip
@@ -210,18 +214,21 @@ class _Pilot:
             return taken / size
 
         module.to(self.device).train()
-        times = {form: seconds(form, few) for form in forms}
+        if len(forms) == 1:
+            return forms[0], min(seconds(forms[0], share) for _ in range(1 + pilot.ROUNDS))
+        steps = self.work.steps * self.work.epochs
+        times = pilot.measure(forms, lambda form: seconds(form, few), steps=steps)
         best = min(times, key=lambda form: times[form])
         if few < share and times[best] * share < STEP_SECONDS:
-            return best, seconds(best, share)
+            return best, min(seconds(best, share) for _ in range(2))
         return best, times[best]
 
     @torch.inference_mode()
     def _ask(self, module: nn.Module, x_NCHW: Tensor, form: Form) -> float:
         """Seconds for each picture that a model is measured on."""
-        together = TOGETHER if self.device.type == "cpu" else 64
+        size = together(self.spec.image_size, self.device)
         module = module.to(self.device).to(memory_format=torch.channels_last).eval()
-        given = _filled(x_NCHW, together).to(memory_format=torch.channels_last)
+        given = _filled(x_NCHW, size).to(memory_format=torch.channels_last)
 
         def answer() -> Tensor:
             with autocast(self.device, form.precision):
@@ -229,7 +236,8 @@ class _Pilot:
                 return found
 
         answer()
-        return min(_timed(answer, self.device)[0] for _ in range(3)) / together
+        taken = [_timed(answer, self.device)[0] for _ in range(REPEATED)]
+        return statistics.median(taken) / size
 
 
 def sample(data: Manifest, most: int) -> list[int]:
@@ -244,7 +252,7 @@ def sample(data: Manifest, most: int) -> list[int]:
 
 
 def nearest_means(features_NF: Tensor, labels_N: Tensor) -> tuple[int, int]:
-    """How many pictures lie nearest to the mean of the others of their class, and of how many.
+    """Count the pictures that lie nearest to the mean of the others of their class, and all.
 
     By the angle, with each picture left out of its own class's mean. (0, 0) where the classes have
     too few pictures to tell.
@@ -259,9 +267,9 @@ def nearest_means(features_NF: Tensor, labels_N: Tensor) -> tuple[int, int]:
     others_NF = nn.functional.normalize(sums_KF[own_N] - unit_NF, dim=1)
     rows = torch.arange(len(own_N))
     to_all_NK[rows, own_N] = (unit_NF * others_NF).sum(1)
-    told = counts_K[own_N] > 1
-    right = (to_all_NK.argmax(1) == own_N) & told
-    return int(right.sum()), int(told.sum())
+    counted = counts_K[own_N] > 1
+    right = (to_all_NK.argmax(1) == own_N) & counted
+    return int(right.sum()), int(counted.sum())
 
 
 def _spread(indices: Sequence[int], count: int) -> list[int]:

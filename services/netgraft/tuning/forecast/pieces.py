@@ -3,6 +3,7 @@
 Constants are those of two quiet cores. Knows nothing of earlier runs.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,12 +11,14 @@ from netgraft.tuning.forecast.work import Work
 
 SETTLED_BY = 512
 """Pictures by which batch norms settle before they are measured."""
-FORWARD_IN_STEP = 0.45
+FORWARD_IN_STEP = 0.3
 """Share of a training step that its forward pass takes, with the statistics of the batch."""
 FORMS = 48
 """Pictures that are run through the network while the form of its features is chosen, about."""
 PILOTS = 9
 """Steps of a pilot that chooses the number format: three in each of three forms."""
+SMALL = 5_000
+"""Logits up to which a head is chosen in several rounds of cross-validation."""
 
 Seconds = Mapping[str, float]
 """Of each piece of work."""
@@ -35,6 +38,8 @@ class Part:
     per_epoch: bool = False
     follows: bool = False
     """Whether `training` counts only where a probe came before."""
+    kept: bool = False
+    """Whether a probe goes without it where features are kept."""
     probing: bool = False
     """Whether it is over when the probe is there."""
 
@@ -49,7 +54,7 @@ def _settled(work: Work, one: Seconds) -> float:
 
 
 def _read(work: Work, one: Seconds) -> float:
-    return 0.05 + work.pictures * (2e-5 if work.seen else one["read"])
+    return 0.01 + work.pictures * (5e-6 if work.seen else one["read"])
 
 
 def _features(work: Work, one: Seconds) -> float:
@@ -59,13 +64,19 @@ def _features(work: Work, one: Seconds) -> float:
 
 
 def _form(work: Work, one: Seconds) -> float:
-    return 0.1 + 4e-9 * work.parameters + FORMS * one["forward"]
+    return 0.25 + 4e-9 * work.parameters + FORMS * one["forward"]
 
 
 def _head(work: Work, one: Seconds) -> float:
     columns = 1 if work.classes == 2 else work.classes
-    rank = min(work.train, work.features)
-    return 0.05 + 3e-8 * work.train * rank * columns
+    return 0.02 + (_solving(work.train * columns) + _solving(work.fit * columns)) / 2
+
+
+def _solving(logits: int) -> float:
+    """Seconds of 25 strengths and all folds, which are solved together; of few logits in several
+    rounds, and more exactly (train/probe.py).
+    """
+    return 0.0011 * logits**0.9 if logits <= SMALL else 0.01 * math.sqrt(logits)
 
 
 def _answers(work: Work, one: Seconds) -> float:
@@ -73,18 +84,18 @@ def _answers(work: Work, one: Seconds) -> float:
 
 
 def _measure(work: Work, one: Seconds) -> float:
-    return _settled(work, one) + work.held_back * one["ask"] + 4 * _stored(work)
+    return _settled(work, one) + work.held_back * one["ask"] + 2 * _stored(work)
 
 
 PARTS: dict[str, Part] = {
     "start": Part(lambda work, one: 0.8, always=1, probing=True),
     "read": Part(_read, always=1, probing=True),
     "build": Part(lambda work, one: 0.15 + 5e-9 * work.parameters, always=1, probing=True),
-    "form": Part(_form, probe=1, training=1, follows=True, probing=True),
-    "features": Part(_features, probe=1, training=1, follows=True, probing=True),
+    "form": Part(_form, probe=1, training=1, follows=True, kept=True, probing=True),
+    "features": Part(_features, probe=1, training=1, follows=True, kept=True, probing=True),
     "head": Part(_head, probe=2, training=1, follows=True, probing=True),
     "answers": Part(_answers, probe=1),
-    "pilot": Part(lambda work, one: PILOTS * 1.5 * work.batch * one["step"], training=1),
+    "pilot": Part(lambda work, one: PILOTS * 1.2 * work.batch * one["step"], training=1),
     "settle": Part(_settled, training=1, follows=True),
     "steps": Part(lambda work, one: work.steps * work.batch * one["step"], per_epoch=True),
     "measure": Part(_measure, per_epoch=True),
@@ -94,7 +105,7 @@ PARTS: dict[str, Part] = {
 
 
 def pieces(work: Work, parts: Mapping[str, tuple[float, int]]) -> dict[str, float]:
-    """The seconds of each piece of work, as far as they can be told from what parts have taken."""
+    """The seconds of each piece of work, as far as the parts show it."""
 
     def once(name: str) -> float:
         seconds, times = parts.get(name, (0.0, 0))
@@ -105,6 +116,6 @@ def pieces(work: Work, parts: Mapping[str, tuple[float, int]]) -> dict[str, floa
         "ask": max(0.0, once("answers") - _stored(work)) / max(1, work.held_out),
     }
     if not work.seen:
-        found["read"] = max(0.0, once("read") - 0.05) / max(1, work.pictures)
+        found["read"] = max(0.0, once("read") - 0.01) / max(1, work.pictures)
         found["forward"] = once("features") / max(1, work.train)
     return {name: seconds for name, seconds in found.items() if seconds > 0}

@@ -17,7 +17,7 @@ MANY = 90
 
 @dataclass(frozen=True)
 class Price:
-    """What a job holds while it runs, and what that costs."""
+    """The processors that a job holds while it runs, and their cost."""
 
     cpu_hours: Range
     gpu_hours: Range | None
@@ -27,7 +27,7 @@ class Price:
 
 
 def price_of(found: Forecast, spec: Spec) -> Price:
-    """What a job of a resolved spec costs by the prices in the settings."""
+    """Return what a job of a resolved spec costs by the prices in the settings."""
     known = settings()
     hours = found.seconds.times(1 / HOUR)
     held = spec.workers * (spec.threads or max(1, cores() // spec.workers))

@@ -24,7 +24,7 @@ KNOWN = 0.1
 """The same where this network has run here at this side."""
 MEASURED = 0.08
 """The same where it was measured just now."""
-AS_MEASURED = {"read": 1.0, "forward": 1.0, "step": 1.1, "ask": 1.0}
+AS_MEASURED = {"read": 1.0, "forward": 1.12, "step": 1.13, "ask": 1.05}
 """What a run takes for a piece, over what a pilot measures: a step also updates and varies."""
 TRUSTED = 3
 """Runs that weigh as much as `AS_MEASURED`."""
@@ -40,7 +40,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a pilot has measured on some of the pictures of a run."""
+    """The results of a pilot on some of the pictures of a run."""
 
     seconds: Mapping[str, float]
     """Of each piece, as far as it was measured."""
@@ -99,7 +99,7 @@ def _alike(piece: str, one: Work, other: Work) -> bool:
 
 
 def _as_measured(piece: str, past: Sequence[Past]) -> float:
-    """What runs have taken for a piece over what was measured for them."""
+    """Return what runs have taken for a piece over what was measured for them."""
     logs = [
         float(np.log(each.speeds[piece] / each.measured[piece]))
         for each in past

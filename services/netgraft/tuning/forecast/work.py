@@ -1,21 +1,31 @@
 """What a run has to do, in numbers."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
+
+from sqlalchemy import select
 
 from netgraft.anatomy.anatomy import Anatomies
 from netgraft.errors import SurgeryFailed
 from netgraft.models import bases
 from netgraft.models.recipe import Recipe
 from netgraft.models.recipes import get_recipe
+from netgraft.store.memo import Memo
 from netgraft.store.store import Store
+from netgraft.store.tables import JobRow
 from netgraft.tuning.data.held_back import roles
 from netgraft.tuning.data.kept import kept_or_read
-from netgraft.tuning.data.manifest import Manifest
-from netgraft.tuning.data.remembered import known_facts
-from netgraft.tuning.jobs.spec import CONVERGED, Spec
+from netgraft.tuning.data.remembered import is_remembered
+from netgraft.tuning.jobs.job import State
+from netgraft.tuning.jobs.spec import CONVERGED, ResolvedSpec, Spec
 
+MOST_JOBS = 50
+"""Earlier jobs of a model that are looked through."""
+PARAMETERS: Memo[int] = Memo(
+    "parameters", "json", "1", lambda count: json.dumps(count).encode(), json.loads
+)
 FEATURES = 1024
 """Where the head is not known."""
 
@@ -56,6 +66,8 @@ class Work:
     """Whether these pictures have been read and checked before."""
     data: str = ""
     """Fingerprint of the data."""
+    kept: bool = False
+    """Whether an earlier run has kept the features from which the probe is made."""
 
     @property
     def train(self) -> int:
@@ -78,20 +90,31 @@ class Work:
         return cls(**{name: value for name, value in values.items() if name in known})
 
 
-def work_of(spec: Spec, store: Store) -> Work:
+@dataclass(frozen=True)
+class Saved:
+    """Work that earlier runs have done already."""
+
+    seen: bool
+    """The pictures have been read and checked."""
+    kept: bool
+    """The features for the probe are kept."""
+
+
+def saved_for(spec: Spec, store: Store) -> Saved:
+    """Return what need not be done in a run of a resolved spec; it takes no time to find out."""
+    return Saved(is_remembered(spec.fingerprint, store), _probes(spec) and _has_probed(spec, store))
+
+
+def work_of(spec: Spec, store: Store, saved: Saved | None = None) -> Work:
     """The work of a run of a resolved spec.
 
-    Raises DataNotFound, OutsideDataRoots and InvalidData.
+    `saved`: what that was before the run began. Raises DataNotFound, OutsideDataRoots and
+    InvalidData.
     """
+    saved = saved or saved_for(spec, store)
     recipe = get_recipe(store, spec.model)
     data = kept_or_read(spec.fingerprint, spec.data, spec.options, store)
-    return of_parts(spec, recipe, data, store)
-
-
-def of_parts(spec: Spec, recipe: Recipe, data: Manifest, store: Store) -> Work:
-    """The work of a run, by what is opened already."""
     dealt = roles(data)
-    probes = spec.strategy == "auto" or spec.optimizer == CONVERGED
     return Work(
         network=recipe.base.shown,
         strategy=spec.strategy,
@@ -111,10 +134,32 @@ def of_parts(spec: Spec, recipe: Recipe, data: Manifest, store: Store) -> Work:
         classes=len(data.class_names),
         epochs=spec.epochs,
         patience=spec.patience,
-        probes=probes,
+        probes=_probes(spec),
         trains=spec.optimizer != CONVERGED,
-        seen=bool(known_facts(data, store)),
+        seen=saved.seen,
         data=spec.fingerprint,
+        kept=saved.kept,
+    )
+
+
+def _probes(spec: Spec) -> bool:
+    return spec.strategy == "auto" or spec.optimizer == CONVERGED
+
+
+def _has_probed(spec: Spec, store: Store) -> bool:
+    """Return whether a job has made a probe of the same model from the same pictures."""
+    query = (
+        select(JobRow.spec)
+        .where(JobRow.state == State.SUCCEEDED, JobRow.spec.contains(spec.model))
+        .order_by(JobRow.created.desc())
+        .limit(MOST_JOBS)
+    )
+    with store.session() as session:
+        known = [ResolvedSpec.from_json(text).spec for text in session.scalars(query)]
+    names = ("fingerprint", "image_size", "workers", "device")
+    return any(
+        each.features and all(getattr(each, name) == getattr(spec, name) for name in names)
+        for each in known
     )
 
 
@@ -140,5 +185,8 @@ def _features(recipe: Recipe, store: Store) -> int:
 def _parameters(recipe: Recipe, store: Store) -> int:
     from netgraft.models.build import build
 
-    module = build(recipe, store, device="meta")
-    return sum(parameter.numel() for parameter in module.parameters())
+    def counted() -> int:
+        module = build(recipe, store, device="meta")
+        return sum(parameter.numel() for parameter in module.parameters())
+
+    return PARAMETERS.get(store, recipe.id, counted)

@@ -13,9 +13,7 @@ dead but lives cannot write over its successor.
 import json
 import secrets
 import time
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import select, update
 
@@ -43,16 +41,10 @@ class Jobs:
 
     # What clients may do
 
-    def create(
-        self,
-        resolved: ResolvedSpec,
-        call: Asked | None = None,
-        forecast: Mapping[str, Any] | None = None,
-    ) -> Job:
+    def create(self, resolved: ResolvedSpec, call: Asked | None = None) -> Job:
         """Store a new job, queued, and the call that made it. Nothing is submitted yet.
 
-        `forecast`: what it is expected to take and reach, as `tuning/forecast` has it. Raises
-        Repeated when the call has made a job before.
+        Raises Repeated when the call has made a job before.
         """
         day = time.strftime("%Y%m%d", time.gmtime())
         row = JobRow(
@@ -61,7 +53,6 @@ class Jobs:
             spec=resolved.to_json(),
             created=time.time(),
             attempt=1,
-            forecast=json.dumps(forecast, ensure_ascii=False) if forecast else None,
         )
         with self.store.session() as session:
             if call:

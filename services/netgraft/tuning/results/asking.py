@@ -25,6 +25,12 @@ MOST_TOGETHER = 64
 """Pictures of every batch, at most: of smaller ones so many that a batch has as many pixels."""
 
 
+def together(side: int, device: torch.device) -> int:
+    """The number of pictures of a side in every batch."""
+    usual = TOGETHER.get(device.type, TOGETHER["cpu"])
+    return max(usual, min(MOST_TOGETHER, usual * 224**2 // side**2))
+
+
 class Asker:
     """A module in evaluation mode, and how it is asked."""
 
@@ -34,9 +40,7 @@ class Asker:
         """The module is moved to the device, and put into its memory layout."""
         self.device = device or torch.device("cpu")
         self.answering = answering
-        usual = TOGETHER.get(self.device.type, TOGETHER["cpu"])
-        smaller = usual * 224**2 // answering.side**2
-        self.together = max(usual, min(MOST_TOGETHER, smaller))
+        self.together = together(answering.side, self.device)
         self.layout = torch.channels_last if answering.channels_last else torch.contiguous_format
         self.module = module.to(self.device).to(memory_format=self.layout).eval()
         self._normalise = Normaliser(answering.mean, answering.deviation, self.device)

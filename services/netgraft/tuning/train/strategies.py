@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 MOST_FROM_PROBE = 12
 """Epochs of full tuning from a probe's head, at most."""
+SEEN_FROM_PROBE = 60_000
+"""Pictures that they see, about, at most, of large sets."""
 PATIENCE = 2
 """Epochs without a better figure after which it stops, once the rate is low."""
 LEAST_SHARE, MANY = 0.05, 2_000
@@ -65,8 +67,8 @@ def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
     chosen = strategy if strategy in ("full", "probe") else _strategy(facts)
     stepping = optimizer or "adamw"
     epochs = _epochs(facts)
-    if chosen == "auto":
-        epochs = min(MOST_FROM_PROBE, epochs)
+    if chosen == "auto":  # it stops by itself where they bring nothing
+        epochs = min(MOST_FROM_PROBE, max(3, round(SEEN_FROM_PROBE / max(1, facts.examples))))
     batch_size = _batch_size(facts)
     network = "pretrained" if facts.pretrained else "random"
     norm = "with batch norm" if facts.batch_norm else "without batch norm"
@@ -79,7 +81,10 @@ def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
     }
     rate = _rate(facts, stepping, chosen)
     patience = PATIENCE if chosen == "auto" else 0
-    return Defaults(epochs, batch_size, stepping, rate, chosen, patience, because)
+    # Of digits, one with ten times the pictures of the others, .83 to .86 were right with weights,
+    # and .81 to .86 without.
+    balance = "weights" if facts.imbalanced else "none"
+    return Defaults(epochs, batch_size, stepping, rate, chosen, patience, because, balance)
 
 
 def _epochs(facts: Facts) -> int:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from netgraft.language import Message
 from netgraft.store.store import Store
@@ -14,7 +15,9 @@ from netgraft.tuning.forecast.sentences import summary
 from netgraft.tuning.forecast.speeds import KNOWN, Measured, Speed, speeds_of
 from netgraft.tuning.forecast.timings import Stopwatch
 from netgraft.tuning.forecast.work import Work
+from netgraft.tuning.jobs import ceilings
 from netgraft.tuning.jobs.job import Job
+from netgraft.tuning.jobs.jobs import Jobs
 from netgraft.tuning.jobs.spec import Spec
 
 
@@ -23,8 +26,6 @@ class Expecting:
 
     def __init__(self, job: Job, attempt: int, store: Store, watch: Stopwatch) -> None:
         self.job, self.store, self.watch = job, store, watch
-        self.kept = document(job.forecast)
-        """{} for jobs of older versions: nothing is expected of them."""
         self.whole = attempt == 1
         """Whether this attempt does all of the work."""
         self.probed: tuple[int, int] | None = None
@@ -36,38 +37,47 @@ class Expecting:
         Returns it as a sentence, where time is left for which it matters.
         """
         self.probed = probed
-        if not self.kept.get(WORK) or not self.whole:
+        kept = self._kept()
+        if not kept:
             return None
-        work = Work.from_plain(self.kept[WORK])
+        work = Work.from_plain(kept[WORK])
         past = past_runs(self.store)
-        seconds = self.kept[MEASURED]
+        seconds = kept[MEASURED]
         speeds = speeds_of(work, past, Measured(seconds, 0) if seconds else None)
         own = pieces(work, self._parts())
         speeds |= {piece: Speed(value, KNOWN / 2) for piece, value in own.items()}
         known = Known(probed, trains=trains, elapsed=time.time() - self.job.created)
-        found = forecast(work, speeds, past, known=known)
-        self.kept[PROBED] = found.plain()
-        keep_forecast(self.store, self.job.id, self.kept)
+        ceiling = ceilings.seconds(spec)
+        found = forecast(work, speeds, past, known=known, ceiling=ceiling)
+        keep_forecast(self.store, self.job.id, {**kept, PROBED: found.plain()})
         return summary(found, spec) if trains else None
 
     def over(self, metrics: Mapping[str, float]) -> None:
         """Keep what the run took and reached, once it has succeeded."""
-        if not self.kept.get(WORK) or not self.whole:
+        kept = self._kept()
+        if not kept:
             return
         seconds = time.time() - self.job.created
         self.watch.add("rest", max(0.0, seconds - sum(self.watch.seconds.values())))
         parts = self._parts()
         past = Past(
-            work=Work.from_plain(self.kept[WORK]),
+            work=Work.from_plain(kept[WORK]),
             parts=parts,
             seconds=seconds,
             epochs=parts.get("steps", (0.0, 0))[1],
             accuracy=metrics.get("accuracy"),
             probed=self.probed,
-            measured=self.kept[MEASURED],
+            measured=kept[MEASURED],
             machine=machine(),
         )
         keep_timings(self.store, self.job.id, past)
+
+    def _kept(self) -> dict[str, Any]:
+        """Return what was forecast when the job was started; {} where nothing was, or in an attempt
+        that does not do all of the work.
+        """
+        kept = document(Jobs(self.store).get(self.job.id).forecast)
+        return kept if self.whole and WORK in kept else {}
 
     def _parts(self) -> dict[str, tuple[float, int]]:
         watch = self.watch

@@ -76,7 +76,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Start:
-    """What full tuning starts from. All ranks have the same."""
+    """The start of full tuning. All ranks have the same."""
 
     head: Head
     mirror: bool
