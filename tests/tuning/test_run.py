@@ -31,7 +31,7 @@ from netgraft.tuning.results import tensorboard
 from netgraft.tuning.train import checkpoint
 from netgraft.tuning.workers.group import Group
 from netgraft.tuning.workers.run import run
-from netgraft.tuning.workers.worker import as_final, carry_out, room_for_the_end
+from netgraft.tuning.workers.worker import as_final, carry_out, space_for_the_end
 from netgraft.v1 import surgery_pb2
 
 ALONE = Group(0, 1, torch.device("cpu"))
@@ -292,7 +292,7 @@ def test_errors_that_would_come_again_end_a_job_in_words(failure: Exception, rea
 
 def test_a_run_holds_room_on_the_disk_for_its_last_words(state: Path) -> None:
     reserve = state / "runs" / "tune-x" / "reserve"
-    with room_for_the_end("tune-x", ALONE):
+    with space_for_the_end("tune-x", ALONE):
         assert reserve.stat().st_blocks * 512 >= 2**20
     assert not reserve.exists()
 

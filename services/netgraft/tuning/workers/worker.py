@@ -37,7 +37,7 @@ def carry_out(job_id: str, group: "Group", ending: Event | None = None) -> None:
 
     store = default_store()
     try:
-        with room_for_the_end(job_id, group):
+        with space_for_the_end(job_id, group):
             run(job_id, group, store, ending)
     except (NetgraftError, OSError, MemoryError, RuntimeError) as failure:
         if (final := as_final(failure)) is not None:
@@ -46,8 +46,8 @@ def carry_out(job_id: str, group: "Group", ending: Event | None = None) -> None:
 
 
 @contextmanager
-def room_for_the_end(job_id: str, group: "Group") -> Iterator[None]:
-    """Within the block rank 0 holds some room on the disk, so that its end can be recorded."""
+def space_for_the_end(job_id: str, group: "Group") -> Iterator[None]:
+    """Within the block rank 0 holds some space on the disk, so that its end can be recorded."""
     if not group.leads:
         yield
         return
