@@ -80,7 +80,7 @@ def _augment(request: Request, data: Manifest) -> tuple[str, Message | None]:
 def _mirror(
     request: Request, data: Manifest, augment: str, strategy: str
 ) -> tuple[bool | None, Message | None]:
-    """Whether pictures are mirrored; None where the probe has to say."""
+    """Return whether pictures are mirrored; None where the probe has to say."""
     if request.mirror is not None:
         return request.mirror, None
     if augment == "none":

@@ -30,7 +30,7 @@ def no_memory(batch_size: int) -> Message:
 
 
 def souped(ingredients: int) -> Message:
-    """Of what the best weights are the mean."""
+    """Say of what the best weights are the mean."""
     return Message(
         "The mean of the best weights of {count} epochs is as good on held-back pictures as the "
         "best of them, and is taken.",
