@@ -87,6 +87,7 @@ class Recorder:
 
     def _same(self, text: str) -> str:
         text = re.sub(r'(time of a step here, relative: )[^"]*', r"\1…", text)
+        text = re.sub(r'(forecast \(90 %\): )[^"]*', r"\1…", text)  # by earlier runs of an engine
         for its, name in {**self.names, **self.jobs}.items():
             text = text.replace(its, name)
         return text

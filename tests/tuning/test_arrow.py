@@ -1,6 +1,7 @@
 """pyarrow in a rank finds no pandas, and does without."""
 
 import importlib
+import importlib.util
 import sys
 
 import pytest
@@ -19,6 +20,7 @@ def test_pandas_is_not_there_and_everything_else_is(monkeypatch: pytest.MonkeyPa
     assert len(sys.meta_path) == before + 1
     with pytest.raises(ModuleNotFoundError, match="pandas"):
         importlib.import_module("pandas")
+    assert importlib.util.find_spec("pandas")  # one may ask, as torch._dynamo does when it starts
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
     assert importlib.import_module("colorsys")
 

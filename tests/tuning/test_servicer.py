@@ -93,7 +93,7 @@ def test_a_job_is_queued_with_every_default_filled_in_and_stated(
     assert said == set(job.spec.DESCRIPTOR.fields_by_name) - chosen_by_the_run - unset
     assert (job.spec.model, job.spec.data, job.spec.epochs) == (ten, "digits", 2)
     names = {line.partition(" ")[0] for line in job.assumptions}
-    assert names >= {"lr", "batch", "optimizer", "workers", "device", "seed", "image"}
+    assert names >= {"learning", "batch", "optimizer", "workers", "device", "seed", "image"}
     assert "epochs" not in names
     assert job.last_event.seq == job.attempt == 1
 

@@ -19,7 +19,7 @@ from netgraft.errors import (
     NothingTrains,
     NotPossible,
 )
-from netgraft.language import Message
+from netgraft.language import Message, in_context, mark
 from netgraft.models import bases, resolve
 from netgraft.models.build import build
 from netgraft.models.losses.outputs import must_fit
@@ -45,6 +45,19 @@ from netgraft.tuning.train.strategies import Defaults, Facts, is_imbalanced
 
 PROBED = "classification"
 """The catalogue's task of which probes are made."""
+CALLED = {
+    "epochs": mark("epochs"),
+    "lr": mark("learning rate"),
+    "batch_size": mark("batch size"),
+    "optimizer": mark("optimizer"),
+    "loss": in_context("function", "loss"),
+    "workers": mark("workers"),
+    "device": mark("device"),
+    "strategy": mark("strategy"),
+    "image_size": mark("image size"),
+    "seed": mark("seed"),
+}
+"""The values of a spec as sentences name them."""
 SIDES = (64, 96, 128, 160, 192, 224)
 """Tried in turn when a data set's own side is too small for a model."""
 
@@ -124,14 +137,20 @@ def plan(
     )
     usual_for = subject.task.models[0]
     because = defaults.because | {
-        "loss": "the model's own" if subject.recipe.loss else f"the usual one for {usual_for}",
+        "loss": Message("the model's own")
+        if subject.recipe.loss
+        else Message("the usual one for {task}", task=usual_for),
         "workers": _why_workers(device),
-        "device": "there is a GPU" if device == "gpu" else "there is no GPU",
+        "device": Message("there is a GPU") if device == "gpu" else Message("there is no GPU"),
         "image_size": why_side,
-        "seed": "the same seed gives the same numbers on the same machine",
+        "seed": Message("the same seed gives the same numbers on the same machine"),
     }
     if request.batch_size not in (None, spec.batch_size):
-        because["batch_size"] = f"{request.batch_size} cannot be shared evenly by {workers} workers"
+        because["batch_size"] = Message(
+            "{asked} cannot be shared evenly by {workers} workers",
+            asked=request.batch_size,
+            workers=workers,
+        )
     guesses = tuple(guess.said for guess in subject.data.guesses)
     grafted = (subject.grafted,) if subject.grafted else ()
     lines = (*_assumptions(request, spec, because), *vary.because)
@@ -215,10 +234,10 @@ def _place(request: Request, capacity: Capacity) -> tuple[int, str]:
     return workers, device
 
 
-def _why_workers(device: str) -> str:
+def _why_workers(device: str) -> Message:
     if settings().workers:
-        return "as many as the settings say, where there are so many"
-    return "one on each GPU" if device == "gpu" else "its threads use all cores"
+        return Message("as many as the settings say, where there are so many")
+    return Message("one on each GPU") if device == "gpu" else Message("its threads use all cores")
 
 
 def _check_batch(batch_size: int, workers: int, facts: Facts, data: str) -> None:
@@ -251,21 +270,27 @@ def _least_batch(least: int, workers: int, facts: Facts) -> Message:
     return normed if facts.batch_norm else shared
 
 
-def _side(subject: Subject, asked: int | None, per_worker: int, *, probes: bool) -> tuple[int, str]:
+def _side(
+    subject: Subject, asked: int | None, per_worker: int, *, probes: bool
+) -> tuple[int, Message]:
     native = bases.preprocessing(subject.recipe.base).size
     if asked is not None:
         if _takes(subject.module, asked, per_worker):
-            return asked, ""
+            return asked, Message("as asked")
         name = subject.recipe.base.name
         expected = Message("a side that {model} takes, such as {side}", model=name, side=native)
         raise InvalidValue(name="image_size", value=asked, expected=expected)
     own = subject.data.side or small(subject.data, probes=probes)
     if own is None or own >= native:
-        return native, "what the model was made for"
+        return native, Message("what the model was made for")
     for side in sorted({own, *(s for s in SIDES if s > own), native}):
         if _takes(subject.module, side, per_worker):
-            return side, f"the pictures of {subject.data.reference} are small; more costs time only"
-    return native, "what the model was made for"
+            why = Message(
+                "the pictures of {data} are small; more costs time only",
+                data=subject.data.reference,
+            )
+            return side, why
+    return native, Message("what the model was made for")
 
 
 def _takes(module: nn.Module, side: int, per_worker: int) -> bool:
@@ -318,12 +343,15 @@ def _check_precision(request: Request, device: str) -> None:
         raise InvalidValue(name="precision", value="fp16", expected=expected)
 
 
-def _assumptions(request: Request, spec: Spec, because: dict[str, str]) -> tuple[str, ...]:
+def _assumptions(request: Request, spec: Spec, because: dict[str, Message]) -> tuple[Message, ...]:
     """One line for each value that differs from the request, such as one for "auto"."""
     lines = []
     for name, reason in because.items():
         value = getattr(spec, name)
         if getattr(request, name) != value:
             shown = f"{value:g}" if isinstance(value, float) else value
-            lines.append(f"{name.replace('_', ' ')} {shown}: {reason}")
+            called = Message(CALLED[name])
+            lines.append(
+                Message("{name} {value}: {reason}", name=called, value=shown, reason=reason)
+            )
     return tuple(lines)

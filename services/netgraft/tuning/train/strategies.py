@@ -7,6 +7,8 @@ classifies the held-out digits after two epochs, whatever the seed.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from netgraft.language import Message, mark
+
 MOST_FROM_PROBE = 12
 """Epochs of full tuning from a probe's head, at most."""
 SEEN_FROM_PROBE = 60_000
@@ -50,7 +52,7 @@ class Defaults:
     strategy: str
     patience: int = 0
     """Epochs without a better figure after which it stops; 0: it does all."""
-    because: dict[str, str] = field(default_factory=dict)
+    because: dict[str, Message] = field(default_factory=dict)
     balance: str = "none"
     label_smoothing: float = 0.0
     mixup: float = 0.0
@@ -70,13 +72,13 @@ def usual(facts: Facts, *, optimizer: str = "", strategy: str = "") -> Defaults:
     if chosen == "auto":  # it stops by itself where they bring nothing
         epochs = min(MOST_FROM_PROBE, max(3, round(SEEN_FROM_PROBE / max(1, facts.examples))))
     batch_size = _batch_size(facts)
-    network = "pretrained" if facts.pretrained else "random"
-    norm = "with batch norm" if facts.batch_norm else "without batch norm"
     because = {
         "epochs": _why_epochs(chosen, facts),
-        "batch_size": "small enough for many steps per pass, large enough for batch statistics",
-        "optimizer": "needs the least tuning of its learning rate",
-        "lr": f"usual for {stepping} on a network {norm} from {network} weights",
+        "batch_size": Message(
+            "small enough for many steps per pass, large enough for batch statistics"
+        ),
+        "optimizer": Message("needs the least tuning of its learning rate"),
+        "lr": _why_rate(facts, stepping),
         "strategy": _why(chosen, facts),
     }
     rate = _rate(facts, stepping, chosen)
@@ -97,24 +99,42 @@ def _strategy(facts: Facts) -> str:
     return "auto" if facts.pretrained and facts.probes and not facts.adapters else "full"
 
 
-def _why(strategy: str, facts: Facts) -> str:
+def _why_rate(facts: Facts, optimizer: str) -> Message:
+    if facts.pretrained and facts.batch_norm:
+        template = mark("usual for {optimizer} on a pretrained network with batch norm")
+    elif facts.pretrained:
+        template = mark("usual for {optimizer} on a pretrained network without batch norm")
+    elif facts.batch_norm:
+        template = mark("usual for {optimizer} on a network with batch norm from random weights")
+    else:
+        template = mark("usual for {optimizer} on a network without batch norm from random weights")
+    return Message(template, optimizer=optimizer)
+
+
+def _why(strategy: str, facts: Facts) -> Message:
     if facts.adapters and strategy == "full":
-        return "the LoRA adapters train, and all else that is not frozen"
+        return Message("the LoRA adapters train, and all else that is not frozen")
     if strategy == "auto":
-        return "the probe in seconds, then every layer from its head, while that pays"
+        return Message("the probe in seconds, then every layer from its head, while that pays")
     if strategy == "probe":
-        return "the head alone, on features of the frozen network"
+        return Message("the head alone, on features of the frozen network")
     if not facts.pretrained:
-        return "every layer, because the network starts from random weights"
-    return "every layer that is not frozen"
+        return Message("every layer: it is trained from random weights")
+    return Message("every layer that is not frozen")
 
 
-def _why_epochs(strategy: str, facts: Facts) -> str:
+def _why_epochs(strategy: str, facts: Facts) -> Message:
     if strategy == "auto":
-        return f"at most; it stops after {PATIENCE} that bring nothing"
+        return Message("at most; it stops after {epochs} that bring nothing", epochs=PATIENCE)
     if not facts.pretrained:
-        return f"a network from random weights needs many: 10 to 60 over {facts.examples:,}"
-    return f"about 6,000 pictures seen in all, in 3 to 30 passes over {facts.examples:,}"
+        return Message(
+            "a network that is trained from random weights needs many: 10 to 60 over {examples:,}",
+            examples=facts.examples,
+        )
+    return Message(
+        "about 6,000 pictures seen in all, in 3 to 30 passes over {examples:,}",
+        examples=facts.examples,
+    )
 
 
 def _batch_size(facts: Facts) -> int:

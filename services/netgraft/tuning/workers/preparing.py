@@ -146,7 +146,13 @@ class Preparing:
         best = pilot.fastest(times)
         if len(times) > 1:
             shown = ", ".join(f"{form} {times[form] / times[best]:.2g}" for form in times)
-            self.because = (f"precision {best}: time of a step here, relative: {shown}",)
+            self.because = (
+                Message(
+                    "precision {form}: time of a step here, relative: {times}",
+                    form=str(best),
+                    times=shown,
+                ),
+            )
         return replace(spec, precision=best.precision, layout=best.layout)
 
     def _times(
