@@ -16,6 +16,7 @@ import time
 from dataclasses import replace
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from netgraft.errors import DiskFull, JobNotResumable, JobNotRunning, NetgraftError, UnknownJob
 from netgraft.language import Message
@@ -67,10 +68,7 @@ class Jobs:
         """One job. Raises UnknownJob."""
         _check_id(job_id)
         with self.store.session() as session:
-            row = session.get(JobRow, job_id)
-            if row is None:
-                raise UnknownJob(job=job_id)
-            return job_from(row, events.newest(session, [job_id]).get(job_id))
+            return _found(session, job_id)
 
     def newest(self, state: State | None = None, limit: int = 50) -> list[Job]:
         """Jobs, newest first."""
@@ -109,25 +107,27 @@ class Jobs:
         The call that asked is stored. Raises JobNotResumable, UnknownJob, InvalidValue,
         NotPossible, and Repeated when the call has done so before.
         """
-        job = self.get(job_id)
-        asked.check(job)
-        fresh = {
-            "spec": asked.applied(job).to_json(),
-            "state": State.QUEUED,
-            "attempt": JobRow.attempt + 1,
-            "submission": None,
-            "cancel_asked": False,
-            "heartbeat": time.time(),
-            "started": None,
-            "ended": None,
-            "error_reason": None,
-            "error_message": None,
-            "result_model": None,
-            "metrics": "{}",
-        }
+        _check_id(job_id)
         with self.store.session() as session:
             if call:
-                claim(session, call, job_id)
+                claim(session, call, job_id)  # first: the same call may be queueing it now
+            # A transaction of SQLite that has read before its first write may not be let write.
+            job = _found(session, job_id) if call else self.get(job_id)
+            asked.check(job)
+            fresh = {
+                "spec": asked.applied(job).to_json(),
+                "state": State.QUEUED,
+                "attempt": JobRow.attempt + 1,
+                "submission": None,
+                "cancel_asked": False,
+                "heartbeat": time.time(),
+                "started": None,
+                "ended": None,
+                "error_reason": None,
+                "error_message": None,
+                "result_model": None,
+                "metrics": "{}",
+            }
             if not transition.change(
                 session, job_id, fresh, states=(job.state,), of_attempt=job.attempt
             ):  # another was faster
@@ -301,6 +301,13 @@ class Jobs:
         state = State.PAUSED if isinstance(error, DiskFull) else State.FAILED
         with self.store.session() as session:
             transition.end(session, job_id, state, error, of_attempt=attempt)
+
+
+def _found(session: Session, job_id: str) -> Job:
+    row = session.get(JobRow, job_id)
+    if row is None:
+        raise UnknownJob(job=job_id)
+    return job_from(row, events.newest(session, [job_id]).get(job_id))
 
 
 def _check_id(job_id: str) -> None:
