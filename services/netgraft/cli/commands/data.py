@@ -71,14 +71,11 @@ def _checked(
     session: Session, data: str, request: "tuning_pb2.CheckDataRequest"
 ) -> "tuning_pb2.DataReport":
     """Return the report of a check, with a bar while it goes on."""
-    from netgraft.cli.terminal.transfer import counting_bar
+    from netgraft.cli.terminal.transfer import last_counted
     from netgraft.v1 import tuning_pb2
 
     services = session.services()
     folder = data_folder(session, data)
     reader = session.services_for(folder, services) if folder else services
-    last = tuning_pb2.CheckDataReply()
-    with counting_bar(data, shown=not session.json) as show:
-        for last in reader.tuning.CheckData(request):
-            show(last.done, last.total)
-    return last.report
+    last = last_counted(reader.tuning.CheckData(request), data, shown=not session.json)
+    return (last or tuning_pb2.CheckDataReply()).report

@@ -2,7 +2,6 @@
 
 import csv
 import sys
-from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +55,9 @@ def evaluate_command(
     Classes are matched by their names. The accuracy comes with its 95 % interval and the share of
     the largest class, which always naming that class would reach.
     """
+    from netgraft.cli.terminal.language import tr
     from netgraft.cli.terminal.output import console, emit
+    from netgraft.cli.terminal.transfer import last_counted
     from netgraft.v1 import tuning_pb2
 
     services = session.services()
@@ -69,7 +70,9 @@ def evaluate_command(
         part=split if is_part else "",
         options=options_message(options if is_part else {**options, "split": split}),
     )
-    found = _followed(session, services.tuning.Evaluate(request))
+    replies = services.tuning.Evaluate(request)
+    last = last_counted(replies, tr("pictures"), shown=not session.json)
+    found = (last or tuning_pb2.EvaluateReply()).evaluation
     if as_csv:
         _print_csv(found)
     elif session.json:
@@ -79,22 +82,6 @@ def evaluate_command(
 
         for part in evaluation_view(found):
             console().print(part)
-
-
-def _followed(
-    session: Session, replies: "Iterable[tuning_pb2.EvaluateReply]"
-) -> "tuning_pb2.Evaluation":
-    """Show the progress of an evaluation and return its figures."""
-    from netgraft.cli.terminal.language import tr
-    from netgraft.cli.terminal.transfer import counting_bar
-    from netgraft.v1 import tuning_pb2
-
-    found = tuning_pb2.Evaluation()
-    with counting_bar(tr("pictures"), shown=not session.json) as show:
-        for reply in replies:
-            show(reply.done, reply.total)
-            found = reply.evaluation
-    return found
 
 
 def _print_csv(found: "tuning_pb2.Evaluation") -> None:

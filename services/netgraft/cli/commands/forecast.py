@@ -1,16 +1,10 @@
 """forecast: how long a tuning would take, what it would cost and reach."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
-
 import click
 
 from netgraft.cli.command import Command
 from netgraft.cli.commands.tune import finetune_command, spec_of
 from netgraft.cli.session import Session, pass_session
-
-if TYPE_CHECKING:
-    from netgraft.v1 import tuning_pb2
 
 NOT_MEANT = ("detach",)
 """Options of finetune that say nothing about what is trained."""
@@ -42,13 +36,17 @@ def forecast_command(
     Each range holds with a probability of 90 %.
     """
     from netgraft.cli.terminal.expected import forecast_view
+    from netgraft.cli.terminal.language import tr
     from netgraft.cli.terminal.output import console, emit
+    from netgraft.cli.terminal.transfer import last_counted
     from netgraft.v1 import tuning_pb2
 
     services = session.services()
     spec = spec_of(session, services, model, data, weights, options)
     request = tuning_pb2.ForecastRequest(spec=spec, quick=quick)
-    found = _followed(session, services.tuning.Forecast(request))
+    replies = services.tuning.Forecast(request)
+    last = last_counted(replies, tr("measuring"), shown=not session.json)
+    found = last or tuning_pb2.ForecastReply()
     if session.json:
         emit(found)
         return
@@ -60,19 +58,3 @@ _own = {each.name for each in forecast_command.params}
 forecast_command.params[:0] = [
     each for each in finetune_command.params if each.name not in {*_own, *NOT_MEANT}
 ]
-
-
-def _followed(
-    session: Session, replies: "Iterable[tuning_pb2.ForecastReply]"
-) -> "tuning_pb2.ForecastReply":
-    """Show how much has been measured, and return the last reply."""
-    from netgraft.cli.terminal.language import tr
-    from netgraft.cli.terminal.transfer import counting_bar
-    from netgraft.v1 import tuning_pb2
-
-    found = tuning_pb2.ForecastReply()
-    with counting_bar(tr("measuring"), shown=not session.json) as show:
-        for reply in replies:
-            show(reply.done, reply.total)
-            found = reply
-    return found

@@ -14,6 +14,8 @@ from tensorboard.compat.proto.versions_pb2 import VersionDef
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from netgraft.anatomy.heads import tensors_in
+
 INPUT = "input"
 
 
@@ -36,9 +38,9 @@ class _Watched(TorchDispatchMode):
         self._names[name] += 1
         if (number := self._names[name]) > 1:
             name = f"{name}_{number}"
-        inputs = [self._made[id(each)] for each in _tensors(given) if id(each) in self._made]
+        inputs = [self._made[id(each)] for _, each in tensors_in(given) if id(each) in self._made]
         self.graph.node.add(name=name, op=operator, input=dict.fromkeys(inputs))
-        for tensor in _tensors(made):
+        for _, tensor in tensors_in(made):
             self._made[id(tensor)] = name
             self._kept.append(tensor)
 
@@ -85,14 +87,3 @@ def _scopes(module: nn.Module, watched: _Watched) -> Iterator[None]:
             hooks.callback(part.register_forward_pre_hook(begin).remove)
             hooks.callback(part.register_forward_hook(end).remove)
         yield
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _tensors(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _tensors(each)

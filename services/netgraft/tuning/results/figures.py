@@ -4,25 +4,15 @@ Shapes: N examples, K classes, B bins.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from netgraft.tuning.results.classcounts import ClassCounts
 from netgraft.tuning.train.byclass import ByClass
 
 BINS = 15
 """Of equal width, for the calibration error (Guo et al. 2017, arXiv:1706.04599)."""
-
-
-@dataclass(frozen=True)
-class OfClass:
-    """The figures of one class."""
-
-    examples: int
-    recall: float
-    precision: float
-    f1: float
 
 
 class Counts:
@@ -82,16 +72,9 @@ class Counts:
     def correct(self) -> int:
         return int(self.confusion_KK.diagonal().sum())
 
-    def of_classes(self) -> list[OfClass]:
-        """Figures of every class, in index order; 0 where nothing was there to count."""
-        right_K = self.confusion_KK.diagonal()
-        true_K, named_K = self.confusion_KK.sum(1), self.confusion_KK.sum(0)
-        recall_K = right_K / true_K.clamp(min=1)
-        precision_K = right_K / named_K.clamp(min=1)
-        f1_K = 2 * right_K / (true_K + named_K).clamp(min=1)
-        columns = (true_K, recall_K, precision_K, f1_K)
-        rows = zip(*(column.tolist() for column in columns), strict=True)
-        return [OfClass(int(count), *shares) for count, *shares in rows]
+    def of_classes(self) -> list[ClassCounts]:
+        """The counts of every class, in index order."""
+        return [ClassCounts(*map(int, row)) for row in self.by_class.rows]
 
     @property
     def calibration_error(self) -> float:

@@ -1,7 +1,7 @@
 """The part of the Tuning service that asks models: convert between protobuf and this package."""
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from netgraft.errors import InvalidValue
 from netgraft.language import Message, say
@@ -9,12 +9,26 @@ from netgraft.serving.servicers import caller
 from netgraft.settings import settings
 from netgraft.store.store import Store
 from netgraft.tuning.data.manifest import Options
+from netgraft.tuning.results.classcounts import ClassCounts
 from netgraft.v1 import tuning_pb2
 
 if TYPE_CHECKING:
     from netgraft.tuning.results.evaluate import Evaluation, Measuring
     from netgraft.tuning.results.pictures import Picture
     from netgraft.tuning.results.predict import Prediction
+
+
+class Mistaken(Protocol):
+    """A picture that was named wrong."""
+
+    @property
+    def file(self) -> str: ...
+    @property
+    def truth(self) -> str: ...
+    @property
+    def said(self) -> str: ...
+    @property
+    def probability(self) -> float: ...
 
 
 class Answers:
@@ -82,25 +96,37 @@ def evaluation_message(found: "Evaluation") -> tuning_pb2.Evaluation:
         macro_f1=figures.macro_f1,
         loss=counts.mean_loss,
         calibration_error=counts.calibration_error,
-        classes=[
-            tuning_pb2.ClassFigures(
-                name=name,
-                pictures=each.examples,
-                recall=each.recall,
-                precision=each.precision,
-                f1=each.f1,
-            )
-            for name, each in zip(found.class_names, counts.of_classes(), strict=True)
-        ],
-        mistakes=[
-            tuning_pb2.Mistake(
-                file=each.file, truth=each.truth, said=each.said, probability=each.probability
-            )
-            for each in found.mistakes
-        ],
+        classes=classes_message(found.class_names, counts.of_classes()),
+        mistakes=mistakes_message(found.mistakes),
         confusion=counts.confusion_KK.flatten().int().tolist(),
         **leaks,
     )
+
+
+def classes_message(
+    names: Sequence[str], counts: Sequence[ClassCounts]
+) -> list[tuning_pb2.ClassFigures]:
+    """Return the figures of every class."""
+    return [
+        tuning_pb2.ClassFigures(
+            name=name,
+            pictures=each.pictures,
+            recall=each.recall,
+            precision=each.precision,
+            f1=each.f1,
+        )
+        for name, each in zip(names, counts, strict=True)
+    ]
+
+
+def mistakes_message(mistakes: Iterable[Mistaken]) -> list[tuning_pb2.Mistake]:
+    """Return mistakes, in their order."""
+    return [
+        tuning_pb2.Mistake(
+            file=each.file, truth=each.truth, said=each.said, probability=each.probability
+        )
+        for each in mistakes
+    ]
 
 
 def pictures_asked(request: tuning_pb2.PredictRequest) -> "list[Picture]":

@@ -11,6 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from netgraft.anatomy.heads import tensors_in
+
 Part = Literal["input", "weights", "output", "gradient", "loss"]
 
 
@@ -28,7 +30,7 @@ def unsound(module: nn.Module, batch: Any, loss: Callable[[], Tensor]) -> Unsoun
 
     `loss` runs `module` over the batch as the step did.
     """
-    if any(not _sound(each) for each in _tensors(batch)):
+    if any(not _sound(each) for _, each in tensors_in(batch)):
         return Unsound("input")
     for name, parameter in module.named_parameters():
         if not _sound(parameter):
@@ -54,7 +56,7 @@ def _watched(module: nn.Module, found: list[Unsound]) -> Iterator[None]:
     """Within the block the outputs of layers and the gradients that reach them are watched."""
 
     def look(path: str, output: Any) -> None:
-        for each in _tensors(output):
+        for _, each in tensors_in(output):
             if not _sound(each):
                 found.append(Unsound("output", path))
             elif each.requires_grad:
@@ -78,14 +80,3 @@ def _watched(module: nn.Module, found: list[Unsound]) -> Iterator[None]:
 
 def _sound(value: Tensor) -> bool:
     return not value.is_floating_point() or bool(torch.isfinite(value.detach()).all())
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)

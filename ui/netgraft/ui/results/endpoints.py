@@ -19,12 +19,12 @@ from netgraft.ui.pages import error_response
 from netgraft.ui.results.gather import gathered
 from netgraft.ui.results.page import name_of, sections
 from netgraft.ui.results.pictures import cell_address, gallery, page_address
+from netgraft.ui.viewer import IMMUTABLE
 from netgraft.v1 import tuning_pb2
 
 HERE = Path(__file__).parent
 JOB = re.compile(r"[\w-]{1,64}", re.ASCII)
 FILES = {"results.css": "text/css", "results.js": "text/javascript"}
-IMMUTABLE = "private, max-age=31536000, immutable"
 A_DAY = "private, max-age=86400"
 SHOWN_AT_ONCE = 48
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from netgraft.errors import InvalidValue, NotFound
 from netgraft.language import Message
 from netgraft.store.store import Store
+from netgraft.tuning.results.servicer import classes_message, mistakes_message
 from netgraft.tuning.results.shown.heldout import HeldOut, kept
 from netgraft.v1 import tuning_pb2
 
@@ -85,22 +86,8 @@ def figures_message(model: str, found: HeldOut) -> tuning_pb2.Evaluation:
         macro_f1=known["macro_f1"],
         loss=known["loss"],
         calibration_error=known["calibration_error"],
-        classes=[
-            tuning_pb2.ClassFigures(
-                name=name,
-                pictures=each.pictures,
-                recall=each.recall,
-                precision=each.precision,
-                f1=each.f1,
-            )
-            for name, each in zip(found.class_names, found.of_classes, strict=True)
-        ],
-        mistakes=[
-            tuning_pb2.Mistake(
-                file=each.file, truth=each.truth, said=each.said, probability=each.probability
-            )
-            for each in found.mistakes()
-        ],
+        classes=classes_message(found.class_names, found.of_classes),
+        mistakes=mistakes_message(found.mistakes()),
         leaked=round(known.get("leaked", 0) * len(found.names)),
         accuracy_without_leaks=known.get("accuracy_without_leaks", 0),
         accuracy_without_leaks_low=known.get("accuracy_without_leaks_low", 0),
